@@ -1,0 +1,73 @@
+"""Policies: how a row's place between the entropy bounds becomes its share of alpha.
+
+A policy maps ``r``, the normalised entropy of a row (0 focused, 1 spread out), to a curve ``c(r)``;
+the row's factor is ``beta = 1 + alpha * c(r)``. To add one, write its class here and enter it in
+`POLICIES`.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Protocol
+
+import torch
+
+__all__ = ["POLICIES", "ConstantPolicy", "EntropyPolicy", "FocusPolicy", "Policy"]
+
+
+class Policy(Protocol):
+    """What a policy offers.
+
+    Attributes
+    ----------
+    needs_entropy
+        Whether the curve depends on ``r``; where it does not, entropy is never computed.
+    """
+
+    needs_entropy: ClassVar[bool]
+
+    def curve(self, ratio: torch.Tensor) -> torch.Tensor:
+        """Map normalised entropy to a share of alpha, of the same shape.
+
+        Parameters
+        ----------
+        ratio
+            ``(H - h_min) / (h_max - h_min)``, float32, any shape; within [0, 1] for the theoretical bounds.
+        """
+        ...
+
+
+class EntropyPolicy:
+    """The paper's rule (Gao et al., arXiv 2307.13365): the more spread out a row, the more it is sharpened."""
+
+    needs_entropy: ClassVar[bool] = True
+
+    def curve(self, ratio: torch.Tensor) -> torch.Tensor:
+        """Return ``r`` itself."""
+        return ratio
+
+
+class FocusPolicy:
+    """The rule turned round: rows that are focused already are focused more."""
+
+    needs_entropy: ClassVar[bool] = True
+
+    def curve(self, ratio: torch.Tensor) -> torch.Tensor:
+        """Return ``1 - r``."""
+        return 1 - ratio
+
+
+class ConstantPolicy:
+    """The same factor for every row: the ablation that tells whether entropy matters."""
+
+    needs_entropy: ClassVar[bool] = False
+
+    def curve(self, ratio: torch.Tensor) -> torch.Tensor:
+        """Return 1 everywhere."""
+        return torch.ones_like(ratio)
+
+
+POLICIES: dict[str, Policy] = {
+    "entropy": EntropyPolicy(),
+    "constant": ConstantPolicy(),
+    "focus": FocusPolicy(),
+}

@@ -1,0 +1,208 @@
+"""The settings in force: made for one model, found by every attention layer of the forward pass under way.
+
+The active session lives in a context variable, so each thread and each asyncio task has its own and one model
+serves all of them at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import torch
+
+from sra_rag.attention.policies import POLICIES
+from sra_rag.config import SRAConfig
+from sra_rag.errors import ConfigError
+
+__all__ = ["Session", "activate", "active_session"]
+
+_ACTIVE: ContextVar[Session | None] = ContextVar("sra_session", default=None)
+
+Length = int | Sequence[int]
+
+
+@dataclasses.dataclass(slots=True, eq=False)
+class Session:
+    """One `SRAConfig` made concrete for a model of given size.
+
+    Parameters
+    ----------
+    config
+        The settings.
+    n_layers, n_heads
+        The model's attention layers and query heads.
+    context_length, prompt_length
+        Positions (padding included) that the context and the prompt take, one number or one per sequence;
+        needed for ``rows="after_context"`` and ``rows="generated"``.
+
+    Raises
+    ------
+    ConfigError
+        If the settings do not fit the model, or a length that they need is missing.
+    """
+
+    config: SRAConfig
+    n_layers: int
+    n_heads: int
+    context_length: Length | None = None
+    prompt_length: Length | None = None
+    _alpha: tuple[torch.Tensor | None, ...] = dataclasses.field(init=False, repr=False)
+    _start: tuple[int, ...] = dataclasses.field(init=False, repr=False)
+    _observed: dict[int, tuple[torch.Tensor, torch.Tensor]] = dataclasses.field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._alpha = _alpha_by_layer(self.config, self.n_layers, self.n_heads)
+        self._start = _first_sharpened(self.config, self.context_length, self.prompt_length)
+        self._observed = {}
+
+    @property
+    def needs_entropy(self) -> bool:
+        """Whether the policy looks at the entropy of a row."""
+        return POLICIES[self.config.policy].needs_entropy
+
+    def sharpens(self, layer: int) -> bool:
+        """Whether any head of `layer` is sharpened."""
+        if not 0 <= layer < self.n_layers:
+            raise ConfigError(f"The model asked for layer {layer}, but was said to have {self.n_layers}.")
+        return self._alpha[layer] is not None
+
+    def first_row(self, position: int, n_rows: int) -> int:
+        """Index of the first of `n_rows` rows, standing at `position` on, that any sequence sharpens."""
+        return min(max(0, min(self._start) - position), n_rows)
+
+    def beta(
+        self,
+        layer: int,
+        position: int,
+        entropy: torch.Tensor,
+        count: torch.Tensor,
+        real: torch.Tensor | None,
+    ) -> torch.Tensor:
+        """Sharpening factor of each row (step 3 of the method).
+
+        Parameters
+        ----------
+        layer
+            Index of the attention layer.
+        position
+            Position of the first row given.
+        entropy
+            ``(B, H_q, Q)``, nats, float32; ignored by a policy that does not need it.
+        count
+            How many keys each row may see; broadcasts to `entropy`.
+        real
+            ``(B, 1, Q)`` bool, False for padding rows; None where there are none.
+        """
+        policy = POLICIES[self.config.policy]
+        alpha = self._alpha[layer]
+        if alpha is None:
+            return torch.ones_like(entropy)
+        if policy.needs_entropy:
+            low, span = self._bounds(layer, position, entropy, count, real)
+            ratio = torch.where(span > 0, (entropy - low) / span, 0.0)
+        else:
+            ratio = entropy
+        beta = 1 + alpha.to(entropy.device) * policy.curve(ratio)
+        if max(self._start) > position:
+            rows = torch.arange(position, position + entropy.shape[-1], device=entropy.device)
+            start = torch.tensor(self._start, device=entropy.device)[:, None, None]
+            beta = torch.where(rows >= start, beta, 1.0)
+        return beta
+
+    def _bounds(
+        self, layer: int, position: int, entropy: torch.Tensor, count: torch.Tensor, real: torch.Tensor | None
+    ) -> tuple[torch.Tensor | float, torch.Tensor]:
+        bounds = self.config.bounds
+        if bounds == "theoretical":
+            return 0.0, count.clamp_min(1).log()
+        if bounds == "observed":
+            low, high = self._observe(layer, position, entropy, count, real)
+            return low, high - low
+        h_min, h_max = bounds
+        return h_min, torch.tensor(h_max - h_min, device=entropy.device)
+
+    def _observe(
+        self, layer: int, position: int, entropy: torch.Tensor, count: torch.Tensor, real: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Carry the least and greatest entropy of each sequence and head along; one row alone changes neither."""
+        known = None if position <= min(self._start) else self._observed.get(layer)
+        if entropy.shape[-1] > 1:
+            rows = torch.arange(position, position + entropy.shape[-1], device=entropy.device)
+            start = torch.tensor(self._start, device=entropy.device)[:, None, None]
+            counted = (count > 0) & (rows >= start)
+            if real is not None:
+                counted = counted & real
+            low = entropy.masked_fill(~counted, float("inf")).amin(-1, keepdim=True)
+            high = entropy.masked_fill(~counted, float("-inf")).amax(-1, keepdim=True)
+            if known is not None:
+                low, high = torch.minimum(low, known[0]), torch.maximum(high, known[1])
+            self._observed[layer] = known = low, high
+        if known is None:
+            zero = torch.zeros_like(entropy[..., :1])
+            return zero, zero
+        return known
+
+
+def active_session() -> Session | None:
+    """Return the session of the calling thread or task, if there is one."""
+    return _ACTIVE.get()
+
+
+@contextmanager
+def activate(session: Session | None) -> Iterator[Session | None]:
+    """Make `session` the active one of this thread or task within the block; None switches off."""
+    token = _ACTIVE.set(session)
+    try:
+        yield session
+    finally:
+        _ACTIVE.reset(token)
+
+
+def _alpha_by_layer(config: SRAConfig, n_layers: int, n_heads: int) -> tuple[torch.Tensor | None, ...]:
+    """Return for each layer alpha per head as ``(H_q, 1)`` float32, or None where it is 0 for all."""
+    if isinstance(config.alpha, tuple):
+        given = torch.tensor(config.alpha, dtype=torch.float32)
+        if given.shape[0] != n_layers:
+            raise ConfigError(f"alpha has {given.shape[0]} layers, but the model has {n_layers}.")
+        if given.ndim == 2 and given.shape[1] != n_heads:
+            raise ConfigError(f"alpha has {given.shape[1]} heads a layer, but the model has {n_heads} query heads.")
+        alpha = given.reshape(n_layers, -1).expand(n_layers, n_heads)
+    else:
+        alpha = torch.full((n_layers, n_heads), config.alpha)
+    chosen = torch.zeros(n_layers, n_heads)
+    layers = _chosen("layers", config.layers, n_layers)
+    chosen[torch.tensor(layers, dtype=torch.long)[:, None], _chosen("heads", config.heads, n_heads)] = 1
+    alpha = alpha * chosen
+    return tuple(row[:, None].clone() if row.any() else None for row in alpha)
+
+
+def _chosen(name: str, given: str | tuple[int, ...], size: int) -> list[int]:
+    if given == "all":
+        return list(range(size))
+    if isinstance(given, str):
+        count = int(given.removeprefix("last:"))
+        if count > size:
+            raise ConfigError(f"{name}={given!r}, but the model has {size}.")
+        return list(range(size - count, size))
+    for index in given:
+        if not -size <= index < size:
+            raise ConfigError(f"{name} names {index}, but the model's go from 0 to {size - 1}.")
+    return [index % size for index in given]
+
+
+def _first_sharpened(config: SRAConfig, context: Length | None, prompt: Length | None) -> tuple[int, ...]:
+    if config.rows == "all":
+        return (0,)
+    name, length = ("context_length", context) if config.rows == "after_context" else ("prompt_length", prompt)
+    if length is None:
+        raise ConfigError(
+            f"rows={config.rows!r} needs to know where those rows begin. "
+            f"Give {name}= (tokens, padding included; one number or one per sequence)."
+        )
+    starts = (length,) if isinstance(length, int) else tuple(int(item) for item in length)
+    if not starts or min(starts) < 0:
+        raise ConfigError(f"{name}={length!r} is not allowed: give whole numbers >= 0.")
+    return starts

@@ -1,0 +1,245 @@
+"""How attention is to be sharpened: one frozen, validated value that travels everywhere.
+
+`SRAConfig` is checked when it is made, so the code that uses it need not; whether it fits a
+particular model (how many layers and heads it has) is checked where the two meet.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from sra_rag.attention.policies import POLICIES
+from sra_rag.errors import ConfigError
+
+__all__ = ["Alpha", "Bounds", "Rows", "SRAConfig", "SRALike"]
+
+Alpha: TypeAlias = float | tuple[float, ...] | tuple[tuple[float, ...], ...]
+Bounds: TypeAlias = Literal["theoretical", "observed"] | tuple[float, float]
+Rows: TypeAlias = Literal["all", "after_context", "generated"]
+
+_ROWS = ("all", "after_context", "generated")
+_NAMED_BOUNDS = ("theoretical", "observed")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SRAConfig:
+    """Settings of Scaled ReAttention (SRA; Gao et al., arXiv 2307.13365).
+
+    Parameters
+    ----------
+    alpha
+        Strength, >= 0: a number, one per layer (``L``), or one per layer and query head (``L x H_q``).
+        0 is the untouched model, bit for bit.
+    bounds
+        The entropies (nats) between which a row's entropy is placed: ``"theoretical"`` (0 and the log of how
+        many keys the row may see), ``"observed"`` (the least and greatest over the sharpened rows of the
+        sequence, per head) or a pair ``(h_min, h_max)``.
+    layers
+        ``"all"``, ``"last:N"``, or layer indices; negative ones count from the end.
+    heads
+        ``"all"`` or query-head indices, the same in each layer.
+    rows
+        Which query rows are sharpened: ``"all"`` (the paper's), ``"after_context"`` (the question and the
+        answer) or ``"generated"`` (only tokens that the model wrote).
+    policy
+        ``"entropy"`` (the paper's rule), ``"constant"`` or ``"focus"``; see `sra_rag.attention.policies`.
+
+    Raises
+    ------
+    ConfigError
+        If a value is not allowed; the message says what is.
+    """
+
+    alpha: Alpha = 0.2
+    bounds: Bounds = "theoretical"
+    layers: str | tuple[int, ...] = "all"
+    heads: str | tuple[int, ...] = "all"
+    rows: Rows = "all"
+    policy: str = "entropy"
+
+    def __post_init__(self) -> None:
+        # A frozen value can only be normalised (JSON has no tuples) past its own guard.
+        object.__setattr__(self, "alpha", _alpha(self.alpha))
+        object.__setattr__(self, "bounds", _bounds(self.bounds))
+        object.__setattr__(self, "layers", _layers(self.layers))
+        object.__setattr__(self, "heads", _indices("heads", self.heads, '"all" or a list of query-head indices'))
+        if self.rows not in _ROWS:
+            raise ConfigError(f"rows={self.rows!r} is not allowed. Use one of: {', '.join(_ROWS)}.")
+        if self.policy not in POLICIES:
+            raise ConfigError(f"policy={self.policy!r} is unknown. Use one of: {', '.join(sorted(POLICIES))}.")
+        if self.bounds == "observed" and self.rows == "generated" and POLICIES[self.policy].needs_entropy:
+            raise ConfigError(
+                'bounds="observed" takes its bounds from the rows of the prompt, and rows="generated" leaves those '
+                'untouched. Use bounds="theoretical" or a pair, or other rows.'
+            )
+        if isinstance(self.bounds, tuple):
+            h_min, h_max = self.bounds
+            if self.max_alpha * h_min >= h_max - h_min:
+                raise ConfigError(
+                    f"bounds={self.bounds!r} with alpha {self.max_alpha:g} would turn the attention of a focused row "
+                    "upside down (beta <= 0 at entropy 0). Use a smaller h_min or a smaller alpha."
+                )
+
+    @property
+    def max_alpha(self) -> float:
+        """The greatest strength in any layer and head."""
+        return max(_flat(self.alpha))
+
+    @property
+    def enabled(self) -> bool:
+        """Whether anything is sharpened at all."""
+        return self.max_alpha > 0 and self.layers != () and self.heads != ()
+
+    def replace(self, **changes: Any) -> SRAConfig:
+        """Return a copy with some fields changed, validated anew."""
+        _reject_unknown(changes)
+        return dataclasses.replace(self, **changes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as JSON-ready values."""
+        return json.loads(json.dumps(dataclasses.asdict(self)))
+
+    def to_json(self, path: str | PathLike[str] | None = None) -> str:
+        """Return the settings as JSON, and write them to `path` where one is given."""
+        text = json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+        if path is not None:
+            Path(path).write_text(text, encoding="utf-8")
+        return text
+
+    @classmethod
+    def from_dict(cls, settings: Mapping[str, Any]) -> SRAConfig:
+        """Make settings from a mapping, such as parsed JSON.
+
+        Raises
+        ------
+        ConfigError
+            If a key is unknown or a value not allowed.
+        """
+        _reject_unknown(settings)
+        return cls(**settings)
+
+    @classmethod
+    def from_json(cls, path: str | PathLike[str]) -> SRAConfig:
+        """Read settings from a JSON file.
+
+        A calibrated profile is such a file too: its settings are under the key ``"sra"``.
+
+        Raises
+        ------
+        ConfigError
+            If the file is missing, is not JSON or holds settings that are not allowed.
+        """
+        try:
+            parsed = json.loads(Path(path).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ConfigError(f"The SRA settings {str(path)!r} cannot be read: {error.strerror or error}.") from error
+        except ValueError as error:
+            raise ConfigError(f"The SRA settings {str(path)!r} are not valid JSON: {error}.") from error
+        if isinstance(parsed, Mapping) and "sra" in parsed:
+            parsed = parsed["sra"]
+        if not isinstance(parsed, Mapping):
+            raise ConfigError(f"The SRA settings {str(path)!r} hold {type(parsed).__name__}, not an object of settings.")
+        return cls.from_dict(parsed)
+
+    @classmethod
+    def coerce(cls, value: SRALike) -> SRAConfig | None:
+        """Make settings from whatever a user may write for ``sra=``.
+
+        Parameters
+        ----------
+        value
+            Settings, a mapping of them, a number (alpha), the path of a JSON file, or None for off.
+
+        Raises
+        ------
+        ConfigError
+            If the value is of another kind, or not allowed.
+        """
+        if value is None or isinstance(value, cls):
+            return value
+        if isinstance(value, bool):
+            raise ConfigError(f"sra={value!r} does not say how strong. Give an alpha such as 0.2, or None for off.")
+        if isinstance(value, int | float):
+            return cls(alpha=float(value))
+        if isinstance(value, Mapping):
+            return cls.from_dict(value)
+        if isinstance(value, str | PathLike):
+            return cls.from_json(value)
+        raise ConfigError(
+            f"sra={value!r} is a {type(value).__name__}. Give an SRAConfig, a dict, a number (alpha), "
+            "the path of a JSON file, or None."
+        )
+
+
+SRALike: TypeAlias = SRAConfig | Mapping[str, Any] | float | str | PathLike[str] | None
+
+
+def _flat(alpha: Alpha) -> list[float]:
+    if isinstance(alpha, tuple):
+        return [number for item in alpha for number in _flat(item)]
+    return [alpha]
+
+
+def _alpha(value: Any) -> Alpha:
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        if not value:
+            raise ConfigError("alpha is an empty list. Give a number, one per layer, or one per layer and head.")
+        items = tuple(_alpha(item) for item in value)
+        if not all(isinstance(item, float) for item in items) and not (
+            all(isinstance(item, tuple) and isinstance(item[0], float) for item in items)
+            and len({len(item) for item in items if isinstance(item, tuple)}) == 1
+        ):
+            raise ConfigError("alpha is a ragged list. Give a number, one per layer, or one per layer and head.")
+        return items  # type: ignore[return-value]  # checked just above
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ConfigError(f"alpha={value!r} is not a number. Give one >= 0, one per layer, or one per layer and head.")
+    if not math.isfinite(value) or value < 0:
+        raise ConfigError(f"alpha={value!r} is not allowed: it must be finite and >= 0 (0 is off).")
+    return float(value)
+
+
+def _bounds(value: Any) -> Bounds:
+    allowed = f"Use one of {', '.join(map(repr, _NAMED_BOUNDS))}, or a pair (h_min, h_max) in nats."
+    if isinstance(value, str):
+        if value not in _NAMED_BOUNDS:
+            raise ConfigError(f"bounds={value!r} is not allowed. {allowed}")
+        return value  # type: ignore[return-value]  # one of the two names
+    if not isinstance(value, Sequence) or len(value) != 2:
+        raise ConfigError(f"bounds={value!r} is not allowed. {allowed}")
+    h_min, h_max = value
+    if not all(isinstance(h, int | float) and math.isfinite(h) for h in value) or not 0 <= h_min < h_max:
+        raise ConfigError(f"bounds={value!r} is not allowed: 0 <= h_min < h_max must hold. {allowed}")
+    return float(h_min), float(h_max)
+
+
+def _layers(value: Any) -> str | tuple[int, ...]:
+    allowed = '"all", "last:N" (N >= 1) or a list of layer indices'
+    if isinstance(value, str) and value.startswith("last:"):
+        count = value.removeprefix("last:")
+        if not count.isdecimal() or int(count) < 1:
+            raise ConfigError(f"layers={value!r} is not allowed. Use {allowed}.")
+        return value
+    return _indices("layers", value, allowed)
+
+
+def _indices(name: str, value: Any, allowed: str) -> str | tuple[int, ...]:
+    if value == "all":
+        return "all"
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise ConfigError(f"{name}={value!r} is not allowed. Use {allowed}.")
+    if not all(isinstance(item, int) and not isinstance(item, bool) for item in value) or len(set(value)) < len(value):
+        raise ConfigError(f"{name}={value!r} is not allowed: indices must be different whole numbers. Use {allowed}.")
+    return tuple(value)
+
+
+def _reject_unknown(settings: Mapping[str, Any]) -> None:
+    known = [field.name for field in dataclasses.fields(SRAConfig)]
+    unknown = sorted(str(key) for key in settings if key not in known)
+    if unknown:
+        raise ConfigError(f"Unknown SRA setting {', '.join(unknown)}. Known are: {', '.join(known)}.")

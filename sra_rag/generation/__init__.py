@@ -1,0 +1,1 @@
+"""Generation: from messages to text, one path for blocking, streaming and async callers."""

@@ -1,0 +1,114 @@
+"""Reuse of prefills: keys and values of a context that was read before are not computed again.
+
+The cache of transformers grows by concatenation and never writes into a tensor it has handed out, so what is
+stored stays as it was while a request goes on from a part of it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections import OrderedDict
+from collections.abc import Hashable, Sequence
+
+import torch
+from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
+
+__all__ = ["PrefixCache"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Entry:
+    token_ids: tuple[int, ...]
+    untouched: int
+    settings: Hashable
+    keys: tuple[torch.Tensor, ...]
+    values: tuple[torch.Tensor, ...]
+
+    @property
+    def name(self) -> Hashable:
+        return self.token_ids, self.untouched, self.settings
+
+
+class PrefixCache:
+    """The most recently used prefills of one model.
+
+    Parameters
+    ----------
+    max_entries
+        How many are kept; 0 keeps none.
+    """
+
+    def __init__(self, max_entries: int) -> None:
+        self.max_entries = max_entries
+        self._entries: OrderedDict[Hashable, _Entry] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def take(self, token_ids: Sequence[int], untouched: int, settings: Hashable, config: object) -> tuple[DynamicCache, int]:
+        """Return a key/value cache filled with the longest usable prefix, and its length.
+
+        Keys and values of a sharpened row depend on the settings, those before the first sharpened row do not.
+
+        Parameters
+        ----------
+        token_ids
+            The prompt.
+        untouched
+            How many leading rows of the request are not sharpened.
+        settings
+            What the other rows depend on.
+        config
+            The model's config, from which an empty cache is made.
+        """
+        cache = DynamicCache(config=config)  # type: ignore[arg-type]  # untyped there
+        with self._lock:
+            best, length = None, 0
+            for entry in self._entries.values():
+                common = _common_prefix(entry.token_ids, token_ids)
+                if entry.settings != settings or entry.untouched != untouched:
+                    common = min(common, entry.untouched, untouched)
+                if common > length:
+                    best, length = entry, common
+            # The last token of the prompt is always computed: its logits choose the first token of the answer.
+            length = min(length, len(token_ids) - 1)
+            if best is None or length <= 0:
+                return cache, 0
+            self._entries.move_to_end(best.name)
+        for layer, (keys, values) in enumerate(zip(best.keys, best.values, strict=True)):
+            cache.update(keys[:, :, :length], values[:, :, :length], layer)
+        return cache, length
+
+    def put(self, token_ids: Sequence[int], untouched: int, settings: Hashable, cache: DynamicCache) -> None:
+        """Keep what `cache` holds for `token_ids`; a cache whose layers forget (sliding windows) is not kept."""
+        if self.max_entries == 0 or not all(type(layer) is DynamicLayer for layer in cache.layers):
+            return
+        length = min(cache.get_seq_length(), len(token_ids))
+        ids = tuple(token_ids[:length])
+        entry = _Entry(
+            ids,
+            untouched,
+            settings,
+            tuple(layer.keys[:, :, :length] for layer in cache.layers),
+            tuple(layer.values[:, :, :length] for layer in cache.layers),
+        )
+        with self._lock:
+            for other in list(self._entries.values()):
+                same = other.settings == settings and other.untouched == untouched
+                if same and _common_prefix(other.token_ids, ids) == len(other.token_ids):
+                    del self._entries[other.name]
+            self._entries[entry.name] = entry
+            while len(self._entries) > self.max_entries:
+                self._entries.popitem(last=False)
+
+    def clear(self) -> None:
+        """Forget all, and free the memory."""
+        with self._lock:
+            self._entries.clear()
+
+
+def _common_prefix(first: Sequence[int], second: Sequence[int]) -> int:
+    for index, (one, other) in enumerate(zip(first, second, strict=False)):
+        if one != other:
+            return index
+    return min(len(first), len(second))

@@ -1,0 +1,218 @@
+"""From messages to token ids: the template applied and tokenized once, and its control tokens kept its own.
+
+What users and documents write is text: where it spells a control token of the model (``<|im_end|>``), the
+spelling is kept and the token is not. Such spellings are replaced by placeholders before the template is
+applied, and tokenized in two parts, neither of which is the token, afterwards. Text without any is tokenized
+exactly as transformers would.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sra_rag.errors import PromptError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+__all__ = ["EncodedPrompt", "Message", "PromptEncoder"]
+
+Message = Mapping[str, Any]
+
+# Unicode noncharacters: never assigned, so no document has a use for them.
+_OPEN, _CLOSE = "\U0010fffe", "\U0010ffff"
+_PLACEHOLDER = re.compile(f"{_OPEN}([0-9]+){_CLOSE}")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class EncodedPrompt:
+    """A prompt as the model sees it.
+
+    Parameters
+    ----------
+    token_ids
+        The prompt, control tokens included.
+    context_length
+        How many leading tokens belong to the context; the question begins behind them.
+    """
+
+    token_ids: tuple[int, ...]
+    context_length: int
+
+
+class PromptEncoder:
+    """Turns messages or text into token ids for one tokenizer.
+
+    Parameters
+    ----------
+    tokenizer
+        A tokenizer of transformers. It is only read.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        self.tokenizer = tokenizer
+        template = tokenizer.chat_template or ""
+        added = tokenizer.added_tokens_decoder.values()
+        controls = {token.content for token in added if token.special or token.content in str(template)}
+        controls |= set(tokenizer.all_special_tokens)
+        self._controls = sorted((text for text in controls if text.strip()), key=lambda text: (-len(text), text))
+        self._spelling = re.compile("|".join(map(re.escape, self._controls))) if self._controls else None
+
+    @property
+    def has_chat_template(self) -> bool:
+        """Whether messages can be encoded."""
+        return bool(self.tokenizer.chat_template)
+
+    def shield(self, text: str) -> str:
+        """Replace spellings of control tokens by placeholders that `encode_rendered` turns back into plain text."""
+        if self._spelling is None:
+            return text
+        return self._spelling.sub(lambda found: f"{_OPEN}{self._controls.index(found[0])}{_CLOSE}", text)
+
+    def encode_messages(
+        self, messages: Sequence[Message], *, context: str | None = None, template_kwargs: Mapping[str, Any] | None = None
+    ) -> EncodedPrompt:
+        """Apply the chat template and tokenize, once, without further special tokens.
+
+        Parameters
+        ----------
+        messages
+            Mappings with ``role`` and ``content`` (a string); other keys go to the template as they are.
+        context
+            The text whose end is the end of the context, as it stands in one of the messages; by default all
+            that comes before the last user message is the context.
+        template_kwargs
+            Passed on to the template, such as ``tools``.
+
+        Raises
+        ------
+        PromptError
+            If the tokenizer has no chat template, the template refuses the messages, or `context` is in none.
+        """
+        if not self.has_chat_template:
+            raise PromptError(
+                "The tokenizer has no chat template. Give the prompt as text, or set tokenizer.chat_template."
+            )
+        if not messages:
+            raise PromptError("There are no messages. Give at least one, such as {'role': 'user', 'content': ...}.")
+        shielded = [{**message, "content": self._shield_content(message)} for message in messages]
+        try:
+            rendered = self.tokenizer.apply_chat_template(
+                shielded, tokenize=False, add_generation_prompt=True, **(template_kwargs or {})
+            )
+        except Exception as error:  # jinja2 and the templates themselves raise what they like
+            raise PromptError(f"The chat template refuses these messages: {error}") from error
+        if context is not None:
+            return self.encode_rendered(rendered, context=context)
+        question = next((m["content"] for m in reversed(shielded) if m.get("role") == "user"), "")
+        return self._encode(rendered, max(0, rendered.rfind(question)) if question else 0)
+
+    def encode_text(self, text: str, *, context: str | None = None) -> EncodedPrompt:
+        """Tokenize plain text, with the special tokens that the tokenizer puts around text (BOS)."""
+        shielded = self.shield(text)
+        encoded = self._encode(shielded, self._context_end(shielded, context))
+        front = list(self.tokenizer("", add_special_tokens=True).input_ids)
+        if len(front) > 1 and front[-1] == self.tokenizer.eos_token_id:
+            front.pop()  # an end would stand before the beginning
+        if not front:
+            return encoded
+        return EncodedPrompt((*front, *encoded.token_ids), encoded.context_length + len(front))
+
+    def encode_rendered(self, rendered: str, *, context: str | None = None) -> EncodedPrompt:
+        """Tokenize text that a template made, whose control tokens count, without further special tokens.
+
+        Parameters
+        ----------
+        rendered
+            The text; spellings inside documents must have been `shield`-ed before.
+        context
+            As in `encode_messages`; by default nothing is context.
+        """
+        return self._encode(rendered, self._context_end(rendered, context))
+
+    def _shield_content(self, message: Message) -> str:
+        content = message.get("content")
+        if content is None:
+            content = ""
+        if not isinstance(content, str):
+            raise PromptError(
+                f"The content of a {message.get('role')!r} message is a {type(content).__name__}. Only text is supported."
+            )
+        return self.shield(content)
+
+    def _context_end(self, rendered: str, context: str | None) -> int:
+        if not context:
+            return 0
+        # Templates may trim what they are given.
+        for candidate in (self.shield(context), self.shield(context.strip())):
+            start = rendered.rfind(candidate)
+            if start >= 0:
+                return start + len(candidate)
+        raise PromptError(
+            "The context does not stand in the prompt as it was given, so it cannot be told where it ends. Pass the "
+            "very text that the message holds."
+        )
+
+    def _encode(self, rendered: str, context_end: int) -> EncodedPrompt:
+        token_ids: list[int] = []
+        context_length = 0
+        position = 0
+        for index, piece in enumerate(self._pieces(rendered)):
+            if index % 2:
+                text = self._controls[int(piece)]
+                # No control token is a single character: cut behind the first, neither part is one.
+                piece_ids = [token for part in (text[:1], text[1:]) for token in self._ids(part)]
+                length = len(piece) + len(_OPEN) + len(_CLOSE)
+                if position + length <= context_end:
+                    context_length += len(piece_ids)
+            else:
+                piece_ids = self._ids(piece)
+                length = len(piece)
+                context_length += self._tokens_before(piece, piece_ids, context_end - position)
+            token_ids += piece_ids
+            position += length
+        self._check_controls(rendered, token_ids)
+        return EncodedPrompt(tuple(token_ids), context_length)
+
+    def _pieces(self, rendered: str) -> list[str]:
+        """Split into text (even indices) and the numbers of placeholders (odd indices)."""
+        pieces: list[str] = [""]
+        last = 0
+        for found in _PLACEHOLDER.finditer(rendered):
+            if int(found[1]) < len(self._controls):
+                pieces[-1] += rendered[last : found.start()]
+                pieces += [found[1], ""]
+                last = found.end()
+        pieces[-1] += rendered[last:]
+        return pieces
+
+    def _ids(self, text: str) -> list[int]:
+        return list(self.tokenizer(text, add_special_tokens=False).input_ids) if text else []
+
+    def _tokens_before(self, text: str, ids: list[int], end: int) -> int:
+        """How many tokens of `text` begin before its character `end`."""
+        if end <= 0:
+            return 0
+        if end >= len(text):
+            return len(ids)
+        if not self.tokenizer.is_fast:
+            return min(len(ids), len(self._ids(text[:end])))
+        offsets = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True).offset_mapping
+        return sum(start < end for start, _ in offsets)
+
+    def _check_controls(self, rendered: str, token_ids: list[int]) -> None:
+        """Make sure that only the template's own control tokens came out, whatever the tokenizer normalises."""
+        if self._spelling is None:
+            return
+        written = len(self._spelling.findall(_PLACEHOLDER.sub("", rendered)))
+        special = set(self.tokenizer.convert_tokens_to_ids(self._controls))
+        unknown = self.tokenizer.unk_token_id  # also stands for what the vocabulary cannot spell
+        made = sum(token in special and token != unknown for token in token_ids)
+        if made > written:
+            raise PromptError(
+                f"The text of the prompt would become {made - written} control token(s) of the model's template. "
+                "Remove unusual characters that normalise to such a token."
+            )

@@ -1,0 +1,141 @@
+"""How the next token is chosen: frozen options, and a sampler that a seed reproduces."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from transformers import (
+    LogitsProcessor,
+    LogitsProcessorList,
+    MinPLogitsWarper,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+    TypicalLogitsWarper,
+)
+
+from sra_rag.errors import ConfigError
+
+__all__ = ["SamplingOptions", "logits_processors"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SamplingOptions:
+    """Options of one request.
+
+    Parameters
+    ----------
+    max_new_tokens
+        The answer ends after so many tokens at the latest.
+    temperature
+        0 takes the likeliest token each time; above, tokens are drawn.
+    top_k, top_p, min_p, typical_p
+        Which tokens may be drawn: the k likeliest; the likeliest that together have probability p; those with at
+        least min_p of the likeliest one's; the locally typical. None is no limit.
+    repetition_penalty
+        Divides the logit of tokens already there; 1 is none.
+    stop
+        Texts at which the answer ends; they are not part of it.
+    seed
+        The same seed gives the same answer on the same machine; None draws a fresh one.
+    extra
+        Further fields of transformers' ``GenerationConfig`` that work on one sequence at a time, such as
+        ``no_repeat_ngram_size``.
+
+    Raises
+    ------
+    ConfigError
+        If a value is not allowed.
+    """
+
+    max_new_tokens: int = 256
+    temperature: float = 0.0
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+    typical_p: float | None = None
+    repetition_penalty: float = 1.0
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
+        object.__setattr__(self, "stop", stop)
+        if not all(isinstance(text, str) and text for text in stop):
+            raise ConfigError(f"stop={self.stop!r} is not allowed: give one or more texts that are not empty.")
+        _check("max_new_tokens", self.max_new_tokens, self.max_new_tokens >= 1, ">= 1")
+        _check("temperature", self.temperature, self.temperature >= 0, ">= 0")
+        _check("top_k", self.top_k, self.top_k is None or self.top_k >= 1, ">= 1 or None")
+        _check("repetition_penalty", self.repetition_penalty, self.repetition_penalty > 0, "> 0")
+        for name in ("top_p", "min_p", "typical_p"):
+            value = getattr(self, name)
+            _check(name, value, value is None or 0 < value <= 1, "above 0 and at most 1, or None")
+        one_sequence = {"num_beams": 1, "num_return_sequences": 1}
+        for name, only in one_sequence.items():
+            if self.extra.get(name, only) not in (only, None):
+                raise ConfigError(f"{name}={self.extra[name]!r} is not supported: one sequence is generated per prompt.")
+
+    def replace(self, **changes: Any) -> SamplingOptions:
+        """Return a copy with some options changed, validated anew.
+
+        Names that are not options of this class go into `extra` if transformers' ``GenerationConfig`` knows them.
+        """
+        known = {field.name for field in dataclasses.fields(self)}
+        own = {name: value for name, value in changes.items() if name in known}
+        extra = {name: value for name, value in changes.items() if name not in known}
+        if extra:
+            from transformers import GenerationConfig
+
+            allowed = GenerationConfig().to_dict().keys()
+            unknown = sorted(set(extra) - set(allowed))
+            if unknown:
+                raise ConfigError(
+                    f"Unknown generation option {', '.join(unknown)}. Known are {', '.join(sorted(known - {'extra'}))} "
+                    "and the fields of transformers' GenerationConfig."
+                )
+            own["extra"] = {**self.extra, **own.get("extra", {}), **extra}
+        return dataclasses.replace(self, **own)
+
+
+def logits_processors(options: SamplingOptions, batch_size: int) -> LogitsProcessorList:
+    """Return what makes greedy search draw from the options' distribution; empty at temperature 0."""
+    processors = LogitsProcessorList()
+    if options.temperature == 0:
+        return processors
+    processors.append(TemperatureLogitsWarper(float(options.temperature)))
+    if options.top_k is not None:
+        processors.append(TopKLogitsWarper(options.top_k))
+    if options.top_p is not None and options.top_p < 1:
+        processors.append(TopPLogitsWarper(options.top_p))
+    if options.min_p is not None:
+        processors.append(MinPLogitsWarper(options.min_p))
+    if options.typical_p is not None and options.typical_p < 1:
+        processors.append(TypicalLogitsWarper(options.typical_p))
+    processors.append(_GumbelNoise(options.seed, batch_size))
+    return processors
+
+
+class _GumbelNoise(LogitsProcessor):
+    """Adds noise under which the greatest logit is an exact draw from their softmax (the Gumbel-max trick).
+
+    transformers draws from the process-wide generator, which requests in other threads share; here each sequence
+    has its own, so a seed reproduces whatever else runs, alone or in a batch.
+    """
+
+    def __init__(self, seed: int | None, batch_size: int) -> None:
+        self.generators = [torch.Generator() for _ in range(batch_size)]
+        for generator in self.generators:
+            generator.seed() if seed is None else generator.manual_seed(seed)
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        noise = torch.stack([torch.empty(scores.shape[-1]).exponential_(generator=g) for g in self.generators])
+        return scores - noise.log().to(scores.device)
+
+
+def _check(name: str, value: object, is_allowed: bool, allowed: str) -> None:
+    if not is_allowed:
+        raise ConfigError(f"{name}={value!r} is not allowed: it must be {allowed}.")

@@ -1,0 +1,70 @@
+"""From token ids to text as they arrive: never half a character, never a part of a stop text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+__all__ = ["TextAssembler"]
+
+_REPLACEMENT = "\ufffd"  # what an incomplete UTF-8 sequence decodes to
+
+
+class TextAssembler:
+    """Text of one answer in the making.
+
+    Parameters
+    ----------
+    tokenizer
+        Decodes the tokens; special ones are left out.
+    stop
+        Texts at which the answer ends, also where one spans several tokens.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, stop: Sequence[str] = ()) -> None:
+        self._tokenizer = tokenizer
+        self._stop = tuple(stop)
+        self._token_ids: list[int] = []
+        self._emitted = 0
+        self.text = ""
+        self.stopped = False
+
+    def add(self, token_id: int) -> str:
+        """Take one more token; return the text that is certain now and was not before."""
+        if self.stopped:
+            return ""
+        self._token_ids.append(token_id)
+        self.text = self._decode()
+        found = [at for at in (self.text.find(stop) for stop in self._stop) if at >= 0]
+        if found:
+            self.text = self.text[: min(found)]
+            self.stopped = True
+        return self._emit(len(self.text) if self.stopped else len(self.text) - self._uncertain())
+
+    def finish(self) -> str:
+        """Return what was held back, now that no further token comes."""
+        return self._emit(len(self.text))
+
+    def _emit(self, end: int) -> str:
+        delta = self.text[self._emitted : end]
+        self._emitted = max(self._emitted, end)
+        return delta
+
+    def _uncertain(self) -> int:
+        """How many characters at the end may still change or turn out to begin a stop text."""
+        broken = len(self.text) - len(self.text.rstrip(_REPLACEMENT))
+        begun = [
+            length
+            for stop in self._stop
+            for length in range(min(len(stop) - 1, len(self.text)), 0, -1)
+            if self.text.endswith(stop[:length])
+        ]
+        return max([broken, *begun])
+
+    def _decode(self) -> str:
+        return self._tokenizer.decode(
+            self._token_ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )

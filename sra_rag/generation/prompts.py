@@ -111,18 +111,11 @@ class PromptEncoder:
         return self._encode(rendered, max(0, rendered.rfind(question)) if question else 0)
 
     def encode_text(self, text: str, *, context: str | None = None) -> EncodedPrompt:
-        """Tokenize plain text, with the special tokens that the tokenizer puts around text (BOS)."""
-        shielded = self.shield(text)
-        encoded = self._encode(shielded, self._context_end(shielded, context))
-        front = list(self.tokenizer("", add_special_tokens=True).input_ids)
-        if len(front) > 1 and front[-1] == self.tokenizer.eos_token_id:
-            front.pop()  # an end would stand before the beginning
-        if not front:
-            return encoded
-        return EncodedPrompt((*front, *encoded.token_ids), encoded.context_length + len(front))
+        """Tokenize plain text, none of which is a control token, behind the tokenizer's own BOS if it has one."""
+        return self.encode_rendered(self.shield(text), context=context, add_bos=True)
 
-    def encode_rendered(self, rendered: str, *, context: str | None = None) -> EncodedPrompt:
-        """Tokenize text that a template made, whose control tokens count, without further special tokens.
+    def encode_rendered(self, rendered: str, *, context: str | None = None, add_bos: bool = False) -> EncodedPrompt:
+        """Tokenize text that a template made, whose control tokens count.
 
         Parameters
         ----------
@@ -130,8 +123,18 @@ class PromptEncoder:
             The text; spellings inside documents must have been `shield`-ed before.
         context
             As in `encode_messages`; by default nothing is context.
+        add_bos
+            Put the special tokens in front that the tokenizer puts in front of text, unless they stand there.
         """
-        return self._encode(rendered, self._context_end(rendered, context))
+        encoded = self._encode(rendered, self._context_end(rendered, context))
+        if not add_bos:
+            return encoded
+        front = list(self.tokenizer("", add_special_tokens=True).input_ids)
+        if len(front) > 1 and front[-1] == self.tokenizer.eos_token_id:
+            front.pop()  # an end would stand before the beginning
+        if not front or list(encoded.token_ids[: len(front)]) == front:
+            return encoded
+        return EncodedPrompt((*front, *encoded.token_ids), encoded.context_length + len(front))
 
     def _shield_content(self, message: Message) -> str:
         content = message.get("content")

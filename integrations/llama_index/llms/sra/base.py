@@ -1,0 +1,426 @@
+"""`SRAHuggingFaceLLM`: LlamaIndex's `HuggingFaceLLM`, with Scaled ReAttention in its attention.
+
+This file only translates between LlamaIndex and `sra_rag.Engine`, which does the work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import aclosing, closing, contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from llama_index.core.base.llms.generic_utils import messages_to_prompt as generic_messages_to_prompt
+from llama_index.core.base.llms.types import (
+    ChatMessage,
+    ChatResponse,
+    ChatResponseAsyncGen,
+    ChatResponseGen,
+    CompletionResponse,
+    CompletionResponseAsyncGen,
+    CompletionResponseGen,
+    LLMMetadata,
+    MessageRole,
+)
+from llama_index.core.bridge.pydantic import Field, PrivateAttr
+from llama_index.core.callbacks import CallbackManager
+from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
+from llama_index.core.llms.custom import CustomLLM
+from llama_index.core.prompts.base import BasePromptTemplate, PromptTemplate
+from llama_index.core.types import BaseOutputParser, PydanticProgramMode, TokenAsyncGen, TokenGen
+from llama_index.llms.huggingface import HuggingFaceLLM
+
+from sra_rag.config import SRAConfig, SRALike
+from sra_rag.errors import PromptError
+from sra_rag.generation.engine import Engine
+from sra_rag.generation.prompts import EncodedPrompt
+from sra_rag.generation.result import Generation, TextDelta
+from sra_rag.generation.sampling import SamplingOptions
+from sra_rag.models.loading import LoadedModel, load_model
+
+__all__ = ["SRAHuggingFaceLLM"]
+
+_UNSET: Any = object()
+_CONTEXT_ARGUMENTS = ("context_str", "context_msg")  # what LlamaIndex's question-answering prompts call their passages
+
+# The passages of the prompt being answered, from `predict` and its kin, which know them, to `chat`, which does not.
+_passages: ContextVar[str | None] = ContextVar("sra_passages", default=None)
+
+
+class SRAHuggingFaceLLM(HuggingFaceLLM):
+    """A local Hugging Face model whose attention is sharpened while it reads and answers.
+
+    Takes every argument of `llama_index.llms.huggingface.HuggingFaceLLM`; code that used that one works by
+    changing the import. Answers are greedy unless ``generate_kwargs`` or the call sets a temperature.
+
+    Parameters
+    ----------
+    model_name
+        ``"embedded"`` (works offline), a name on the hub, a folder or a ``.gguf`` file.
+    sra
+        Settings of Scaled ReAttention: `SRAConfig`, a dict, alpha, the path of a JSON file, None for off.
+    model
+        A loaded model to share: an `Engine`, a `LoadedModel`, or a transformers model (with `tokenizer`).
+    context_window
+        Tokens of prompt and answer together; by default, and at most, the model's own.
+    is_chat_model
+        By default whether the tokenizer has a chat template.
+    quantization
+        ``"4bit"`` or ``"8bit"``.
+
+    The other arguments are those of `HuggingFaceLLM`. Every method takes, per call, ``sra``, ``context`` (the
+    text at whose end the context ends, for ``rows="after_context"``; query engines need not give it), ``stop``,
+    ``seed``, ``temperature``, ``max_new_tokens`` and all other `SamplingOptions`.
+
+    Examples
+    --------
+    >>> llm = SRAHuggingFaceLLM(model_name="embedded", sra=0.2)  # doctest: +SKIP
+    >>> index.as_query_engine(llm=llm).query("When does the agreement end?")  # doctest: +SKIP
+    """
+
+    sra: SRAConfig | None = Field(default=None, description="Settings of Scaled ReAttention, None for off.")
+
+    _engine: Engine = PrivateAttr()
+    _custom_prompts: bool = PrivateAttr(default=False)
+
+    def __init__(
+        self,
+        context_window: int | None = None,
+        max_new_tokens: int = 256,
+        query_wrapper_prompt: str | PromptTemplate = "{query_str}",
+        tokenizer_name: str | None = None,
+        model_name: str = "embedded",
+        model: Any | None = None,
+        tokenizer: Any | None = None,
+        device_map: str | None = "auto",
+        stopping_ids: list[int] | None = None,
+        tokenizer_kwargs: dict[str, Any] | None = None,
+        tokenizer_outputs_to_remove: list[str] | None = None,
+        model_kwargs: dict[str, Any] | None = None,
+        generate_kwargs: dict[str, Any] | None = None,
+        is_chat_model: bool | None = None,
+        callback_manager: CallbackManager | None = None,
+        system_prompt: str = "",
+        messages_to_prompt: Callable[[Sequence[ChatMessage]], str] | None = None,
+        completion_to_prompt: Callable[[str], str] | None = None,
+        pydantic_program_mode: PydanticProgramMode = PydanticProgramMode.DEFAULT,
+        output_parser: BaseOutputParser | None = None,
+        sra: SRALike = None,
+        quantization: Any | None = None,
+    ) -> None:
+        settings = SRAConfig.coerce(sra)
+        options = _options(generate_kwargs or {}, max_new_tokens)
+        engine = _make_engine(
+            model, tokenizer, model_name, tokenizer_name, device_map, model_kwargs, tokenizer_kwargs, quantization,
+            options, stopping_ids, context_window,
+        )  # fmt: skip
+        if isinstance(query_wrapper_prompt, str):
+            query_wrapper_prompt = PromptTemplate(query_wrapper_prompt)
+        # HuggingFaceLLM's own constructor would load the model a second time.
+        CustomLLM.__init__(
+            self,
+            context_window=engine.context_window,
+            max_new_tokens=max_new_tokens,
+            query_wrapper_prompt=query_wrapper_prompt,
+            tokenizer_name=tokenizer_name or model_name,
+            model_name=engine.loaded.name,
+            device_map=device_map or "auto",
+            stopping_ids=stopping_ids or [],
+            tokenizer_kwargs=tokenizer_kwargs or {},
+            tokenizer_outputs_to_remove=tokenizer_outputs_to_remove or [],
+            model_kwargs=model_kwargs or {},
+            generate_kwargs=generate_kwargs or {},
+            is_chat_model=engine.encoder.has_chat_template if is_chat_model is None else is_chat_model,
+            callback_manager=callback_manager,
+            system_prompt=system_prompt,
+            messages_to_prompt=messages_to_prompt,
+            completion_to_prompt=completion_to_prompt,
+            pydantic_program_mode=pydantic_program_mode,
+            output_parser=output_parser,
+            sra=settings if settings is not None else engine.loaded.sra,
+        )
+        self._engine = engine
+        self._model = engine.loaded.model
+        self._tokenizer = engine.loaded.tokenizer
+        self._custom_prompts = messages_to_prompt is not None or completion_to_prompt is not None
+        if messages_to_prompt is None:
+            self.messages_to_prompt = self._tokenizer_messages_to_prompt
+
+    @classmethod
+    def class_name(cls) -> str:
+        """Name under which LlamaIndex knows the class."""
+        return "SRAHuggingFaceLLM"
+
+    @property
+    def engine(self) -> Engine:
+        """The engine that answers, to share with other integrations."""
+        return self._engine
+
+    @property
+    def metadata(self) -> LLMMetadata:
+        """What LlamaIndex needs to know of the model."""
+        return LLMMetadata(
+            context_window=self.context_window,
+            num_output=self.max_new_tokens,
+            model_name=self.model_name,
+            is_chat_model=self.is_chat_model,
+            system_role=MessageRole.SYSTEM,
+        )
+
+    @llm_completion_callback()
+    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
+        """Continue a text."""
+        request = self._request(kwargs)
+        encoded = self._encode_completion(prompt, formatted, request.pop("context"))
+        return self._completion(encoded, self._engine.generate(encoded, **request))
+
+    @llm_completion_callback()
+    def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseGen:
+        """Continue a text, piece by piece; the last piece carries usage."""
+        request = self._request(kwargs)
+        encoded = self._encode_completion(prompt, formatted, request.pop("context"))
+        deltas = self._engine.stream(encoded, **request)
+
+        def gen() -> CompletionResponseGen:
+            text = ""
+            with closing(deltas):  # type: ignore[type-var]  # a generator, typed as an iterator
+                for delta in deltas:
+                    text += delta.text
+                    yield self._completion_delta(encoded, text, delta)
+
+        return gen()
+
+    @llm_completion_callback()
+    async def acomplete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
+        """Continue a text; the event loop stays free."""
+        request = self._request(kwargs)
+        encoded = await asyncio.to_thread(self._encode_completion, prompt, formatted, request.pop("context"))
+        return self._completion(encoded, await self._engine.agenerate(encoded, **request))
+
+    @llm_completion_callback()
+    async def astream_complete(
+        self, prompt: str, formatted: bool = False, **kwargs: Any
+    ) -> CompletionResponseAsyncGen:
+        """Continue a text, piece by piece; the event loop stays free."""
+        request = self._request(kwargs)
+        encoded = await asyncio.to_thread(self._encode_completion, prompt, formatted, request.pop("context"))
+
+        async def gen() -> CompletionResponseAsyncGen:
+            text = ""
+            async with aclosing(self._engine.astream(encoded, **request)) as deltas:
+                async for delta in deltas:
+                    text += delta.text
+                    yield self._completion_delta(encoded, text, delta)
+
+        return gen()
+
+    @llm_chat_callback()
+    def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
+        """Answer messages."""
+        request = self._request(kwargs)
+        encoded = self._encode_chat(messages, request.pop("context"))
+        return _as_chat(self._completion(encoded, self._engine.generate(encoded, **request)))
+
+    @llm_chat_callback()
+    def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
+        """Answer messages, piece by piece; the last piece carries usage."""
+        request = self._request(kwargs)
+        encoded = self._encode_chat(messages, request.pop("context"))
+        deltas = self._engine.stream(encoded, **request)
+
+        def gen() -> ChatResponseGen:
+            text = ""
+            with closing(deltas):  # type: ignore[type-var]  # a generator, typed as an iterator
+                for delta in deltas:
+                    text += delta.text
+                    yield _as_chat(self._completion_delta(encoded, text, delta))
+
+        return gen()
+
+    @llm_chat_callback()
+    async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
+        """Answer messages; the event loop stays free."""
+        request = self._request(kwargs)
+        encoded = await asyncio.to_thread(self._encode_chat, messages, request.pop("context"))
+        return _as_chat(self._completion(encoded, await self._engine.agenerate(encoded, **request)))
+
+    @llm_chat_callback()
+    async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
+        """Answer messages, piece by piece; the event loop stays free."""
+        request = self._request(kwargs)
+        encoded = await asyncio.to_thread(self._encode_chat, messages, request.pop("context"))
+
+        async def gen() -> ChatResponseAsyncGen:
+            text = ""
+            async with aclosing(self._engine.astream(encoded, **request)) as deltas:
+                async for delta in deltas:
+                    text += delta.text
+                    yield _as_chat(self._completion_delta(encoded, text, delta))
+
+        return gen()
+
+    def predict(self, prompt: BasePromptTemplate, **prompt_args: Any) -> str:
+        """Answer a prompt template; its passages are the context for ``rows="after_context"``."""
+        with self._knowing_passages(prompt, prompt_args) as shielded:
+            return super().predict(prompt, **shielded)
+
+    def stream(self, prompt: BasePromptTemplate, **prompt_args: Any) -> TokenGen:
+        """As `predict`, piece by piece."""
+        with self._knowing_passages(prompt, prompt_args) as shielded:
+            return super().stream(prompt, **shielded)
+
+    async def apredict(self, prompt: BasePromptTemplate, **prompt_args: Any) -> str:
+        """As `predict`; the event loop stays free."""
+        with self._knowing_passages(prompt, prompt_args) as shielded:
+            return await super().apredict(prompt, **shielded)
+
+    async def astream(self, prompt: BasePromptTemplate, **prompt_args: Any) -> TokenAsyncGen:
+        """As `stream`; the event loop stays free."""
+        with self._knowing_passages(prompt, prompt_args) as shielded:
+            return await super().astream(prompt, **shielded)
+
+    @contextmanager
+    def _knowing_passages(
+        self, prompt: BasePromptTemplate, prompt_args: dict[str, Any]
+    ) -> Iterator[dict[str, Any]]:
+        known = {**prompt.kwargs, **prompt_args}
+        passages = next((str(known[name]) for name in _CONTEXT_ARGUMENTS if known.get(name)), None)
+        if not self.is_chat_model:  # messages are shielded one by one; a finished prompt no longer could be
+            known = {k: self._engine.encoder.shield(v) if isinstance(v, str) else v for k, v in known.items()}
+            prompt_args = {name: known[name] for name in (*prompt_args, *prompt.kwargs)}
+        token = _passages.set(passages)
+        try:
+            yield prompt_args
+        finally:
+            _passages.reset(token)
+
+    def _request(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Split the keyword arguments of a call into what `Engine` takes."""
+        changes = dict(kwargs)
+        context, sra = changes.pop("context", None), changes.pop("sra", _UNSET)
+        options = _options({**self.generate_kwargs, **changes}, self.max_new_tokens)
+        return {"context": context, "sra": self.sra if sra is _UNSET else sra, "options": options}
+
+    def _encode_completion(self, prompt: str, formatted: bool, context: str | None) -> EncodedPrompt:
+        encoder = self._engine.encoder
+        if not formatted:
+            # The prompt is text; what the developer's own wrappers add around it may hold control tokens.
+            prompt = self.query_wrapper_prompt.format(query_str=encoder.shield(prompt))
+            if self._custom_prompts and self.completion_to_prompt is not None:
+                prompt = self.completion_to_prompt(prompt)
+            elif self.system_prompt:
+                prompt = f"{self.system_prompt} {prompt}"
+        return self._encode_rendered(prompt, context)
+
+    def _encode_chat(self, messages: Sequence[ChatMessage], context: str | None) -> EncodedPrompt:
+        encoder = self._engine.encoder
+        if not self._custom_prompts and encoder.has_chat_template:
+            dicts = [{"role": message.role.value, "content": _text(message)} for message in messages]
+            if context is None:
+                try:
+                    return self._engine.encode(dicts, context=_passages.get())
+                except PromptError:  # the passages do not stand in the prompt as they were: the default is as good
+                    pass
+            return self._engine.encode(dicts, context=context)
+        shielded = [ChatMessage(role=m.role, content=encoder.shield(_text(m))) for m in messages]
+        to_prompt = self.messages_to_prompt if self._custom_prompts else generic_messages_to_prompt
+        return self._encode_rendered(to_prompt(shielded), context)
+
+    def _encode_rendered(self, prompt: str, context: str | None) -> EncodedPrompt:
+        encoder = self._engine.encoder
+        if context is None and (passages := _passages.get()) is not None and encoder.shield(passages) in prompt:
+            context = passages
+        return encoder.encode_rendered(prompt, context=context, add_bos=True)
+
+    def _completion(self, prompt: EncodedPrompt, generation: Generation) -> CompletionResponse:
+        return CompletionResponse(text=generation.text, raw=_raw(prompt, generation))
+
+    def _completion_delta(self, prompt: EncodedPrompt, text: str, delta: TextDelta) -> CompletionResponse:
+        raw = None if delta.generation is None else _raw(prompt, delta.generation)
+        return CompletionResponse(text=text, delta=delta.text, raw=raw)
+
+
+def _make_engine(
+    model: Any | None,
+    tokenizer: Any | None,
+    model_name: str,
+    tokenizer_name: str | None,
+    device_map: str | None,
+    model_kwargs: dict[str, Any] | None,
+    tokenizer_kwargs: dict[str, Any] | None,
+    quantization: Any | None,
+    options: SamplingOptions,
+    stopping_ids: list[int] | None,
+    context_window: int | None,
+) -> Engine:
+    if isinstance(model, Engine):
+        return model
+    if isinstance(model, LoadedModel):
+        loaded = model
+    elif model is not None:
+        if tokenizer is None:
+            from transformers import AutoTokenizer
+
+            tokenizer = AutoTokenizer.from_pretrained(tokenizer_name or model_name, **(tokenizer_kwargs or {}))
+        loaded = LoadedModel(model, tokenizer, model.name_or_path or model_name)
+    else:
+        model_kwargs = dict(model_kwargs or {})
+        loaded = load_model(
+            model_name,
+            dtype=model_kwargs.pop("dtype", model_kwargs.pop("torch_dtype", "auto")),
+            device_map=device_map,
+            quantization=quantization,
+            tokenizer=tokenizer_name,
+            model_kwargs=model_kwargs,
+            tokenizer_kwargs=tokenizer_kwargs,
+        )
+        if tokenizer is not None:
+            loaded = LoadedModel(loaded.model, tokenizer, loaded.name)
+    return Engine(loaded, options=options, stop_token_ids=stopping_ids or (), context_window=context_window)
+
+
+def _options(given: dict[str, Any], max_new_tokens: int) -> SamplingOptions:
+    """Translate the keyword arguments of transformers' ``generate``."""
+    changes = dict(given)
+    if "max_tokens" in changes:
+        changes["max_new_tokens"] = changes.pop("max_tokens")
+    sample = changes.pop("do_sample", None)
+    if sample is False:
+        changes["temperature"] = 0.0
+    elif sample and "temperature" not in changes:
+        changes["temperature"] = 1.0
+    return SamplingOptions(max_new_tokens=max_new_tokens).replace(**changes)
+
+
+def _raw(prompt: EncodedPrompt, generation: Generation) -> dict[str, Any]:
+    usage = generation.usage
+    return {
+        "model_output": [[*prompt.token_ids, *generation.token_ids]],
+        "finish_reason": generation.finish_reason,
+        "usage": {
+            "prompt_tokens": usage.prompt_tokens,
+            "completion_tokens": usage.completion_tokens,
+            "total_tokens": usage.total_tokens,
+            "cached_tokens": usage.cached_tokens,
+        },
+        "timing": {
+            "prefill_seconds": generation.timing.prefill_seconds,
+            "decode_seconds": generation.timing.decode_seconds,
+        },
+        "sra": None if generation.sra is None else generation.sra.to_dict(),
+        "context_tokens": generation.context_length,
+    }
+
+
+def _as_chat(completion: CompletionResponse) -> ChatResponse:
+    message = ChatMessage(role=MessageRole.ASSISTANT, content=completion.text)
+    return ChatResponse(message=message, delta=completion.delta, raw=completion.raw)
+
+
+def _text(message: ChatMessage) -> str:
+    """Text of a message; other kinds of content are refused, not dropped."""
+    kinds = sorted({block.block_type for block in message.blocks} - {"text"})
+    if kinds:
+        raise PromptError(f"A message holds {', '.join(kinds)}. Only text is supported by this model.")
+    return message.content or ""

@@ -144,7 +144,9 @@ class SRAConfig:
         if isinstance(parsed, Mapping) and "sra" in parsed:
             parsed = parsed["sra"]
         if not isinstance(parsed, Mapping):
-            raise ConfigError(f"The SRA settings {str(path)!r} hold {type(parsed).__name__}, not an object of settings.")
+            raise ConfigError(
+                f"The SRA settings {str(path)!r} hold {type(parsed).__name__}, not an object of settings."
+            )
         return cls.from_dict(parsed)
 
     @classmethod

@@ -15,9 +15,7 @@ import torch
 __all__ = ["entropy_from_mean_key", "entropy_from_scores"]
 
 
-def entropy_from_mean_key(
-    query: torch.Tensor, mean_key: torch.Tensor, lse: torch.Tensor, scale: float
-) -> torch.Tensor:
+def entropy_from_mean_key(query: torch.Tensor, mean_key: torch.Tensor, lse: torch.Tensor, scale: float) -> torch.Tensor:
     """Entropy (nats) of rows from what a kernel returned for ``V := K``.
 
     Parameters

@@ -79,9 +79,7 @@ def fast_reattention(
         entropy, count = rows.entropy(first)
     else:
         entropy = count = query.new_ones(query.shape[:2] + (visibility.n_rows - first,), dtype=torch.float32)
-    beta = session.beta(
-        layer, visibility.position + first, entropy, count, visibility.is_real_row(first, query.device)
-    )
+    beta = session.beta(layer, visibility.position + first, entropy, count, visibility.is_real_row(first, query.device))
     sharpened = rows.output(first, visibility.n_rows, beta)
     return sharpened if untouched is None else torch.cat((untouched, sharpened), dim=2)
 
@@ -133,7 +131,12 @@ class _KernelRows:
         real = self.visibility.real
         square_real = None if real is None else real[:, past:end]
         output, lse = attend(
-            query, key[:, :, past:end], value[:, :, past:end], scale=self.scale, causal=True, bias=_padding_bias(square_real)
+            query,
+            key[:, :, past:end],
+            value[:, :, past:end],
+            scale=self.scale,
+            causal=True,
+            bias=_padding_bias(square_real),
         )
         if square_real is not None:
             lse = lse.masked_fill((square_real.cumsum(-1) == 0)[:, None], float("-inf"))

@@ -134,9 +134,7 @@ def sra_attention_forward(
     if session is None or not enabled:
         if softcap is not None:
             return _eager(module, query, key, value, attention_mask, scaling, dropout, softcap=softcap, **kwargs)
-        return sdpa_attention_forward(
-            module, query, key, value, attention_mask, dropout, scaling, is_causal, **kwargs
-        )
+        return sdpa_attention_forward(module, query, key, value, attention_mask, dropout, scaling, is_causal, **kwargs)
     _refuse_unsupported(module, dropout, kwargs)
     if visibility is None:
         visibility = _visibility_of_tensor(session, query, key, attention_mask)

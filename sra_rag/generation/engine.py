@@ -245,9 +245,7 @@ class Engine:
 
         def work() -> None:
             try:
-                [generation] = self._run(
-                    [encoded], sra, options, cancel, lambda _, text: arrived.put(TextDelta(text))
-                )
+                [generation] = self._run([encoded], sra, options, cancel, lambda _, text: arrived.put(TextDelta(text)))
                 arrived.put(TextDelta("", generation))
             except BaseException as error:
                 arrived.put(error)

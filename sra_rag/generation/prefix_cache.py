@@ -45,7 +45,9 @@ class PrefixCache:
         self._entries: OrderedDict[Hashable, _Entry] = OrderedDict()
         self._lock = threading.Lock()
 
-    def take(self, token_ids: Sequence[int], untouched: int, settings: Hashable, config: object) -> tuple[DynamicCache, int]:
+    def take(
+        self, token_ids: Sequence[int], untouched: int, settings: Hashable, config: object
+    ) -> tuple[DynamicCache, int]:
         """Return a key/value cache filled with the longest usable prefix, and its length.
 
         Keys and values of a sharpened row depend on the settings, those before the first sharpened row do not.

@@ -73,7 +73,11 @@ class PromptEncoder:
         return self._spelling.sub(lambda found: f"{_OPEN}{self._controls.index(found[0])}{_CLOSE}", text)
 
     def encode_messages(
-        self, messages: Sequence[Message], *, context: str | None = None, template_kwargs: Mapping[str, Any] | None = None
+        self,
+        messages: Sequence[Message],
+        *,
+        context: str | None = None,
+        template_kwargs: Mapping[str, Any] | None = None,
     ) -> EncodedPrompt:
         """Apply the chat template and tokenize, once, without further special tokens.
 

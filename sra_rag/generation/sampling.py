@@ -77,7 +77,9 @@ class SamplingOptions:
         one_sequence = {"num_beams": 1, "num_return_sequences": 1}
         for name, only in one_sequence.items():
             if self.extra.get(name, only) not in (only, None):
-                raise ConfigError(f"{name}={self.extra[name]!r} is not supported: one sequence is generated per prompt.")
+                raise ConfigError(
+                    f"{name}={self.extra[name]!r} is not supported: one sequence is generated per prompt."
+                )
 
     def replace(self, **changes: Any) -> SamplingOptions:
         """Return a copy with some options changed, validated anew.

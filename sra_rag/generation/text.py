@@ -65,6 +65,4 @@ class TextAssembler:
         return max([broken, *begun])
 
     def _decode(self) -> str:
-        return self._tokenizer.decode(
-            self._token_ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
-        )
+        return self._tokenizer.decode(self._token_ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)

@@ -199,9 +199,7 @@ class SRAHuggingFaceLLM(HuggingFaceLLM):
         return self._completion(encoded, await self._engine.agenerate(encoded, **request))
 
     @llm_completion_callback()
-    async def astream_complete(
-        self, prompt: str, formatted: bool = False, **kwargs: Any
-    ) -> CompletionResponseAsyncGen:
+    async def astream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseAsyncGen:
         """Continue a text, piece by piece; the event loop stays free."""
         request = self._request(kwargs)
         encoded = await asyncio.to_thread(self._encode_completion, prompt, formatted, request.pop("context"))
@@ -281,9 +279,7 @@ class SRAHuggingFaceLLM(HuggingFaceLLM):
             return await super().astream(prompt, **shielded)
 
     @contextmanager
-    def _knowing_passages(
-        self, prompt: BasePromptTemplate, prompt_args: dict[str, Any]
-    ) -> Iterator[dict[str, Any]]:
+    def _knowing_passages(self, prompt: BasePromptTemplate, prompt_args: dict[str, Any]) -> Iterator[dict[str, Any]]:
         known = {**prompt.kwargs, **prompt_args}
         passages = next((str(known[name]) for name in _CONTEXT_ARGUMENTS if known.get(name)), None)
         if not self.is_chat_model:  # messages are shielded one by one; a finished prompt no longer could be

@@ -1,0 +1,235 @@
+"""The subcommands that answer from documents: ``sra-rag ask`` and ``sra-rag demo``."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from sra_pipelines.document_qa import Answer, DocumentQA
+from sra_pipelines.documents import Document, DocumentError, find_documents, read_document
+from sra_pipelines.embedding import load_embedding
+from sra_pipelines.index import DocumentIndex
+from sra_pipelines.samples import sample_documents, sample_questions
+from sra_pipelines.terminal import Reporter, describe, progress_bars
+from sra_rag.config import SRAConfig
+from sra_rag.errors import ConfigError
+from sra_rag.generation.engine import Engine
+from sra_rag.generation.sampling import SamplingOptions
+from sra_rag.models.loading import load_model
+
+__all__ = ["ask", "demo"]
+
+_UNREADABLE = 2
+_DEMO_QUESTIONS = ("report-total-assets-2025", "report-north-america-2024")
+
+Question = Annotated[str, typer.Argument(help="The question, in quotes.")]
+Documents = Annotated[list[Path], typer.Argument(help="PDF files, or folders of them.")]
+Model = Annotated[str, typer.Option(help="'embedded', a name on the Hugging Face hub, a folder or a .gguf file.")]
+Dtype = Annotated[str, typer.Option(help="float32, bfloat16, float16, or auto: what is fastest here.")]
+Embedding = Annotated[str, typer.Option(help="Embedding model: 'embedded', a name on the hub or a folder.")]
+Alpha = Annotated[float, typer.Option(help="Strength of reattention; 0 is off.")]
+Rows = Annotated[
+    str,
+    typer.Option(
+        help="What is sharpened: all; after_context (question and answer, nearly free); generated (answer only)."
+    ),
+]
+Layers = Annotated[str, typer.Option(help="Layers to sharpen: all, last:N, or such as 0,3,10-19.")]
+Policy = Annotated[str, typer.Option(help="entropy (the paper's), constant or focus.")]
+Settings = Annotated[Path | None, typer.Option("--sra", help="JSON file of settings, instead of the four above.")]
+Compare = Annotated[bool, typer.Option("--compare", help="Answer without and with reattention, side by side.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+ShowContext = Annotated[bool, typer.Option("--show-context", help="Print the passages the model was given.")]
+ContextTokens = Annotated[
+    int | None,
+    typer.Option(help="Tokens of passages to read; by default what the model's window leaves, at most 6000."),
+]
+MaxNewTokens = Annotated[int, typer.Option(help="Tokens that an answer may take.")]
+
+
+def ask(
+    question: Question,
+    documents: Documents,
+    model: Model = "embedded",
+    compare: Compare = False,
+    alpha: Alpha = 0.2,
+    rows: Rows = "all",
+    layers: Layers = "all",
+    policy: Policy = "entropy",
+    settings: Settings = None,
+    context_tokens: ContextTokens = None,
+    max_new_tokens: MaxNewTokens = 128,
+    show_context: ShowContext = False,
+    as_json: AsJson = False,
+    embedding: Embedding = "embedded",
+    dtype: Dtype = "auto",
+) -> None:
+    """Answer a question from PDF documents, citing document and page.
+
+    Examples:
+
+      sra-rag ask "When does the agreement end?" contract.pdf
+
+      sra-rag ask --compare --rows after_context "What was revenue in 2023?" reports/
+
+    Exit code 2 if a document could not be read; the others are answered from all the same.
+    """
+    if settings is not None:
+        sra = SRAConfig.from_json(settings)
+    else:
+        sra = SRAConfig(alpha=alpha, rows=rows, layers=parse_layers(layers), policy=policy)  # type: ignore[arg-type]
+    readable = _answer_questions(
+        [question],
+        documents,
+        [None, sra] if compare else [sra],
+        model=model,
+        dtype=dtype,
+        embedding=embedding,
+        context_tokens=context_tokens,
+        max_new_tokens=max_new_tokens,
+        show_context=show_context,
+        as_json=as_json,
+    )
+    if not readable:
+        raise typer.Exit(_UNREADABLE)
+
+
+def demo(alpha: Alpha = 0.2, rows: Rows = "all", context_tokens: ContextTokens = 1500) -> None:
+    """Ask the sample documents (an annual report and a services agreement), without and with reattention."""
+    by_id = {question.id: question for question in sample_questions()}
+    chosen = [by_id[name] for name in _DEMO_QUESTIONS]
+    _answer_questions(
+        [question.question for question in chosen],
+        sample_documents(),
+        [None, SRAConfig(alpha=alpha, rows=rows)],  # type: ignore[arg-type]  # validated there
+        context_tokens=context_tokens,
+        max_new_tokens=64,
+        gold=[f"{question.answer} ({question.document}, page {question.evidence[0].page + 1})" for question in chosen],
+    )
+
+
+def parse_layers(text: str) -> str | tuple[int, ...]:
+    """Read ``all``, ``last:N`` or such as ``0,3,10-19``."""
+    if text == "all" or text.startswith("last:"):
+        return text
+    layers: list[int] = []
+    try:
+        for part in text.split(","):
+            first, _, last = part.partition("-")
+            layers += range(int(first), int(last or first) + 1)
+    except ValueError as error:
+        raise ConfigError(f"--layers {text!r} is not allowed. Use all, last:N, or such as 0,3,10-19.") from error
+    return tuple(layers)
+
+
+def _answer_questions(
+    questions: Sequence[str],
+    paths: Sequence[Path],
+    settings: Sequence[SRAConfig | None],
+    *,
+    model: str = "embedded",
+    dtype: str = "auto",
+    embedding: str = "embedded",
+    context_tokens: int | None,
+    max_new_tokens: int,
+    show_context: bool = False,
+    as_json: bool = False,
+    gold: Sequence[str] | None = None,
+) -> bool:
+    """Read, index, ask and report; return whether every document could be read."""
+    _quiet_libraries()
+    console = Console(stderr=True)
+    with progress_bars(console) as start:
+        documents, problems = _read(find_documents(paths), start("reading"))
+        for problem in problems:
+            console.print(f"sra-rag: {problem}", style="red", soft_wrap=True, markup=False, highlight=False)
+        if not documents:
+            return False
+        start(f"loading {model}")
+        engine = Engine(load_model(model, dtype=dtype), options=SamplingOptions(max_new_tokens=max_new_tokens))
+        index = DocumentIndex(documents, load_embedding(embedding), on_passages=start("embedding"))
+    qa = DocumentQA(index, engine, context_tokens=context_tokens)
+    report = [
+        _ask_one(qa, question, settings, show_context, as_json, gold and gold[i])
+        for i, question in enumerate(questions)
+    ]
+    if as_json:
+        result: dict[str, Any] = report[0]
+        result["documents"] = [
+            {"name": d.name, "path": str(d.path), "pages": len(d.pages), "pages_without_text": list(d.empty_pages)}
+            for d in documents
+        ]
+        result["problems"] = [str(problem) for problem in problems]
+        sys.stdout.write(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+    return not problems
+
+
+def _ask_one(
+    qa: DocumentQA,
+    question: str,
+    settings: Sequence[SRAConfig | None],
+    show_context: bool,
+    as_json: bool,
+    gold: str | None,
+) -> dict[str, Any]:
+    found = qa.retrieve(question)
+    if as_json:
+        answers = qa.compare(found, list(settings))
+        return {
+            "question": question,
+            "context": found.context if show_context else None,
+            "answers": [_answer_as_dict(answer) for answer in answers],
+        }
+    reporter = Reporter(streaming=sys.stdout.isatty())
+    if len(settings) > 1:
+        reporter.heading(f"\nQuestion: {question}")
+    if gold is not None:
+        reporter.heading(f"Expected: {gold}")
+    if show_context:
+        reporter.passages(found.context)
+    answers = []
+    for sra in settings:
+        if len(settings) > 1:
+            reporter.heading(f"\n{describe(sra).capitalize()}:")
+        answers.append(reporter.answer(qa.stream(found, sra=sra)))
+    if len(answers) == 2:
+        reporter.heading("")
+        reporter.ratio(answers)
+    return {}
+
+
+def _answer_as_dict(answer: Answer) -> dict[str, Any]:
+    values = answer.to_dict()
+    del values["question"]
+    values["passages"] = [
+        {"document": p.document, "page_index": p.page_index, "page_label": p.page_label, "score": p.score}
+        for p in answer.passages
+    ]
+    return values
+
+
+def _read(paths: Sequence[Path], advance: Any) -> tuple[list[Document], list[DocumentError]]:
+    documents, problems = [], []
+    for number, path in enumerate(paths, start=1):
+        try:
+            documents.append(read_document(path))
+        except DocumentError as problem:
+            problems.append(problem)
+        advance(number, len(paths))
+    return documents, problems
+
+
+def _quiet_libraries() -> None:
+    """Keep other libraries' progress bars and notices out of the answer."""
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
+    logging.getLogger("sentence_transformers").setLevel(logging.ERROR)

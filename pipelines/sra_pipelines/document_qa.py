@@ -1,0 +1,174 @@
+"""Answer questions from documents: retrieve, pack, ask the model, cite."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from sra_pipelines.citations import Citation, cite
+from sra_pipelines.index import DocumentIndex, Passage
+from sra_pipelines.packing import format_passages, pack_passages
+from sra_rag.config import SRALike
+from sra_rag.errors import ConfigError
+from sra_rag.generation.engine import Engine
+from sra_rag.generation.result import Generation
+
+__all__ = ["Answer", "DocumentQA", "Retrieval"]
+
+_INSTRUCTION = (
+    "Answer the question from the passages below and from nothing else. Be brief: give the figure, name or clause "
+    "that is asked for. If the passages do not hold the answer, say that the documents do not say."
+)
+_SEARCH_LIMIT = 200  # passages considered for packing
+_MOST_CONTEXT = 6000  # tokens; more is read only when it is asked for
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Retrieval:
+    """What the model is given for a question: the same for every setting of the attention.
+
+    Parameters
+    ----------
+    question
+        As asked.
+    passages
+        In the order in which they stand in the prompt.
+    context
+        The passages as one text, headings included.
+    """
+
+    question: str
+    passages: tuple[Passage, ...]
+    context: str
+
+    def messages(self) -> list[dict[str, str]]:
+        """Return the prompt: passages first, so that it can be read once for several questions and settings."""
+        content = f"{_INSTRUCTION}\n\n{self.context}\n\nQuestion: {self.question}"
+        return [{"role": "user", "content": content}]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer and what it rests on.
+
+    Parameters
+    ----------
+    question
+        As asked.
+    text
+        The answer.
+    citations
+        Pages it rests on, best first.
+    passages
+        What the model was given.
+    generation
+        Usage, seconds and settings.
+    """
+
+    question: str
+    text: str
+    citations: tuple[Citation, ...]
+    passages: tuple[Passage, ...]
+    generation: Generation
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as JSON-ready values."""
+        values = dataclasses.asdict(self)
+        values["generation"] = self.generation.to_dict()
+        return values
+
+
+class DocumentQA:
+    """Questions and answers over one index with one model.
+
+    Parameters
+    ----------
+    index
+        The documents.
+    engine
+        The model.
+    context_tokens
+        Tokens of passages in a prompt; by default what the model's window leaves, at most 6,000.
+
+    Raises
+    ------
+    ConfigError
+        If the model's window cannot hold so many.
+    """
+
+    def __init__(self, index: DocumentIndex, engine: Engine, *, context_tokens: int | None = None) -> None:
+        self.index = index
+        self.engine = engine
+        if context_tokens is not None and context_tokens < 1:
+            raise ConfigError(f"context_tokens={context_tokens} is not allowed: it must be at least 1.")
+        self.context_tokens = context_tokens
+
+    def retrieve(self, question: str, *, max_new_tokens: int | None = None) -> Retrieval:
+        """Find passages for a question, as many as there is room for."""
+        if not question.strip():
+            raise ConfigError("The question is empty. Ask something.")
+        budget = self._budget(question, max_new_tokens or self.engine.options.max_new_tokens)
+        found = self.index.search(question, _SEARCH_LIMIT)
+        passages = tuple(pack_passages(found, budget, self._count))
+        return Retrieval(question, passages, format_passages(passages))
+
+    def ask(self, question: str | Retrieval, *, sra: SRALike = None, **changes: Any) -> Answer:
+        """Answer a question.
+
+        Parameters
+        ----------
+        question
+            A question, or what `retrieve` found for one.
+        sra
+            Settings of the attention, None for off.
+        **changes
+            Changed options of generation, such as ``max_new_tokens``.
+        """
+        *_, last = self.stream(question, sra=sra, **changes)
+        if not isinstance(last, Answer):  # pragma: no cover - stream always ends with one
+            raise TypeError(f"The stream ended with {last!r} instead of an answer.")
+        return last
+
+    def stream(self, question: str | Retrieval, *, sra: SRALike = None, **changes: Any) -> Iterator[str | Answer]:
+        """Answer a question piece by piece: pieces of text, then the whole `Answer`."""
+        found = question
+        if isinstance(found, str):
+            found = self.retrieve(found, max_new_tokens=changes.get("max_new_tokens"))
+        context = found.context or None
+        for delta in self.engine.stream(found.messages(), context=context, sra=sra, **changes):
+            if delta.text:
+                yield delta.text
+            if delta.generation is not None:
+                yield _answer(found, delta.generation)
+
+    def compare(self, question: str | Retrieval, settings: Sequence[SRALike], **changes: Any) -> list[Answer]:
+        """Answer one question with each of several settings; all see the same prompt."""
+        found = question
+        if isinstance(found, str):
+            found = self.retrieve(found, max_new_tokens=changes.get("max_new_tokens"))
+        return [self.ask(found, sra=sra, **changes) for sra in settings]
+
+    def _budget(self, question: str, max_new_tokens: int) -> int:
+        empty = self.engine.encode(Retrieval(question, (), "").messages())
+        room = self.engine.context_window - max_new_tokens - len(empty.token_ids) - 8  # seams tokenize apart
+        if self.context_tokens is None:
+            budget = min(room, _MOST_CONTEXT)
+        elif self.context_tokens > room:
+            raise ConfigError(
+                f"context_tokens={self.context_tokens} does not fit: the model's window of "
+                f"{self.engine.context_window} tokens leaves {max(0, room)} for passages. Give at most so many."
+            )
+        else:
+            budget = self.context_tokens
+        if budget < 1:
+            raise ConfigError("The question leaves no room for passages. Ask a shorter one or lower max_new_tokens.")
+        return budget
+
+    def _count(self, text: str) -> int:
+        return len(self.engine.encode(text).token_ids)
+
+
+def _answer(found: Retrieval, generation: Generation) -> Answer:
+    text = generation.text.strip()
+    return Answer(found.question, text, tuple(cite(text, found.question, found.passages)), found.passages, generation)

@@ -8,8 +8,22 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import pytest
 import torch
 
+import sra_rag
+
 
 @pytest.fixture(autouse=True)
-def seeded() -> None:
+def seeded():
     """Give each test the same random numbers, whatever ran before it."""
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def embedded():
+    """The real embedded model, in float32 on any machine."""
+    return sra_rag.load_model("embedded", dtype="float32")
+
+
+@pytest.fixture
+def engine(embedded):
+    """An engine of its own, with nothing cached, on the shared model."""
+    return sra_rag.Engine(embedded, options=sra_rag.SamplingOptions(max_new_tokens=10))

@@ -73,7 +73,7 @@ def ask(
 ) -> None:
     """Answer a question from PDF documents, citing document and page.
 
-    Examples:
+    For example:
 
       sra-rag ask "When does the agreement end?" contract.pdf
 
@@ -156,9 +156,10 @@ def _answer_questions(
         engine = Engine(load_model(model, dtype=dtype), options=SamplingOptions(max_new_tokens=max_new_tokens))
         index = DocumentIndex(documents, load_embedding(embedding), on_passages=start("embedding"))
     qa = DocumentQA(index, engine, context_tokens=context_tokens)
+    expected = gold or [None] * len(questions)
     report = [
-        _ask_one(qa, question, settings, show_context, as_json, gold and gold[i])
-        for i, question in enumerate(questions)
+        _ask_one(qa, question, settings, show_context, as_json, answer)
+        for question, answer in zip(questions, expected, strict=True)
     ]
     if as_json:
         result: dict[str, Any] = report[0]

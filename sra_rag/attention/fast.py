@@ -78,7 +78,7 @@ def fast_reattention(
     if session.needs_entropy:
         entropy, count = rows.entropy(first)
     else:
-        entropy = count = query.new_ones(query.shape[:2] + (visibility.n_rows - first,), dtype=torch.float32)
+        entropy = count = query.new_ones((*query.shape[:2], visibility.n_rows - first), dtype=torch.float32)
     beta = session.beta(layer, visibility.position + first, entropy, count, visibility.is_real_row(first, query.device))
     sharpened = rows.output(first, visibility.n_rows, beta)
     return sharpened if untouched is None else torch.cat((untouched, sharpened), dim=2)
@@ -94,7 +94,7 @@ class _KernelRows:
         self.visibility, self.scale = visibility, scale
 
     def entropy(self, start: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Entropy of the rows from `start` on, and how many keys each may see; ``(B, H_q, rows)`` and ``(B, 1, rows)``."""
+        """Entropy of the rows from `start` on, ``(B, H_q, rows)``, and how many keys each may see."""
         query, key = self.query[:, :, start:], self.key
         count = self.visibility.count(start, query.device)
         center = None
@@ -206,7 +206,7 @@ class _ScoreRows:
         self.dtype = query.dtype
 
     def entropy(self, start: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Entropy of the rows from `start` on, and how many keys each may see; ``(B, H_q, rows)`` and broadcastable."""
+        """Entropy of the rows from `start` on, ``(B, H_q, rows)``, and how many keys each may see."""
         entropies, counts = [], []
         for top, bottom in self._blocks(start, self.visibility.n_rows):
             log_weights, count = self._log_weights(top, bottom)

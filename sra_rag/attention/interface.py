@@ -127,17 +127,17 @@ def sra_attention_forward(
     UnsupportedModelError
         If the scores are changed in a way that sharpening would not do right.
     """
-    visibility = attention_mask if isinstance(attention_mask, Visibility) else None
+    visibility, mask = (attention_mask, None) if isinstance(attention_mask, Visibility) else (None, attention_mask)
     session = visibility.session if visibility is not None else active_session()
     causal = bool(getattr(module, "is_causal", True) if is_causal is None else is_causal)
     enabled = session is not None and session.config.enabled and causal
     if session is None or not enabled:
         if softcap is not None:
-            return _eager(module, query, key, value, attention_mask, scaling, dropout, softcap=softcap, **kwargs)
-        return sdpa_attention_forward(module, query, key, value, attention_mask, dropout, scaling, is_causal, **kwargs)
+            return _eager(module, query, key, value, mask, scaling, dropout, softcap=softcap, **kwargs)
+        return sdpa_attention_forward(module, query, key, value, mask, dropout, scaling, is_causal, **kwargs)
     _refuse_unsupported(module, dropout, kwargs)
     if visibility is None:
-        visibility = _visibility_of_tensor(session, query, key, attention_mask)
+        visibility = _visibility_of_tensor(session, query, key, mask)
     output = fast_reattention(
         query,
         key,
@@ -182,7 +182,7 @@ def _eager(
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
-    mask: torch.Tensor | Visibility | None,
+    mask: torch.Tensor | None,
     scaling: float | None,
     dropout: float,
     **kwargs: Any,

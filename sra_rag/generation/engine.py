@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import dataclasses
 import queue
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import aclosing, closing
 from typing import Any
 
@@ -123,7 +122,7 @@ class Engine:
         cancel
             An event that ends the request within one token when it is set, from any thread.
         **changes
-            Single options changed, such as ``temperature=0.7`` or ``stop=("\\n",)``.
+            Single options changed, such as ``temperature=0.7`` or ``stop=("END",)``.
 
         Raises
         ------
@@ -160,7 +159,7 @@ class Engine:
         options: SamplingOptions | None = None,
         cancel: Cancellation | None = None,
         **changes: Any,
-    ) -> Iterator[TextDelta]:
+    ) -> Generator[TextDelta, None, None]:
         """Answer one prompt piece by piece; the last piece carries the whole `Generation`.
 
         The arguments are checked at the call, before the first piece is asked for. Closing the iterator, or
@@ -197,7 +196,7 @@ class Engine:
         options: SamplingOptions | None = None,
         cancel: Cancellation | None = None,
         **changes: Any,
-    ) -> AsyncIterator[TextDelta]:
+    ) -> AsyncGenerator[TextDelta, None]:
         """Answer one prompt piece by piece without blocking the event loop."""
         loop = asyncio.get_running_loop()
         cancel = cancel or Cancellation()
@@ -239,7 +238,7 @@ class Engine:
 
     def _stream(
         self, request: tuple[EncodedPrompt, SRAConfig | None, SamplingOptions], cancel: Cancellation
-    ) -> Iterator[TextDelta]:
+    ) -> Generator[TextDelta, None, None]:
         encoded, sra, options = request
         arrived: queue.SimpleQueue[TextDelta | BaseException] = queue.SimpleQueue()
 

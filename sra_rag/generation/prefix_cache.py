@@ -63,7 +63,7 @@ class PrefixCache:
         config
             The model's config, from which an empty cache is made.
         """
-        cache = DynamicCache(config=config)  # type: ignore[arg-type]  # untyped there
+        cache = DynamicCache(config=config)
         with self._lock:
             best, length = None, 0
             for entry in self._entries.values():

@@ -145,9 +145,8 @@ class PromptEncoder:
         if content is None:
             content = ""
         if not isinstance(content, str):
-            raise PromptError(
-                f"The content of a {message.get('role')!r} message is a {type(content).__name__}. Only text is supported."
-            )
+            kind = type(content).__name__
+            raise PromptError(f"The content of a {message.get('role')!r} message is a {kind}. Only text is supported.")
         return self.shield(content)
 
     def _context_end(self, rendered: str, context: str | None) -> int:

@@ -184,7 +184,7 @@ class SRAHuggingFaceLLM(HuggingFaceLLM):
 
         def gen() -> CompletionResponseGen:
             text = ""
-            with closing(deltas):  # type: ignore[type-var]  # a generator, typed as an iterator
+            with closing(deltas):
                 for delta in deltas:
                     text += delta.text
                     yield self._completion_delta(encoded, text, delta)
@@ -229,7 +229,7 @@ class SRAHuggingFaceLLM(HuggingFaceLLM):
 
         def gen() -> ChatResponseGen:
             text = ""
-            with closing(deltas):  # type: ignore[type-var]  # a generator, typed as an iterator
+            with closing(deltas):
                 for delta in deltas:
                     text += delta.text
                     yield _as_chat(self._completion_delta(encoded, text, delta))
@@ -320,7 +320,8 @@ class SRAHuggingFaceLLM(HuggingFaceLLM):
                     pass
             return self._engine.encode(dicts, context=context)
         shielded = [ChatMessage(role=m.role, content=encoder.shield(_text(m))) for m in messages]
-        to_prompt = self.messages_to_prompt if self._custom_prompts else generic_messages_to_prompt
+        own = self.messages_to_prompt if self._custom_prompts else None
+        to_prompt = own or generic_messages_to_prompt
         return self._encode_rendered(to_prompt(shielded), context)
 
     def _encode_rendered(self, prompt: str, context: str | None) -> EncodedPrompt:

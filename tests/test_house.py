@@ -1,0 +1,116 @@
+"""What holds for the house as a whole: one direction of imports, quiet imports, a README whose commands exist."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# Each floor, and the import roots it may use of those above the core.
+FLOORS = {
+    "sra_rag": set(),
+    "integrations": {"sra_rag", "llama_index", "langchain_sra", "vllm_sra"},
+    "pipelines": {"sra_rag", "llama_index", "langchain_sra", "vllm_sra", "sra_pipelines"},
+    "evaluations": {"sra_rag", "llama_index", "langchain_sra", "vllm_sra", "sra_pipelines", "sra_evaluations"},
+}
+OURS = {"sra_rag", "llama_index", "langchain", "langchain_core", "langchain_sra", "vllm_sra", "sra_pipelines",
+        "sra_evaluations"}  # fmt: skip
+SOURCES = [(floor, path) for floor in FLOORS for path in sorted((ROOT / floor).rglob("*.py"))]
+
+
+def imported_roots(tree):
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            yield node.module.split(".")[0]
+
+
+@pytest.mark.parametrize(("floor", "path"), SOURCES, ids=lambda value: getattr(value, "name", value))
+def test_imports_go_one_way(floor, path):
+    allowed = FLOORS[floor] | {"sra_rag"}
+    used = set(imported_roots(ast.parse(path.read_text(encoding="utf-8")))) & OURS
+    above = used - allowed - ({"langchain_core", "langchain"} if floor != "sra_rag" else set())
+    assert not above, f"{path.relative_to(ROOT)} imports {', '.join(sorted(above))} from a floor above it"
+
+
+def test_the_direction_test_can_fail():
+    tree = ast.parse("def f():\n    from sra_pipelines.index import DocumentIndex")
+    assert set(imported_roots(tree)) & OURS - FLOORS["sra_rag"] == {"sra_pipelines"}
+
+
+@pytest.mark.parametrize("path", [p for _, p in SOURCES if p.name == "__init__.py"], ids=lambda p: p.parent.name)
+def test_public_packages_say_what_is_public(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    names = [t.id for n in tree.body if isinstance(n, ast.Assign) for t in n.targets if isinstance(t, ast.Name)]
+    imports = [n for n in tree.body if isinstance(n, ast.ImportFrom)]
+    assert "__all__" in names or not imports
+    assert ast.get_docstring(tree)
+
+
+def test_namespace_packages_stay_shared():
+    for folder in ("integrations/llama_index", "integrations/llama_index/llms"):
+        assert not (ROOT / folder / "__init__.py").exists()
+
+
+def test_importing_the_core_is_quiet_and_light():
+    code = (
+        "import sys, sra_rag; "
+        "heavy = {'llama_index', 'langchain_core', 'faiss', 'sentence_transformers', 'bitsandbytes', 'gguf'}; "
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_importing_registers_one_name_and_changes_no_other():
+    code = (
+        "from transformers import AttentionInterface as A, AttentionMaskInterface as M\n"
+        "before = dict(A()), dict(M())\n"
+        "import sra_rag\n"
+        "after = dict(A()), dict(M())\n"
+        "assert [set(a) - set(b) for a, b in zip(after, before)] == [{'sra'}, {'sra'}]\n"
+        "assert all(a[k] is b[k] for a, b in zip(after, before) for k in b)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("part", "missing", "extra"),
+    [("llama_index.llms.sra", "llama_index.core", "llama-index"), ("sra_pipelines", "faiss", "pipelines")],
+)
+def test_a_part_without_its_extra_names_the_command(part, missing, extra):
+    code = (
+        "import importlib.util as u\n"
+        f"found = u.find_spec\nu.find_spec = lambda name, *a: None if name == {missing!r} else found(name, *a)\n"
+        f"try:\n    import {part}\n"
+        f"except ImportError as e:\n    assert \"pip install 'sra-rag[{extra}]'\" in str(e), e\n"
+        "else:\n    raise SystemExit('imported all the same')\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_extras_that_are_promised_exist():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    promised = {"llama-index", "langchain", "pipelines", "evaluations", "serve", "quantization", "all", "dev"}
+    assert promised <= set(project["optional-dependencies"])
+
+
+def test_the_readmes_make_targets_exist():
+    readme, makefile = (ROOT / "README.md").read_text(), (ROOT / "Makefile").read_text()
+    used = set(re.findall(r"\bmake ([a-z-]+)", readme))
+    assert {"demo", "test", "check", "bench"} <= used
+    assert used <= set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+
+
+@pytest.mark.parametrize("name", ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", *map(str, Path("docs").glob("*.md"))])
+def test_links_between_the_documents_hold(name):
+    text = (ROOT / name).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
+        if "://" not in target:
+            assert (ROOT / name).parent.joinpath(target).exists(), f"{name} links to {target}"

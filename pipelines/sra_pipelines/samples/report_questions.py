@@ -214,7 +214,8 @@ def _extractions(company: Company) -> list[DraftQuestion]:
             "How does the glossary of the annual report define an ultrasonic meter?",
             "A meter without moving parts, which infers flow from the difference in travel time of "
             "sound sent with and against the current",
-            "A meter without moving parts, which infers flow from the difference in travel time",
+            "A meter without moving parts, which infers flow from the difference in travel time of "
+            "sound sent with and against the current",
         ),
     ]
 

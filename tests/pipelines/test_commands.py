@@ -1,0 +1,125 @@
+"""The command line as a user runs it: a process, its output and its exit code."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from sra_pipelines.commands import parse_layers
+from sra_rag.errors import ConfigError
+
+LEASE = "The lease of the warehouse at Orrin Quay costs 82,400 crowns a year, due on 1 March."
+QUESTION = "What does the lease of the warehouse at Orrin Quay cost a year?"
+COMMAND = [sys.executable, "-m", "sra_rag.cli"]
+
+
+def run(*arguments):
+    return subprocess.run(
+        [*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=200, check=False
+    )
+
+
+def test_plain_text_into_a_pipe(make_pdf):
+    done = run("ask", QUESTION, make_pdf("lease.pdf", "Preamble.", LEASE), "--max-new-tokens", 30)
+    assert done.returncode == 0, done.stderr
+    assert "82,400" in done.stdout
+    assert "sources: lease, page 2" in done.stdout
+    assert "\x1b" not in done.stdout + done.stderr
+    assert "without reattention" not in done.stdout.lower()
+
+
+def test_compare_as_json(make_pdf):
+    done = run(
+        "ask", QUESTION, make_pdf("lease.pdf", LEASE), "--compare", "--json", "--rows", "after_context",
+        "--layers", "last:10", "--alpha", 0.3, "--show-context", "--max-new-tokens", 30,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    off, on = result["answers"]
+    assert off["generation"]["sra"] is None
+    assert on["generation"]["sra"] == {
+        "alpha": 0.3, "bounds": "theoretical", "layers": "last:10", "heads": "all", "rows": "after_context",
+        "policy": "entropy",
+    }  # fmt: skip
+    assert off["generation"]["usage"]["prompt_tokens"] == on["generation"]["usage"]["prompt_tokens"]
+    assert LEASE.split(",")[0] in result["context"].replace("\n", " ")
+    assert result["documents"][0]["pages"] == 1
+    assert result["problems"] == []
+
+
+def test_unreadable_documents_cost_one_line_each_and_the_others_answer(tmp_path, make_pdf):
+    good = make_pdf("lease.pdf", LEASE)
+    bad = [make_pdf("scan.pdf", None), make_pdf("locked.pdf", "x", password="x"), tmp_path / "missing.pdf"]  # noqa: S106
+    (tmp_path / "empty.pdf").touch()
+    (tmp_path / "torn.pdf").write_bytes(b"%PDF-1.4 torn")
+    bad += [tmp_path / "empty.pdf", tmp_path / "torn.pdf"]
+    done = run("ask", QUESTION, good, *bad, "--compare", "--max-new-tokens", 30)
+    assert done.returncode == 2
+    assert "82,400" in done.stdout
+    assert "Without reattention" in done.stdout
+    assert "With reattention" in done.stdout
+    lines = [line for line in done.stderr.splitlines() if line.startswith("sra-rag:")]
+    assert len(lines) == 5
+    for path, line in zip(bad, lines, strict=True):
+        assert str(path) in line
+
+
+def test_nothing_to_answer_from():
+    done = run("ask", "Why?", "/no/such/file.pdf")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "/no/such/file.pdf: there is no such file" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--alpha", "-1"], "alpha"),
+        (["--rows", "some"], "after_context"),
+        (["--layers", "x"], "last:N"),
+        (["--model", "/no/such/model"], "could not be loaded"),
+        (["--sra", "/no/such.json"], "cannot be read"),
+        (["--context-tokens", "9000"], "does not fit"),
+    ],
+)
+def test_bad_arguments_end_with_one_line(make_pdf, arguments, says):
+    done = run("ask", "Why?", make_pdf("a.pdf", LEASE), *arguments)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len([line for line in done.stderr.splitlines() if line.startswith("sra-rag:")]) == 1
+
+
+def test_help_teaches():
+    assert "ask" in run("--help").stdout
+    text = " ".join(run("ask", "--help").stdout.split())
+    for option in ("--compare", "--alpha", "--rows", "--layers", "--model", "--json", "--show-context"):
+        assert option in text
+    assert "sra-rag ask" in text
+
+
+def test_ctrl_c_stops_cleanly(make_pdf):
+    process = subprocess.Popen(
+        [*COMMAND, "ask", "Write down all you know.", str(make_pdf("a.pdf", LEASE)), "--max-new-tokens", "4000"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    )  # fmt: skip
+    time.sleep(15)
+    assert process.poll() is None, process.communicate()
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert errors.strip().endswith("interrupted.")
+    assert "Traceback" not in errors
+
+
+def test_layers():
+    assert parse_layers("all") == "all"
+    assert parse_layers("last:3") == "last:3"
+    assert parse_layers("0,3,10-12") == (0, 3, 10, 11, 12)
+    with pytest.raises(ConfigError, match="last:N"):
+        parse_layers("a-b")

@@ -1,0 +1,80 @@
+import json
+
+import pytest
+
+from sra_pipelines.document_qa import Answer, DocumentQA
+from sra_pipelines.documents import read_document
+from sra_pipelines.index import DocumentIndex
+from sra_rag import SRAConfig
+from sra_rag.errors import ConfigError
+
+QUESTION = "What does the lease of the warehouse at Orrin Quay cost a year?"
+
+
+@pytest.fixture
+def qa(make_pdf, engine, embedding):
+    path = make_pdf(
+        "lease.pdf",
+        "This agreement is made between Harl Shipping and the Port of Orrin.",
+        "The lease of the warehouse at Orrin Quay costs 82,400 crowns a year, due on 1 March.",
+        "Ferry tickets are sold at the kiosk beside the old lighthouse.",
+    )
+    return DocumentQA(DocumentIndex([read_document(path)], embedding), engine, context_tokens=400)
+
+
+def test_an_answer_cites_its_page(qa):
+    answer = qa.ask(QUESTION, max_new_tokens=40)
+    assert "82,400" in answer.text
+    assert [str(c) for c in answer.citations] == ["lease, page 2"]
+    assert json.loads(json.dumps(answer.to_dict()))["citations"][0]["page_index"] == 1
+
+
+def test_all_settings_see_the_same_prompt_and_share_what_they_may(qa):
+    after = SRAConfig(alpha=0.2, rows="after_context")
+    answers = qa.compare(QUESTION, [None, after, 0.2])
+    assert len({a.generation.usage.prompt_tokens for a in answers}) == 1
+    assert [a.generation.sra for a in answers] == [None, after, SRAConfig(alpha=0.2)]
+    assert answers[1].generation.usage.cached_tokens == answers[1].generation.context_length > 0
+    assert answers[2].generation.usage.cached_tokens == 0
+
+
+def test_streaming_ends_with_the_answer(qa):
+    *pieces, answer = qa.stream(QUESTION)
+    assert isinstance(answer, Answer)
+    assert "".join(pieces).strip() == answer.text
+
+
+def test_the_context_is_all_passages_and_nothing_else(qa):
+    found = qa.retrieve(QUESTION)
+    assert len(found.passages) == 3
+    encoded = qa.engine.encode(found.messages(), context=found.context)
+    decode = qa.engine.loaded.tokenizer.decode
+    assert decode(encoded.token_ids[: encoded.context_length]).endswith(found.context)
+    assert decode(encoded.token_ids[encoded.context_length :]).strip().startswith("Question:")
+
+
+def test_the_prompt_fits_the_budget(qa):
+    small = DocumentQA(qa.index, qa.engine, context_tokens=40)
+    found = small.retrieve(QUESTION)
+    assert 1 <= len(found.passages) < 3
+    assert len(qa.engine.encode(found.context).token_ids) <= 40
+
+
+def test_the_default_budget_is_what_the_window_leaves(qa, embedded):
+    from sra_rag import Engine
+
+    narrow = Engine(embedded, context_window=160, options=qa.engine.options)
+    answer = DocumentQA(qa.index, narrow).ask(QUESTION)
+    assert answer.generation.usage.prompt_tokens + 10 <= 160
+    assert answer.passages
+
+
+def test_what_does_not_fit_is_refused(qa):
+    with pytest.raises(ConfigError, match="does not fit.*leaves"):
+        DocumentQA(qa.index, qa.engine, context_tokens=9000).ask(QUESTION)
+    with pytest.raises(ConfigError, match="no room"):
+        DocumentQA(qa.index, qa.engine).ask("word " * 8150)
+    with pytest.raises(ConfigError, match="empty"):
+        qa.ask("  ")
+    with pytest.raises(ConfigError, match="at least 1"):
+        DocumentQA(qa.index, qa.engine, context_tokens=0)

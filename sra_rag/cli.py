@@ -5,8 +5,11 @@ The core knows none of them by name, so it imports nothing above it.
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import typer
 
@@ -41,8 +44,22 @@ def make_app() -> typer.Typer:
         except MissingExtraError as error:
             _add_missing(app, entry.name, str(error))
         else:
-            app.command(entry.name)(command)
+            app.command(entry.name)(_interruptible(command))
     return app
+
+
+def _interruptible(command: Callable[..., None]) -> Callable[..., None]:
+    """Make Ctrl-C end a command with a word and the exit code that shells expect, before the library's own way."""
+
+    @functools.wraps(command)
+    def run(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except KeyboardInterrupt:
+            sys.stderr.write("\nsra-rag: interrupted.\n")
+            raise typer.Exit(_INTERRUPTED) from None
+
+    return run
 
 
 def _add_missing(app: typer.Typer, name: str, message: str) -> None:
@@ -62,9 +79,6 @@ def main() -> None:
     except SRAError as error:
         sys.stderr.write(f"sra-rag: {error}\n")
         sys.exit(_BAD_INPUT)
-    except KeyboardInterrupt:
-        sys.stderr.write("\nsra-rag: interrupted.\n")
-        sys.exit(_INTERRUPTED)
 
 
 if __name__ == "__main__":

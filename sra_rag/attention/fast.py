@@ -212,11 +212,15 @@ class _ScoreRows:
             log_weights, count = self._log_weights(top, bottom)
             entropy = entropy_from_scores(log_weights)
             if count is None:
-                count = self.visibility.count(start, self.query.device)[..., top - start : bottom - start]
+                count = self.visibility.count(start, self.query.device)
+                if bottom - top < count.shape[-1]:
+                    count = count[..., top - start : bottom - start]
             elif not bool(count.all()):
                 entropy = entropy.masked_fill(count == 0, 0)
             entropies.append(entropy)
             counts.append(count)
+        if len(entropies) == 1:
+            return entropies[0], counts[0]
         return torch.cat(entropies, dim=-1), torch.cat(counts, dim=-1)
 
     def output(self, start: int, stop: int, beta: torch.Tensor | None) -> torch.Tensor:

@@ -100,11 +100,7 @@ class Session:
         alpha = self._alpha[layer]
         if alpha is None:
             return torch.ones_like(entropy)
-        if policy.needs_entropy:
-            low, span = self._bounds(layer, position, entropy, count, real)
-            ratio = torch.where(span > 0, (entropy - low) / span, 0.0)
-        else:
-            ratio = entropy
+        ratio = self._ratio(layer, position, entropy, count, real) if policy.needs_entropy else entropy
         beta = 1 + alpha.to(entropy.device) * policy.curve(ratio)
         if max(self._start) > position:
             rows = torch.arange(position, position + entropy.shape[-1], device=entropy.device)
@@ -112,17 +108,19 @@ class Session:
             beta = torch.where(rows >= start, beta, 1.0)
         return beta
 
-    def _bounds(
+    def _ratio(
         self, layer: int, position: int, entropy: torch.Tensor, count: torch.Tensor, real: torch.Tensor | None
-    ) -> tuple[torch.Tensor | float, torch.Tensor]:
+    ) -> torch.Tensor:
+        """Place entropies between the bounds; 0 where the two are equal."""
         bounds = self.config.bounds
         if bounds == "theoretical":
-            return 0.0, count.clamp_min(1).log()
+            # Where one key is seen the entropy is 0, and so is its ratio to the log of 2.
+            return entropy / count.clamp_min(2).log_()
         if bounds == "observed":
             low, high = self._observe(layer, position, entropy, count, real)
-            return low, high - low
+            return torch.where(high > low, (entropy - low) / (high - low), 0.0)
         h_min, h_max = bounds
-        return h_min, torch.tensor(h_max - h_min, device=entropy.device)
+        return (entropy - h_min) / (h_max - h_min)
 
     def _observe(
         self, layer: int, position: int, entropy: torch.Tensor, count: torch.Tensor, real: torch.Tensor | None

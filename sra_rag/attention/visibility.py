@@ -52,6 +52,7 @@ class Visibility:
     window: int | None = None
     real: torch.Tensor | None = None
     rule: MaskRule | torch.Tensor | None = None
+    _counts: dict[tuple[int, torch.device], torch.Tensor] = dataclasses.field(default_factory=dict, repr=False)
 
     # What transformers and accelerate ask of a prepared 4D mask on its way to the attention layers.
     ndim = 4
@@ -128,6 +129,12 @@ class Visibility:
         count
             ``(1 or B, 1, Q - start)``, float32.
         """
+        known = self._counts.get((start, device))
+        if known is None:  # all layers of a forward pass ask the same
+            known = self._counts[start, device] = self._count(start, device)
+        return known
+
+    def _count(self, start: int, device: torch.device) -> torch.Tensor:
         last = torch.arange(start, self.n_rows, device=device) + self.first_row_key
         first = torch.zeros_like(last) if self.window is None else (last - self.window + 1).clamp_min(0)
         if self.real is None:

@@ -1,11 +1,9 @@
 """The command line as a user runs it: a process, its output and its exit code."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -13,7 +11,7 @@ from sra_pipelines.commands import parse_layers
 from sra_rag.errors import ConfigError
 
 LEASE = "The lease of the warehouse at Orrin Quay costs 82,400 crowns a year, due on 1 March."
-QUESTION = "What does the lease of the warehouse at Orrin Quay cost a year?"
+QUESTION = "How many crowns a year does the lease cost?"
 COMMAND = [sys.executable, "-m", "sra_rag.cli"]
 
 
@@ -103,15 +101,13 @@ def test_help_teaches():
     assert "sra-rag ask" in text
 
 
-def test_ctrl_c_stops_cleanly(make_pdf):
-    process = subprocess.Popen(
-        [*COMMAND, "ask", "Write down all you know.", str(make_pdf("a.pdf", LEASE)), "--max-new-tokens", "4000"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"},
-    )  # fmt: skip
-    time.sleep(15)
-    assert process.poll() is None, process.communicate()
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
+def test_ctrl_c_stops_cleanly():
+    process = subprocess.Popen([*COMMAND, "demo"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    for line in process.stdout:
+        if line.startswith("Without reattention"):  # an answer is being generated now
+            process.send_signal(signal.SIGINT)
+            break
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert errors.strip().endswith("interrupted.")
     assert "Traceback" not in errors

@@ -1,0 +1,174 @@
+"""What sharpened attention costs: time and memory against plain attention, as ratios taken side by side.
+
+    make bench                                    the table of the README, with the embedded model
+    python benchmarks/attention.py --quick        1,024 tokens only, in a minute
+    python benchmarks/attention.py --model NAME   another model, on whatever device it loads to
+
+Each repetition runs the variants one after the other and divides each time by that of "sdpa" in the same
+repetition; the table shows the median ratio and, in brackets, the least and greatest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import torch
+import transformers
+
+from sra_rag import SRAConfig, load_model, reattend
+from sra_rag.attention.fast import fast_reattention
+from sra_rag.attention.reference import scaled_reattention
+from sra_rag.attention.session import Session
+from sra_rag.attention.visibility import Visibility
+
+ALPHA = 0.2
+QUESTION_TOKENS = 64  # rows behind the context, for rows="after_context"
+DECODED = 24
+VARIANTS: dict[str, SRAConfig | None] = {
+    "sdpa": None,
+    'SRA, rows="all"': SRAConfig(alpha=ALPHA),
+    'SRA, rows="after_context"': SRAConfig(alpha=ALPHA, rows="after_context"),
+    'SRA, policy="constant"': SRAConfig(alpha=ALPHA, policy="constant"),
+}
+
+
+def main() -> None:
+    """Measure and print the tables as Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="embedded", help="as for load_model (default: embedded)")
+    parser.add_argument("--dtype", default="auto", help="as for load_model (default: auto)")
+    parser.add_argument("--repetitions", type=int, default=3, help="of each measurement (default: 3)")
+    parser.add_argument("--quick", action="store_true", help="1,024 tokens only, no memory")
+    parser.add_argument("--peak-of", metavar="VARIANT", help=argparse.SUPPRESS)
+    parser.add_argument("--length", type=int, default=8192 - QUESTION_TOKENS, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+
+    loaded = load_model(options.model, dtype=options.dtype)
+    model = loaded.model
+    if options.peak_of:
+        prefill(model, options.length, VARIANTS[options.peak_of])
+        print(peak_bytes())
+        return
+    device = torch.cuda.get_device_name() if model.device.type == "cuda" else platform.processor() or "CPU"
+    print(
+        f"Model {loaded.name}, {model.dtype}, on {device} with {torch.get_num_threads()} threads; "
+        f"torch {torch.__version__}, transformers {transformers.__version__}; alpha {ALPHA}.\n"
+    )
+    lengths = [1024] if options.quick else [1024, 4096, 8192 - QUESTION_TOKENS]
+    table("prefill", {n: lambda sra, n=n: prefill(model, n, sra) for n in lengths}, options.repetitions)
+    decode_at = 1024 if options.quick else 4096
+    table("decode, after", {decode_at: lambda sra: decode(model, decode_at, sra)}, options.repetitions)
+    against_reference(model, [1024] if options.quick else [1024, 2048], options.repetitions)
+    if not options.quick and model.device.type == "cpu":
+        memory(options)
+
+
+def table(what: str, measurements: dict[int, Callable[[SRAConfig | None], float]], repetitions: int) -> None:
+    """Print the ratios of all variants to sdpa."""
+    print(f"| {what} | " + " | ".join(f"{n:,} tokens" for n in measurements) + " |")
+    print("|---" * (len(measurements) + 1) + "|")
+    cells: dict[str, list[str]] = {name: [] for name in VARIANTS}
+    for measure in measurements.values():
+        measure(None)  # warm up
+        runs = [{name: measure(sra) for name, sra in VARIANTS.items()} for _ in range(repetitions)]
+        cells["sdpa"].append(f"{statistics.median(run['sdpa'] for run in runs):.3g} s")
+        for name in list(VARIANTS)[1:]:
+            cells[name].append(spread([run[name] / run["sdpa"] for run in runs]))
+    for name, row in cells.items():
+        print(f"| {name} | " + " | ".join(row) + " |", flush=True)
+    print()
+
+
+@torch.inference_mode()
+def prefill(model: transformers.PreTrainedModel, length: int, sra: SRAConfig | None) -> float:
+    """Seconds to read `length` tokens."""
+    ids = tokens(model, length)
+    with reattend(model, sra, context_length=length - QUESTION_TOKENS):
+        return timed(model, lambda: model(ids, use_cache=True, logits_to_keep=1))
+
+
+@torch.inference_mode()
+def decode(model: transformers.PreTrainedModel, length: int, sra: SRAConfig | None) -> float:
+    """Median seconds of one more token after `length`."""
+    ids = tokens(model, length)
+    with reattend(model, sra, context_length=length - QUESTION_TOKENS):
+        cache = model(ids, use_cache=True, logits_to_keep=1).past_key_values
+        return statistics.median(
+            timed(model, lambda: model(ids[:, :1], past_key_values=cache, use_cache=True)) for _ in range(DECODED)
+        )
+
+
+@torch.inference_mode()
+def against_reference(model: transformers.PreTrainedModel, lengths: list[int], repetitions: int) -> None:
+    """Print one layer's attention against the eager reference, which holds all scores."""
+    config = model.config.get_text_config()
+    heads, kv_heads = config.num_attention_heads, config.num_key_value_heads
+    size = getattr(config, "head_dim", None) or config.hidden_size // heads
+    sra = SRAConfig(alpha=ALPHA)
+    print("| one layer's attention, fast path against the eager reference | time |\n|---|---|")
+    for n in lengths:
+        q, k, v = (
+            torch.randn(1, h, n, size, dtype=model.dtype, device=model.device) for h in (heads, kv_heads, kv_heads)
+        )
+        visibility = Visibility(Session(sra, 1, heads), n, n)
+
+        def fast(q=q, k=k, v=v, visibility=visibility) -> None:  # noqa: ANN001 - bound, not taken
+            fast_reattention(q, k, v, visibility=visibility, layer=0, scale=size**-0.5)
+
+        def eager(q=q, k=k, v=v) -> None:  # noqa: ANN001 - bound, not taken
+            scaled_reattention(q, k, v, alpha=ALPHA, is_causal=True)
+
+        fast()
+        ratios = [timed(model, fast) / timed(model, eager) for _ in range(max(3, repetitions))]
+        print(f"| {n:,} tokens | {spread(ratios)} |", flush=True)
+    print()
+
+
+def memory(options: argparse.Namespace) -> None:
+    """Print the peak memory of a process that reads one long prompt, each variant in a process of its own."""
+    print(f"| peak memory of the process, prefill of {options.length:,} tokens | |\n|---|---|")
+    peaks = {}
+    for name in VARIANTS:
+        command = [sys.executable, __file__, "--model", options.model, "--dtype", options.dtype, "--peak-of", name]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - this very file
+        peaks[name] = int(done.stdout.split()[-1])
+        shown = f"{peaks[name] / 2**30:.2f} GiB" if name == "sdpa" else f"{peaks[name] / peaks['sdpa']:.2f}x"
+        print(f"| {name} | {shown} |", flush=True)
+
+
+def peak_bytes() -> int:
+    """Most memory that this process has held."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def tokens(model: transformers.PreTrainedModel, length: int) -> torch.Tensor:
+    """Draw the same tokens every time."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(100, model.config.vocab_size - 100, (1, length), generator=generator).to(model.device)
+
+
+def timed(model: transformers.PreTrainedModel, work: Callable[[], object]) -> float:
+    """Seconds that `work` takes, on the device too."""
+    synchronize = torch.cuda.synchronize if model.device.type == "cuda" else lambda: None
+    synchronize()
+    started = time.perf_counter()
+    work()
+    synchronize()
+    return time.perf_counter() - started
+
+
+def spread(ratios: list[float]) -> str:
+    """Median, least and greatest."""
+    return f"{statistics.median(ratios):.2f}x ({min(ratios):.2f}-{max(ratios):.2f})"
+
+
+if __name__ == "__main__":
+    main()

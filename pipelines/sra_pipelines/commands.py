@@ -156,7 +156,7 @@ def _answer_questions(
         engine = Engine(load_model(model, dtype=dtype), options=SamplingOptions(max_new_tokens=max_new_tokens))
         index = DocumentIndex(documents, load_embedding(embedding), on_passages=start("embedding"))
     qa = DocumentQA(index, engine, context_tokens=context_tokens)
-    expected = gold or [None] * len(questions)
+    expected: Sequence[str | None] = gold or [None] * len(questions)
     report = [
         _ask_one(qa, question, settings, show_context, as_json, answer)
         for question, answer in zip(questions, expected, strict=True)

@@ -66,7 +66,7 @@ def find_documents(paths: Iterable[Path]) -> list[Path]:
     """Replace each folder by the PDF files in it and below, sorted; each file once."""
     found: dict[Path, None] = {}
     for path in paths:
-        files = sorted(path.rglob("*.pdf")) if path.is_dir() else [path]
+        files = sorted(p for p in path.rglob("*") if p.suffix.lower() == ".pdf") if path.is_dir() else [path]
         if not files:
             raise DocumentError(f"{path}: the folder holds no PDF files. Name PDF files, or a folder with some.")
         found.update(dict.fromkeys(files))

@@ -36,7 +36,7 @@ Prompt = str | Sequence[Message] | EncodedPrompt
 Cancellation = threading.Event
 
 _DEFAULT = object()
-_PREFILL_CHUNK = 2048  # tokens; between chunks a request can be cancelled, and activations stay small
+_PREFILL_CHUNK = 1024  # tokens; between chunks a request can be cancelled, and activations stay small
 
 
 class Engine:
@@ -284,22 +284,22 @@ class Engine:
         mask = torch.tensor([[0] * pad + [1] * (longest - pad) for pad in padding], device=self.loaded.device)
         context = [pad + prompt.context_length for pad, prompt in zip(padding, prompts, strict=True)]
 
-        monitor = _Monitor(
-            [TextAssembler(tokenizer, options.stop) for _ in prompts], longest, self._stop_token_ids, cancel, on_text
-        )
+        ends = self._stop_token_ids | set(_as_list(options.extra.get("eos_token_id")))
+        monitor = _Monitor([TextAssembler(tokenizer, options.stop) for _ in prompts], longest, ends, cancel, on_text)
         alone = len(prompts) == 1
         untouched, settings = _dependence(sra, context[0], longest)
         with reattend(model, sra, context_length=context, prompt_length=longest):
             cache, cached = None, 0
             if alone:
                 cache, cached = self.prefixes.take(input_ids[0].tolist(), untouched, settings, model.config)
-                self._prefill(input_ids, cache, cached, cancel)
+                if sra is None or sra.bounds != "observed":  # those are bounds of the whole prompt, not of a chunk
+                    self._prefill(input_ids, cache, cached, cancel)
             if not cancel.is_set():
                 output = model.generate(
                     input_ids,
                     attention_mask=mask,
                     past_key_values=cache,
-                    generation_config=self._generation_config(options, pad_id),
+                    generation_config=self._generation_config(options, pad_id, ends),
                     logits_processor=logits_processors(options, len(prompts)),
                     stopping_criteria=StoppingCriteriaList([monitor]),
                 )
@@ -327,20 +327,19 @@ class Engine:
             self.loaded.model(input_ids=chunk, past_key_values=cache, use_cache=True, logits_to_keep=1)
             start += _PREFILL_CHUNK
 
-    def _generation_config(self, options: SamplingOptions, pad_id: int) -> GenerationConfig:
+    def _generation_config(self, options: SamplingOptions, pad_id: int, ends: frozenset[int]) -> GenerationConfig:
         config = copy.deepcopy(self.loaded.model.generation_config)
         # The likeliest token is taken of what `logits_processors` leaves, so the model's own sampling is off.
         for name in ("temperature", "top_k", "top_p", "min_p", "typical_p", "max_length", "num_beams"):
             setattr(config, name, None)
-        config.update(
-            do_sample=False,
-            max_new_tokens=options.max_new_tokens,
-            eos_token_id=sorted(self._stop_token_ids) or None,
-            pad_token_id=pad_id,
-            repetition_penalty=options.repetition_penalty,
-            use_cache=True,
-            **options.extra,
-        )
+        fields = {
+            "do_sample": False,
+            "max_new_tokens": options.max_new_tokens,
+            "pad_token_id": pad_id,
+            "repetition_penalty": options.repetition_penalty,
+            "use_cache": True,
+        }
+        config.update(**(fields | dict(options.extra) | {"eos_token_id": sorted(ends) or None}))
         return config
 
     def _check_window(self, prompts: Sequence[EncodedPrompt], options: SamplingOptions) -> None:
@@ -414,10 +413,11 @@ class _Monitor(StoppingCriteria):
 
 
 def _end_tokens(model: LoadedModel) -> list[int]:
-    named = model.model.generation_config.eos_token_id
-    ends = [named] if isinstance(named, int) else list(named or ())
-    own = model.tokenizer.eos_token_id
-    return ends if own is None else [*ends, own]
+    return [*_as_list(model.model.generation_config.eos_token_id), *_as_list(model.tokenizer.eos_token_id)]
+
+
+def _as_list(tokens: int | Sequence[int] | None) -> list[int]:
+    return [tokens] if isinstance(tokens, int) else list(tokens or ())
 
 
 def _dependence(sra: SRAConfig | None, context: int, prompt: int) -> tuple[int, str | None]:

@@ -22,6 +22,15 @@ from sra_rag.errors import ConfigError
 __all__ = ["SamplingOptions", "logits_processors"]
 
 
+_REPLACED = {
+    "do_sample": "set temperature, 0 for the likeliest token each time",
+    "max_length": "set max_new_tokens",
+    "use_cache": "the key/value cache is always used",
+    "stop_strings": "set stop",
+    "return_dict_in_generate": "the result says all there is",
+}
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class SamplingOptions:
     """Options of one request.
@@ -74,9 +83,10 @@ class SamplingOptions:
         for name in ("top_p", "min_p", "typical_p"):
             value = getattr(self, name)
             _check(name, value, value is None or 0 < value <= 1, "above 0 and at most 1, or None")
-        one_sequence = {"num_beams": 1, "num_return_sequences": 1}
-        for name, only in one_sequence.items():
-            if self.extra.get(name, only) not in (only, None):
+        for name in sorted(_REPLACED.keys() & self.extra.keys()):
+            raise ConfigError(f"{name} is not an option here: {_REPLACED[name]}.")
+        for name in ("num_beams", "num_return_sequences"):
+            if self.extra.get(name, 1) not in (1, None):
                 raise ConfigError(
                     f"{name}={self.extra[name]!r} is not supported: one sequence is generated per prompt."
                 )

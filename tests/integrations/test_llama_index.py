@@ -11,11 +11,11 @@ from llama_index.core.prompts import PromptTemplate
 from llama_index.core.schema import Document
 from llama_index.llms.huggingface import HuggingFaceLLM
 from llama_index.llms.sra import SRAHuggingFaceLLM
+from sra_pipelines.embedding import load_embedding
 
 from sra_rag import Engine, SRAConfig
 from sra_rag.errors import ConfigError, ContextOverflowError, PromptError
 from sra_rag.models.embedded import embedded_model_folder
-from sra_pipelines.embedding import load_embedding
 
 FACTS = [
     "The lease of the warehouse at Orrin Quay costs 82,400 crowns a year and ends on 3 May 2031.",

@@ -1,6 +1,5 @@
 import pytest
 from fpdf import FPDF
-
 from sra_pipelines.embedding import load_embedding
 
 

@@ -6,8 +6,8 @@ import subprocess
 import sys
 
 import pytest
-
 from sra_pipelines.commands import parse_layers
+
 from sra_rag.errors import ConfigError
 
 LEASE = "The lease of the warehouse at Orrin Quay costs 82,400 crowns a year, due on 1 March."
@@ -16,9 +16,7 @@ COMMAND = [sys.executable, "-m", "sra_rag.cli"]
 
 
 def run(*arguments):
-    return subprocess.run(
-        [*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=200, check=False
-    )
+    return subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=200, check=False)
 
 
 def test_plain_text_into_a_pipe(make_pdf):
@@ -51,7 +49,7 @@ def test_compare_as_json(make_pdf):
 
 def test_unreadable_documents_cost_one_line_each_and_the_others_answer(tmp_path, make_pdf):
     good = make_pdf("lease.pdf", LEASE)
-    bad = [make_pdf("scan.pdf", None), make_pdf("locked.pdf", "x", password="x"), tmp_path / "missing.pdf"]  # noqa: S106
+    bad = [make_pdf("scan.pdf", None), make_pdf("locked.pdf", "x", password="x"), tmp_path / "missing.pdf"]
     (tmp_path / "empty.pdf").touch()
     (tmp_path / "torn.pdf").write_bytes(b"%PDF-1.4 torn")
     bad += [tmp_path / "empty.pdf", tmp_path / "torn.pdf"]

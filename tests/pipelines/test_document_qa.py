@@ -1,10 +1,10 @@
 import json
 
 import pytest
-
 from sra_pipelines.document_qa import Answer, DocumentQA
 from sra_pipelines.documents import read_document
 from sra_pipelines.index import DocumentIndex
+
 from sra_rag import SRAConfig
 from sra_rag.errors import ConfigError
 

@@ -1,5 +1,4 @@
 import pytest
-
 from sra_pipelines.documents import DocumentError, find_documents, read_document
 from sra_pipelines.samples import sample_documents, sample_questions
 
@@ -48,7 +47,7 @@ def test_missing_encrypted_and_scanned(tmp_path, make_pdf):
     with pytest.raises(DocumentError, match="no such file"):
         read_document(tmp_path / "none.pdf")
     with pytest.raises(DocumentError, match="encrypted.*without a password"):
-        read_document(make_pdf("locked.pdf", "secret", password="x"))  # noqa: S106 - the test's own
+        read_document(make_pdf("locked.pdf", "secret", password="x"))
     with pytest.raises(DocumentError, match="scanned.*text recognition"):
         read_document(make_pdf("scan.pdf", None, None))
 

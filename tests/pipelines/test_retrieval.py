@@ -1,7 +1,6 @@
 """From pages to the passages in a prompt, and from an answer back to its pages."""
 
 import pytest
-
 from sra_pipelines.citations import cite
 from sra_pipelines.documents import Document, Page
 from sra_pipelines.index import DocumentIndex, Passage
@@ -26,7 +25,7 @@ def passage(text, page=0, name="facts", score=0.0):
 def test_search_finds_the_page_by_meaning(tmp_path, embedding):
     index = DocumentIndex([document(tmp_path)], embedding)
     found = index.search("How much is the rent for the storage building?", 3)
-    assert [p.page_index for p in found][0] == 0
+    assert found[0].page_index == 0
     assert found[0].page_label == "1"
     assert found[0].document == "facts"
     assert found[0].score > found[1].score > found[2].score

@@ -93,7 +93,9 @@ def test_coerce_takes_whatever_a_user_writes(tmp_path):
         SRAConfig.coerce(object())
 
 
-@pytest.mark.parametrize(("content", "says"), [("{", "not valid JSON"), ("[1]", "not an object"), (None, "cannot be read")])
+@pytest.mark.parametrize(
+    ("content", "says"), [("{", "not valid JSON"), ("[1]", "not an object"), (None, "cannot be read")]
+)
 def test_a_bad_file_is_named(tmp_path, content, says):
     path = tmp_path / "sra.json"
     if content is not None:

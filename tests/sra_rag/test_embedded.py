@@ -8,7 +8,7 @@ import time
 import pytest
 import torch
 
-from sra_rag import SRAConfig, load_model, reattend
+from sra_rag import load_model, reattend
 from sra_rag.errors import ModelLoadError
 from sra_rag.models import embedded as embedded_module
 from sra_rag.models.embedded import embedded_model_folder

@@ -279,6 +279,25 @@ def test_a_prompt_longer_than_a_prefill_chunk(engine, monkeypatch):
     assert chunked.usage == whole.usage
 
 
+def test_observed_bounds_are_of_the_whole_prompt(engine, monkeypatch):
+    import sra_rag.generation.engine as module
+
+    sra = {"alpha": 0.5, "bounds": "observed"}
+    whole = Engine(engine.loaded, options=engine.options).generate(QUESTION, sra=sra)
+    monkeypatch.setattr(module, "_PREFILL_CHUNK", 32)
+    assert engine.generate(QUESTION, sra=sra).token_ids == whole.token_ids
+
+
+def test_further_fields_of_generation_config_are_honoured(engine):
+    whole = engine.generate(QUESTION, max_new_tokens=8)
+    last = whole.token_ids[4]
+    assert last not in whole.token_ids[:4]
+    answer = engine.generate(QUESTION, max_new_tokens=8, eos_token_id=last)
+    assert answer.token_ids == whole.token_ids[:5]
+    assert answer.finish_reason == "stop"
+    assert last not in engine.generate(QUESTION, max_new_tokens=8, suppress_tokens=[last]).token_ids
+
+
 def test_a_batch_of_nothing(engine):
     assert engine.generate_batch([]) == []
 

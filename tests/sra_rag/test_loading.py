@@ -68,7 +68,9 @@ def test_quantization_without_its_extra_names_the_command(folder, monkeypatch):
     import importlib.util
 
     found = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "bitsandbytes" else found(name, *a))
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *a: None if name == "bitsandbytes" else found(name, *a)
+    )
     with pytest.raises(MissingExtraError, match=r"pip install 'sra-rag\[quantization\]'") as caught:
         load_model(folder, quantization="4bit")
     assert isinstance(caught.value, ImportError)

@@ -23,7 +23,12 @@ def user(text):
     "messages",
     [
         user("What is due on 3 March?"),
-        [{"role": "system", "content": "Be brief."}, *user("Hello"), {"role": "assistant", "content": "Hi."}, *user("?")],
+        [
+            {"role": "system", "content": "Be brief."},
+            *user("Hello"),
+            {"role": "assistant", "content": "Hi."},
+            *user("?"),
+        ],
         user("  leading and trailing space \n\n and £1.5m – “quoted”  "),
     ],
 )

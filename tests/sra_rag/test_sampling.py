@@ -52,6 +52,7 @@ def test_temperature_zero_needs_no_processor():
         ({"repetition_penalty": 0}, "> 0"),
         ({"stop": [""]}, "not empty"),
         ({"num_beams": 4}, "one sequence"),
+        ({"do_sample": True}, "set temperature"),
         ({"temprature": 1}, "Known are"),
     ],
 )

@@ -9,7 +9,9 @@ def assemble(tokenizer, text, stop=()):
     return assembler, [*deltas, assembler.finish()]
 
 
-@pytest.mark.parametrize("text", ["The fee is £1,250.50 a month.", "日本語 and 🙂 emoji 👩‍👩‍👧", " two  spaces\n\n\ttab"])
+@pytest.mark.parametrize(
+    "text", ["The fee is £1,250.50 a month.", "日本語 and 🙂 emoji 👩‍👩‍👧", " two  spaces\n\n\ttab"]
+)
 def test_pieces_make_the_text_and_none_is_broken(embedded, text):
     assembler, deltas = assemble(embedded.tokenizer, text)
     assert "".join(deltas) == assembler.text == text

@@ -351,10 +351,10 @@ def _make_engine(
     stopping_ids: list[int] | None,
     context_window: int | None,
 ) -> Engine:
-    if isinstance(model, Engine):
+    if isinstance(model, Engine) and not stopping_ids and context_window is None:
         return model
-    if isinstance(model, LoadedModel):
-        loaded = model
+    if isinstance(model, Engine | LoadedModel):
+        loaded = model.loaded if isinstance(model, Engine) else model
     elif model is not None:
         if tokenizer is None:
             from transformers import AutoTokenizer

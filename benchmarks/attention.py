@@ -62,25 +62,25 @@ def main() -> None:
         f"torch {torch.__version__}, transformers {transformers.__version__}; alpha {ALPHA}.\n"
     )
     lengths = [1024] if options.quick else [1024, 4096, 8192 - QUESTION_TOKENS]
-    table("prefill", {n: lambda sra, n=n: prefill(model, n, sra) for n in lengths}, options.repetitions)
+    prefill_table(model, lengths, options.repetitions)
     decode_at = 1024 if options.quick else 4096
-    table("decode, after", {decode_at: lambda sra: decode(model, decode_at, sra)}, options.repetitions)
+    decode_table(model, decode_at, options.repetitions)
     against_reference(model, [1024] if options.quick else [1024, 2048], options.repetitions)
     if not options.quick and model.device.type == "cpu":
         memory(options)
 
 
-def table(what: str, measurements: dict[int, Callable[[SRAConfig | None], float]], repetitions: int) -> None:
-    """Print the ratios of all variants to sdpa."""
-    print(f"| {what} | " + " | ".join(f"{n:,} tokens" for n in measurements) + " |")
-    print("|---" * (len(measurements) + 1) + "|")
+def prefill_table(model: transformers.PreTrainedModel, lengths: list[int], repetitions: int) -> None:
+    """Print the ratios of reading a prompt."""
     cells: dict[str, list[str]] = {name: [] for name in VARIANTS}
-    for measure in measurements.values():
-        measure(None)  # warm up
-        runs = [{name: measure(sra) for name, sra in VARIANTS.items()} for _ in range(repetitions)]
+    for length in lengths:
+        prefill(model, length, None)  # warm up
+        runs = [{name: prefill(model, length, sra) for name, sra in VARIANTS.items()} for _ in range(repetitions)]
         cells["sdpa"].append(f"{statistics.median(run['sdpa'] for run in runs):.3g} s")
         for name in list(VARIANTS)[1:]:
             cells[name].append(spread([run[name] / run["sdpa"] for run in runs]))
+    print("| prefill | " + " | ".join(f"{n:,} tokens" for n in lengths) + " |")
+    print("|---" * (len(lengths) + 1) + "|")
     for name, row in cells.items():
         print(f"| {name} | " + " | ".join(row) + " |", flush=True)
     print()
@@ -95,14 +95,25 @@ def prefill(model: transformers.PreTrainedModel, length: int, sra: SRAConfig | N
 
 
 @torch.inference_mode()
-def decode(model: transformers.PreTrainedModel, length: int, sra: SRAConfig | None) -> float:
-    """Median seconds of one more token after `length`."""
+def decode_table(model: transformers.PreTrainedModel, length: int, repetitions: int) -> None:
+    """Print the ratios of one more token after `length`; the variants take turns, token by token."""
     ids = tokens(model, length)
-    with reattend(model, sra, context_length=length - QUESTION_TOKENS):
-        cache = model(ids, use_cache=True, logits_to_keep=1).past_key_values
-        return statistics.median(
-            timed(model, lambda: model(ids[:, :1], past_key_values=cache, use_cache=True)) for _ in range(DECODED)
-        )
+    caches, seconds = {}, {name: [] for name in VARIANTS}
+    for name, sra in VARIANTS.items():
+        with reattend(model, sra, context_length=length - QUESTION_TOKENS):
+            caches[name] = model(ids, use_cache=True, logits_to_keep=1).past_key_values
+    for _ in range(DECODED * repetitions):
+        for name, sra in VARIANTS.items():
+            with reattend(model, sra, context_length=length - QUESTION_TOKENS):
+                step = lambda cache=caches[name]: model(ids[:, :1], past_key_values=cache, use_cache=True)  # noqa: E731
+                seconds[name].append(timed(model, step))
+    print(f"| a token decoded after {length:,} | median of {DECODED * repetitions}, and the middle half |\n|---|---|")
+    print(f"| sdpa | {statistics.median(seconds['sdpa']):.3g} s |")
+    for name in list(VARIANTS)[1:]:
+        ratios = [one / base for one, base in zip(seconds[name], seconds["sdpa"], strict=True)]
+        low, middle, high = statistics.quantiles(ratios, n=4)
+        print(f"| {name} | {middle:.2f}x ({low:.2f}-{high:.2f}) |", flush=True)
+    print()
 
 
 @torch.inference_mode()

@@ -66,8 +66,12 @@ def fast_reattention(
     kernel = softcap is None and visibility.rule is None and has_kernel(query, key, value)
     if not kernel:
         rows: _KernelRows | _ScoreRows = _ScoreRows(query, key, value, visibility, scale, softcap)
-    elif visibility.n_rows == 1 and first == 0 and (query.dtype == torch.float32 or query.is_cuda):
+    elif (
+        (visibility.n_rows == 1 and first == 0)
+        and session.needs_entropy
         # On CPU, products of half-precision matrices round the scores and are slower than the kernel.
+        and (query.dtype == torch.float32 or query.is_cuda)
+    ):
         rows = _ScoreRows(query, key, value, visibility, scale, softcap)
     else:
         rows = _KernelRows(query, key, value, visibility, scale)

@@ -103,7 +103,7 @@ def test_the_extras_that_are_promised_exist():
 
 def test_the_readmes_make_targets_exist():
     readme, makefile = (ROOT / "README.md").read_text(), (ROOT / "Makefile").read_text()
-    used = set(re.findall(r"\bmake ([a-z-]+)", readme))
+    used = set(re.findall(r"(?:`|\$ )make ([a-z-]+)", readme))
     assert {"demo", "test", "check", "bench"} <= used
     assert used <= set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
 

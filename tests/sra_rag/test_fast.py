@@ -52,6 +52,8 @@ def padding(kind, batch, keys):
     real = torch.ones(batch, keys, dtype=torch.bool)
     if kind == "left":
         real[1, : keys // 3] = False
+    if kind == "left, most":
+        real[1, : keys - 2] = False
     if kind == "right":
         real[1, -(keys // 3) :] = False
     return None if kind == "none" else real
@@ -73,7 +75,7 @@ def test_prefill(path, dtype, policy, bounds):
     check(*qkv(70, 70, dtype=dtype), Visibility(session(config), 70, 70), config)
 
 
-@pytest.mark.parametrize("pad", ["none", "left", "right"])
+@pytest.mark.parametrize("pad", ["none", "left", "left, most", "right"])
 @pytest.mark.parametrize("window", [None, 1, 5, 40])
 @pytest.mark.parametrize(("rows", "past"), [(50, 0), (20, 30), (2, 48), (1, 49)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

@@ -39,14 +39,14 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="folder of questions.jsonl and pdfs/")
     parser.add_argument("--to", type=Path, required=True, help="JSONL file of results, continued if it exists")
     parser.add_argument("--model", default="embedded", help="as for load_model (default: embedded)")
-    parser.add_argument("--context-tokens", type=int, default=2000, help="tokens of passages (default: 2000)")
+    parser.add_argument("--context-tokens", type=int, default=1500, help="tokens of passages (default: 1500)")
     options = parser.parse_args()
     transformers_logging.disable_progress_bar()
 
     questions = [json.loads(line) for line in (options.folder / "questions.jsonl").read_text().splitlines()]
     done = [json.loads(line) for line in options.to.read_text().splitlines()] if options.to.exists() else []
     known = {result["id"] for result in done}
-    engine = Engine(load_model(options.model), options=SamplingOptions(max_new_tokens=64))
+    engine = Engine(load_model(options.model), options=SamplingOptions(max_new_tokens=48))
     embedding = load_embedding()
     for name in sorted({question["document"] for question in questions if question["id"] not in known}):
         started = time.perf_counter()

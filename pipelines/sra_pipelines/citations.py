@@ -52,14 +52,19 @@ def cite(answer: str, question: str, passages: Sequence[Passage]) -> list[Citati
     total = sum(weights.values())
     if total == 0:
         return []
+    figures = {word for word in weights if word[0].isdigit()}
     best: dict[tuple[str, int], Citation] = {}
     for passage in passages:
         held = _words(passage.text)
+        if figures and not figures & held:  # an answer in figures does not rest on a page that has none of them
+            continue
         overlap = sum(weight for word, weight in weights.items() if word in held) / total
         page = passage.document, passage.page_index
         if page not in best or overlap > best[page].overlap:
             best[page] = Citation(passage.document, passage.page_index, passage.page_label, overlap)
     ranked = sorted(best.values(), key=lambda citation: -citation.overlap)
+    if not ranked:
+        return []
     return [c for c in ranked[:_MOST] if c.overlap >= max(_LEAST, _CLOSE * ranked[0].overlap)]
 
 

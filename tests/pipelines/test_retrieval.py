@@ -77,6 +77,7 @@ def test_passages_are_headed_by_document_and_page():
     [
         ("It costs 82,400 crowns.", [0]),
         ("At the kiosk by the lighthouse.", [1]),
+        ("It costs 91,700 crowns a year for the warehouse.", []),
         ("Nothing whatever holds these verbs.", []),
         ("", []),
     ],

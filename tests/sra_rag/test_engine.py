@@ -46,7 +46,8 @@ def test_is_what_transformers_generates(engine, sra):
     encoded = engine.encode(QUESTION, context=PASSAGE)
     model = engine.loaded.model
     with reattend(model, sra, context_length=encoded.context_length):
-        ids = model.generate(torch.tensor([encoded.token_ids]), do_sample=False, max_new_tokens=engine.options.max_new_tokens)
+        limit = engine.options.max_new_tokens
+        ids = model.generate(torch.tensor([encoded.token_ids]), do_sample=False, max_new_tokens=limit)
     answer = engine.generate(QUESTION, context=PASSAGE, sra=sra)
     assert list(answer.token_ids) == ids[0, len(encoded.token_ids) :].tolist()
 

@@ -50,7 +50,7 @@ def main() -> None:
     embedding = load_embedding()
     for name in sorted({question["document"] for question in questions if question["id"] not in known}):
         started = time.perf_counter()
-        document = read_document(options.folder / "pdfs" / f"{name}.pdf")
+        document = read_document(options.folder / "pdfs" / f"{name.removesuffix('.pdf')}.pdf")
         qa = DocumentQA(DocumentIndex([document], embedding), engine, context_tokens=options.context_tokens)
         per_page = (time.perf_counter() - started) / len(document.pages)
         for question in questions:

@@ -36,12 +36,19 @@ def entropy_from_mean_key(query: torch.Tensor, mean_key: torch.Tensor, lse: torc
     return (lse - mean_score).clamp_min_(0)
 
 
-def entropy_from_scores(log_weights: torch.Tensor) -> torch.Tensor:
+def entropy_from_scores(log_weights: torch.Tensor, *, scratch: torch.Tensor | None = None) -> torch.Tensor:
     """Entropy (nats) of rows whose log-softmax is at hand.
 
     Parameters
     ----------
     log_weights
         ``(..., K)``, float32; hidden keys hold a large negative number, not ``-inf`` (``0 * inf`` is not 0).
+    scratch
+        A tensor of the same shape that may be overwritten.
+
+    Returns
+    -------
+    entropy
+        ``(...)``, float32, >= 0.
     """
-    return -torch.linalg.vecdot(log_weights.exp(), log_weights)
+    return torch.linalg.vecdot(torch.exp(log_weights, out=scratch), log_weights).neg_()

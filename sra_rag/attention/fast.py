@@ -204,17 +204,20 @@ class _ScoreRows:
         per_row = query.shape[0] * query.shape[1] * key.shape[2]
         self.block = max(1, _SCORES_AT_ONCE // max(1, per_row))
         self.kept: tuple[tuple[int, int], torch.Tensor] | None = None
+        # Where no gradient is wanted, the buffers of a block are used again: fresh ones cost more than the sums.
+        self.reuse = not torch.is_grad_enabled()
         if query.dtype != torch.float32 and not query.is_cuda:
             # Without a product that accumulates into float32, the operands themselves are widened, once.
             self.query, self.key, self.value = query.float(), key.float(), value.float()
         self.dtype = query.dtype
+        self.scratch: torch.Tensor | None = None
 
     def entropy(self, start: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Entropy of the rows from `start` on, ``(B, H_q, rows)``, and how many keys each may see."""
         entropies, counts = [], []
         for top, bottom in self._blocks(start, self.visibility.n_rows):
             log_weights, count = self._log_weights(top, bottom)
-            entropy = entropy_from_scores(log_weights)
+            entropy = entropy_from_scores(log_weights, scratch=self.scratch)
             if count is None:
                 count = self.visibility.count(start, self.query.device)
                 if bottom - top < count.shape[-1]:
@@ -234,8 +237,10 @@ class _ScoreRows:
             log_weights, count = self._log_weights(top, bottom)
             if beta is not None:
                 # softmax is blind to a shift of its row, so log-weights serve as scores.
-                log_weights = log_weights * beta[:, :, top - start : bottom - start, None]
-            weights = torch.softmax(log_weights, dim=-1)
+                factor = beta[:, :, top - start : bottom - start, None]
+                log_weights = torch.mul(log_weights, factor, out=log_weights if self.reuse else None)
+                self.kept = None
+            weights = torch.softmax(log_weights, dim=-1, out=self.scratch)
             if count is not None and not bool(count.all()):
                 weights = weights.masked_fill((count == 0)[..., None], 0)
             outputs.append(self._weighted_values(weights, top, bottom))
@@ -253,33 +258,34 @@ class _ScoreRows:
         if self.kept is not None and self.kept[0] == (top, bottom):
             return self.kept[1], count
         keys = self.key[:, :, self.visibility.first_key(top) : self.visibility.last_key(bottom)]
-        scores = _product(self._by_group(self.query[:, :, top:bottom] * self.scale), keys.transpose(2, 3))
-        scores = scores.reshape(*self.query.shape[:2], bottom - top, keys.shape[2])
+        scores = _scaled_product(self._by_group(self.query[:, :, top:bottom]), keys, self.scale)
+        scores = scores.view(*self.query.shape[:2], bottom - top, keys.shape[2])
         if self.softcap is not None:
             scores = torch.tanh(scores / self.softcap) * self.softcap
         if bias is not None:
             scores = (scores + bias).clamp_min_(_HIDDEN)
         log_weights = torch.log_softmax(scores, dim=-1)
         self.kept = (top, bottom), log_weights
+        self.scratch = scores if self.reuse else None
         return log_weights, count
 
     def _weighted_values(self, weights: torch.Tensor, top: int, bottom: int) -> torch.Tensor:
         values = self.value[:, :, self.visibility.first_key(top) : self.visibility.last_key(bottom)]
-        output = torch.matmul(self._by_group(weights.to(values.dtype)), values)
-        return output.reshape(*self.query.shape[:2], bottom - top, values.shape[-1]).to(self.dtype)
+        rows = self._by_group(weights.to(values.dtype))
+        output = torch.bmm(rows.flatten(0, 1), values.flatten(0, 1))
+        return output.view(*self.query.shape[:2], bottom - top, values.shape[-1]).to(self.dtype)
 
     def _by_group(self, rows: torch.Tensor) -> torch.Tensor:
         # ``(B, H_q, rows, X) -> (B, H_kv, group * rows, X)``: grouped queries without copying keys.
         return rows.reshape(rows.shape[0], self.key.shape[1], -1, rows.shape[-1])
 
 
-def _product(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-    """Matrix product accumulated, and returned, in float32."""
-    if left.dtype == torch.float32:
-        return torch.matmul(left, right)
-    batch = left.shape[:2]
-    product = torch.bmm(left.flatten(0, 1), right.flatten(0, 1), out_dtype=torch.float32)
-    return product.unflatten(0, batch)
+def _scaled_product(query: torch.Tensor, key: torch.Tensor, scale: float) -> torch.Tensor:
+    """``scale * query @ key^T``, ``(B * H_kv, rows, keys)``, accumulated and returned in float32."""
+    rows, columns = query.flatten(0, 1), key.flatten(0, 1).transpose(1, 2)
+    if rows.dtype == torch.float32:
+        return torch.baddbmm(rows.new_empty(1), rows, columns, beta=0, alpha=scale)
+    return torch.bmm(rows, columns, out_dtype=torch.float32).mul_(scale)
 
 
 def _padding_bias(real: torch.Tensor | None) -> torch.Tensor | None:

@@ -11,8 +11,10 @@ import importlib.util
 __all__ = [
     "ConfigError",
     "ContextOverflowError",
+    "GenerationTimeoutError",
     "MissingExtraError",
     "ModelLoadError",
+    "OutOfMemoryError",
     "PromptError",
     "SRAError",
     "UnsupportedModelError",
@@ -65,6 +67,14 @@ class ContextOverflowError(SRAError, ValueError):
 
     def __reduce__(self) -> tuple[type[ContextOverflowError], tuple[int, int, int]]:
         return type(self), (self.prompt_tokens, self.max_new_tokens, self.context_window)
+
+
+class GenerationTimeoutError(SRAError, TimeoutError):
+    """An answer took longer than its ``timeout``."""
+
+
+class OutOfMemoryError(SRAError, MemoryError):
+    """The device has too little memory for a request; others, and smaller ones, go on working."""
 
 
 class MissingExtraError(SRAError, ImportError):

@@ -9,23 +9,27 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import dataclasses
 import queue
 import sys
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
-from contextlib import aclosing, closing
-from typing import Any
+from collections.abc import AsyncGenerator, Generator, Iterator, Mapping, Sequence
+from contextlib import aclosing, closing, contextmanager
+from typing import Any, Unpack, cast
 
 import torch
-from transformers import DynamicCache, GenerationConfig, StoppingCriteria, StoppingCriteriaList
+from transformers import DynamicCache, GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 
 from sra_rag.attention.reattend import reattend
-from sra_rag.config import SRAConfig, SRALike
-from sra_rag.errors import ConfigError, ContextOverflowError
+from sra_rag.config import SRAConfig
+from sra_rag.errors import ConfigError, ContextOverflowError, OutOfMemoryError
+from sra_rag.generation.constraints import JSONConstraint, JSONGrammars
+from sra_rag.generation.monitor import Monitor
 from sra_rag.generation.prefix_cache import PrefixCache
 from sra_rag.generation.prompts import EncodedPrompt, Message, PromptEncoder
-from sra_rag.generation.result import FinishReason, Generation, TextDelta, Timing, Usage
+from sra_rag.generation.request import Cancellation, Request, RequestArguments
+from sra_rag.generation.result import Generation, TextDelta, Usage
 from sra_rag.generation.sampling import SamplingOptions, logits_processors
 from sra_rag.generation.text import TextAssembler
 from sra_rag.models.loading import LoadedModel
@@ -33,9 +37,7 @@ from sra_rag.models.loading import LoadedModel
 __all__ = ["Cancellation", "Engine", "Prompt"]
 
 Prompt = str | Sequence[Message] | EncodedPrompt
-Cancellation = threading.Event
 
-_DEFAULT = object()
 _PREFILL_CHUNK = 1024  # tokens; between chunks a request can be cancelled, and activations stay small
 
 
@@ -52,6 +54,8 @@ class Engine:
         How many earlier prefills are kept for reuse, in the model's memory; 0 keeps none.
     stop_token_ids
         Tokens that end an answer, beside those the model names itself.
+    context_window
+        Tokens of prompt and answer together; by default, and at most, the model's own.
     """
 
     def __init__(
@@ -69,8 +73,7 @@ class Engine:
         self.encoder = PromptEncoder(model.tokenizer)
         self.context_window = min(context_window or sys.maxsize, model.context_window)
         self._stop_token_ids = frozenset((*_end_tokens(model), *stop_token_ids))
-        # Tokenizers reconfigure themselves when they are called with other options than last time.
-        self._encoding = threading.Lock()
+        self._grammars: JSONGrammars | None = None
 
     def encode(
         self,
@@ -85,44 +88,24 @@ class Engine:
         ----------
         prompt
             Messages, text, or tokens already.
-        context
-            Text at whose end the context ends, for ``rows="after_context"``; see `PromptEncoder.encode_messages`.
-        template_kwargs
-            Passed on to the chat template.
+        context, template_kwargs
+            See `RequestArguments`.
         """
         if isinstance(prompt, EncodedPrompt):
             return prompt
-        with self._encoding:
-            if isinstance(prompt, str):
-                return self.encoder.encode_text(prompt, context=context)
-            return self.encoder.encode_messages(prompt, context=context, template_kwargs=template_kwargs)
+        if isinstance(prompt, str):
+            return self.encoder.encode_text(prompt, context=context)
+        return self.encoder.encode_messages(prompt, context=context, template_kwargs=template_kwargs)
 
-    def generate(
-        self,
-        prompt: Prompt,
-        *,
-        context: str | None = None,
-        sra: SRALike | object = _DEFAULT,
-        options: SamplingOptions | None = None,
-        cancel: Cancellation | None = None,
-        **changes: Any,
-    ) -> Generation:
+    def generate(self, prompt: Prompt, **arguments: Unpack[RequestArguments]) -> Generation:
         """Answer one prompt.
 
         Parameters
         ----------
         prompt
             Messages (mappings with ``role`` and ``content``), plain text, or an `EncodedPrompt`.
-        context
-            Text in the prompt at whose end the context ends, for ``rows="after_context"``.
-        sra
-            Settings for this request; by default the model's. None is off.
-        options
-            Options for this request; by default the engine's.
-        cancel
-            An event that ends the request within one token when it is set, from any thread.
-        **changes
-            Single options changed, such as ``temperature=0.7`` or ``stop=("END",)``.
+        **arguments
+            See `RequestArguments`; single options among them, such as ``temperature=0.7`` or ``stop=("END",)``.
 
         Raises
         ------
@@ -130,82 +113,65 @@ class Engine:
             If prompt and answer do not fit the model's window.
         ConfigError, PromptError
             If a setting or the prompt is not allowed.
+        GenerationTimeoutError, OutOfMemoryError
+            If seconds or memory do not suffice.
         """
-        return self.generate_batch([prompt], contexts=[context], sra=sra, options=options, cancel=cancel, **changes)[0]
+        return self._run(self._request([prompt], arguments))[0]
 
     def generate_batch(
         self,
         prompts: Sequence[Prompt],
         *,
         contexts: Sequence[str | None] | None = None,
-        sra: SRALike | object = _DEFAULT,
-        options: SamplingOptions | None = None,
-        cancel: Cancellation | None = None,
-        **changes: Any,
+        **arguments: Unpack[RequestArguments],
     ) -> list[Generation]:
-        """Answer several prompts in one batch; the arguments are those of `generate`."""
+        """Answer several prompts in one batch, each with its own of `contexts`; otherwise as `generate`."""
         if not prompts:
             return []
-        contexts = contexts or [None] * len(prompts)
-        encoded = [self.encode(p, context=c) for p, c in zip(prompts, contexts, strict=True)]
-        return self._run(encoded, self._sra(sra), self._options(options, changes), cancel or Cancellation(), None)
+        return self._run(self._request(prompts, arguments, contexts))
 
-    def stream(
-        self,
-        prompt: Prompt,
-        *,
-        context: str | None = None,
-        sra: SRALike | object = _DEFAULT,
-        options: SamplingOptions | None = None,
-        cancel: Cancellation | None = None,
-        **changes: Any,
-    ) -> Generator[TextDelta, None, None]:
+    def stream(self, prompt: Prompt, **arguments: Unpack[RequestArguments]) -> Generator[TextDelta, None, None]:
         """Answer one prompt piece by piece; the last piece carries the whole `Generation`.
 
-        The arguments are checked at the call, before the first piece is asked for. Closing the iterator, or
-        dropping it, ends the work.
+        The arguments are those of `generate`, checked at the call, before the first piece is asked for. Closing
+        the iterator, or dropping it, ends the work.
         """
-        request = self._prepare(prompt, context, sra, options, changes)
-        return self._stream(request, cancel or Cancellation())
+        return self._stream(self._request([prompt], arguments))
 
-    async def agenerate(
-        self,
-        prompt: Prompt,
-        *,
-        context: str | None = None,
-        sra: SRALike | object = _DEFAULT,
-        options: SamplingOptions | None = None,
-        cancel: Cancellation | None = None,
-        **changes: Any,
-    ) -> Generation:
+    async def agenerate(self, prompt: Prompt, **arguments: Unpack[RequestArguments]) -> Generation:
         """Answer one prompt without blocking the event loop; cancelling the task ends the work."""
-        async with aclosing(
-            self.astream(prompt, context=context, sra=sra, options=options, cancel=cancel, **changes)
-        ) as deltas:
+        async with aclosing(self.astream(prompt, **arguments)) as deltas:
             async for delta in deltas:
                 if delta.generation is not None:
                     return delta.generation
         raise RuntimeError("The stream ended without an answer.")  # pragma: no cover - _stream always ends with one
 
-    async def astream(
+    async def agenerate_batch(
         self,
-        prompt: Prompt,
+        prompts: Sequence[Prompt],
         *,
-        context: str | None = None,
-        sra: SRALike | object = _DEFAULT,
-        options: SamplingOptions | None = None,
-        cancel: Cancellation | None = None,
-        **changes: Any,
-    ) -> AsyncGenerator[TextDelta, None]:
+        contexts: Sequence[str | None] | None = None,
+        **arguments: Unpack[RequestArguments],
+    ) -> list[Generation]:
+        """Answer several prompts in one batch without blocking the event loop."""
+        cancel = arguments.get("cancel") or Cancellation()
+        stoppable = cast("RequestArguments", {**arguments, "cancel": cancel})
+        try:
+            return await asyncio.to_thread(self.generate_batch, prompts, contexts=contexts, **stoppable)
+        except asyncio.CancelledError:
+            cancel.set()
+            raise
+
+    async def astream(self, prompt: Prompt, **arguments: Unpack[RequestArguments]) -> AsyncGenerator[TextDelta, None]:
         """Answer one prompt piece by piece without blocking the event loop."""
         loop = asyncio.get_running_loop()
-        cancel = cancel or Cancellation()
+        cancel = arguments.get("cancel") or Cancellation()
+        stoppable = cast("RequestArguments", {**arguments, "cancel": cancel})
         arrived: asyncio.Queue[TextDelta | BaseException] = asyncio.Queue()
 
         def work() -> None:
             try:
-                request = self._prepare(prompt, context, sra, options, changes)
-                with closing(self._stream(request, cancel)) as deltas:
+                with closing(self.stream(prompt, **stoppable)) as deltas:
                     for delta in deltas:
                         loop.call_soon_threadsafe(arrived.put_nowait, delta)
             except BaseException as error:
@@ -223,28 +189,38 @@ class Engine:
         finally:
             cancel.set()
 
-    def _prepare(
+    def _request(
         self,
-        prompt: Prompt,
-        context: str | None,
-        sra: SRALike | object,
-        options: SamplingOptions | None,
-        changes: Mapping[str, Any],
-    ) -> tuple[EncodedPrompt, SRAConfig | None, SamplingOptions]:
-        chosen = self._options(options, changes)
-        encoded = self.encode(prompt, context=context)
-        self._check_window([encoded], chosen)
-        return encoded, self._sra(sra), chosen
+        prompts: Sequence[Prompt],
+        arguments: RequestArguments,
+        contexts: Sequence[str | None] | None = None,
+    ) -> Request:
+        """Check what a request brings, and encode its prompts."""
+        changes: dict[str, Any] = dict(arguments)
+        context, template_kwargs = changes.pop("context", None), changes.pop("template_kwargs", None)
+        sra = SRAConfig.coerce(changes.pop("sra")) if "sra" in changes else self.loaded.sra
+        options = changes.pop("options", None) or self.options
+        cancel = changes.pop("cancel", None) or Cancellation()
+        options = options.replace(**changes) if changes else options
+        contexts = contexts or [context] * len(prompts)
+        encoded = tuple(
+            self.encode(prompt, context=context, template_kwargs=template_kwargs)
+            for prompt, context in zip(prompts, contexts, strict=True)
+        )
+        longest = max(len(prompt.token_ids) for prompt in encoded)
+        if longest == 0:
+            raise ConfigError("The prompt is empty. Give at least one token of text.")
+        if longest + options.max_new_tokens > self.context_window:
+            raise ContextOverflowError(longest, options.max_new_tokens, self.context_window)
+        return Request(encoded, sra, options, cancel)
 
-    def _stream(
-        self, request: tuple[EncodedPrompt, SRAConfig | None, SamplingOptions], cancel: Cancellation
-    ) -> Generator[TextDelta, None, None]:
-        encoded, sra, options = request
+    def _stream(self, request: Request) -> Generator[TextDelta, None, None]:
         arrived: queue.SimpleQueue[TextDelta | BaseException] = queue.SimpleQueue()
+        request = dataclasses.replace(request, on_text=lambda _, text: arrived.put(TextDelta(text)))
 
         def work() -> None:
             try:
-                [generation] = self._run([encoded], sra, options, cancel, lambda _, text: arrived.put(TextDelta(text)))
+                [generation] = self._run(request)
                 arrived.put(TextDelta("", generation))
             except BaseException as error:
                 arrived.put(error)
@@ -260,22 +236,13 @@ class Engine:
                 if item.generation is not None:
                     return
         finally:
-            cancel.set()
+            request.cancel.set()
             worker.join()
 
     @torch.inference_mode()
-    def _run(
-        self,
-        prompts: Sequence[EncodedPrompt],
-        sra: SRAConfig | None,
-        options: SamplingOptions,
-        cancel: Cancellation,
-        on_text: Callable[[int, str], None] | None,
-    ) -> list[Generation]:
-        self._check_window(prompts, options)
+    def _run(self, request: Request) -> list[Generation]:
+        prompts, sra, options = request.prompts, request.sra, request.options
         longest = max(len(prompt.token_ids) for prompt in prompts)
-        if longest == 0:
-            raise ConfigError("The prompt is empty. Give at least one token of text.")
         padding = [longest - len(prompt.token_ids) for prompt in prompts]
         model, tokenizer = self.loaded.model, self.loaded.tokenizer
         pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else min(self._stop_token_ids, default=0)
@@ -285,22 +252,27 @@ class Engine:
         context = [pad + prompt.context_length for pad, prompt in zip(padding, prompts, strict=True)]
 
         ends = self._stop_token_ids | set(_as_list(options.extra.get("eos_token_id")))
-        monitor = _Monitor([TextAssembler(tokenizer, options.stop) for _ in prompts], longest, ends, cancel, on_text)
+        assemblers = [TextAssembler(tokenizer, options.stop) for _ in prompts]
+        processors = self._logits_processors(options, len(prompts))
+        monitor = Monitor(assemblers, longest, ends, request.cancel, options.timeout, request.on_text)
         alone = len(prompts) == 1
         untouched, settings = _dependence(sra, context[0], longest)
-        with reattend(model, sra, context_length=context, prompt_length=longest):
+        with (
+            _clear_memory_errors(self.loaded.device, len(prompts), longest),
+            reattend(model, sra, context_length=context, prompt_length=longest),
+        ):
             cache, cached = None, 0
             if alone:
                 cache, cached = self.prefixes.take(input_ids[0].tolist(), untouched, settings, model.config)
                 if sra is None or sra.bounds != "observed":  # those are bounds of the whole prompt, not of a chunk
-                    self._prefill(input_ids, cache, cached, cancel)
-            if not cancel.is_set():
+                    self._prefill(input_ids, cache, cached, monitor)
+            if not monitor.cancelled():
                 output = model.generate(
                     input_ids,
                     attention_mask=mask,
                     past_key_values=cache,
                     generation_config=self._generation_config(options, pad_id, ends),
-                    logits_processor=logits_processors(options, len(prompts)),
+                    logits_processor=processors,
                     stopping_criteria=StoppingCriteriaList([monitor]),
                 )
                 if alone and cache is not None:
@@ -309,7 +281,7 @@ class Engine:
         return [
             Generation(
                 text=assembler.text,
-                finish_reason=monitor.reasons[index] or ("cancelled" if cancel.is_set() else "length"),
+                finish_reason=monitor.reasons[index] or ("cancelled" if request.cancel.is_set() else "length"),
                 usage=Usage(len(prompt.token_ids), len(monitor.token_ids[index]), cached),
                 timing=timing,
                 token_ids=tuple(monitor.token_ids[index]),
@@ -319,13 +291,23 @@ class Engine:
             for index, (prompt, assembler) in enumerate(zip(prompts, monitor.finish(), strict=True))
         ]
 
-    def _prefill(self, input_ids: torch.Tensor, cache: DynamicCache, start: int, cancel: Cancellation) -> None:
+    def _prefill(self, input_ids: torch.Tensor, cache: DynamicCache, start: int, monitor: Monitor) -> None:
         """Read all but the last chunk of the prompt into `cache`; `generate` reads the rest."""
         length = input_ids.shape[1]
-        while length - start > _PREFILL_CHUNK and not cancel.is_set():
+        while length - start > _PREFILL_CHUNK and not monitor.cancelled():
             chunk = input_ids[:, start : start + _PREFILL_CHUNK]
             self.loaded.model(input_ids=chunk, past_key_values=cache, use_cache=True, logits_to_keep=1)
             start += _PREFILL_CHUNK
+
+    def _logits_processors(self, options: SamplingOptions, batch_size: int) -> LogitsProcessorList:
+        processors = logits_processors(options, batch_size)
+        if options.json_schema is None:
+            return processors
+        if self._grammars is None:
+            config = self.loaded.model.config.get_text_config(decoder=True)
+            self._grammars = JSONGrammars(self.loaded.tokenizer, config.vocab_size, sorted(self._stop_token_ids))
+        constraint = JSONConstraint(self._grammars, options.json_schema, batch_size, options.max_new_tokens)
+        return LogitsProcessorList([constraint.mask, *processors, constraint.guard])
 
     def _generation_config(self, options: SamplingOptions, pad_id: int, ends: frozenset[int]) -> GenerationConfig:
         config = copy.deepcopy(self.loaded.model.generation_config)
@@ -342,74 +324,21 @@ class Engine:
         config.update(**(fields | dict(options.extra) | {"eos_token_id": sorted(ends) or None}))
         return config
 
-    def _check_window(self, prompts: Sequence[EncodedPrompt], options: SamplingOptions) -> None:
-        longest = max(len(prompt.token_ids) for prompt in prompts)
-        if longest + options.max_new_tokens > self.context_window:
-            raise ContextOverflowError(longest, options.max_new_tokens, self.context_window)
 
-    def _sra(self, sra: SRALike | object) -> SRAConfig | None:
-        return self.loaded.sra if sra is _DEFAULT else SRAConfig.coerce(sra)  # type: ignore[arg-type]
-
-    def _options(self, options: SamplingOptions | None, changes: Mapping[str, Any]) -> SamplingOptions:
-        chosen = options or self.options
-        return chosen.replace(**changes) if changes else chosen
-
-
-class _Monitor(StoppingCriteria):
-    """Sees each new token: collects text, notes times and reasons, and says when to stop."""
-
-    def __init__(
-        self,
-        assemblers: list[TextAssembler],
-        prompt_length: int,
-        end_tokens: frozenset[int],
-        cancel: Cancellation,
-        on_text: Callable[[int, str], None] | None,
-    ) -> None:
-        self.assemblers = assemblers
-        self.seen = prompt_length
-        self.end_tokens = end_tokens
-        self.cancel = cancel
-        self.on_text = on_text
-        self.token_ids: list[list[int]] = [[] for _ in assemblers]
-        self.reasons: list[FinishReason | None] = [None] * len(assemblers)
-        self.started = time.perf_counter()
-        self.first_token: float | None = None
-
-    def __call__(self, input_ids: torch.Tensor, scores: object, **kwargs: object) -> torch.Tensor:
-        self.first_token = self.first_token or time.perf_counter()
-        for tokens in input_ids[:, self.seen :].T.tolist():
-            for index, token in enumerate(tokens):
-                if self.reasons[index] is None:
-                    self._add(index, token)
-        self.seen = input_ids.shape[1]
-        stop = self.cancel.is_set()
-        return torch.tensor([stop or reason is not None for reason in self.reasons], device=input_ids.device)
-
-    def _add(self, index: int, token: int) -> None:
-        self.token_ids[index].append(token)
-        if token in self.end_tokens:
-            self.reasons[index] = "stop"
-            return
-        self._emit(index, self.assemblers[index].add(token))
-        if self.assemblers[index].stopped:
-            self.reasons[index] = "stop"
-
-    def _emit(self, index: int, text: str) -> None:
-        if text and self.on_text is not None:
-            self.on_text(index, text)
-
-    def finish(self) -> list[TextAssembler]:
-        """Hand over what was held back."""
-        for index, assembler in enumerate(self.assemblers):
-            self._emit(index, assembler.finish())
-        return self.assemblers
-
-    def timing(self) -> Timing:
-        """Seconds so far."""
-        now = time.perf_counter()
-        first = self.first_token or now
-        return Timing(first - self.started, now - first)
+@contextmanager
+def _clear_memory_errors(device: torch.device, batch_size: int, length: int) -> Iterator[None]:
+    """Say what to do where the device has no memory left."""
+    try:
+        yield
+    except RuntimeError as error:
+        exhausted = isinstance(error, torch.OutOfMemoryError)
+        # On CPU the allocator raises a bare RuntimeError.
+        if not exhausted and "allocate memory" not in str(error) and "not enough memory" not in str(error):
+            raise
+        raise OutOfMemoryError(
+            f"{device} ran out of memory with {batch_size} prompt(s) of up to {length} tokens. Give fewer or shorter "
+            f"passages, smaller batches, or load the model with quantization or a smaller dtype. ({error})"
+        ) from error
 
 
 def _end_tokens(model: LoadedModel) -> list[int]:

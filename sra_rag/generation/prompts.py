@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +45,7 @@ class EncodedPrompt:
 
 
 class PromptEncoder:
-    """Turns messages or text into token ids for one tokenizer.
+    """Turns messages or text into token ids for one tokenizer. Several threads may use it at once.
 
     Parameters
     ----------
@@ -60,6 +61,8 @@ class PromptEncoder:
         controls |= set(tokenizer.all_special_tokens)
         self._controls = sorted((text for text in controls if text.strip()), key=lambda text: (-len(text), text))
         self._spelling = re.compile("|".join(map(re.escape, self._controls))) if self._controls else None
+        # Tokenizers reconfigure themselves when they are called with other options than last time.
+        self._tokenizing = threading.Lock()
 
     @property
     def has_chat_template(self) -> bool:
@@ -84,7 +87,8 @@ class PromptEncoder:
         Parameters
         ----------
         messages
-            Mappings with ``role`` and ``content`` (a string); other keys go to the template as they are.
+            Mappings with ``role`` and ``content`` (a string); other keys, such as ``tool_calls``, go to the
+            template too.
         context
             The text whose end is the end of the context, as it stands in one of the messages; by default all
             that comes before the last user message is the context.
@@ -102,10 +106,10 @@ class PromptEncoder:
             )
         if not messages:
             raise PromptError("There are no messages. Give at least one, such as {'role': 'user', 'content': ...}.")
-        shielded = [{**message, "content": self._shield_content(message)} for message in messages]
+        shielded = [self._shield_message(message) for message in messages]
         try:
             rendered = self.tokenizer.apply_chat_template(
-                shielded, tokenize=False, add_generation_prompt=True, **(template_kwargs or {})
+                shielded, tokenize=False, add_generation_prompt=True, **self._shield_all(dict(template_kwargs or {}))
             )
         except Exception as error:  # jinja2 and the templates themselves raise what they like
             raise PromptError(f"The chat template refuses these messages: {error}") from error
@@ -133,21 +137,30 @@ class PromptEncoder:
         encoded = self._encode(rendered, self._context_end(rendered, context))
         if not add_bos:
             return encoded
-        front = list(self.tokenizer("", add_special_tokens=True).input_ids)
+        with self._tokenizing:
+            front = list(self.tokenizer("", add_special_tokens=True).input_ids)
         if len(front) > 1 and front[-1] == self.tokenizer.eos_token_id:
             front.pop()  # an end would stand before the beginning
         if not front or list(encoded.token_ids[: len(front)]) == front:
             return encoded
         return EncodedPrompt((*front, *encoded.token_ids), encoded.context_length + len(front))
 
-    def _shield_content(self, message: Message) -> str:
+    def _shield_message(self, message: Message) -> dict[str, Any]:
         content = message.get("content")
         if content is None:
             content = ""
         if not isinstance(content, str):
             kind = type(content).__name__
             raise PromptError(f"The content of a {message.get('role')!r} message is a {kind}. Only text is supported.")
-        return self.shield(content)
+        return {**self._shield_all(dict(message)), "content": self.shield(content)}
+
+    def _shield_all(self, value: Any) -> Any:
+        """Shield every text within lists and mappings, such as the arguments of a tool call."""
+        if isinstance(value, str):
+            return self.shield(value)
+        if isinstance(value, Mapping):
+            return {key: self._shield_all(item) for key, item in value.items()}
+        return [self._shield_all(item) for item in value] if isinstance(value, list | tuple) else value
 
     def _context_end(self, rendered: str, context: str | None) -> int:
         if not context:
@@ -163,6 +176,10 @@ class PromptEncoder:
         )
 
     def _encode(self, rendered: str, context_end: int) -> EncodedPrompt:
+        with self._tokenizing:
+            return self._encode_pieces(rendered, context_end)
+
+    def _encode_pieces(self, rendered: str, context_end: int) -> EncodedPrompt:
         token_ids: list[int] = []
         context_length = 0
         position = 0

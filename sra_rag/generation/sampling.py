@@ -50,6 +50,11 @@ class SamplingOptions:
         Texts at which the answer ends; they are not part of it.
     seed
         The same seed gives the same answer on the same machine; None draws a fresh one.
+    json_schema
+        The answer is JSON of this schema, closed within `max_new_tokens`; an empty schema stands for any JSON,
+        None for text. Needs the extra ``structured``.
+    timeout
+        Seconds after which `GenerationTimeoutError` is raised; None is no limit.
     extra
         Further fields of transformers' ``GenerationConfig`` that work on one sequence at a time, such as
         ``no_repeat_ngram_size``.
@@ -69,6 +74,8 @@ class SamplingOptions:
     repetition_penalty: float = 1.0
     stop: tuple[str, ...] = ()
     seed: int | None = None
+    json_schema: Mapping[str, Any] | None = None
+    timeout: float | None = None
     extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -80,6 +87,7 @@ class SamplingOptions:
         _check("temperature", self.temperature, self.temperature >= 0, ">= 0")
         _check("top_k", self.top_k, self.top_k is None or self.top_k >= 1, ">= 1 or None")
         _check("repetition_penalty", self.repetition_penalty, self.repetition_penalty > 0, "> 0")
+        _check("timeout", self.timeout, self.timeout is None or self.timeout > 0, "> 0 or None")
         for name in ("top_p", "min_p", "typical_p"):
             value = getattr(self, name)
             _check(name, value, value is None or 0 < value <= 1, "above 0 and at most 1, or None")

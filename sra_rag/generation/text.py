@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["TextAssembler"]
+__all__ = ["TextAssembler", "length_begun"]
 
 _REPLACEMENT = "\ufffd"  # what an incomplete UTF-8 sequence decodes to
 
@@ -56,13 +56,13 @@ class TextAssembler:
     def _uncertain(self) -> int:
         """How many characters at the end may still change or turn out to begin a stop text."""
         broken = len(self.text) - len(self.text.rstrip(_REPLACEMENT))
-        begun = [
-            length
-            for stop in self._stop
-            for length in range(min(len(stop) - 1, len(self.text)), 0, -1)
-            if self.text.endswith(stop[:length])
-        ]
-        return max([broken, *begun])
+        return max([broken, *(length_begun(self.text, stop) for stop in self._stop)])
 
     def _decode(self) -> str:
         return self._tokenizer.decode(self._token_ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+
+
+def length_begun(text: str, marker: str) -> int:
+    """How many characters at the end of `text` are the beginning of `marker`, but not all of it."""
+    longest = min(len(marker) - 1, len(text))
+    return next((length for length in range(longest, 0, -1) if text.endswith(marker[:length])), 0)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from sra_rag import Engine, SamplingOptions, SRAConfig
-from sra_rag.errors import ConfigError, ContextOverflowError, PromptError
+from sra_rag.errors import ConfigError, ContextOverflowError, OutOfMemoryError, PromptError
 
 PASSAGE = "The lease of the warehouse at Orrin Quay began on 4 May 2016. The yearly rent is 82,400 crowns."
 QUESTION = [{"role": "user", "content": f"{PASSAGE}\n\nQuestion: What is the yearly rent?"}]
@@ -198,19 +198,19 @@ def failing(engine, monkeypatch):
 
 
 def test_an_exception_reaches_the_caller(failing):
-    with pytest.raises(torch.OutOfMemoryError):
+    with pytest.raises(OutOfMemoryError, match="ran out of memory with 1 prompt"):
         failing.generate(QUESTION)
 
 
 def test_an_exception_reaches_the_reader_of_a_stream(failing):
     got = []
-    with pytest.raises(torch.OutOfMemoryError):
+    with pytest.raises(OutOfMemoryError, match="ran out of memory with 1 prompt"):
         got.extend(failing.stream(QUESTION))
     assert wait_for_workers() == []
 
 
 async def test_an_exception_reaches_the_reader_of_an_async_stream(failing):
-    with pytest.raises(torch.OutOfMemoryError):
+    with pytest.raises(OutOfMemoryError, match="ran out of memory with 1 prompt"):
         async for _ in failing.astream(QUESTION):
             pass
 

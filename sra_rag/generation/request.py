@@ -1,0 +1,79 @@
+"""What a request may bring, and what it is once checked."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypedDict
+
+from sra_rag.config import SRAConfig, SRALike
+from sra_rag.generation.prompts import EncodedPrompt
+from sra_rag.generation.sampling import SamplingOptions
+
+__all__ = ["Cancellation", "Request", "RequestArguments"]
+
+Cancellation = threading.Event
+
+
+class RequestArguments(TypedDict, total=False):
+    """Keyword arguments of `Engine.generate` and its kin; all are optional.
+
+    Parameters
+    ----------
+    context
+        Text in the prompt at whose end the context ends, for ``rows="after_context"``; see
+        `PromptEncoder.encode_messages`.
+    template_kwargs
+        Passed on to the chat template, such as ``tools``.
+    sra
+        Settings for this request; by default the model's. None is off.
+    options
+        Options for this request; by default the engine's.
+    cancel
+        An event that ends the request within one token when it is set, from any thread.
+
+    The others change single options, see `SamplingOptions`.
+    """
+
+    context: str | None
+    template_kwargs: Mapping[str, Any] | None
+    sra: SRALike
+    options: SamplingOptions | None
+    cancel: Cancellation | None
+
+    max_new_tokens: int
+    temperature: float
+    top_k: int | None
+    top_p: float | None
+    min_p: float | None
+    typical_p: float | None
+    repetition_penalty: float
+    stop: str | Sequence[str]
+    seed: int | None
+    json_schema: Mapping[str, Any] | None
+    timeout: float | None
+    extra: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Request:
+    """A request, checked and encoded.
+
+    Parameters
+    ----------
+    prompts
+        One per sequence of the batch.
+    sra, options
+        Those in force.
+    cancel
+        Set to end the work.
+    on_text
+        Told of each piece of text: index of the sequence, text.
+    """
+
+    prompts: tuple[EncodedPrompt, ...]
+    sra: SRAConfig | None
+    options: SamplingOptions
+    cancel: Cancellation
+    on_text: Callable[[int, str], None] | None = None

@@ -14,7 +14,8 @@ require_extra(
 
 from sra_pipelines.document_qa import Answer, DocumentQA  # noqa: E402 - only once its packages are known to be there
 from sra_pipelines.documents import Document, DocumentError, Page, read_document  # noqa: E402
-from sra_pipelines.index import DocumentIndex, Passage  # noqa: E402
+from sra_pipelines.index import DocumentIndex  # noqa: E402
+from sra_pipelines.passages import Passage, PassageIndex  # noqa: E402
 
 __all__ = [
     "Answer",
@@ -24,5 +25,6 @@ __all__ = [
     "DocumentQA",
     "Page",
     "Passage",
+    "PassageIndex",
     "read_document",
 ]

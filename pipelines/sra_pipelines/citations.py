@@ -6,7 +6,7 @@ import dataclasses
 import re
 from collections.abc import Sequence
 
-from sra_pipelines.index import Passage
+from sra_pipelines.passages import Passage
 
 __all__ = ["Citation", "cite"]
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sra_pipelines.citations import Citation, cite
-from sra_pipelines.index import DocumentIndex, Passage
 from sra_pipelines.packing import format_passages, pack_passages
+from sra_pipelines.passages import Passage, PassageIndex
 from sra_rag.config import SRALike
 from sra_rag.errors import ConfigError
 from sra_rag.generation.engine import Engine
@@ -97,7 +97,7 @@ class DocumentQA:
         If the model's window cannot hold so many.
     """
 
-    def __init__(self, index: DocumentIndex, engine: Engine, *, context_tokens: int | None = None) -> None:
+    def __init__(self, index: PassageIndex, engine: Engine, *, context_tokens: int | None = None) -> None:
         self.index = index
         self.engine = engine
         if context_tokens is not None and context_tokens < 1:

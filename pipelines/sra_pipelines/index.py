@@ -2,46 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
 
 import faiss
 from llama_index.core import StorageContext, VectorStoreIndex
 from llama_index.core.embeddings import BaseEmbedding
 from llama_index.core.node_parser import SentenceSplitter
-from llama_index.core.schema import MetadataMode, TextNode
+from llama_index.core.schema import BaseNode, MetadataMode, TextNode
 from llama_index.vector_stores.faiss import FaissVectorStore
 
 from sra_pipelines.documents import Document
+from sra_pipelines.passages import Passage
 
-__all__ = ["DocumentIndex", "Passage"]
+__all__ = ["DocumentIndex"]
 
 _CHUNK_TOKENS = 220  # what all-MiniLM-L6-v2 reads of a passage is 256 tokens of its own
 _CHUNK_OVERLAP = 32
 _EMBED_AT_ONCE = 32
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Passage:
-    """A piece of one page.
-
-    Parameters
-    ----------
-    document
-        Name of the document.
-    page_index, page_label
-        Zero-based position of the page, and what a reader calls it.
-    text
-        What stands there.
-    score
-        Similarity to the question, greater is closer; 0 where it was not asked for.
-    """
-
-    document: str
-    page_index: int
-    page_label: str
-    text: str
-    score: float = 0.0
+_METADATA = ("document", "page_index", "page_label", "start", "end")
 
 
 class DocumentIndex:
@@ -65,8 +43,9 @@ class DocumentIndex:
         on_passages: Callable[[int, int], None] | None = None,
     ) -> None:
         self.embedding = embedding
+        self.revision = 0  # never changes
         nodes = _split(documents)
-        self.n_passages = len(nodes)
+        self._passages = [_passage(node) for node in nodes]
         for start in range(0, len(nodes), _EMBED_AT_ONCE):
             batch = nodes[start : start + _EMBED_AT_ONCE]
             texts = [node.get_content(MetadataMode.EMBED) for node in batch]
@@ -80,34 +59,41 @@ class DocumentIndex:
             nodes, storage_context=StorageContext.from_defaults(vector_store=store), embed_model=embedding
         )
 
+    @property
+    def n_passages(self) -> int:
+        """How many passages there are."""
+        return len(self._passages)
+
+    def passages(self) -> Sequence[Passage]:
+        """Return all passages, document by document, in reading order."""
+        return self._passages
+
     def search(self, question: str, limit: int) -> list[Passage]:
         """Return the passages closest in meaning to a question, best first."""
         if self.n_passages == 0:
             return []
         retriever = self.vector_index.as_retriever(similarity_top_k=min(limit, self.n_passages))
-        return [
-            Passage(
-                document=found.metadata["document"],
-                page_index=found.metadata["page_index"],
-                page_label=found.metadata["page_label"],
-                text=found.node.get_content(MetadataMode.NONE),
-                score=float(found.score or 0.0),
-            )
-            for found in retriever.retrieve(question)
-        ]
+        return [_passage(found.node, float(found.score or 0.0)) for found in retriever.retrieve(question)]
+
+
+def _passage(node: BaseNode, score: float = 0.0) -> Passage:
+    known = {field: node.metadata[field] for field in _METADATA}
+    return Passage(text=node.get_content(MetadataMode.NONE), score=score, **known)
 
 
 def _split(documents: Sequence[Document]) -> list[TextNode]:
     """Split page by page, so that each passage stands on one page."""
     splitter = SentenceSplitter(chunk_size=_CHUNK_TOKENS, chunk_overlap=_CHUNK_OVERLAP)
-    return [
-        TextNode(
-            text=text,
-            metadata={"document": document.name, "page_index": page.index, "page_label": page.label},
-            excluded_embed_metadata_keys=["page_index", "page_label"],
-        )
-        for document in documents
-        for page in document.pages
-        if page.text
-        for text in splitter.split_text(page.text)
-    ]
+    nodes = []
+    for document in documents:
+        for page in document.pages:
+            position = 0
+            for text in splitter.split_text(page.text):
+                # Passages overlap, so each begins behind the beginning of the one before it.
+                start = max(page.text.find(text, position), 0)
+                position = start + 1
+                metadata = dict(
+                    zip(_METADATA, (document.name, page.index, page.label, start, start + len(text)), strict=True)
+                )
+                nodes.append(TextNode(text=text, metadata=metadata, excluded_embed_metadata_keys=list(_METADATA[1:])))
+    return nodes

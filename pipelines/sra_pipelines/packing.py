@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from sra_pipelines.index import Passage
+from sra_pipelines.passages import Passage
 
 __all__ = ["format_passages", "pack_passages"]
 

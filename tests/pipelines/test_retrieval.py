@@ -3,8 +3,9 @@
 import pytest
 from sra_pipelines.citations import cite
 from sra_pipelines.documents import Document, Page
-from sra_pipelines.index import DocumentIndex, Passage
+from sra_pipelines.index import DocumentIndex
 from sra_pipelines.packing import format_passages, pack_passages
+from sra_pipelines.passages import Passage
 
 TOPICS = [
     "The lease of the warehouse at Orrin Quay costs 82,400 crowns a year.",

@@ -12,11 +12,15 @@ import json
 import re
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sra_rag.errors import ConfigError
 from sra_rag.generation.prompts import Message
+from sra_rag.generation.result import Generation
 from sra_rag.generation.text import length_begun
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 __all__ = [
     "ToolCall",
@@ -25,6 +29,7 @@ __all__ = [
     "describe_tools",
     "has_tools",
     "parse_tool_calls",
+    "read_tool_calls",
     "template_arguments",
 ]
 
@@ -139,6 +144,20 @@ def parse_tool_calls(text: str, names: Sequence[str]) -> tuple[str, list[ToolCal
         if calls:
             return content.strip(), calls
     return text, []
+
+
+def read_tool_calls(
+    generation: Generation, names: Sequence[str], tokenizer: PreTrainedTokenizerBase
+) -> tuple[str, list[ToolCall]]:
+    """Read the tool calls of an answer, by its tokens, as some models announce calls by special ones.
+
+    Returns
+    -------
+    content, calls
+        As `parse_tool_calls`.
+    """
+    content, calls = parse_tool_calls(tokenizer.decode(list(generation.token_ids), skip_special_tokens=False), names)
+    return (content, calls) if calls else (generation.text, [])
 
 
 class ToolCallFilter:

@@ -1,17 +1,14 @@
 """`SRAHuggingFaceLLM` with the real embedded model, alone and in LlamaIndex's engines."""
 
 import asyncio
-import inspect
 
 import pytest
-from llama_index.core import Settings, VectorStoreIndex
+from llama_index.core import Settings
 from llama_index.core.callbacks import CallbackManager, TokenCountingHandler
 from llama_index.core.llms import ChatMessage, ImageBlock, MessageRole
 from llama_index.core.prompts import PromptTemplate
-from llama_index.core.schema import Document
 from llama_index.llms.huggingface import HuggingFaceLLM
 from llama_index.llms.sra import SRAHuggingFaceLLM
-from sra_pipelines.embedding import load_embedding
 
 from sra_rag import Engine, SRAConfig
 from sra_rag.errors import ConfigError, ContextOverflowError, PromptError
@@ -30,27 +27,8 @@ def llm(embedded):
     return SRAHuggingFaceLLM(model=embedded, max_new_tokens=24)
 
 
-@pytest.fixture(scope="module")
-def index():
-    import faiss
-    from llama_index.core import StorageContext
-    from llama_index.vector_stores.faiss import FaissVectorStore
-
-    store = FaissVectorStore(faiss.IndexFlatIP(384))
-    context = StorageContext.from_defaults(vector_store=store)
-    documents = [Document(text=fact) for fact in FACTS]
-    return VectorStoreIndex.from_documents(documents, storage_context=context, embed_model=load_embedding())
-
-
 def user(text):
     return [ChatMessage(role="user", content=text)]
-
-
-def test_takes_every_argument_that_huggingface_llm_takes():
-    theirs = inspect.signature(HuggingFaceLLM.__init__).parameters
-    ours = inspect.signature(SRAHuggingFaceLLM.__init__).parameters
-    assert list(theirs) == list(ours)[: len(theirs)]
-    assert issubclass(SRAHuggingFaceLLM, HuggingFaceLLM)
 
 
 def test_answers_as_huggingface_llm_does(llm, embedded):

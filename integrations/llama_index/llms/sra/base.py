@@ -30,14 +30,16 @@ from llama_index.core.llms.custom import CustomLLM
 from llama_index.core.prompts.base import BasePromptTemplate, PromptTemplate
 from llama_index.core.types import BaseOutputParser, PydanticProgramMode, TokenAsyncGen, TokenGen
 from llama_index.llms.huggingface import HuggingFaceLLM
+from llama_index.llms.sra.call import Call
+from llama_index.llms.sra.function_calling import FunctionCalling, ToolRequest, message_to_dict
+from llama_index.llms.sra.structured import StructuredPrediction
+from llama_index.llms.sra.translate import make_engine, to_options
 
 from sra_rag.config import SRAConfig, SRALike
 from sra_rag.errors import PromptError
 from sra_rag.generation.engine import Engine
-from sra_rag.generation.prompts import EncodedPrompt
-from sra_rag.generation.result import Generation, TextDelta
-from sra_rag.generation.sampling import SamplingOptions
-from sra_rag.models.loading import LoadedModel, load_model
+from sra_rag.generation.prompts import EncodedPrompt, Message
+from sra_rag.generation.tools import describe_tools, has_tools, template_arguments
 
 __all__ = ["SRAHuggingFaceLLM"]
 
@@ -48,7 +50,7 @@ _CONTEXT_ARGUMENTS = ("context_str", "context_msg")  # what LlamaIndex's questio
 _passages: ContextVar[str | None] = ContextVar("sra_passages", default=None)
 
 
-class SRAHuggingFaceLLM(HuggingFaceLLM):
+class SRAHuggingFaceLLM(HuggingFaceLLM, FunctionCalling, StructuredPrediction):
     """A local Hugging Face model whose attention is sharpened while it reads and answers.
 
     Takes every argument of `llama_index.llms.huggingface.HuggingFaceLLM`; code that used that one works by
@@ -110,8 +112,8 @@ class SRAHuggingFaceLLM(HuggingFaceLLM):
         quantization: Any | None = None,
     ) -> None:
         settings = SRAConfig.coerce(sra)
-        options = _options(generate_kwargs or {}, max_new_tokens)
-        engine = _make_engine(
+        options = to_options(generate_kwargs or {}, max_new_tokens)
+        engine = make_engine(
             model, tokenizer, model_name, tokenizer_name, device_map, model_kwargs, tokenizer_kwargs, quantization,
             options, stopping_ids, context_window,
         )  # fmt: skip
@@ -145,7 +147,8 @@ class SRAHuggingFaceLLM(HuggingFaceLLM):
         self._tokenizer = engine.loaded.tokenizer
         self._custom_prompts = messages_to_prompt is not None or completion_to_prompt is not None
         if messages_to_prompt is None:
-            self.messages_to_prompt = self._tokenizer_messages_to_prompt
+            # A bound method would bring the whole object into its own repr.
+            self.messages_to_prompt = lambda messages: self._tokenizer_messages_to_prompt(messages)
 
     @classmethod
     def class_name(cls) -> str:
@@ -165,96 +168,81 @@ class SRAHuggingFaceLLM(HuggingFaceLLM):
             num_output=self.max_new_tokens,
             model_name=self.model_name,
             is_chat_model=self.is_chat_model,
+            is_function_calling_model=self.is_chat_model and has_tools(self._tokenizer.chat_template),
             system_role=MessageRole.SYSTEM,
         )
 
     @llm_completion_callback()
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
         """Continue a text."""
-        request = self._request(kwargs)
-        encoded = self._encode_completion(prompt, formatted, request.pop("context"))
-        return self._completion(encoded, self._engine.generate(encoded, **request))
+        call = self._completion_call(prompt, formatted, kwargs)
+        return call.completion(self._engine.generate(call.prompt, **call.arguments))
 
     @llm_completion_callback()
     def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseGen:
         """Continue a text, piece by piece; the last piece carries usage."""
-        request = self._request(kwargs)
-        encoded = self._encode_completion(prompt, formatted, request.pop("context"))
-        deltas = self._engine.stream(encoded, **request)
+        call = self._completion_call(prompt, formatted, kwargs)
+        deltas = self._engine.stream(call.prompt, **call.arguments)
 
         def gen() -> CompletionResponseGen:
-            text = ""
             with closing(deltas):
                 for delta in deltas:
-                    text += delta.text
-                    yield self._completion_delta(encoded, text, delta)
+                    yield call.completion_piece(delta)
 
         return gen()
 
     @llm_completion_callback()
     async def acomplete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
         """Continue a text; the event loop stays free."""
-        request = self._request(kwargs)
-        encoded = await asyncio.to_thread(self._encode_completion, prompt, formatted, request.pop("context"))
-        return self._completion(encoded, await self._engine.agenerate(encoded, **request))
+        call = await asyncio.to_thread(self._completion_call, prompt, formatted, kwargs)
+        return call.completion(await self._engine.agenerate(call.prompt, **call.arguments))
 
     @llm_completion_callback()
     async def astream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseAsyncGen:
         """Continue a text, piece by piece; the event loop stays free."""
-        request = self._request(kwargs)
-        encoded = await asyncio.to_thread(self._encode_completion, prompt, formatted, request.pop("context"))
+        call = await asyncio.to_thread(self._completion_call, prompt, formatted, kwargs)
 
         async def gen() -> CompletionResponseAsyncGen:
-            text = ""
-            async with aclosing(self._engine.astream(encoded, **request)) as deltas:
+            async with aclosing(self._engine.astream(call.prompt, **call.arguments)) as deltas:
                 async for delta in deltas:
-                    text += delta.text
-                    yield self._completion_delta(encoded, text, delta)
+                    yield call.completion_piece(delta)
 
         return gen()
 
     @llm_chat_callback()
     def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
-        """Answer messages."""
-        request = self._request(kwargs)
-        encoded = self._encode_chat(messages, request.pop("context"))
-        return _as_chat(self._completion(encoded, self._engine.generate(encoded, **request)))
+        """Answer messages; with ``tools`` (and ``tool_choice``), in OpenAI's form, the answer may call some."""
+        call = self._chat_call(messages, kwargs)
+        return call.chat(self._engine.generate(call.prompt, **call.arguments))
 
     @llm_chat_callback()
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
-        """Answer messages, piece by piece; the last piece carries usage."""
-        request = self._request(kwargs)
-        encoded = self._encode_chat(messages, request.pop("context"))
-        deltas = self._engine.stream(encoded, **request)
+        """Answer messages, piece by piece; the last piece carries usage, and the tools called."""
+        call = self._chat_call(messages, kwargs)
+        deltas = self._engine.stream(call.prompt, **call.arguments)
 
         def gen() -> ChatResponseGen:
-            text = ""
             with closing(deltas):
                 for delta in deltas:
-                    text += delta.text
-                    yield _as_chat(self._completion_delta(encoded, text, delta))
+                    yield call.chat_piece(delta)
 
         return gen()
 
     @llm_chat_callback()
     async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         """Answer messages; the event loop stays free."""
-        request = self._request(kwargs)
-        encoded = await asyncio.to_thread(self._encode_chat, messages, request.pop("context"))
-        return _as_chat(self._completion(encoded, await self._engine.agenerate(encoded, **request)))
+        call = await asyncio.to_thread(self._chat_call, messages, kwargs)
+        return call.chat(await self._engine.agenerate(call.prompt, **call.arguments))
 
     @llm_chat_callback()
     async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
         """Answer messages, piece by piece; the event loop stays free."""
-        request = self._request(kwargs)
-        encoded = await asyncio.to_thread(self._encode_chat, messages, request.pop("context"))
+        call = await asyncio.to_thread(self._chat_call, messages, kwargs)
 
         async def gen() -> ChatResponseAsyncGen:
-            text = ""
-            async with aclosing(self._engine.astream(encoded, **request)) as deltas:
+            async with aclosing(self._engine.astream(call.prompt, **call.arguments)) as deltas:
                 async for delta in deltas:
-                    text += delta.text
-                    yield _as_chat(self._completion_delta(encoded, text, delta))
+                    yield call.chat_piece(delta)
 
         return gen()
 
@@ -291,14 +279,8 @@ class SRAHuggingFaceLLM(HuggingFaceLLM):
         finally:
             _passages.reset(token)
 
-    def _request(self, kwargs: dict[str, Any]) -> dict[str, Any]:
-        """Split the keyword arguments of a call into what `Engine` takes."""
-        changes = dict(kwargs)
-        context, sra = changes.pop("context", None), changes.pop("sra", _UNSET)
-        options = _options({**self.generate_kwargs, **changes}, self.max_new_tokens)
-        return {"context": context, "sra": self.sra if sra is _UNSET else sra, "options": options}
-
-    def _encode_completion(self, prompt: str, formatted: bool, context: str | None) -> EncodedPrompt:
+    def _completion_call(self, prompt: str, formatted: bool, kwargs: dict[str, Any]) -> Call:
+        context, arguments = self._arguments(kwargs)
         encoder = self._engine.encoder
         if not formatted:
             # The prompt is text; what the developer's own wrappers add around it may hold control tokens.
@@ -307,19 +289,41 @@ class SRAHuggingFaceLLM(HuggingFaceLLM):
                 prompt = self.completion_to_prompt(prompt)
             elif self.system_prompt:
                 prompt = f"{self.system_prompt} {prompt}"
-        return self._encode_rendered(prompt, context)
+        return Call(self._encode_rendered(prompt, context), arguments, self._tokenizer)
 
-    def _encode_chat(self, messages: Sequence[ChatMessage], context: str | None) -> EncodedPrompt:
+    def _chat_call(self, messages: Sequence[ChatMessage], kwargs: dict[str, Any]) -> Call:
+        request = ToolRequest(kwargs.get("tools"), kwargs.get("tool_choice"))
+        given = {key: value for key, value in kwargs.items() if key not in ("tools", "tool_choice")}
+        if request.schema is not None:
+            given["json_schema"] = request.schema
+        context, arguments = self._arguments(given)
+        encoded = self._encode_chat(messages, context, request.tools)
+        return Call(encoded, arguments, self._tokenizer, request.names)
+
+    def _arguments(self, kwargs: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
+        """Split the keyword arguments of a call into the context and what else `Engine` takes."""
+        changes = dict(kwargs)
+        context, sra = changes.pop("context", None), changes.pop("sra", _UNSET)
+        options = to_options({**self.generate_kwargs, **changes}, self.max_new_tokens)
+        return context, {"sra": self.sra if sra is _UNSET else sra, "options": options}
+
+    def _encode_chat(
+        self, messages: Sequence[ChatMessage], context: str | None, tools: Sequence[dict[str, Any]]
+    ) -> EncodedPrompt:
         encoder = self._engine.encoder
+        dicts: Sequence[Message] = [message_to_dict(message) for message in messages]
         if not self._custom_prompts and encoder.has_chat_template:
-            dicts = [{"role": message.role.value, "content": _text(message)} for message in messages]
+            dicts, told = template_arguments(self._tokenizer.chat_template, dicts, tools)
             if context is None:
                 try:
-                    return self._engine.encode(dicts, context=_passages.get())
+                    return self._engine.encode(dicts, context=_passages.get(), template_kwargs=told)
                 except PromptError:  # the passages do not stand in the prompt as they were: the default is as good
                     pass
-            return self._engine.encode(dicts, context=context)
-        shielded = [ChatMessage(role=m.role, content=encoder.shield(_text(m))) for m in messages]
+            return self._engine.encode(dicts, context=context, template_kwargs=told)
+        shielded = [
+            ChatMessage(role=message["role"], content=encoder.shield(message["content"]))
+            for message in describe_tools(dicts, tools)
+        ]
         own = self.messages_to_prompt if self._custom_prompts else None
         to_prompt = own or generic_messages_to_prompt
         return self._encode_rendered(to_prompt(shielded), context)
@@ -329,95 +333,3 @@ class SRAHuggingFaceLLM(HuggingFaceLLM):
         if context is None and (passages := _passages.get()) is not None and encoder.shield(passages) in prompt:
             context = passages
         return encoder.encode_rendered(prompt, context=context, add_bos=True)
-
-    def _completion(self, prompt: EncodedPrompt, generation: Generation) -> CompletionResponse:
-        return CompletionResponse(text=generation.text, raw=_raw(prompt, generation))
-
-    def _completion_delta(self, prompt: EncodedPrompt, text: str, delta: TextDelta) -> CompletionResponse:
-        raw = None if delta.generation is None else _raw(prompt, delta.generation)
-        return CompletionResponse(text=text, delta=delta.text, raw=raw)
-
-
-def _make_engine(
-    model: Any | None,
-    tokenizer: Any | None,
-    model_name: str,
-    tokenizer_name: str | None,
-    device_map: str | None,
-    model_kwargs: dict[str, Any] | None,
-    tokenizer_kwargs: dict[str, Any] | None,
-    quantization: Any | None,
-    options: SamplingOptions,
-    stopping_ids: list[int] | None,
-    context_window: int | None,
-) -> Engine:
-    if isinstance(model, Engine) and not stopping_ids and context_window is None:
-        return model
-    if isinstance(model, Engine | LoadedModel):
-        loaded = model.loaded if isinstance(model, Engine) else model
-    elif model is not None:
-        if tokenizer is None:
-            from transformers import AutoTokenizer
-
-            tokenizer = AutoTokenizer.from_pretrained(tokenizer_name or model_name, **(tokenizer_kwargs or {}))
-        loaded = LoadedModel(model, tokenizer, model.name_or_path or model_name)
-    else:
-        model_kwargs = dict(model_kwargs or {})
-        loaded = load_model(
-            model_name,
-            dtype=model_kwargs.pop("dtype", model_kwargs.pop("torch_dtype", "auto")),
-            device_map=device_map,
-            quantization=quantization,
-            tokenizer=tokenizer_name,
-            model_kwargs=model_kwargs,
-            tokenizer_kwargs=tokenizer_kwargs,
-        )
-        if tokenizer is not None:
-            loaded = LoadedModel(loaded.model, tokenizer, loaded.name)
-    return Engine(loaded, options=options, stop_token_ids=stopping_ids or (), context_window=context_window)
-
-
-def _options(given: dict[str, Any], max_new_tokens: int) -> SamplingOptions:
-    """Translate the keyword arguments of transformers' ``generate``."""
-    changes = dict(given)
-    if "max_tokens" in changes:
-        changes["max_new_tokens"] = changes.pop("max_tokens")
-    sample = changes.pop("do_sample", None)
-    if sample is False:
-        changes["temperature"] = 0.0
-    elif sample and "temperature" not in changes:
-        changes["temperature"] = 1.0
-    return SamplingOptions(max_new_tokens=max_new_tokens).replace(**changes)
-
-
-def _raw(prompt: EncodedPrompt, generation: Generation) -> dict[str, Any]:
-    usage = generation.usage
-    return {
-        "model_output": [[*prompt.token_ids, *generation.token_ids]],
-        "finish_reason": generation.finish_reason,
-        "usage": {
-            "prompt_tokens": usage.prompt_tokens,
-            "completion_tokens": usage.completion_tokens,
-            "total_tokens": usage.total_tokens,
-            "cached_tokens": usage.cached_tokens,
-        },
-        "timing": {
-            "prefill_seconds": generation.timing.prefill_seconds,
-            "decode_seconds": generation.timing.decode_seconds,
-        },
-        "sra": None if generation.sra is None else generation.sra.to_dict(),
-        "context_tokens": generation.context_length,
-    }
-
-
-def _as_chat(completion: CompletionResponse) -> ChatResponse:
-    message = ChatMessage(role=MessageRole.ASSISTANT, content=completion.text)
-    return ChatResponse(message=message, delta=completion.delta, raw=completion.raw)
-
-
-def _text(message: ChatMessage) -> str:
-    """Text of a message; other kinds of content are refused, not dropped."""
-    kinds = sorted({block.block_type for block in message.blocks} - {"text"})
-    if kinds:
-        raise PromptError(f"A message holds {', '.join(kinds)}. Only text is supported by this model.")
-    return message.content or ""

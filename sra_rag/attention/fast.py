@@ -14,6 +14,7 @@ import torch
 
 from sra_rag.attention.entropy import entropy_from_mean_key, entropy_from_scores
 from sra_rag.attention.kernels import attend, has_kernel
+from sra_rag.attention.shares import active_shares, decoding_weights
 from sra_rag.attention.visibility import Visibility
 
 __all__ = ["fast_reattention"]
@@ -77,15 +78,29 @@ def fast_reattention(
         rows = _KernelRows(query, key, value, visibility, scale)
 
     untouched = rows.output(0, first, None) if first > 0 else None
-    if first == visibility.n_rows:
-        return untouched if untouched is not None else query.new_empty(query.shape)
-    if session.needs_entropy:
-        entropy, count = rows.entropy(first)
+    beta = None
+    if first < visibility.n_rows:
+        if session.needs_entropy:
+            entropy, count = rows.entropy(first)
+        else:
+            entropy = count = query.new_ones((*query.shape[:2], visibility.n_rows - first), dtype=torch.float32)
+        real = visibility.is_real_row(first, query.device)
+        beta = session.beta(layer, visibility.position + first, entropy, count, real)
+        sharpened = rows.output(first, visibility.n_rows, beta)
+        output = sharpened if untouched is None else torch.cat((untouched, sharpened), dim=2)
     else:
-        entropy = count = query.new_ones((*query.shape[:2], visibility.n_rows - first), dtype=torch.float32)
-    beta = session.beta(layer, visibility.position + first, entropy, count, visibility.is_real_row(first, query.device))
-    sharpened = rows.output(first, visibility.n_rows, beta)
-    return sharpened if untouched is None else torch.cat((untouched, sharpened), dim=2)
+        output = untouched if untouched is not None else query.new_empty(query.shape)
+
+    shares = active_shares()
+    if shares is not None and shares.wants(visibility.position, visibility.n_rows):
+        first_key = visibility.first_key(0)
+        if isinstance(rows, _ScoreRows):
+            weights = rows.weights
+        else:
+            mask = visibility.bias(0, 1, query.device)
+            weights = decoding_weights(query, key[:, :, first_key:], scale=scale, mask=mask, beta=beta)
+        shares.add(layer, weights, visibility.key_position + first_key)
+    return output
 
 
 class _KernelRows:
@@ -211,6 +226,7 @@ class _ScoreRows:
             self.query, self.key, self.value = query.float(), key.float(), value.float()
         self.dtype = query.dtype
         self.scratch: torch.Tensor | None = None
+        self.weights = query.new_empty(0)  # of the last block, until the next is computed
 
     def entropy(self, start: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Entropy of the rows from `start` on, ``(B, H_q, rows)``, and how many keys each may see."""
@@ -243,6 +259,7 @@ class _ScoreRows:
             weights = torch.softmax(log_weights, dim=-1, out=self.scratch)
             if count is not None and not bool(count.all()):
                 weights = weights.masked_fill((count == 0)[..., None], 0)
+            self.weights = weights
             outputs.append(self._weighted_values(weights, top, bottom))
         return torch.cat(outputs, dim=2) if len(outputs) > 1 else outputs[0]
 

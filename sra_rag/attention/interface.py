@@ -19,6 +19,7 @@ from transformers.masking_utils import causal_mask_function, sdpa_mask
 
 from sra_rag.attention.fast import fast_reattention
 from sra_rag.attention.session import Session, active_session
+from sra_rag.attention.shares import active_shares, decoding_weights
 from sra_rag.attention.visibility import Visibility
 from sra_rag.errors import UnsupportedModelError
 
@@ -48,6 +49,9 @@ def sra_mask(
     Signature and meaning of the arguments are those of transformers' mask interface.
     """
     session = active_session()
+    shares = active_shares()
+    if shares is not None:
+        shares.position = int(q_offset)
     if isinstance(attention_mask, Visibility):  # prepared ahead by `generate`, for static caches
         return attention_mask
     if session is None or not session.config.enabled:
@@ -132,6 +136,7 @@ def sra_attention_forward(
     causal = bool(getattr(module, "is_causal", True) if is_causal is None else is_causal)
     enabled = session is not None and session.config.enabled and causal
     if session is None or not enabled:
+        _observe(module, query, key, mask, scaling, softcap)
         if softcap is not None:
             return _eager(module, query, key, value, mask, scaling, dropout, softcap=softcap, **kwargs)
         return sdpa_attention_forward(module, query, key, value, mask, dropout, scaling, is_causal, **kwargs)
@@ -148,6 +153,24 @@ def sra_attention_forward(
         softcap=softcap,
     )
     return output.transpose(1, 2).contiguous(), None
+
+
+def _observe(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    mask: torch.Tensor | None,
+    scaling: float | None,
+    softcap: float | None,
+) -> None:
+    """Collect the plain weights of a decoded token, where somebody asked for them."""
+    shares = active_shares()
+    if shares is None or not shares.wants(shares.position, query.shape[2]):
+        return
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    weights = decoding_weights(query, key, scale=scale, mask=mask, softcap=softcap)
+    # A window's cache holds the last keys, the row's own among them; any other begins at position 0.
+    shares.add(int(module.layer_idx), weights, max(0, shares.position + 1 - key.shape[2]))  # type: ignore[arg-type]
 
 
 def _visibility_of_tensor(

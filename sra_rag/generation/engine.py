@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncGenerator, Generator, Iterator, Mapping, Sequence
-from contextlib import aclosing, closing, contextmanager
+from contextlib import aclosing, contextmanager
 from typing import Any, Unpack, cast
 
 import torch
@@ -24,6 +24,7 @@ from transformers import DynamicCache, GenerationConfig, LogitsProcessorList, St
 from sra_rag.attention.reattend import reattend
 from sra_rag.config import SRAConfig
 from sra_rag.errors import ConfigError, ContextOverflowError, OutOfMemoryError
+from sra_rag.generation.bridge import iterate_in_thread
 from sra_rag.generation.constraints import JSONConstraint, JSONGrammars
 from sra_rag.generation.monitor import Monitor
 from sra_rag.generation.prefix_cache import PrefixCache
@@ -164,30 +165,11 @@ class Engine:
 
     async def astream(self, prompt: Prompt, **arguments: Unpack[RequestArguments]) -> AsyncGenerator[TextDelta, None]:
         """Answer one prompt piece by piece without blocking the event loop."""
-        loop = asyncio.get_running_loop()
         cancel = arguments.get("cancel") or Cancellation()
         stoppable = cast("RequestArguments", {**arguments, "cancel": cancel})
-        arrived: asyncio.Queue[TextDelta | BaseException] = asyncio.Queue()
-
-        def work() -> None:
-            try:
-                with closing(self.stream(prompt, **stoppable)) as deltas:
-                    for delta in deltas:
-                        loop.call_soon_threadsafe(arrived.put_nowait, delta)
-            except BaseException as error:
-                loop.call_soon_threadsafe(arrived.put_nowait, error)
-
-        threading.Thread(target=work, name="sra-rag-astream", daemon=True).start()
-        try:
-            while True:
-                item = await arrived.get()
-                if isinstance(item, BaseException):
-                    raise item
-                yield item
-                if item.generation is not None:
-                    return
-        finally:
-            cancel.set()
+        async with aclosing(iterate_in_thread(lambda: self.stream(prompt, **stoppable), cancel)) as deltas:
+            async for delta in deltas:
+                yield delta
 
     def _request(
         self,

@@ -1,0 +1,97 @@
+"""A conversation about documents: follow-up questions are made to stand alone before they are looked up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from sra_pipelines.document_qa import Answer, DocumentQA
+from sra_rag.config import SRALike
+from sra_rag.errors import ConfigError
+from sra_rag.generation.request import Cancellation
+
+__all__ = ["Chat"]
+
+_REWRITE = (
+    "Below are a conversation and a follow-up question. Write the question so that it can be understood without the "
+    "conversation: put names and things in the place of words that point back. Write the question and nothing else."
+    "\n\n{conversation}\n\nFollow-up question: {question}"
+)
+_LONGEST_REWRITE = 64  # tokens
+_ANSWER_SHOWN = 300  # characters of an earlier answer that the rewriting sees
+
+
+class Chat:
+    """Questions and answers over one index, one after the other.
+
+    Parameters
+    ----------
+    qa
+        Answers each question.
+    memory_tokens
+        What is remembered of the conversation, the latest first; older turns are forgotten.
+    history
+        Earlier turns as (question, answer).
+
+    Raises
+    ------
+    ConfigError
+        If `memory_tokens` is not positive.
+    """
+
+    def __init__(self, qa: DocumentQA, *, memory_tokens: int = 1000, history: Sequence[tuple[str, str]] = ()) -> None:
+        if memory_tokens < 1:
+            raise ConfigError(f"memory_tokens={memory_tokens} is not allowed: it must be at least 1.")
+        self.qa = qa
+        self._memory_tokens = memory_tokens
+        self._turns: list[tuple[str, str]] = []
+        for question, answer in history:
+            self._remember(question, answer)
+
+    @property
+    def history(self) -> list[tuple[str, str]]:
+        """The turns that are remembered, oldest first."""
+        return list(self._turns)
+
+    def reset(self) -> None:
+        """Forget the conversation."""
+        self._turns.clear()
+
+    def ask(self, question: str, *, sra: SRALike = None, **changes: Any) -> Answer:
+        """Answer the next question; see `DocumentQA.ask`."""
+        *_, last = self.stream(question, sra=sra, **changes)
+        if not isinstance(last, Answer):  # pragma: no cover - stream always ends with one
+            raise TypeError(f"The stream ended with {last!r} instead of an answer.")
+        return last
+
+    def stream(self, question: str, *, sra: SRALike = None, **changes: Any) -> Iterator[str | Answer]:
+        """Answer the next question piece by piece; only an answer that is done is remembered."""
+        for piece in self.qa.stream(self.standalone(question, changes.get("cancel")), sra=sra, **changes):
+            if isinstance(piece, Answer):
+                self._remember(question, piece.text)
+            yield piece
+
+    def standalone(self, question: str, cancel: Cancellation | None = None) -> str:
+        """Return a question that can be understood without the conversation.
+
+        The model rewrites it. Where what it writes cannot be such a question (nothing, several lines, something
+        far longer), the question is looked up together with the one before it instead.
+        """
+        turns = self.history
+        if not turns:
+            return question
+        conversation = "\n".join(f"Question: {q}\nAnswer: {a[:_ANSWER_SHOWN]}" for q, a in turns)
+        prompt = _REWRITE.format(conversation=conversation, question=question)
+        written = self.qa.engine.generate(
+            [{"role": "user", "content": prompt}], sra=None, temperature=0.0, max_new_tokens=_LONGEST_REWRITE,
+            cancel=cancel,
+        )  # fmt: skip
+        rewritten = written.text.strip().removeprefix("Follow-up question:").strip()
+        usable = written.finish_reason == "stop" and rewritten.endswith("?") and "\n" not in rewritten
+        return rewritten if usable else f"{turns[-1][0]} {question}"
+
+    def _remember(self, question: str, answer: str) -> None:
+        self._turns.append((question, answer))
+        sizes = [len(self.qa.engine.encode(f"{q}\n{a}").token_ids) for q, a in self._turns]
+        while sum(sizes) > self._memory_tokens:
+            del self._turns[0], sizes[0]

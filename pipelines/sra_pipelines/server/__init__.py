@@ -1,0 +1,10 @@
+"""Documents answered from over HTTP, in OpenAI's manner."""
+
+from sra_rag.errors import require_extra
+
+require_extra("sra_pipelines.server", "serve", "fastapi", "uvicorn", "prometheus_client")
+
+from sra_pipelines.server.app import create_app  # noqa: E402 - only once its packages are known to be there
+from sra_pipelines.server.settings import ServerSettings  # noqa: E402
+
+__all__ = ["ServerSettings", "create_app"]

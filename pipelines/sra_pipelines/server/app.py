@@ -1,0 +1,58 @@
+"""The application: routes, the gate before them, and what happens at the end."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Response
+
+from sra_pipelines.document_qa import DocumentQA
+from sra_pipelines.server.completions import Completions, router
+from sra_pipelines.server.errors import install_error_handlers
+from sra_pipelines.server.security import Gate
+from sra_pipelines.server.settings import ServerSettings
+
+__all__ = ["create_app"]
+
+logger = logging.getLogger("sra_rag.server")
+
+
+def create_app(qa: DocumentQA, settings: ServerSettings | None = None) -> FastAPI:
+    """Return the application that answers from `qa`.
+
+    Parameters
+    ----------
+    qa
+        The documents and the model.
+    settings
+        Limits and keys; by default those of a server on this machine only.
+    """
+    settings = settings or ServerSettings()
+    completions = Completions(qa, settings)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        slots = completions.slots
+        if slots.running or slots.waiting:
+            logger.warning("Stopped with %d answers unfinished and %d waiting.", slots.running, slots.waiting)
+        else:
+            logger.info("Stopped; every answer was finished.")
+
+    app = FastAPI(title="sra-rag", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.state.completions = completions
+    app.include_router(router)
+    install_error_handlers(app)
+    app.add_middleware(Gate, settings=settings)
+
+    @app.get("/health")
+    async def health() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        return Response(completions.metrics.text(), media_type="text/plain; version=0.0.4")
+
+    return app

@@ -44,8 +44,19 @@ def make_app() -> typer.Typer:
         except MissingExtraError as error:
             _add_missing(app, entry.name, str(error))
         else:
-            app.command(entry.name)(_interruptible(command))
+            _add(app, entry.name, command)
     return app
+
+
+def _add(app: typer.Typer, name: str, command: Callable[..., None] | typer.Typer) -> None:
+    """Add a command, or a group of commands."""
+    if not isinstance(command, typer.Typer):
+        app.command(name)(_interruptible(command))
+        return
+    for one in command.registered_commands:
+        if one.callback is not None:
+            one.callback = _interruptible(one.callback)
+    app.add_typer(command, name=name)
 
 
 def _interruptible(command: Callable[..., None]) -> Callable[..., None]:

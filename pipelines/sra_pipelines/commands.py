@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from sra_pipelines.document_qa import Answer, DocumentQA
 from sra_pipelines.documents import Document, DocumentError, find_documents, read_document
 from sra_pipelines.embedding import load_embedding
 from sra_pipelines.index import DocumentIndex
+from sra_pipelines.library_notices import quiet_libraries
 from sra_pipelines.samples import sample_documents, sample_questions
 from sra_pipelines.terminal import Reporter, describe, progress_bars
 from sra_rag.config import SRAConfig
@@ -144,7 +144,7 @@ def _answer_questions(
     gold: Sequence[str] | None = None,
 ) -> bool:
     """Read, index, ask and report; return whether every document could be read."""
-    _quiet_libraries()
+    quiet_libraries()
     console = Console(stderr=True)
     with progress_bars(console) as start:
         documents, problems = _read(find_documents(paths), start("reading"))
@@ -225,12 +225,3 @@ def _read(paths: Sequence[Path], advance: Any) -> tuple[list[Document], list[Doc
             problems.append(problem)
         advance(number, len(paths))
     return documents, problems
-
-
-def _quiet_libraries() -> None:
-    """Keep other libraries' progress bars and notices out of the answer."""
-    from transformers.utils import logging as transformers_logging
-
-    transformers_logging.disable_progress_bar()
-    transformers_logging.set_verbosity_error()
-    logging.getLogger("sentence_transformers").setLevel(logging.ERROR)

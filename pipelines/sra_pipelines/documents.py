@@ -1,20 +1,35 @@
-"""Read PDF files page by page, or say in one line why one cannot be read."""
+"""What a document is, and how one is found and read, or refused in one line that says why."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-
-import pypdfium2
 
 from sra_rag.errors import SRAError
 
-__all__ = ["Document", "DocumentError", "Page", "find_documents", "read_document"]
+__all__ = ["Document", "DocumentError", "Heading", "Page", "document_names", "find_documents", "read_document"]
 
 
 class DocumentError(SRAError, ValueError):
     """A document cannot be read; the message names the file and what to do."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Heading:
+    """A heading on a page.
+
+    Parameters
+    ----------
+    start
+        Character of the page's text at which it begins.
+    text
+        What it says, in one line.
+    """
+
+    start: int
+    text: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -26,14 +41,17 @@ class Page:
     index
         Zero-based position in the file.
     label
-        What a reader calls it: the label in the file where it has one, else ``index + 1``.
+        What a reader calls it: the label in the file where it has one, a sheet's name, else ``index + 1``.
     text
         Empty for a page without text, such as a picture.
+    headings
+        Those on this page, in order, as far as the format tells.
     """
 
     index: int
     label: str
     text: str
+    headings: tuple[Heading, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -63,18 +81,32 @@ class Document:
 
 
 def find_documents(paths: Iterable[Path]) -> list[Path]:
-    """Replace each folder by the PDF files in it and below, sorted; each file once."""
+    """Replace each folder by the documents in it and below, sorted; each file once.
+
+    Hidden files, those in hidden folders, and the lock files of office programs (``~$...``) are left out.
+
+    Raises
+    ------
+    DocumentError
+        If a folder holds no file of a format that is read.
+    """
+    from sra_pipelines.readers import FORMATS, known_names
+
     found: dict[Path, None] = {}
     for path in paths:
-        files = sorted(p for p in path.rglob("*") if p.suffix.lower() == ".pdf") if path.is_dir() else [path]
+        files = [path]
+        if path.is_dir():
+            files = sorted(p for p in path.rglob("*") if p.suffix.lower() in FORMATS and not _hidden(p, path))
         if not files:
-            raise DocumentError(f"{path}: the folder holds no PDF files. Name PDF files, or a folder with some.")
+            raise DocumentError(
+                f"{path}: the folder holds no documents. Name files, or a folder with some: {known_names()}."
+            )
         found.update(dict.fromkeys(files))
     return list(found)
 
 
 def read_document(path: Path, on_page: Callable[[int, int], None] | None = None) -> Document:
-    """Read a PDF file.
+    """Read a file of any of the formats.
 
     Parameters
     ----------
@@ -86,52 +118,37 @@ def read_document(path: Path, on_page: Callable[[int, int], None] | None = None)
     Raises
     ------
     DocumentError
-        If the file is missing, empty, no PDF, damaged, encrypted or without any text (scanned).
+        If the file is missing, empty, of another format than its name says, damaged, encrypted, too large when
+        unpacked, or without any text (scanned).
     """
-    if not path.is_file():
-        raise DocumentError(f"{path}: there is no such file. Check the path.")
-    if path.stat().st_size == 0:
-        raise DocumentError(f"{path}: the file is empty (0 bytes). Get it again from where it came.")
-    with path.open("rb") as file:
-        if b"%PDF-" not in file.read(1024):
-            raise DocumentError(f"{path}: this is not a PDF file. Only PDF is read; print or convert it to PDF.")
-    try:
-        pdf = pypdfium2.PdfDocument(path)
-    except pypdfium2.PdfiumError as error:
-        raise _unreadable(path, error) from error
-    try:
-        pages = tuple(_pages(pdf, on_page))
-    except pypdfium2.PdfiumError as error:
-        raise _unreadable(path, error) from error
-    finally:
-        pdf.close()
-    if not pages:
-        raise DocumentError(f"{path}: the file has no pages. Get it again from where it came.")
-    if not any(page.text for page in pages):
-        raise DocumentError(
-            f"{path}: none of the {len(pages)} page(s) holds text; it is probably scanned. "
-            "Run text recognition on it first (for example: ocrmypdf in.pdf out.pdf)."
-        )
-    return Document(path, pages)
+    from sra_pipelines.readers import read_pages
+
+    return Document(path, tuple(read_pages(path, on_page)))
 
 
-def _pages(pdf: pypdfium2.PdfDocument, on_page: Callable[[int, int], None] | None) -> Iterable[Page]:
-    for index in range(len(pdf)):
-        page = pdf[index]
-        text_page = page.get_textpage()
-        text = text_page.get_text_bounded().replace("\r\n", "\n").replace("\ufffe", "-").strip()
-        label = pdf.get_page_label(index) or str(index + 1)
-        text_page.close()
-        page.close()
-        yield Page(index, label, text)
-        if on_page is not None:
-            on_page(index + 1, len(pdf))
+def document_names(paths: Sequence[Path], taken: Iterable[str] = ()) -> list[str]:
+    """Name documents so that no two are called alike: ``report``, or ``report.docx``, or ``2023/report.docx``.
+
+    Parameters
+    ----------
+    paths
+        Files, none twice.
+    taken
+        Names that are in use.
+    """
+    used = Counter(taken)
+    stems = Counter(path.stem for path in paths)
+    names = []
+    for path in paths:
+        parts = path.parts
+        candidates = [path.stem] if stems[path.stem] == 1 else []
+        candidates += ["/".join(parts[-depth:]) for depth in range(1, len(parts) + 1)]
+        name = next((c for c in candidates if not used[c]), f"{path}#{used.total()}")
+        used[name] += 1
+        names.append(name)
+    return names
 
 
-def _unreadable(path: Path, error: pypdfium2.PdfiumError) -> DocumentError:
-    if "password" in str(error).lower():
-        return DocumentError(
-            f"{path}: the file is encrypted. Save a copy without a password (for example: qpdf --decrypt "
-            "--password=... in.pdf out.pdf)."
-        )
-    return DocumentError(f"{path}: the file is damaged and cannot be read. Get it again, or repair it with qpdf.")
+def _hidden(path: Path, folder: Path) -> bool:
+    parts = path.relative_to(folder).parts
+    return any(part.startswith(".") for part in parts) or path.name.startswith("~$")

@@ -1,25 +1,23 @@
-"""Passages of documents, found again by meaning: split, embedded, and kept in a FAISS index."""
+"""Passages of documents, found again by meaning: split, embedded, and kept in a FAISS index in memory."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 
 import faiss
 from llama_index.core import StorageContext, VectorStoreIndex
 from llama_index.core.embeddings import BaseEmbedding
-from llama_index.core.node_parser import SentenceSplitter
-from llama_index.core.schema import BaseNode, MetadataMode, TextNode
+from llama_index.core.schema import TextNode
 from llama_index.vector_stores.faiss import FaissVectorStore
 
-from sra_pipelines.documents import Document
+from sra_pipelines.documents import Document, document_names
 from sra_pipelines.passages import Passage
+from sra_pipelines.splitting import embedded_text, split_document
 
 __all__ = ["DocumentIndex"]
 
-_CHUNK_TOKENS = 220  # what all-MiniLM-L6-v2 reads of a passage is 256 tokens of its own
-_CHUNK_OVERLAP = 32
 _EMBED_AT_ONCE = 32
-_METADATA = ("document", "page_index", "page_label", "start", "end")
 
 
 class DocumentIndex:
@@ -44,12 +42,17 @@ class DocumentIndex:
     ) -> None:
         self.embedding = embedding
         self.revision = 0  # never changes
-        nodes = _split(documents)
-        self._passages = [_passage(node) for node in nodes]
+        names = document_names([document.path for document in documents])
+        self._passages = [
+            passage
+            for document, name in zip(documents, names, strict=True)
+            for passage in split_document(document, name)
+        ]
+        nodes = [TextNode(id_=str(i), text=embedded_text(passage)) for i, passage in enumerate(self._passages)]
         for start in range(0, len(nodes), _EMBED_AT_ONCE):
             batch = nodes[start : start + _EMBED_AT_ONCE]
-            texts = [node.get_content(MetadataMode.EMBED) for node in batch]
-            for node, vector in zip(batch, embedding.get_text_embedding_batch(texts), strict=True):
+            vectors = embedding.get_text_embedding_batch([node.text for node in batch])
+            for node, vector in zip(batch, vectors, strict=True):
                 node.embedding = vector
             if on_passages is not None:
                 on_passages(start + len(batch), len(nodes))
@@ -73,27 +76,7 @@ class DocumentIndex:
         if self.n_passages == 0:
             return []
         retriever = self.vector_index.as_retriever(similarity_top_k=min(limit, self.n_passages))
-        return [_passage(found.node, float(found.score or 0.0)) for found in retriever.retrieve(question)]
-
-
-def _passage(node: BaseNode, score: float = 0.0) -> Passage:
-    known = {field: node.metadata[field] for field in _METADATA}
-    return Passage(text=node.get_content(MetadataMode.NONE), score=score, **known)
-
-
-def _split(documents: Sequence[Document]) -> list[TextNode]:
-    """Split page by page, so that each passage stands on one page."""
-    splitter = SentenceSplitter(chunk_size=_CHUNK_TOKENS, chunk_overlap=_CHUNK_OVERLAP)
-    nodes = []
-    for document in documents:
-        for page in document.pages:
-            position = 0
-            for text in splitter.split_text(page.text):
-                # Passages overlap, so each begins behind the beginning of the one before it.
-                start = max(page.text.find(text, position), 0)
-                position = start + 1
-                metadata = dict(
-                    zip(_METADATA, (document.name, page.index, page.label, start, start + len(text)), strict=True)
-                )
-                nodes.append(TextNode(text=text, metadata=metadata, excluded_embed_metadata_keys=list(_METADATA[1:])))
-    return nodes
+        return [
+            dataclasses.replace(self._passages[int(found.node.node_id)], score=float(found.score or 0.0))
+            for found in retriever.retrieve(question)
+        ]

@@ -1,0 +1,302 @@
+"""Change an index on disk: prepare documents one by one, then publish them all in one commit.
+
+What is prepared survives an interruption, so that the next ``add`` goes on from there; no reader sees it before the
+commit. That commit also removes what was replaced and counts the revision up.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import sqlite3
+import time
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from llama_index.core.embeddings import BaseEmbedding
+
+from sra_pipelines.documents import Document, DocumentError
+from sra_pipelines.embedding_identity import EmbeddingIdentity, unit_vectors
+from sra_pipelines.index_plan import Plan, find_files, make_plan
+from sra_pipelines.lock import writer_lock
+from sra_pipelines.reading import default_workers, read_documents
+from sra_pipelines.schema import DATABASE, StoreError, connect, create, exists, transaction
+from sra_pipelines.splitting import SPLITTING, embedded_text, split_document
+from sra_pipelines.stored_document import IndexedDocument, StoredDocument, insert_document, list_documents
+from sra_pipelines.stored_index import read_meta
+
+__all__ = ["AddReport", "Progress", "add_documents", "remove_documents"]
+
+_EMBED_AT_ONCE = 32
+
+Progress = Callable[[str, float, float], None]
+"""Called with what is being done, how much of it is done and how much there is."""
+
+
+@dataclasses.dataclass(frozen=True)
+class AddReport:
+    """What an ``add`` did.
+
+    Parameters
+    ----------
+    added, changed, moved, removed
+        Names of documents that are new, read again, at another place, and gone.
+    unchanged
+        How many files were in the index as they are.
+    resumed
+        How many documents an earlier, interrupted ``add`` had prepared.
+    duplicates
+        Files left out because they hold the same bytes as another, by that other.
+    failed
+        Files that could not be read, and why.
+    other_types
+        How many files of types that are not read lie in the folders, by suffix.
+    empty_pages
+        Labels of pages without text, by document: they cannot be searched.
+    n_pages, n_passages
+        Read and embedded now.
+    seconds
+        In all.
+    revision
+        Of the index afterwards.
+    """
+
+    added: list[str]
+    changed: list[str]
+    moved: list[str]
+    removed: list[str]
+    unchanged: int
+    resumed: int
+    duplicates: dict[str, str]
+    failed: dict[str, str]
+    other_types: dict[str, int]
+    empty_pages: dict[str, list[str]]
+    n_pages: int
+    n_passages: int
+    seconds: float
+    revision: int
+
+
+def add_documents(
+    folder: Path,
+    paths: Iterable[Path],
+    embedding: Callable[[], BaseEmbedding],
+    *,
+    embedding_name: str | None = None,
+    sync: bool = False,
+    workers: int | None = None,
+    on_progress: Progress | None = None,
+) -> AddReport:
+    """Bring an index up to date with files and folders; make it if there is none.
+
+    Everything is published by one commit at the end: until then, and if it never comes, the index is what it was.
+
+    Parameters
+    ----------
+    folder
+        Where the index lies.
+    paths
+        Files, and folders that are searched for them.
+    embedding
+        Loads the embedding model; called only if something is to be embedded.
+    embedding_name
+        What the index calls that model.
+    sync
+        Remove documents whose files are gone from ``paths``.
+    workers
+        Processes that read; by default one a core, at most four; 0 reads in this process.
+    on_progress
+        For a progress bar.
+
+    Raises
+    ------
+    IndexLockedError
+        If another process changes the index.
+    StoreError
+        If the folder holds something else, or the index is damaged or was split by other rules.
+    EmbeddingMismatchError
+        If the index belongs to another embedding model.
+    """
+    started = time.perf_counter()
+    progress = on_progress or (lambda what, done, total: None)
+    if folder.exists() and not folder.is_dir():
+        raise StoreError(f"{folder}: this is a file. An index is a folder; name another.")
+    if folder.is_dir() and not (folder / DATABASE).exists() and any(p.suffix != ".lock" for p in folder.iterdir()):
+        raise StoreError(f"{folder}: this folder holds other things and no index. Name an empty or a new one.")
+    files, others, roots = find_files(paths, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with writer_lock(folder):
+        model: BaseEmbedding | None = None
+        if not exists(folder):
+            model = embedding()
+            identity = EmbeddingIdentity.of(model, embedding_name)
+            create(folder, {"index_id": uuid.uuid4().hex, "revision": 0, "splitting": SPLITTING, **identity.to_meta()})
+        with connect(folder, write=True) as connection:
+            meta = read_meta(connection)
+            if meta["splitting"] != SPLITTING:
+                raise StoreError(
+                    f"{folder}: its passages were split by the rules {meta['splitting']!r}, this program splits by "
+                    f"{SPLITTING!r}. Build the index anew in another folder; this one can still be read."
+                )
+            identity = EmbeddingIdentity.from_meta(meta)
+            known = list_documents(connection)
+            plan = make_plan(
+                files, roots, known.values(), sync=sync, on_file=lambda done, total: progress("hashing", done, total)
+            )
+            prepared = _prepared(connection, plan)
+            wanted = [path for path in plan.to_read if path not in prepared]
+            tally = _Tally()
+            if wanted:
+                model = model or embedding()
+                identity.require_same(EmbeddingIdentity.of(model, embedding_name), str(folder))
+                _prepare(connection, plan, wanted, model, workers, tally, progress)
+            revision = _publish(connection, plan, known, prepared | tally.ids)
+    ready = prepared.keys() | tally.ids.keys()
+    named = {path: name for path, (name, _) in plan.to_read.items() if path in ready}
+    return AddReport(
+        added=sorted(name for path, name in named.items() if path not in plan.changed),
+        changed=sorted(name for path, name in named.items() if path in plan.changed),
+        moved=sorted(about.name for about in known.values() if about.path in plan.moved),
+        removed=[about.name for about in plan.gone],
+        unchanged=len(plan.unchanged),
+        resumed=len(prepared),
+        duplicates={str(path): other for path, other in plan.duplicates.items()},
+        failed={str(path): reason for path, reason in plan.failed.items()},
+        other_types=dict(others.most_common()),
+        empty_pages=tally.empty_pages,
+        n_pages=tally.n_pages,
+        n_passages=tally.n_passages,
+        seconds=time.perf_counter() - started,
+        revision=revision,
+    )
+
+
+def remove_documents(folder: Path, names: Sequence[str]) -> list[IndexedDocument]:
+    """Remove documents, by name or path, in one commit.
+
+    Raises
+    ------
+    StoreError
+        If one of them is not in the index; nothing is removed then.
+    """
+    if not exists(folder):
+        with connect(folder):  # says so
+            pass
+    with writer_lock(folder), connect(folder, write=True) as connection:
+        known = list_documents(connection)
+        chosen: dict[int, IndexedDocument] = {}
+        for name in names:
+            found = {i: a for i, a in known.items() if name == a.name or str(Path(name).resolve()) == a.path}
+            if not found:
+                some = ", ".join(repr(about.name) for about in list(known.values())[:5]) or "none"
+                raise StoreError(
+                    f"{folder}: there is no document {name!r} in the index; it holds {some}"
+                    f"{', ...' if len(known) > 5 else ''}. See all with: sra-rag index list {folder}"
+                )
+            chosen |= found
+        with transaction(connection):
+            connection.executemany("DELETE FROM documents WHERE id = ?", [(number,) for number in chosen])
+            _count_up(connection)
+    return list(chosen.values())
+
+
+@dataclasses.dataclass
+class _Tally:
+    ids: dict[Path, int] = dataclasses.field(default_factory=dict)
+    empty_pages: dict[str, list[str]] = dataclasses.field(default_factory=dict)
+    n_pages: int = 0
+    n_passages: int = 0
+
+
+def _prepared(connection: sqlite3.Connection, plan: Plan) -> dict[Path, int]:
+    """Find what an interrupted ``add`` left that is still wanted; the rest is removed when this one publishes."""
+    left = {Path(about.path): (number, about) for number, about in list_documents(connection, published=False).items()}
+    return {
+        path: left[path][0]
+        for path, (name, digest) in plan.to_read.items()
+        if path in left and (left[path][1].name, left[path][1].sha256) == (name, digest)
+    }
+
+
+def _prepare(
+    connection: sqlite3.Connection,
+    plan: Plan,
+    wanted: Sequence[Path],
+    model: BaseEmbedding,
+    workers: int | None,
+    tally: _Tally,
+    progress: Progress,
+) -> None:
+    sizes = {path: path.stat().st_size if path.exists() else 0 for path in wanted}
+    total = float(sum(sizes.values()))
+    done = 0.0
+    progress("indexing", done, total)
+    for path, result, digest in read_documents(
+        wanted, workers=default_workers(len(wanted)) if workers is None else workers
+    ):
+        name, planned = plan.to_read[path]
+        if isinstance(result, Document) and digest != planned:
+            result = DocumentError(f"{path}: the file changed while it was being indexed. Run the command again.")
+        if isinstance(result, DocumentError):
+            plan.failed[path] = str(result)
+        else:
+            stored = _embed(result, name, digest, sizes[path], model, partial(_share, progress, done, total))
+            with transaction(connection):
+                tally.ids[path] = insert_document(connection, stored)
+            tally.n_pages += len(stored.pages)
+            tally.n_passages += len(stored.passages)
+            if result.empty_pages:
+                tally.empty_pages[name] = list(result.empty_pages)
+        done += sizes[path]
+        progress("indexing", done, total)
+
+
+def _share(progress: Progress, done: float, total: float, share: float) -> None:
+    progress("indexing", done + share, total)
+
+
+def _embed(
+    document: Document, name: str, digest: str, size: int, model: BaseEmbedding, on_share: Callable[[float], None]
+) -> StoredDocument:
+    passages = split_document(document, name)
+    parts = []
+    for start in range(0, len(passages), _EMBED_AT_ONCE):
+        batch = [embedded_text(passage) for passage in passages[start : start + _EMBED_AT_ONCE]]
+        parts.append(unit_vectors(model.get_text_embedding_batch(batch)))
+        on_share(size * min(1.0, (start + len(batch)) / len(passages)))
+    about = IndexedDocument(
+        name=name,
+        path=str(document.path),
+        sha256=digest,
+        bytes=size,
+        n_pages=len(document.pages),
+        n_passages=len(passages),
+        read_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    )
+    vectors = np.concatenate(parts) if parts else np.empty((0, 0), dtype=np.float32)
+    return StoredDocument(about, document.pages, tuple(passages), vectors)
+
+
+def _publish(
+    connection: sqlite3.Connection, plan: Plan, known: dict[int, IndexedDocument], ready: dict[Path, int]
+) -> int:
+    """Make all changes at once; return the revision that the index then has."""
+    replaced = {str(path) for path in ready if path in plan.changed}
+    dropped = [i for i, about in known.items() if about in plan.gone or about.path in replaced]
+    with transaction(connection):
+        connection.executemany("DELETE FROM documents WHERE id = ?", [(number,) for number in dropped])
+        for number, about in known.items():
+            if about.path in plan.moved:
+                connection.execute("UPDATE documents SET path = ? WHERE id = ?", (str(plan.moved[about.path]), number))
+        connection.executemany("UPDATE documents SET published = 1 WHERE id = ?", [(i,) for i in ready.values()])
+        connection.execute("DELETE FROM documents WHERE published = 0")
+        if dropped or plan.moved or ready:
+            _count_up(connection)
+        return int(read_meta(connection)["revision"])
+
+
+def _count_up(connection: sqlite3.Connection) -> None:
+    connection.execute("UPDATE meta SET value = value + 1 WHERE key = 'revision'")

@@ -1,0 +1,76 @@
+"""What a file is by its bytes, whatever its name says; and a limit on what an archive may unpack to."""
+
+from __future__ import annotations
+
+import enum
+import zipfile
+from pathlib import Path
+
+from sra_pipelines.documents import DocumentError
+
+__all__ = ["MOST_UNPACKED", "Content", "content_of", "require_small"]
+
+MOST_UNPACKED = 500_000_000  # bytes: a zip bomb unpacks to more, a real report or workbook to far less
+_MOST_PARTS = 20_000
+_HEAD = 65_536
+
+
+class Content(enum.Enum):
+    """Kinds of content that are told apart by their bytes."""
+
+    PDF = "a PDF file"
+    DOCX = "a Word file (DOCX)"
+    XLSX = "an Excel file (XLSX)"
+    ENCRYPTED_OFFICE = "an encrypted Office file"
+    OLD_OFFICE = "an old Office file (DOC, XLS or PPT)"
+    ZIP = "some other archive (ZIP)"
+    BINARY = "something else (no text)"
+    TEXT = "text"
+
+
+def content_of(path: Path) -> Content:
+    """Tell what a file is from its first bytes and, for an archive, from the names in it."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    if b"%PDF-" in head[:1024]:
+        return Content.PDF
+    if head.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
+        # The names of streams lie at an unknown place of such a file, in UTF-16.
+        encrypted = "EncryptedPackage".encode("utf-16-le") in path.read_bytes()
+        return Content.ENCRYPTED_OFFICE if encrypted else Content.OLD_OFFICE
+    if head.startswith(b"PK\x03\x04"):
+        return _archive(path)
+    wide = head.startswith((b"\xff\xfe", b"\xfe\xff"))  # UTF-16 holds zeros
+    return Content.BINARY if b"\0" in head and not wide else Content.TEXT
+
+
+def _archive(path: Path) -> Content:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = set(archive.namelist())
+    except (zipfile.BadZipFile, OSError):
+        return Content.ZIP
+    if "word/document.xml" in names:
+        return Content.DOCX
+    return Content.XLSX if "xl/workbook.xml" in names else Content.ZIP
+
+
+def require_small(path: Path) -> None:
+    """Refuse an archive that unpacks to more than `MOST_UNPACKED` bytes.
+
+    The sizes are those that the archive states; `zipfile` never unpacks more of a part than it states.
+
+    Raises
+    ------
+    DocumentError
+        If it does.
+    """
+    with zipfile.ZipFile(path) as archive:
+        parts = archive.infolist()
+    size = sum(part.file_size for part in parts)
+    if size > MOST_UNPACKED or len(parts) > _MOST_PARTS:
+        raise DocumentError(
+            f"{path}: the file unpacks to {size / 1e6:,.0f} MB in {len(parts):,} parts; at most "
+            f"{MOST_UNPACKED / 1e6:,.0f} MB in {_MOST_PARTS:,} parts are read. Split it, or leave it out if you do not "
+            "know where it comes from."
+        )

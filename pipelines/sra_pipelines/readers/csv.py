@@ -1,0 +1,29 @@
+"""CSV and TSV, with whatever separator they use."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+from sra_pipelines.documents import Page
+from sra_pipelines.readers.rows import table_pages
+from sra_pipelines.readers.text import decode
+
+__all__ = ["read"]
+
+_SAMPLE = 20_000
+
+
+def read(path: Path, on_page: Callable[[int, int], None] | None = None) -> list[Page]:
+    """Read a table, a hundred rows to a page."""
+    text = decode(path)
+    try:
+        dialect: type[csv.Dialect] = csv.Sniffer().sniff(text[:_SAMPLE], delimiters=",;\t|")
+    except csv.Error:  # one column, or too little to tell
+        dialect = csv.excel_tab if path.suffix.lower() == ".tsv" else csv.excel
+    pages = list(table_pages([("", csv.reader(io.StringIO(text, newline=""), dialect))]))
+    if on_page is not None:
+        on_page(len(pages), len(pages))
+    return pages

@@ -1,0 +1,59 @@
+"""Headings of formats that mark none, known by how they are written; a line in doubt is none."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from sra_pipelines.documents import Heading, Page
+
+__all__ = ["plain_headings", "without_running_heads"]
+
+_LONGEST = 100
+_MARKED = re.compile(
+    r"(?:ITEM|Item|ARTICLE|Article|SECTION|Section|SCHEDULE|Schedule|EXHIBIT|Exhibit|ANNEX|Annex|APPENDIX|Appendix|"
+    r"PART|Part|CHAPTER|Chapter|CLAUSE|Clause|NOTE|Note)\s+"
+    r"(?:\d{1,3}(?:\.\d{1,2})*[A-Z]?|[IVXLC]{1,6}|[A-Z])(?:[.:)]|\s*[-–—])?(?:\s+[A-Z(“\"].*)?"  # noqa: RUF001
+)
+_BARE = re.compile(r"(?:ITEM|Item|NOTE|Note|EXHIBIT|Exhibit)\s+\S+")  # entries of a list, not titles
+_NUMBERED = re.compile(r"(?:\d{1,2}\.|\d{1,2}(?:\.\d{1,2}){1,3}\.?|[IVX]{1,5}\.|\([A-Z]\))\s+[A-Z][^.;:]{2,}")
+_CAPITALS = re.compile(r"[A-Z][A-Z0-9 ,.&'’()/:–—-]{7,}")  # noqa: RUF001
+_REPEATED = 0.1  # of the pages: a line on more of them is a running head
+_LEAST_REPEATED = 4
+
+
+def plain_headings(text: str) -> tuple[Heading, ...]:
+    """Find lines such as ``Item 7. Properties``, ``NOTE 3 - Revenue``, ``4.2 Termination`` or ``BALANCE SHEETS``."""
+    headings = []
+    start = 0
+    for line in text.split("\n"):
+        stripped = line.strip()
+        if stripped and _is_heading(stripped):
+            headings.append(Heading(start + line.index(stripped), " ".join(stripped.split())))
+        start += len(line) + 1
+    return tuple(headings)
+
+
+def without_running_heads(pages: Sequence[Page]) -> list[Page]:
+    """Leave out headings that stand on many pages, such as the company's name on top of each."""
+    counts = Counter(text for page in pages for text in {heading.text for heading in page.headings})
+    most = max(_LEAST_REPEATED, _REPEATED * len(pages))
+    return [
+        Page(page.index, page.label, page.text, tuple(h for h in page.headings if counts[h.text] <= most))
+        for page in pages
+    ]
+
+
+def _is_heading(line: str) -> bool:
+    if _BARE.fullmatch(line):
+        return False
+    if len(line) > _LONGEST or re.search(r"(?:\s|\.{2,})\d+$", line):  # a line of a table of contents, or of figures
+        return bool(len(line) < 15 and _MARKED.fullmatch(line))
+    if _MARKED.fullmatch(line):
+        return not line.endswith((",", ";"))
+    words = line.split()
+    if _NUMBERED.fullmatch(line):
+        return len(words) <= 12 and not line.endswith((",", " and", " or", " the", " of", " to"))
+    letters = sum(character.isalpha() for character in line)
+    return bool(_CAPITALS.fullmatch(line)) and 2 <= len(words) <= 12 and letters >= 0.7 * len(line.replace(" ", ""))

@@ -1,0 +1,54 @@
+"""Excel workbooks through openpyxl: a sheet is a page, or several; formulas are read as the values last saved."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+
+from sra_pipelines.documents import Page
+from sra_pipelines.readers.content import require_small
+from sra_pipelines.readers.rows import table_pages
+
+__all__ = ["read"]
+
+
+def read(path: Path, on_page: Callable[[int, int], None] | None = None) -> list[Page]:
+    """Read a workbook's worksheets; charts and macros are left alone."""
+    require_small(path)
+    workbook = openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
+    try:
+        pages: list[Page] = []
+        sheets = workbook.worksheets
+        for number, sheet in enumerate(sheets, start=1):
+            for page in table_pages([(sheet.title, _rows(sheet))]):
+                pages.append(Page(len(pages), page.label, page.text))
+            if on_page is not None:
+                on_page(number, len(sheets))
+        return pages
+    finally:
+        workbook.close()
+
+
+def _rows(sheet: Any) -> Iterator[list[str]]:
+    sheet.reset_dimensions()  # what a file states about its extent may be wrong
+    for row in sheet.iter_rows():
+        yield [_shown(cell.value, cell.number_format or "") if cell.value is not None else "" for cell in row]
+
+
+def _shown(value: Any, number_format: str) -> str:
+    """Write a value about as Excel shows it."""
+    if isinstance(value, bool):
+        return str(value).upper()
+    if isinstance(value, datetime.datetime):
+        return str(value.date()) if value.time() == datetime.time() else value.isoformat(" ", "minutes")
+    if isinstance(value, int | float):
+        if "%" in number_format:
+            return f"{value * 100:.10g}%"
+        if isinstance(value, float) and not value.is_integer():
+            return (f"{value:,.6f}" if "," in number_format else f"{value:.6f}").rstrip("0").rstrip(".") or "0"
+        return f"{int(value):,}" if "," in number_format else str(int(value))
+    return str(value)

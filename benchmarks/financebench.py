@@ -5,6 +5,11 @@
 FOLDER holds `questions.jsonl` (id, document, question, answer, evidence: [{page, text}]) and `pdfs/`. Each question
 is asked of its own filing. All settings see the same prompt. Results are appended as they come; a run that was stopped
 goes on where it was.
+
+    python benchmarks/financebench.py FOLDER --retrieval-only --to found.jsonl
+
+asks no model: it only measures whether a gold page is among what is retrieved, for several budgets of tokens (counted
+with the tokenizer of `--model`), searching by meaning, by words, by both, and by both with whole pages.
 """
 
 from __future__ import annotations
@@ -20,6 +25,7 @@ from typing import Any
 from scipy.stats import binomtest
 from sra_pipelines import DocumentIndex, DocumentQA, read_document
 from sra_pipelines.embedding import load_embedding
+from sra_pipelines.retrieval import Retriever
 from transformers.utils import logging as transformers_logging
 
 from sra_rag import Engine, SamplingOptions, SRAConfig, load_model
@@ -29,6 +35,13 @@ SETTINGS: dict[str, SRAConfig | None] = {
     "alpha 0.2, all rows": SRAConfig(alpha=0.2),
     "alpha 0.2, after_context": SRAConfig(alpha=0.2, rows="after_context"),
 }
+RETRIEVERS: dict[str, dict[str, Any]] = {
+    "meaning (dense)": {"method": "dense", "whole_pages": False},
+    "words (BM25)": {"method": "keywords", "whole_pages": False},
+    "both, fused": {"whole_pages": False},
+    "both, fused, whole pages": {},
+}
+BUDGETS = (1500, 3000, 6000)  # tokens
 _FIGURE = re.compile(r"\d[\d,]*\.?\d*")
 _TOLERANCE = 0.01  # relative: gold answers are rounded
 
@@ -40,6 +53,7 @@ def main() -> None:
     parser.add_argument("--to", type=Path, required=True, help="JSONL file of results, continued if it exists")
     parser.add_argument("--model", default="embedded", help="as for load_model (default: embedded)")
     parser.add_argument("--context-tokens", type=int, default=1500, help="tokens of passages (default: 1500)")
+    parser.add_argument("--retrieval-only", action="store_true", help="measure retrieval; ask no model")
     options = parser.parse_args()
     transformers_logging.disable_progress_bar()
 
@@ -55,13 +69,48 @@ def main() -> None:
         per_page = (time.perf_counter() - started) / len(document.pages)
         for question in questions:
             if question["document"] == name and question["id"] not in known:
-                result = ask(qa, question) | {"index_seconds_a_page": per_page, "model": options.model}
+                result = (search if options.retrieval_only else ask)(qa, question) | {
+                    "index_seconds_a_page": per_page,
+                    "model": options.model,
+                }
                 done.append(result)
                 with options.to.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(result) + "\n")
                 sys.stderr.write(f"\r{len(done)} of {len(questions)} questions")
     sys.stderr.write("\n")
-    report(done)
+    (report_retrieval if options.retrieval_only else report)(done)
+
+
+def search(qa: DocumentQA, question: dict[str, Any]) -> dict[str, Any]:
+    """Retrieve for one question in every way, at every budget."""
+    gold = {evidence["page"] for evidence in question["evidence"]}
+    found: dict[str, dict[str, Any]] = {}
+    for name, settings in RETRIEVERS.items():
+        retriever = Retriever(qa.index, **settings)
+        started = time.perf_counter()
+        ranked = [passage.page_index for passage in retriever.search(question["question"])]
+        found[name] = {
+            "seconds": time.perf_counter() - started,
+            "rank": next((rank for rank, page in enumerate(ranked, start=1) if page in gold), None),
+        }
+        for budget in BUDGETS:
+            passages = retriever.retrieve(question["question"], budget, qa.count_tokens)
+            found[name][str(budget)] = any(passage.page_index in gold for passage in passages)
+    return {"id": question["id"], "found": found}
+
+
+def report_retrieval(results: list[dict[str, Any]]) -> None:
+    """Print for how many questions a gold page was retrieved, with 95% intervals (Wilson)."""
+    print(f"| {len(results)} questions: gold page in | {' | '.join(f'{b:,} tokens' for b in BUDGETS)} |")
+    print("|---" * (len(BUDGETS) + 1) + "|")
+    for name in RETRIEVERS:
+        shares = [share(sum(r["found"][name][str(b)] for r in results), len(results)) for b in BUDGETS]
+        print(f"| {name} | {' | '.join(shares)} |")
+    print("\nNot found within the largest budget, with the rank of the first passage on a gold page:")
+    for name in RETRIEVERS:
+        missed = [(r["id"], r["found"][name]) for r in results if not r["found"][name][str(BUDGETS[-1])]]
+        listed = [f"{name_} ({found['rank']})" for name_, found in missed]
+        print(f"- {name}: {', '.join(listed) or 'none'}")
 
 
 def ask(qa: DocumentQA, question: dict[str, Any]) -> dict[str, Any]:

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sra_pipelines.citations import Citation, cite
-from sra_pipelines.packing import format_passages, pack_passages
+from sra_pipelines.packing import format_passages
 from sra_pipelines.passages import Passage, PassageIndex
+from sra_pipelines.retrieval import Retriever
 from sra_rag.config import SRALike
 from sra_rag.errors import ConfigError
 from sra_rag.generation.engine import Engine
@@ -20,7 +21,6 @@ _INSTRUCTION = (
     "Answer the question from the passages below and from nothing else. Be brief: give the figure, name or clause "
     "that is asked for. If the passages do not hold the answer, say that the documents do not say."
 )
-_SEARCH_LIMIT = 200  # passages considered for packing
 _MOST_CONTEXT = 6000  # tokens; more is read only when it is asked for
 
 
@@ -90,6 +90,8 @@ class DocumentQA:
         The model.
     context_tokens
         Tokens of passages in a prompt; by default what the model's window leaves, at most 6,000.
+    retriever
+        Searches the index; by default one that fuses meaning and words.
 
     Raises
     ------
@@ -97,8 +99,16 @@ class DocumentQA:
         If the model's window cannot hold so many.
     """
 
-    def __init__(self, index: PassageIndex, engine: Engine, *, context_tokens: int | None = None) -> None:
+    def __init__(
+        self,
+        index: PassageIndex,
+        engine: Engine,
+        *,
+        context_tokens: int | None = None,
+        retriever: Retriever | None = None,
+    ) -> None:
         self.index = index
+        self.retriever = retriever or Retriever(index)
         self.engine = engine
         if context_tokens is not None and context_tokens < 1:
             raise ConfigError(f"context_tokens={context_tokens} is not allowed: it must be at least 1.")
@@ -109,8 +119,7 @@ class DocumentQA:
         if not question.strip():
             raise ConfigError("The question is empty. Ask something.")
         budget = self._budget(question, max_new_tokens or self.engine.options.max_new_tokens)
-        found = self.index.search(question, _SEARCH_LIMIT)
-        passages = tuple(pack_passages(found, budget, self._count))
+        passages = tuple(self.retriever.retrieve(question, budget, self.count_tokens))
         return Retrieval(question, passages, format_passages(passages))
 
     def ask(self, question: str | Retrieval, *, sra: SRALike = None, **changes: Any) -> Answer:
@@ -165,7 +174,8 @@ class DocumentQA:
             raise ConfigError("The question leaves no room for passages. Ask a shorter one or lower max_new_tokens.")
         return budget
 
-    def _count(self, text: str) -> int:
+    def count_tokens(self, text: str) -> int:
+        """Return how many of the model's tokens a text takes."""
         return len(self.engine.encode(text).token_ids)
 
 

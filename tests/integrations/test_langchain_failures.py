@@ -1,0 +1,157 @@
+"""What fails is raised where LangChain's users look for it, and who goes away is not worked for; never a hang."""
+
+import asyncio
+import copy
+import gc
+import threading
+import time
+
+import pytest
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.messages import HumanMessage
+from langchain_sra import ChatSRAHuggingFace, SRAHuggingFaceLLM
+
+from sra_rag.errors import ContextOverflowError, OutOfMemoryError, PromptError
+from sra_rag.models.loading import LoadedModel
+
+LONG = "word " * 9000
+
+
+class Errors(BaseCallbackHandler):
+    def __init__(self):
+        self.seen = []
+
+    def on_llm_error(self, error, **kwargs):
+        self.seen.append(error)
+
+
+@pytest.fixture
+def refusing(embedded):
+    tokenizer = copy.deepcopy(embedded.tokenizer)
+    tokenizer.chat_template = "{{ raise_exception('roles must alternate') }}"
+    return LoadedModel(embedded.model, tokenizer, "refusing")
+
+
+@pytest.fixture
+def ways(request):
+    """Each way to ask: the answer, or the exception that came."""
+
+    async def ask(model, question):
+        async def astream():
+            return [piece async for piece in model.astream(question, config)]
+
+        errors = Errors()
+        config = {"callbacks": [errors]}
+        outcomes = []
+        for way in (
+            lambda: asyncio.to_thread(model.invoke, question, config),
+            lambda: asyncio.to_thread(lambda: list(model.stream(question, config))),
+            lambda: model.ainvoke(question, config),
+            astream,
+        ):
+            try:
+                outcomes.append(await asyncio.wait_for(way(), 60))
+            except Exception as error:
+                outcomes.append(error)
+        return outcomes, errors.seen
+
+    return ask
+
+
+def workers():
+    return [t for t in threading.enumerate() if t.name.startswith("sra-rag")]
+
+
+def wait_for_workers():
+    deadline = time.monotonic() + 20
+    while workers() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return workers()
+
+
+@pytest.mark.parametrize("model_class", [ChatSRAHuggingFace, SRAHuggingFaceLLM])
+async def test_out_of_memory(failing, ways, model_class):
+    outcomes, errors = await ways(model_class(engine=failing, max_tokens=8), "Hello")
+    assert [type(outcome) for outcome in outcomes] == [OutOfMemoryError] * 4
+    assert "ran out of memory" in str(outcomes[0])
+    assert len(errors) == 4
+    assert wait_for_workers() == []
+
+
+@pytest.mark.parametrize("model_class", [ChatSRAHuggingFace, SRAHuggingFaceLLM])
+async def test_an_overlong_prompt(engine, ways, model_class):
+    outcomes, errors = await ways(model_class(engine=engine), LONG)
+    assert [type(outcome) for outcome in outcomes] == [ContextOverflowError] * 4
+    assert len(errors) == 4
+
+
+async def test_a_template_that_refuses(refusing, ways):
+    outcomes, errors = await ways(ChatSRAHuggingFace(engine=refusing), "Hello")
+    assert [type(outcome) for outcome in outcomes] == [PromptError] * 4
+    assert "roles must alternate" in str(outcomes[0])
+    assert len(errors) == 4
+
+
+async def test_a_failure_within_streamed_events(failing):
+    chat = ChatSRAHuggingFace(engine=failing, max_tokens=8)
+    with pytest.raises(OutOfMemoryError):
+        [event async for event in chat.astream_events("Hello", version="v2")]
+    with pytest.raises(OutOfMemoryError):
+        _ = chat.stream_events("Hello", version="v3").output
+
+
+async def test_after_a_failure_the_model_goes_on(engine):
+    chat = ChatSRAHuggingFace(engine=engine, max_tokens=2)
+    expected = chat.invoke("Hello").content
+    handle = engine.loaded.model.register_forward_pre_hook(lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        chat.invoke("Hello")
+    handle.remove()
+    assert chat.invoke("Hello").content == (await chat.ainvoke("Hello")).content == expected
+
+
+@pytest.mark.parametrize("model_class", [ChatSRAHuggingFace, SRAHuggingFaceLLM])
+async def test_a_reader_that_goes_away_ends_the_work(engine, model_class):
+    model = model_class(engine=engine, max_tokens=4000)
+    for _ in model.stream("Count: 1 2 3"):
+        break
+    gc.collect()
+    assert wait_for_workers() == []
+    async for _ in model.astream("Count: 1 2 3"):
+        break
+    gc.collect()
+    await asyncio.sleep(0.1)  # the loop closes the generator that was left
+    assert await asyncio.to_thread(wait_for_workers) == []
+
+
+@pytest.mark.parametrize("model_class", [ChatSRAHuggingFace, SRAHuggingFaceLLM])
+async def test_a_cancelled_task_ends_the_work(engine, model_class):
+    model = model_class(engine=engine, max_tokens=4000)
+    passes = []
+    handle = engine.loaded.model.register_forward_pre_hook(lambda *_: passes.append(1))
+    task = asyncio.create_task(model.ainvoke("Count: 1 2 3"))
+    while len(passes) < 3:
+        await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await asyncio.to_thread(wait_for_workers) == []
+    done = len(passes)
+    await asyncio.sleep(0.5)
+    handle.remove()
+    assert len(passes) <= done + 1
+
+
+async def test_the_event_loop_stays_free(engine):
+    ticks = 0
+
+    async def tick():
+        nonlocal ticks
+        while True:
+            await asyncio.sleep(0.005)
+            ticks += 1
+
+    ticker = asyncio.create_task(tick())
+    answer = await ChatSRAHuggingFace(engine=engine, max_tokens=8).ainvoke([HumanMessage("Hello")])
+    ticker.cancel()
+    assert ticks > answer.usage_metadata["output_tokens"]

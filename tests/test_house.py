@@ -82,7 +82,11 @@ def test_importing_registers_one_name_and_changes_no_other():
 
 @pytest.mark.parametrize(
     ("part", "missing", "extra"),
-    [("llama_index.llms.sra", "llama_index.core", "llama-index"), ("sra_pipelines", "faiss", "pipelines")],
+    [
+        ("llama_index.llms.sra", "llama_index.core", "llama-index"),
+        ("langchain_sra", "langchain_core", "langchain"),
+        ("sra_pipelines", "faiss", "pipelines"),
+    ],
 )
 def test_a_part_without_its_extra_names_the_command(part, missing, extra):
     code = (

@@ -5,7 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from sra_rag.models.embedded import embedded_model_folder
+
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+DIFFS = re.findall(r"```diff\n(.*?)```", README, re.DOTALL)
+HUB_MODEL = "Qwen/Qwen3-4B"
 SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
@@ -15,13 +19,20 @@ def test_the_snippets_run(code, capsys):
     assert "82,400" in capsys.readouterr().out
 
 
-def test_the_changed_line_works(embedded):
-    [diff] = re.findall(r"```diff\n(.*?)```", README, re.DOTALL)
-    added = [line[1:] for line in diff.splitlines() if line.startswith("+")]
+@pytest.mark.parametrize("diff", DIFFS, ids=range(len(DIFFS)))
+def test_the_changed_lines_work(diff):
+    added = "\n".join(line[1:] for line in diff.splitlines() if line.startswith("+"))
     namespace = {}
-    exec(added[0], namespace)  # noqa: S102 - our own README
-    keywords = re.findall(r"(\w+)=", added[1])
-    namespace["SRAHuggingFaceLLM"](model=embedded, **{k: 0.2 if k == "sra" else "embedded" for k in keywords})
+    code = added.replace(HUB_MODEL, str(embedded_model_folder()))  # the same lines, with a model that is there offline
+    exec(compile(code, "README.md", "exec"), namespace)  # noqa: S102 - our own README
+    generation = namespace["llm"].engine.generate("Once", max_new_tokens=1)
+    assert generation.usage.completion_tokens == 1
+
+
+def test_every_framework_has_its_changed_lines():
+    assert {"HuggingFaceLLM", "ChatHuggingFace", "HuggingFacePipeline"} <= set(
+        re.findall(r"^-.*?= (\w+)", "\n".join(DIFFS), re.M)
+    )
 
 
 def test_the_options_of_the_command_line_exist():

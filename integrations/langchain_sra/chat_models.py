@@ -18,9 +18,10 @@ from langchain_core.tools import BaseTool
 
 from langchain_sra.call import Call
 from langchain_sra.gathering import Seat
-from langchain_sra.language_model import SRALanguageModel, with_configured
+from langchain_sra.language_model import SRALanguageModel
 from langchain_sra.messages import context_of, to_dicts
 from langchain_sra.replies import ReplyStream, reply
+from langchain_sra.run_config import with_configured
 from langchain_sra.structured import structured
 from langchain_sra.tool_use import ToolUse, named_choice
 from sra_rag.generation.engine import Engine

@@ -8,18 +8,19 @@ from typing import Any, Self
 
 from langchain_core.language_models import BaseLanguageModel, LanguageModelInput
 from langchain_core.language_models.base import LangSmithParams
-from langchain_core.runnables import RunnableConfig, ensure_config
+from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import ContextThreadPoolExecutor, get_config_list
 from pydantic import AliasChoices, ConfigDict, Field, field_validator, model_validator
 
 from langchain_sra.engines import Engines, ModelSource
 from langchain_sra.gathering import Gathering
 from langchain_sra.options import engine_options
+from langchain_sra.run_config import with_configured
 from sra_rag.config import SRAConfig, SRALike
 from sra_rag.errors import ConfigError
 from sra_rag.generation.engine import Engine
 
-__all__ = ["SRALanguageModel", "with_configured"]
+__all__ = ["SRALanguageModel"]
 
 # Every LangChain model for a service takes them; nothing here is retried or needs a key.
 _WITHOUT_MEANING = ("api_key", "max_retries")
@@ -296,9 +297,3 @@ def _as_list(stop: str | list[str] | None) -> list[str] | None:
 
 def _is_failure(result: object) -> bool:
     return isinstance(result, BaseException)
-
-
-def with_configured(config: RunnableConfig | None, kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Return the keyword arguments of a call with ``sra`` from the config in force, unless the call brings its own."""
-    configurable = ensure_config(config).get("configurable") or {}
-    return kwargs if "sra" in kwargs or "sra" not in configurable else {**kwargs, "sra": configurable["sra"]}

@@ -22,6 +22,7 @@ import torch
 from transformers import DynamicCache, GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 
 from sra_rag.attention.reattend import reattend
+from sra_rag.attention.shares import observing
 from sra_rag.config import SRAConfig
 from sra_rag.errors import ConfigError, ContextOverflowError, OutOfMemoryError
 from sra_rag.generation.bridge import iterate_in_thread
@@ -181,6 +182,7 @@ class Engine:
         changes: dict[str, Any] = dict(arguments)
         context, template_kwargs = changes.pop("context", None), changes.pop("template_kwargs", None)
         sra = SRAConfig.coerce(changes.pop("sra")) if "sra" in changes else self.loaded.sra
+        shares = changes.pop("shares", None)
         options = changes.pop("options", None) or self.options
         cancel = changes.pop("cancel", None) or Cancellation()
         options = options.replace(**changes) if changes else options
@@ -194,7 +196,7 @@ class Engine:
             raise ConfigError("The prompt is empty. Give at least one token of text.")
         if longest + options.max_new_tokens > self.context_window:
             raise ContextOverflowError(longest, options.max_new_tokens, self.context_window)
-        return Request(encoded, sra, options, cancel)
+        return Request(encoded, sra, options, cancel, shares=shares)
 
     def _stream(self, request: Request) -> Generator[TextDelta, None, None]:
         arrived: queue.SimpleQueue[TextDelta | BaseException] = queue.SimpleQueue()
@@ -242,6 +244,7 @@ class Engine:
         with (
             _clear_memory_errors(self.loaded.device, len(prompts), longest),
             reattend(model, sra, context_length=context, prompt_length=longest),
+            observing(request.shares),
         ):
             cache, cached = None, 0
             if alone:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypedDict
 
+from sra_rag.attention.shares import AttentionShares
 from sra_rag.config import SRAConfig, SRALike
 from sra_rag.generation.prompts import EncodedPrompt
 from sra_rag.generation.sampling import SamplingOptions
@@ -32,6 +33,8 @@ class RequestArguments(TypedDict, total=False):
         Options for this request; by default the engine's.
     cancel
         An event that ends the request within one token when it is set, from any thread.
+    shares
+        Collects where the attention of the answer falls, with `sra` and without; one prompt at a time.
 
     The others change single options, see `SamplingOptions`.
     """
@@ -41,6 +44,7 @@ class RequestArguments(TypedDict, total=False):
     sra: SRALike
     options: SamplingOptions | None
     cancel: Cancellation | None
+    shares: AttentionShares | None
 
     max_new_tokens: int
     temperature: float
@@ -70,6 +74,8 @@ class Request:
         Set to end the work.
     on_text
         Told of each piece of text: index of the sequence, text.
+    shares
+        Collects where the attention of the answer falls.
     """
 
     prompts: tuple[EncodedPrompt, ...]
@@ -77,3 +83,4 @@ class Request:
     options: SamplingOptions
     cancel: Cancellation
     on_text: Callable[[int, str], None] | None = None
+    shares: AttentionShares | None = None

@@ -12,6 +12,7 @@ from llama_index.core.schema import TextNode
 from llama_index.vector_stores.faiss import FaissVectorStore
 
 from sra_pipelines.documents import Document, document_names
+from sra_pipelines.embedding_identity import unit_vectors
 from sra_pipelines.passages import Passage
 from sra_pipelines.splitting import embedded_text, split_document
 
@@ -51,13 +52,13 @@ class DocumentIndex:
         nodes = [TextNode(id_=str(i), text=embedded_text(passage)) for i, passage in enumerate(self._passages)]
         for start in range(0, len(nodes), _EMBED_AT_ONCE):
             batch = nodes[start : start + _EMBED_AT_ONCE]
-            vectors = embedding.get_text_embedding_batch([node.text for node in batch])
+            vectors = unit_vectors(embedding.get_text_embedding_batch([node.text for node in batch])).tolist()
             for node, vector in zip(batch, vectors, strict=True):
                 node.embedding = vector
             if on_passages is not None:
                 on_passages(start + len(batch), len(nodes))
         size = len(nodes[0].embedding or ()) if nodes else 1
-        store = FaissVectorStore(faiss.IndexFlatIP(size))  # embeddings have unit length: inner product is the cosine
+        store = FaissVectorStore(faiss.IndexFlatIP(size))  # of unit vectors the inner product is the cosine
         self.vector_index = VectorStoreIndex(
             nodes, storage_context=StorageContext.from_defaults(vector_store=store), embed_model=embedding
         )

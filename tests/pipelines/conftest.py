@@ -1,5 +1,9 @@
+import re
+import zlib
+
 import pytest
 from fpdf import FPDF
+from llama_index.core.embeddings import BaseEmbedding
 from sra_pipelines.embedding import load_embedding
 
 
@@ -29,3 +33,38 @@ def make_pdf(tmp_path):
         return path
 
     return make
+
+
+class WordEmbedding(BaseEmbedding):
+    """Counts hashed words: fast, and near where texts share words. For tests of what is kept, not of what is found."""
+
+    dimension: int = 64
+
+    def _get_text_embedding(self, text):
+        counts = [1e-6] * self.dimension
+        for word in re.findall(r"\w+", text.lower()):
+            counts[zlib.crc32(word.encode()) % self.dimension] += 1.0
+        return counts
+
+    _get_query_embedding = _get_text_embedding
+
+    async def _aget_query_embedding(self, query):
+        return self._get_text_embedding(query)
+
+
+@pytest.fixture(scope="session")
+def word_embedding():
+    return WordEmbedding(model_name="words")
+
+
+@pytest.fixture(scope="session")
+def other_embeddings():
+    """Models that are not ``word_embedding``: of another dimension, and of the same."""
+
+    class Reversed(WordEmbedding):
+        def _get_text_embedding(self, text):
+            return super()._get_text_embedding(text)[::-1]
+
+        _get_query_embedding = _get_text_embedding
+
+    return WordEmbedding(model_name="wide", dimension=96), Reversed(model_name="reversed")

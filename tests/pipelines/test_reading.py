@@ -1,0 +1,71 @@
+"""Worker processes: what they read, and what one that dies takes with it."""
+
+import os
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+from sra_pipelines.documents import Document, DocumentError
+from sra_pipelines.reading import default_workers, file_hash, read_documents
+
+
+def test_in_this_process(tmp_path):
+    (tmp_path / "a.txt").write_text("text")
+    paths = [tmp_path / "a.txt", tmp_path / "none.txt"]
+    (first, document, digest), (second, problem, nothing) = read_documents(paths, workers=0)
+    assert (first, second) == tuple(paths)
+    assert document.pages[0].text == "text"
+    assert digest == file_hash(tmp_path / "a.txt")
+    assert isinstance(problem, DocumentError)
+    assert nothing == ""
+
+
+def test_default_workers():
+    assert default_workers(1) == 1
+    assert default_workers(0) == 1
+    assert 1 <= default_workers(1000) <= 4
+
+
+@pytest.mark.slow
+def test_a_worker_that_takes_too_long_costs_its_own_document_only(tmp_path):
+    small = [tmp_path / f"{i}.txt" for i in range(5)]
+    for path in small:
+        path.write_text(f"text of {path.stem}")
+    large = tmp_path / "large.csv"
+    large.write_text("Name,Value\n" + "some words,12\n" * 3_000_000)
+    results = {
+        path: result for path, result, _ in read_documents([*small[:2], large, *small[2:]], workers=2, seconds=2)
+    }
+    assert set(results) == {*small, large}
+    assert all(isinstance(results[path], Document) for path in small)
+    assert "crashed, or took longer than 2 s" in str(results[large])
+
+
+@pytest.mark.slow
+def test_workers_end_with_a_parent_that_is_killed(tmp_path):
+    (tmp_path / "large.csv").write_text("Name,Value\n" + "some words,12\n" * 20_000_000)
+    (tmp_path / "small.txt").write_text("text")
+    (tmp_path / "run.py").write_text(
+        textwrap.dedent(
+            """
+            import multiprocessing
+            from pathlib import Path
+            from sra_pipelines.reading import read_documents
+            if __name__ == "__main__":
+                here = Path(__file__).parent
+                for path, *_ in read_documents([here / "small.txt", here / "large.csv"], workers=1):
+                    print(*(child.pid for child in multiprocessing.active_children()), flush=True)
+            """
+        )
+    )
+    process = subprocess.Popen([sys.executable, str(tmp_path / "run.py")], stdout=subprocess.PIPE, text=True)
+    workers = [int(pid) for pid in process.stdout.readline().split()]  # now the worker reads the large file
+    assert workers
+    process.kill()
+    process.communicate()
+    end = time.monotonic() + 30
+    while any(os.path.exists(f"/proc/{worker}") for worker in workers) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not any(os.path.exists(f"/proc/{worker}") for worker in workers)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from sra_pipelines.abstention import SENTENCE, Abstention, abstains
 from sra_pipelines.citations import Citation, cite
 from sra_pipelines.packing import format_passages
 from sra_pipelines.passages import Passage, PassageIndex
 from sra_pipelines.retrieval import Retriever
-from sra_rag.config import SRALike
+from sra_pipelines.support import Support, check_support
+from sra_rag.attention.shares import AttentionShares
+from sra_rag.config import SRAConfig, SRALike
 from sra_rag.errors import ConfigError
 from sra_rag.generation.engine import Engine
-from sra_rag.generation.result import Generation
+from sra_rag.generation.result import Generation, Timing, Usage
 
 __all__ = ["Answer", "DocumentQA", "Retrieval"]
 
@@ -59,11 +63,19 @@ class Answer:
     text
         The answer.
     citations
-        Pages it rests on, best first.
+        Pages it rests on, best first, each with a quote that was verified to stand there; none where it abstains.
     passages
         What the model was given.
     generation
         Usage, seconds and settings.
+    supported
+        Which of its figures, dates, names and sentences stand in the passages.
+    abstained
+        Why it is no answer, None where it is one; see `sra_pipelines.abstention`. Without a passage found the model is
+        not asked.
+    attention
+        Where it was asked for: the share of the attention of the answer's tokens that fell on each of `passages`, a
+        mean over layers, heads and tokens; the rest fell on instruction, question and the answer itself.
     """
 
     question: str
@@ -71,6 +83,9 @@ class Answer:
     citations: tuple[Citation, ...]
     passages: tuple[Passage, ...]
     generation: Generation
+    supported: Support = dataclasses.field(default_factory=lambda: Support((), ()))
+    abstained: Abstention | None = None
+    attention: tuple[float, ...] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON-ready values."""
@@ -122,7 +137,7 @@ class DocumentQA:
         passages = tuple(self.retriever.retrieve(question, budget, self.count_tokens))
         return Retrieval(question, passages, format_passages(passages))
 
-    def ask(self, question: str | Retrieval, *, sra: SRALike = None, **changes: Any) -> Answer:
+    def ask(self, question: str | Retrieval, *, sra: SRALike = None, attention: bool = False, **changes: Any) -> Answer:
         """Answer a question.
 
         Parameters
@@ -131,25 +146,33 @@ class DocumentQA:
             A question, or what `retrieve` found for one.
         sra
             Settings of the attention, None for off.
+        attention
+            Collect which passages the answer attended to.
         **changes
             Changed options of generation, such as ``max_new_tokens``.
         """
-        *_, last = self.stream(question, sra=sra, **changes)
+        *_, last = self.stream(question, sra=sra, attention=attention, **changes)
         if not isinstance(last, Answer):  # pragma: no cover - stream always ends with one
             raise TypeError(f"The stream ended with {last!r} instead of an answer.")
         return last
 
-    def stream(self, question: str | Retrieval, *, sra: SRALike = None, **changes: Any) -> Iterator[str | Answer]:
+    def stream(
+        self, question: str | Retrieval, *, sra: SRALike = None, attention: bool = False, **changes: Any
+    ) -> Iterator[str | Answer]:
         """Answer a question piece by piece: pieces of text, then the whole `Answer`."""
         found = question
         if isinstance(found, str):
             found = self.retrieve(found, max_new_tokens=changes.get("max_new_tokens"))
-        context = found.context or None
-        for delta in self.engine.stream(found.messages(), context=context, sra=sra, **changes):
+        if not found.passages:
+            yield SENTENCE
+            yield _nothing_found(found.question, SRAConfig.coerce(sra))
+            return
+        shares = self._shares(found) if attention else None
+        for delta in self.engine.stream(found.messages(), context=found.context, sra=sra, shares=shares, **changes):
             if delta.text:
                 yield delta.text
             if delta.generation is not None:
-                yield _answer(found, delta.generation)
+                yield self._answer(found, delta.generation, shares)
 
     def compare(self, question: str | Retrieval, settings: Sequence[SRALike], **changes: Any) -> list[Answer]:
         """Answer one question with each of several settings; all see the same prompt."""
@@ -178,7 +201,35 @@ class DocumentQA:
         """Return how many of the model's tokens a text takes."""
         return len(self.engine.encode(text).token_ids)
 
+    def _answer(self, found: Retrieval, generation: Generation, shares: AttentionShares | None) -> Answer:
+        text = generation.text.strip()
+        supported = check_support(text, found.question, found.passages)
+        abstained = abstains(text, supported)
+        citations = [] if abstained else cite(text, found.question, found.passages, self.retriever.pages())
+        mean = None if shares is None else shares.mean()
+        return Answer(
+            found.question,
+            text,
+            tuple(citations),
+            found.passages,
+            generation,
+            supported,
+            abstained,
+            None if mean is None else tuple(mean.tolist()),
+        )
 
-def _answer(found: Retrieval, generation: Generation) -> Answer:
-    text = generation.text.strip()
-    return Answer(found.question, text, tuple(cite(text, found.question, found.passages)), found.passages, generation)
+    def _shares(self, found: Retrieval) -> AttentionShares:
+        """Say which tokens of the prompt are whose: those of a passage begin behind the end of the one before it."""
+        messages = found.messages()
+        before = messages[0]["content"].index(found.context)
+        ends = [len(format_passages(found.passages[:n])) for n in range(len(found.passages) + 1)]
+        encoded = [
+            self.engine.encode(messages, context=messages[0]["content"][: before + end]) for end in ends
+        ]  # fmt: skip
+        lengths = [prompt.context_length for prompt in encoded]
+        return AttentionShares(list(itertools.pairwise(lengths)), len(encoded[0].token_ids))
+
+
+def _nothing_found(question: str, sra: SRAConfig | None) -> Answer:
+    generation = Generation(SENTENCE, "stop", Usage(0, 0), Timing(0.0, 0.0), (), sra, 0)
+    return Answer(question, SENTENCE, (), (), generation, abstained="nothing found")

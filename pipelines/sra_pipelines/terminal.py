@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from sra_pipelines.abstention import SENTENCE
 from sra_pipelines.document_qa import Answer
+from sra_pipelines.support import mark_unsupported
 from sra_rag.config import SRAConfig
 
 __all__ = ["Reporter", "describe", "progress_bars"]
@@ -69,7 +71,12 @@ class Reporter:
                 self._write(piece)
         if answer is None:  # pragma: no cover - the stream always ends with an answer
             raise RuntimeError("The stream ended without an answer.")
-        self._write("\n" if self.streaming else f"{answer.text}\n")
+        self._write("\n" if self.streaming else f"{mark_unsupported(answer.text, answer.supported)}\n")
+        if answer.abstained == "nothing supported":
+            self._write(f"  {SENTENCE} Nothing of the answer above stands in the passages.\n")
+        elif not answer.abstained and answer.supported.unsupported_figures:
+            figures = "; ".join(dict.fromkeys(claim.text for claim in answer.supported.unsupported_figures))
+            self._write(f"  [?] not in the passages: {figures}\n")
         cited = "; ".join(map(str, answer.citations)) or "none: no passage holds what the answer says"
         usage, timing = answer.generation.usage, answer.generation.timing
         reused = f" ({usage.cached_tokens} reused)" if usage.cached_tokens else ""

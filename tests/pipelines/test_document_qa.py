@@ -29,6 +29,43 @@ def test_an_answer_cites_its_page(qa):
     assert json.loads(json.dumps(answer.to_dict()))["citations"][0]["page_index"] == 1
 
 
+def test_an_answer_says_what_it_rests_on(qa):
+    answer = qa.ask(QUESTION, max_new_tokens=40)
+    assert answer.abstained is None
+    assert "82,400" in {claim.text for claim in answer.supported.claims if claim.supported}
+    [citation] = answer.citations
+    page = next(p for p in qa.index.passages() if p.page_index == citation.page_index)
+    assert "82,400" in citation.quote
+    assert page.text[citation.start - page.start : citation.end - page.start] == citation.quote
+
+
+@pytest.mark.parametrize("sra", [None, 0.4], ids=["off", "on"])
+def test_the_attention_of_the_answer_by_passage(qa, sra):
+    found = qa.retrieve(QUESTION)
+    plain = qa.ask(found, sra=sra, max_new_tokens=12)
+    answer = qa.ask(found, sra=sra, max_new_tokens=12, attention=True)
+    assert answer.text == plain.text
+    assert plain.attention is None
+    assert len(answer.attention) == len(found.passages) == 3
+    assert all(share > 0 for share in answer.attention)
+    assert sum(answer.attention) < 1
+    assert len(set(answer.attention)) == 3
+
+
+def test_the_spans_of_passages_are_their_tokens(qa):
+    found = qa.retrieve(QUESTION)
+    ids = qa.engine.encode(found.messages(), context=found.context).token_ids
+    decode = qa.engine.loaded.tokenizer.decode
+    texts = [decode(ids[first:last]).strip() for first, last in qa._shares(found).spans]
+    assert texts == [f"[{p.document}, page {p.page_label}]\n{p.text}" for p in found.passages]
+
+
+def test_without_a_passage_the_model_is_not_asked(engine, embedding):
+    *pieces, answer = DocumentQA(DocumentIndex([], embedding), engine).stream(QUESTION)
+    assert pieces == [answer.text] == ["The documents do not say."]
+    assert (answer.abstained, answer.citations, answer.generation.usage.total_tokens) == ("nothing found", (), 0)
+
+
 def test_all_settings_see_the_same_prompt_and_share_what_they_may(qa):
     after = SRAConfig(alpha=0.2, rows="after_context")
     answers = qa.compare(QUESTION, [None, after, 0.2])

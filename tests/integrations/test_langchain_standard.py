@@ -12,7 +12,7 @@ ROOM = {
     "tool_call": 26,
     "tool_choice": 26,
     "runnables": 26,
-    "few_shot": 26,
+    "few_shot": 40,
     "structured": 18,
     "json": 18,
 }

@@ -10,12 +10,20 @@ require_extra(
     "llama_index.vector_stores.faiss",
     "faiss",
     "pypdfium2",
+    "docx",
+    "openpyxl",
+    "lxml",
+    "markdown_it",
+    "charset_normalizer",
+    "semantic_text_splitter",
 )
 
 from sra_pipelines.document_qa import Answer, DocumentQA  # noqa: E402 - only once its packages are known to be there
 from sra_pipelines.documents import Document, DocumentError, Page, read_document  # noqa: E402
 from sra_pipelines.index import DocumentIndex  # noqa: E402
+from sra_pipelines.index_writer import add_documents, remove_documents  # noqa: E402
 from sra_pipelines.passages import Passage, PassageIndex  # noqa: E402
+from sra_pipelines.stored_index import StoredIndex, open_index  # noqa: E402
 
 __all__ = [
     "Answer",
@@ -26,5 +34,9 @@ __all__ = [
     "Page",
     "Passage",
     "PassageIndex",
+    "StoredIndex",
+    "add_documents",
+    "open_index",
     "read_document",
+    "remove_documents",
 ]

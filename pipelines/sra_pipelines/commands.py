@@ -16,7 +16,9 @@ from sra_pipelines.documents import Document, DocumentError, find_documents, rea
 from sra_pipelines.embedding import load_embedding
 from sra_pipelines.index import DocumentIndex
 from sra_pipelines.library_notices import quiet_libraries
+from sra_pipelines.passages import PassageIndex
 from sra_pipelines.samples import sample_documents, sample_questions
+from sra_pipelines.stored_index import open_index
 from sra_pipelines.terminal import Reporter, describe, progress_bars
 from sra_rag.config import SRAConfig
 from sra_rag.errors import ConfigError
@@ -30,10 +32,16 @@ _UNREADABLE = 2
 _DEMO_QUESTIONS = ("report-total-assets-2025", "report-north-america-2024")
 
 Question = Annotated[str, typer.Argument(help="The question, in quotes.")]
-Documents = Annotated[list[Path], typer.Argument(help="PDF files, or folders of them.")]
+Documents = Annotated[list[Path] | None, typer.Argument(help="Files, or folders of them; or give --index.")]
+Index = Annotated[Path | None, typer.Option("--index", help="Index on disk (see 'sra-rag index'), instead of files.")]
 Model = Annotated[str, typer.Option(help="'embedded', a name on the Hugging Face hub, a folder or a .gguf file.")]
 Dtype = Annotated[str, typer.Option(help="float32, bfloat16, float16, or auto: what is fastest here.")]
-Embedding = Annotated[str, typer.Option(help="Embedding model: 'embedded', a name on the hub or a folder.")]
+Embedding = Annotated[
+    str | None,
+    typer.Option(
+        help="Embedding model: 'embedded' (the default), a name on the hub or a folder; an index has its own."
+    ),
+]
 Alpha = Annotated[float, typer.Option(help="Strength of reattention; 0 is off.")]
 Rows = Annotated[
     str,
@@ -56,7 +64,8 @@ MaxNewTokens = Annotated[int, typer.Option(help="Tokens that an answer may take.
 
 def ask(
     question: Question,
-    documents: Documents,
+    documents: Documents = None,
+    index: Index = None,
     model: Model = "embedded",
     compare: Compare = False,
     alpha: Alpha = 0.2,
@@ -68,10 +77,10 @@ def ask(
     max_new_tokens: MaxNewTokens = 128,
     show_context: ShowContext = False,
     as_json: AsJson = False,
-    embedding: Embedding = "embedded",
+    embedding: Embedding = None,
     dtype: Dtype = "auto",
 ) -> None:
-    """Answer a question from PDF documents, citing document and page.
+    """Answer a question from documents, citing document and page.
 
     For example:
 
@@ -79,16 +88,21 @@ def ask(
 
       sra-rag ask --compare --rows after_context "What was revenue in 2023?" reports/
 
+      sra-rag ask "Who are the parties?" --index my-index
+
     Exit code 2 if a document could not be read; the others are answered from all the same.
     """
     if settings is not None:
         sra = SRAConfig.from_json(settings)
     else:
         sra = SRAConfig(alpha=alpha, rows=rows, layers=parse_layers(layers), policy=policy)  # type: ignore[arg-type]
+    if bool(documents) == (index is not None):
+        raise ConfigError("Give either files and folders or --index INDEX, and not both.")
     readable = _answer_questions(
         [question],
-        documents,
+        documents or [],
         [None, sra] if compare else [sra],
+        index_folder=index,
         model=model,
         dtype=dtype,
         embedding=embedding,
@@ -134,9 +148,10 @@ def _answer_questions(
     paths: Sequence[Path],
     settings: Sequence[SRAConfig | None],
     *,
+    index_folder: Path | None = None,
     model: str = "embedded",
     dtype: str = "auto",
-    embedding: str = "embedded",
+    embedding: str | None = None,
     context_tokens: int | None,
     max_new_tokens: int,
     show_context: bool = False,
@@ -147,14 +162,17 @@ def _answer_questions(
     quiet_libraries()
     console = Console(stderr=True)
     with progress_bars(console) as start:
-        documents, problems = _read(find_documents(paths), start("reading"))
+        stored = None if index_folder is None else open_index(index_folder, embedding)
+        documents, problems = _read([] if stored else find_documents(paths), start("reading"))
         for problem in problems:
             console.print(f"sra-rag: {problem}", style="red", soft_wrap=True, markup=False, highlight=False)
-        if not documents:
+        if not documents and stored is None:
             return False
         start(f"loading {model}")
         engine = Engine(load_model(model, dtype=dtype), options=SamplingOptions(max_new_tokens=max_new_tokens))
-        index = DocumentIndex(documents, load_embedding(embedding), on_passages=start("embedding"))
+        index: PassageIndex = stored or DocumentIndex(
+            documents, load_embedding(embedding or "embedded"), on_passages=start("embedding")
+        )
     qa = DocumentQA(index, engine, context_tokens=context_tokens)
     expected: Sequence[str | None] = gold or [None] * len(questions)
     report = [
@@ -165,7 +183,7 @@ def _answer_questions(
         result: dict[str, Any] = report[0]
         result["documents"] = [
             {"name": d.name, "path": str(d.path), "pages": len(d.pages), "pages_without_text": list(d.empty_pages)}
-            for d in documents
+            for d in (documents or (stored.whole_documents() if stored else []))
         ]
         result["problems"] = [str(problem) for problem in problems]
         sys.stdout.write(json.dumps(result, indent=2, ensure_ascii=False) + "\n")

@@ -20,8 +20,8 @@ from sra_pipelines.index_check import check_index
 from sra_pipelines.index_writer import AddReport, add_documents, remove_documents
 from sra_pipelines.index_writer import Progress as ProgressCallback
 from sra_pipelines.library_notices import quiet_libraries
-from sra_pipelines.schema import connect, exists
-from sra_pipelines.stored_index import index_documents, read_meta
+from sra_pipelines.schema import connect
+from sra_pipelines.stored_index import index_documents, own_embedding, read_meta
 
 __all__ = ["app"]
 
@@ -65,7 +65,7 @@ def add(
     """
     quiet_libraries()
     console = Console(stderr=True)
-    name = embedding or _own_embedding(to)
+    name = embedding or own_embedding(to)
 
     def load() -> BaseEmbedding:
         return load_embedding(name)
@@ -137,14 +137,6 @@ def check(index: Index, as_json: AsJson = False) -> None:
             )
     if report.problems:
         raise typer.Exit(_BROKEN)
-
-
-def _own_embedding(index: Path) -> str:
-    """Return the name of the model that an index was built with; the embedded one for a new index."""
-    if not exists(index):
-        return "embedded"
-    with connect(index) as connection:
-        return str(read_meta(connection)["embedding_name"])
 
 
 @contextmanager

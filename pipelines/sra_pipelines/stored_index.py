@@ -12,13 +12,14 @@ import faiss
 import numpy as np
 from llama_index.core.embeddings import BaseEmbedding
 
-from sra_pipelines.documents import Page
+from sra_pipelines.documents import Document, Page
+from sra_pipelines.embedding import load_embedding
 from sra_pipelines.embedding_identity import EmbeddingIdentity, unit_vectors
 from sra_pipelines.passages import Passage
-from sra_pipelines.schema import StoreError, connect, transaction
+from sra_pipelines.schema import StoreError, connect, exists, transaction
 from sra_pipelines.stored_document import IndexedDocument, list_documents, load_document
 
-__all__ = ["StoredIndex", "index_documents", "read_meta"]
+__all__ = ["StoredIndex", "index_documents", "open_index", "own_embedding", "read_meta"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -82,6 +83,10 @@ class StoredIndex:
         """
         return self._now.pages[document]
 
+    def whole_documents(self) -> list[Document]:
+        """Return each document with its pages, named as its file is."""
+        return [Document(Path(about.path), tuple(self._now.pages[about.name])) for about in self._now.documents]
+
     def passages(self) -> Sequence[Passage]:
         """Return all passages, document by document, in reading order."""
         return self._now.passages
@@ -106,6 +111,27 @@ class StoredIndex:
             return False
         self._now = _load(self.folder)
         return True
+
+
+def own_embedding(folder: Path) -> str:
+    """Return the name of the model that an index was built with; the embedded one where there is no index yet."""
+    if not exists(folder):
+        return "embedded"
+    with connect(folder) as connection:
+        return str(read_meta(connection)["embedding_name"])
+
+
+def open_index(folder: Path | str, embedding: str | None = None) -> StoredIndex:
+    """Open an index with the embedding model of that name, by default its own.
+
+    Raises
+    ------
+    StoreError, EmbeddingMismatchError, ModelLoadError
+        See `StoredIndex` and `load_embedding`.
+    """
+    with connect(Path(folder)):  # says at once if there is none
+        pass
+    return StoredIndex(folder, load_embedding(embedding or own_embedding(Path(folder))))
 
 
 def index_documents(folder: Path) -> list[IndexedDocument]:

@@ -61,6 +61,16 @@ def test_add_list_check_remove(folder, tmp_path, run):
     assert listed["embedding"] == {"name": "embedded", "dimension": 384}
     assert [(d["name"], d["n_pages"]) for d in listed["documents"]] == [("lease", 2), ("notes", 1)]
 
+    answered = run("ask", "How many crowns does the lease cost?", "--index", index, "--json", "--max-new-tokens", 20)
+    assert answered.returncode == 0
+    result = json.loads(answered.stdout)
+    assert "82,400" in result["answers"][0]["text"]
+    assert [(d["name"], d["pages_without_text"]) for d in result["documents"]] == [("lease", ["2"]), ("notes", [])]
+    for arguments in (("ask", "Why?"), ("ask", "Why?", folder, "--index", index)):
+        refused = run(*arguments)
+        assert refused.returncode == 2
+        assert "not both" in refused.stderr
+
     removed = run("index", "remove", "notes", "--from", index)
     assert (removed.returncode, removed.stdout) == (0, "removed notes (1 page)\n")
     unknown = run("index", "remove", "notes", "--from", index)

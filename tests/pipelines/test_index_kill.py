@@ -45,9 +45,10 @@ def kill_at_random(index, folder, embedding, kills, seed):
         write_state(folder, state)
         process = context.Process(target=change, args=(index, folder, embedding))
         process.start()
-        time.sleep(rng.uniform(0, 1.2 * usual))
+        time.sleep(rng.uniform(0, usual))
         process.kill()
         process.join()
+        usual *= 0.95 if process.exitcode == 0 else 1.02  # keep most moments within the change, whatever the load
         outcomes["journal"] += (index / f"{DATABASE}-journal").exists()  # killed in the midst of a commit
         report = check_index(index)
         assert report.problems == ()
@@ -75,13 +76,13 @@ def test_a_few_kills(tmp_path, word_embedding):
 
 
 @pytest.mark.slow
-def test_two_hundred_kills(tmp_path, word_embedding, record_property):
+def test_a_hundred_kills(tmp_path, word_embedding, record_property):
     (tmp_path / "docs").mkdir()
-    outcomes = kill_at_random(tmp_path / "index", tmp_path / "docs", word_embedding, kills=200, seed=2)
+    outcomes = kill_at_random(tmp_path / "index", tmp_path / "docs", word_embedding, kills=100, seed=2)
     record_property("outcomes", str(outcomes))
     assert outcomes["old"] >= 20
     assert outcomes["new"] >= 5
-    assert outcomes["prepared"] >= 20
+    assert outcomes["prepared"] >= 10
 
 
 def make(index, folder, embedding):

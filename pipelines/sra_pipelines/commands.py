@@ -36,7 +36,8 @@ Documents = Annotated[list[Path] | None, typer.Argument(help="Files, or folders 
 Index = Annotated[Path | None, typer.Option("--index", help="Index on disk (see 'sra-rag index'), instead of files.")]
 Model = Annotated[str, typer.Option(help="'embedded', a name on the Hugging Face hub, a folder or a .gguf file.")]
 Dtype = Annotated[str, typer.Option(help="float32, bfloat16, float16, or auto: what is fastest here.")]
-Embedding = Annotated[
+Embedding = Annotated[str, typer.Option(help="Embedding model: 'embedded', a name on the hub or a folder.")]
+OwnEmbedding = Annotated[
     str | None,
     typer.Option(
         help="Embedding model: 'embedded' (the default), a name on the hub or a folder; an index has its own."
@@ -77,7 +78,7 @@ def ask(
     max_new_tokens: MaxNewTokens = 128,
     show_context: ShowContext = False,
     as_json: AsJson = False,
-    embedding: Embedding = None,
+    embedding: OwnEmbedding = None,
     dtype: Dtype = "auto",
 ) -> None:
     """Answer a question from documents, citing document and page.

@@ -9,7 +9,10 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI, Response
 
 from sra_pipelines.document_qa import DocumentQA
-from sra_pipelines.server.completions import Completions, router
+from sra_pipelines.server import completions as completion_routes
+from sra_pipelines.server import documents as document_routes
+from sra_pipelines.server.completions import Completions
+from sra_pipelines.server.documents import DocumentShelf
 from sra_pipelines.server.errors import install_error_handlers
 from sra_pipelines.server.security import Gate
 from sra_pipelines.server.settings import ServerSettings
@@ -19,7 +22,9 @@ __all__ = ["create_app"]
 logger = logging.getLogger("sra_rag.server")
 
 
-def create_app(qa: DocumentQA, settings: ServerSettings | None = None) -> FastAPI:
+def create_app(
+    qa: DocumentQA, settings: ServerSettings | None = None, *, shelf: DocumentShelf | None = None
+) -> FastAPI:
     """Return the application that answers from `qa`.
 
     Parameters
@@ -28,6 +33,8 @@ def create_app(qa: DocumentQA, settings: ServerSettings | None = None) -> FastAP
         The documents and the model.
     settings
         Limits and keys; by default those of a server on this machine only.
+    shelf
+        Where clients may add and remove documents; None keeps them as they are.
     """
     settings = settings or ServerSettings()
     completions = Completions(qa, settings)
@@ -43,7 +50,9 @@ def create_app(qa: DocumentQA, settings: ServerSettings | None = None) -> FastAP
 
     app = FastAPI(title="sra-rag", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.completions = completions
-    app.include_router(router)
+    app.state.shelf = shelf
+    app.include_router(completion_routes.router)
+    app.include_router(document_routes.router)
     install_error_handlers(app)
     app.add_middleware(Gate, settings=settings)
 

@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from sra_pipelines.lock import IndexLockedError
 from sra_pipelines.server.slots import QueueFullError
 from sra_rag.errors import (
     ConfigError,
@@ -23,6 +24,7 @@ __all__ = ["error_body", "error_response", "install_error_handlers"]
 
 _STATUS: list[tuple[type[Exception], int, str]] = [
     (QueueFullError, 429, "rate_limit_exceeded"),
+    (IndexLockedError, 409, "locked"),
     (ContextOverflowError, 400, "context_length_exceeded"),
     (GenerationTimeoutError, 504, "timeout"),
     (TimeoutError, 504, "timeout"),

@@ -1,0 +1,198 @@
+"""The subcommands that go on answering: ``sra-rag chat`` and ``sra-rag serve``."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from sra_pipelines.chat import Chat
+from sra_pipelines.commands import (
+    Alpha,
+    ContextTokens,
+    Dtype,
+    Embedding,
+    Layers,
+    MaxNewTokens,
+    Model,
+    Policy,
+    Rows,
+    Settings,
+    parse_layers,
+)
+from sra_pipelines.document_qa import DocumentQA
+from sra_pipelines.embedding import load_embedding
+from sra_pipelines.library_notices import quiet_libraries
+from sra_pipelines.stored_index import StoredIndex
+from sra_pipelines.terminal import Reporter, describe, progress_bars
+from sra_rag.config import SRAConfig
+from sra_rag.errors import SRAError
+from sra_rag.generation.engine import Engine
+from sra_rag.generation.sampling import SamplingOptions
+from sra_rag.models.loading import load_model
+
+__all__ = ["chat", "serve"]
+
+_KEYS = "SRA_RAG_API_KEYS"
+
+Index = Annotated[Path, typer.Argument(help="An index that `sra-rag index add` made.", metavar="INDEX")]
+
+_HELP = """\
+Ask anything about the documents. Besides:
+  /sra 0.3      answer with reattention of that strength (/sra off: without it)
+  /both         answer the last question without and with reattention
+  /reset        forget the conversation
+  /help         show this
+  /quit         leave (or Ctrl-D); Ctrl-C stops an answer
+"""
+
+
+def chat(
+    index: Index,
+    model: Model = "embedded",
+    alpha: Alpha = 0.2,
+    rows: Rows = "all",
+    layers: Layers = "all",
+    policy: Policy = "entropy",
+    settings: Settings = None,
+    context_tokens: ContextTokens = None,
+    max_new_tokens: MaxNewTokens = 256,
+    embedding: Embedding = "embedded",
+    dtype: Dtype = "auto",
+) -> None:
+    """Talk about the documents of an index; follow-up questions may point back.
+
+    For example:
+
+      sra-rag index add contracts/ --to contracts.index
+
+      sra-rag chat contracts.index --alpha 0.3 --rows after_context
+    """
+    if settings is not None:
+        sra = SRAConfig.from_json(settings)
+    else:
+        sra = SRAConfig(alpha=alpha, rows=rows, layers=parse_layers(layers), policy=policy)  # type: ignore[arg-type]
+    stored, engine = _open(index, model, dtype, embedding, max_new_tokens)
+    _Conversation(Chat(DocumentQA(stored, engine, context_tokens=context_tokens)), sra).run()
+
+
+def serve(
+    index: Index,
+    host: Annotated[str, typer.Option(help="Address to listen on; others than loopback need API keys.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
+    api_key: Annotated[
+        list[str] | None,
+        typer.Option(help=f"A key that clients must bring; may be repeated. Or ${_KEYS}, with commas."),
+    ] = None,
+    concurrency: Annotated[int, typer.Option(help="Answers written at once.")] = 1,
+    queue_length: Annotated[int, typer.Option(help="Requests that may wait; more get status 429.")] = 32,
+    request_timeout: Annotated[float, typer.Option(help="Seconds that an answer may take, waiting included.")] = 300,
+    model: Model = "embedded",
+    context_tokens: ContextTokens = None,
+    max_new_tokens: MaxNewTokens = 512,
+    embedding: Embedding = "embedded",
+    dtype: Dtype = "auto",
+) -> None:
+    """Answer from the documents of an index over HTTP, as OpenAI's API does.
+
+    For example:
+
+      sra-rag serve contracts.index
+
+      curl localhost:8000/v1/chat/completions -H 'Content-Type: application/json'
+      -d '{"model": "sra-rag", "messages": [{"role": "user", "content": "Who are the parties?"}], "sra": 0.2}'
+    """
+    from sra_pipelines.server import DocumentShelf, ServerSettings, create_app
+
+    keys = [*(api_key or ()), *(key.strip() for key in os.environ.get(_KEYS, "").split(",") if key.strip())]
+    settings = ServerSettings(
+        host=host, port=port, api_keys=tuple(keys), concurrency=concurrency, queue_length=queue_length,
+        request_timeout=request_timeout, max_new_tokens=max_new_tokens,
+    )  # fmt: skip
+    import uvicorn
+
+    stored, engine = _open(index, model, dtype, embedding, max_new_tokens)
+    qa = DocumentQA(stored, engine, context_tokens=context_tokens)
+    shelf = DocumentShelf(stored, index.with_name(f"{index.name}.uploads"))
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    # Answers being written get a while to end; then they are stopped, and the log says how many.
+    uvicorn.run(
+        create_app(qa, settings, shelf=shelf), host=host, port=port, timeout_graceful_shutdown=30, log_level="info"
+    )
+
+
+def _open(index: Path, model: str, dtype: str, embedding: str, max_new_tokens: int) -> tuple[StoredIndex, Engine]:
+    quiet_libraries()
+    with progress_bars(Console(stderr=True)) as start:
+        start(f"opening {index}")
+        stored = StoredIndex(index, load_embedding(embedding))
+        start(f"loading {model}")
+        engine = Engine(load_model(model, dtype=dtype), options=SamplingOptions(max_new_tokens=max_new_tokens))
+    return stored, engine
+
+
+class _Conversation:
+    """A chat in the terminal, or over a pipe: one question a line."""
+
+    def __init__(self, chat: Chat, sra: SRAConfig | None) -> None:
+        self.chat = chat
+        self.sra = sra
+        self.last: str | None = None
+        self.interactive = sys.stdin.isatty()
+        self.reporter = Reporter(streaming=sys.stdout.isatty())
+
+    def run(self) -> None:
+        """Answer until the input ends."""
+        if self.interactive:
+            self.reporter.heading(_HELP + f"\nNow {describe(self.sra)}.")
+        while True:
+            try:
+                line = input("\n> " if self.interactive else "").strip()
+            except EOFError:
+                return
+            if line == "/quit":
+                return
+            if line:
+                self._take(line)
+
+    def _take(self, line: str) -> None:
+        try:
+            if line.startswith("/"):
+                self._command(line)
+            else:
+                self.last = line
+                self.reporter.answer(self.chat.stream(line, sra=self.sra))
+        except KeyboardInterrupt:
+            if not self.interactive:
+                raise
+            self.reporter.heading("\n(stopped)")
+        except SRAError as error:
+            self.reporter.heading(f"sra-rag: {error}")
+
+    def _command(self, line: str) -> None:
+        name, _, value = line.partition(" ")
+        if name == "/sra":
+            self.sra = None if value.strip() in ("off", "0", "") else SRAConfig.coerce(_number(value))
+            self.reporter.heading(f"Now {describe(self.sra)}.")
+        elif name == "/reset":
+            self.chat.reset()
+            self.reporter.heading("The conversation is forgotten.")
+        elif name == "/both" and self.last is not None:
+            found = self.chat.qa.retrieve(self.last)
+            for sra in (None, self.sra or SRAConfig(alpha=0.2)):
+                self.reporter.heading(f"\n{describe(sra).capitalize()}:")
+                self.reporter.answer(self.chat.qa.stream(found, sra=sra))
+        else:
+            self.reporter.heading(_HELP)
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text

@@ -16,19 +16,18 @@ from sra_pipelines.commands import (
     Alpha,
     ContextTokens,
     Dtype,
-    Embedding,
     Layers,
     MaxNewTokens,
     Model,
+    OwnEmbedding,
     Policy,
     Rows,
     Settings,
     parse_layers,
 )
 from sra_pipelines.document_qa import DocumentQA
-from sra_pipelines.embedding import load_embedding
 from sra_pipelines.library_notices import quiet_libraries
-from sra_pipelines.stored_index import StoredIndex
+from sra_pipelines.stored_index import StoredIndex, open_index
 from sra_pipelines.terminal import Reporter, describe, progress_bars
 from sra_rag.config import SRAConfig
 from sra_rag.errors import SRAError
@@ -62,7 +61,7 @@ def chat(
     settings: Settings = None,
     context_tokens: ContextTokens = None,
     max_new_tokens: MaxNewTokens = 256,
-    embedding: Embedding = "embedded",
+    embedding: OwnEmbedding = None,
     dtype: Dtype = "auto",
 ) -> None:
     """Talk about the documents of an index; follow-up questions may point back.
@@ -95,7 +94,7 @@ def serve(
     model: Model = "embedded",
     context_tokens: ContextTokens = None,
     max_new_tokens: MaxNewTokens = 512,
-    embedding: Embedding = "embedded",
+    embedding: OwnEmbedding = None,
     dtype: Dtype = "auto",
 ) -> None:
     """Answer from the documents of an index over HTTP, as OpenAI's API does.
@@ -126,11 +125,13 @@ def serve(
     )
 
 
-def _open(index: Path, model: str, dtype: str, embedding: str, max_new_tokens: int) -> tuple[StoredIndex, Engine]:
+def _open(
+    index: Path, model: str, dtype: str, embedding: str | None, max_new_tokens: int
+) -> tuple[StoredIndex, Engine]:
     quiet_libraries()
     with progress_bars(Console(stderr=True)) as start:
         start(f"opening {index}")
-        stored = StoredIndex(index, load_embedding(embedding))
+        stored = open_index(index, embedding)
         start(f"loading {model}")
         engine = Engine(load_model(model, dtype=dtype), options=SamplingOptions(max_new_tokens=max_new_tokens))
     return stored, engine

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import threading
+import weakref
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -29,9 +30,16 @@ __all__ = ["JSONConstraint", "JSONGrammars"]
 _CLOSERS = (b"}", b"]", b'"')
 _LETTERS = (b"a", b"A", b" ", b"0")  # where one of these may follow beside a closer, a string is open
 
+_building = threading.Lock()
+_grammars: weakref.WeakKeyDictionary[PreTrainedTokenizerBase, dict[tuple[int, tuple[int, ...]], JSONGrammars]] = (
+    weakref.WeakKeyDictionary()
+)
+
 
 class JSONGrammars:
     """Compiles JSON schemas for one tokenizer. Several threads may use it at once.
+
+    Its tables take a second to build; `JSONGrammars.of` keeps them for as long as the tokenizer is in use.
 
     Parameters
     ----------
@@ -64,6 +72,16 @@ class JSONGrammars:
         self.closers = [texts.index(text) for text in _CLOSERS if text in texts]
         self.letters = [texts.index(text) for text in _LETTERS if text in texts]
         self.null = texts.index(b"null") if b"null" in texts else None
+
+    @classmethod
+    def of(cls, tokenizer: PreTrainedTokenizerBase, vocab_size: int, stop_token_ids: Sequence[int]) -> JSONGrammars:
+        """Return those of a tokenizer, built when they are first asked for."""
+        with _building:
+            known = _grammars.setdefault(tokenizer, {})
+            key = (vocab_size, tuple(sorted(stop_token_ids)))
+            if key not in known:
+                known[key] = cls(tokenizer, vocab_size, stop_token_ids)
+            return known[key]
 
     def compile(self, schema: Mapping[str, Any]) -> xgrammar.CompiledGrammar:
         """Return the grammar of a JSON schema, on one line, with the properties in the schema's order.

@@ -75,7 +75,6 @@ class Engine:
         self.encoder = PromptEncoder(model.tokenizer)
         self.context_window = min(context_window or sys.maxsize, model.context_window)
         self._stop_token_ids = frozenset((*_end_tokens(model), *stop_token_ids))
-        self._grammars: JSONGrammars | None = None
 
     def encode(
         self,
@@ -288,10 +287,9 @@ class Engine:
         processors = logits_processors(options, batch_size)
         if options.json_schema is None:
             return processors
-        if self._grammars is None:
-            config = self.loaded.model.config.get_text_config(decoder=True)
-            self._grammars = JSONGrammars(self.loaded.tokenizer, config.vocab_size, sorted(self._stop_token_ids))
-        constraint = JSONConstraint(self._grammars, options.json_schema, batch_size, options.max_new_tokens)
+        config = self.loaded.model.config.get_text_config(decoder=True)
+        grammars = JSONGrammars.of(self.loaded.tokenizer, config.vocab_size, sorted(self._stop_token_ids))
+        constraint = JSONConstraint(grammars, options.json_schema, batch_size, options.max_new_tokens)
         return LogitsProcessorList([constraint.mask, *processors, constraint.guard])
 
     def _generation_config(self, options: SamplingOptions, pad_id: int, ends: frozenset[int]) -> GenerationConfig:

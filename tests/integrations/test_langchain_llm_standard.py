@@ -12,6 +12,8 @@ from sra_rag import Engine
 from sra_rag.errors import ContextOverflowError
 from sra_rag.models.embedded import embedded_model_folder
 
+pytestmark = pytest.mark.slow
+
 STANDARD = {"temperature": 0, "max_tokens": 100, "timeout": 60, "stop": [], "max_retries": 2, "api_key": "test"}
 
 

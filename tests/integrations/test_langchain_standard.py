@@ -7,6 +7,8 @@ from langchain_tests.integration_tests import ChatModelIntegrationTests
 from sra_rag import Engine
 from sra_rag.models.embedded import embedded_model_folder
 
+pytestmark = pytest.mark.slow
+
 ROOM = {
     "unicode": 40,
     "tool_call": 26,

@@ -27,6 +27,8 @@ from pydantic import BaseModel
 
 from sra_rag import Engine, SRAConfig
 
+pytestmark = pytest.mark.slow
+
 QUESTION = "What does the lease of the warehouse at Orrin Quay cost a year?"
 
 

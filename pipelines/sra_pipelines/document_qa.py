@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 from sra_pipelines.abstention import SENTENCE, Abstention, abstains
@@ -16,7 +18,9 @@ from sra_pipelines.support import Support, check_support
 from sra_rag.attention.shares import AttentionShares
 from sra_rag.config import SRAConfig, SRALike
 from sra_rag.errors import ConfigError
+from sra_rag.generation.bridge import iterate_in_thread
 from sra_rag.generation.engine import Engine
+from sra_rag.generation.request import Cancellation
 from sra_rag.generation.result import Generation, Timing, Usage
 
 __all__ = ["Answer", "DocumentQA", "Retrieval"]
@@ -158,7 +162,7 @@ class DocumentQA:
 
     def stream(
         self, question: str | Retrieval, *, sra: SRALike = None, attention: bool = False, **changes: Any
-    ) -> Iterator[str | Answer]:
+    ) -> Generator[str | Answer, None, None]:
         """Answer a question piece by piece: pieces of text, then the whole `Answer`."""
         found = question
         if isinstance(found, str):
@@ -173,6 +177,43 @@ class DocumentQA:
                 yield delta.text
             if delta.generation is not None:
                 yield self._answer(found, delta.generation, shares)
+
+    async def aask(self, question: str | Retrieval, *, sra: SRALike = None, **changes: Any) -> Answer:
+        """As `ask`; the event loop stays free, and cancelling the task ends the work."""
+        async with aclosing(self.astream(question, sra=sra, **changes)) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, Answer):
+                    return piece
+        raise RuntimeError("The stream ended without an answer.")  # pragma: no cover - stream always ends with one
+
+    async def astream(
+        self, question: str | Retrieval, *, sra: SRALike = None, **changes: Any
+    ) -> AsyncGenerator[str | Answer, None]:
+        """As `stream`; the event loop stays free."""
+        cancel = changes.pop("cancel", None) or Cancellation()
+        make = partial(self.stream, question, sra=sra, cancel=cancel, **changes)
+        async with aclosing(iterate_in_thread(make, cancel)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    def batch(
+        self, questions: Sequence[str | Retrieval], *, sra: SRALike = None, batch_size: int = 4, **changes: Any
+    ) -> list[Answer]:
+        """Answer several questions, up to `batch_size` of them in one pass of the model."""
+        if batch_size < 1:
+            raise ConfigError(f"batch_size={batch_size} is not allowed: it must be at least 1.")
+        room = changes.get("max_new_tokens")
+        found = [q if isinstance(q, Retrieval) else self.retrieve(q, max_new_tokens=room) for q in questions]
+        answers = {id(f): _nothing_found(f.question, SRAConfig.coerce(sra)) for f in found if not f.passages}
+        asked = [f for f in found if f.passages]
+        for start in range(0, len(asked), batch_size):
+            group = asked[start : start + batch_size]
+            generations = self.engine.generate_batch(
+                [f.messages() for f in group], contexts=[f.context for f in group], sra=sra, **changes
+            )
+            for one, generation in zip(group, generations, strict=True):
+                answers[id(one)] = self._answer(one, generation, None)
+        return [answers[id(f)] for f in found]
 
     def compare(self, question: str | Retrieval, settings: Sequence[SRALike], **changes: Any) -> list[Answer]:
         """Answer one question with each of several settings; all see the same prompt."""

@@ -11,6 +11,8 @@ from typing_extensions import TypedDict
 
 from sra_rag.errors import ConfigError
 
+pytestmark = pytest.mark.slow
+
 TEXT = "The tenant Ann Berg, aged 33, pays 82,400 crowns a year."
 
 

@@ -12,6 +12,8 @@ from langchain_sra.tool_use import named_choice
 
 from sra_rag.errors import ConfigError, PromptError
 
+pytestmark = pytest.mark.slow
+
 CALL = '{"name": "add", "arguments": {"a": 3, "b": 4}}'
 
 

@@ -76,12 +76,14 @@ def count_caches():
     return sum(isinstance(item, DynamicCache) for item in gc.get_objects())
 
 
+@pytest.mark.slow
 def test_eight_threads_at_once(llm):
     serial = [llm.complete(prompt).text for prompt in PROMPTS]
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(lambda prompt: llm.complete(prompt).text, PROMPTS * 2)) == serial * 2
 
 
+@pytest.mark.slow
 async def test_fifty_tasks_at_once(llm):
     serial = [llm.complete(prompt, sra=sra).text for prompt, sra in zip(PROMPTS, [None, 0.3] * 5, strict=True)]
     threads, caches = threading.active_count(), count_caches()

@@ -28,6 +28,7 @@ def test_plain_text_into_a_pipe(make_pdf):
     assert "without reattention" not in done.stdout.lower()
 
 
+@pytest.mark.slow
 def test_compare_as_json(make_pdf):
     done = run(
         "ask", QUESTION, make_pdf("lease.pdf", LEASE), "--compare", "--json", "--rows", "after_context",
@@ -64,6 +65,7 @@ def test_unreadable_documents_cost_one_line_each_and_the_others_answer(tmp_path,
         assert str(path) in line
 
 
+@pytest.mark.slow
 def test_nothing_to_answer_from():
     done = run("ask", "Why?", "/no/such/file.pdf")
     assert done.returncode == 2
@@ -71,6 +73,7 @@ def test_nothing_to_answer_from():
     assert "/no/such/file.pdf: there is no such file" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -91,6 +94,7 @@ def test_bad_arguments_end_with_one_line(make_pdf, arguments, says):
     assert len([line for line in done.stderr.splitlines() if line.startswith("sra-rag:")]) == 1
 
 
+@pytest.mark.slow
 def test_help_teaches():
     assert "ask" in run("--help").stdout
     text = " ".join(run("ask", "--help").stdout.split())
@@ -100,7 +104,10 @@ def test_help_teaches():
 
 
 def test_ctrl_c_stops_cleanly():
-    process = subprocess.Popen([*COMMAND, "demo"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*COMMAND, "demo"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # some shells have it ignored in the background
+    )  # fmt: skip
     for line in process.stdout:
         if line.startswith("Without reattention"):  # an answer is being generated now
             process.send_signal(signal.SIGINT)

@@ -1,4 +1,6 @@
+import asyncio
 import json
+import threading
 
 import pytest
 from sra_pipelines.document_qa import Answer, DocumentQA
@@ -115,3 +117,33 @@ def test_what_does_not_fit_is_refused(qa):
         qa.ask("  ")
     with pytest.raises(ConfigError, match="at least 1"):
         DocumentQA(qa.index, qa.engine, context_tokens=0)
+
+
+async def test_async_answers_are_the_blocking_ones(qa):
+    expected = qa.ask(QUESTION)
+    answer = await qa.aask(QUESTION)
+    assert (answer.text, answer.citations) == (expected.text, expected.citations)
+    *pieces, last = [piece async for piece in qa.astream(QUESTION)]
+    assert "".join(pieces).strip() == expected.text
+    assert last.citations == expected.citations
+
+
+async def test_a_reader_who_leaves_ends_the_work(qa):
+    pieces = qa.astream(QUESTION, max_new_tokens=200)
+    await anext(pieces)
+    await pieces.aclose()
+    for _ in range(100):
+        if not any(thread.name.startswith("sra-rag") for thread in threading.enumerate()):
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("the work goes on")
+
+
+def test_a_batch_answers_each(qa):
+    questions = [QUESTION, "Where are ferry tickets sold?"]
+    answers = qa.batch(questions, sra=0.2, max_new_tokens=24)
+    assert [answer.question for answer in answers] == questions
+    assert "82,400" in answers[0].text
+    assert all(answer.generation.sra.alpha == 0.2 for answer in answers)
+    with pytest.raises(ConfigError, match="batch_size=0"):
+        qa.batch(questions, batch_size=0)

@@ -106,7 +106,7 @@ def test_help_teaches():
 def test_ctrl_c_stops_cleanly():
     process = subprocess.Popen(
         [*COMMAND, "demo"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # some shells have it ignored in the background
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # else a shell may have it ignored
     )  # fmt: skip
     for line in process.stdout:
         if line.startswith("Without reattention"):  # an answer is being generated now

@@ -14,11 +14,9 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk
 from langchain_sra.call import Call
 from langchain_sra.tool_use import ToolUse
 from sra_rag.generation.result import Generation, TextDelta
-from sra_rag.generation.tools import ToolCall, ToolCallFilter, read_tool_calls
+from sra_rag.generation.tools import CALL_OPENINGS, ToolCall, ToolCallFilter, read_tool_calls
 
 __all__ = ["ReplyStream", "metadata", "reply", "usage"]
-
-_OPENINGS = ("<tool_call>", "<|python_tag|>", "[TOOL_CALLS]")
 
 
 def usage(generation: Generation) -> UsageMetadata:
@@ -116,7 +114,7 @@ def _read(call: Call, tools: ToolUse, generation: Generation) -> tuple[str, list
     content, calls = read_tool_calls(generation, tools.names, call.engine.loaded.tokenizer)
     if calls:
         return content, calls if tools.parallel else calls[:1], []
-    begun = min((at for at in map(content.find, _OPENINGS) if at >= 0), default=None)
+    begun = min((at for at in map(content.find, CALL_OPENINGS) if at >= 0), default=None)
     if begun is None:
         return content, [], []
     error = "This is not a call of a known tool with arguments as JSON."

@@ -93,10 +93,7 @@ def ask(
 
     Exit code 2 if a document could not be read; the others are answered from all the same.
     """
-    if settings is not None:
-        sra = SRAConfig.from_json(settings)
-    else:
-        sra = SRAConfig(alpha=alpha, rows=rows, layers=parse_layers(layers), policy=policy)  # type: ignore[arg-type]
+    sra = chosen_settings(settings, alpha, rows, layers, policy)
     if bool(documents) == (index is not None):
         raise ConfigError("Give either files and folders or --index INDEX, and not both.")
     readable = _answer_questions(
@@ -128,6 +125,13 @@ def demo(alpha: Alpha = 0.2, rows: Rows = "all", context_tokens: ContextTokens =
         max_new_tokens=64,
         gold=[f"{question.answer} ({question.document}, page {question.evidence[0].page + 1})" for question in chosen],
     )
+
+
+def chosen_settings(settings: Path | None, alpha: float, rows: str, layers: str, policy: str) -> SRAConfig:
+    """Read a file of settings, or the options that stand for one."""
+    if settings is not None:
+        return SRAConfig.from_json(settings)
+    return SRAConfig(alpha=alpha, rows=rows, layers=parse_layers(layers), policy=policy)  # type: ignore[arg-type]
 
 
 def parse_layers(text: str) -> str | tuple[int, ...]:

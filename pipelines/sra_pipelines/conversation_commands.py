@@ -23,7 +23,7 @@ from sra_pipelines.commands import (
     Policy,
     Rows,
     Settings,
-    parse_layers,
+    chosen_settings,
 )
 from sra_pipelines.document_qa import DocumentQA
 from sra_pipelines.library_notices import quiet_libraries
@@ -72,10 +72,7 @@ def chat(
 
       sra-rag chat contracts.index --alpha 0.3 --rows after_context
     """
-    if settings is not None:
-        sra = SRAConfig.from_json(settings)
-    else:
-        sra = SRAConfig(alpha=alpha, rows=rows, layers=parse_layers(layers), policy=policy)  # type: ignore[arg-type]
+    sra = chosen_settings(settings, alpha, rows, layers, policy)
     stored, engine = _open(index, model, dtype, embedding, max_new_tokens)
     _Conversation(Chat(DocumentQA(stored, engine, context_tokens=context_tokens)), sra).run()
 

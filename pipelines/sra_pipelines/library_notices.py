@@ -8,9 +8,10 @@ __all__ = ["quiet_libraries"]
 
 
 def quiet_libraries() -> None:
-    """Silence transformers and sentence-transformers, for this process."""
+    """Silence transformers, sentence-transformers and bm25s, for this process."""
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()
-    logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
+    for name in ("sentence_transformers", "bm25s"):
+        logging.getLogger(name).setLevel(logging.ERROR)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 __all__ = [
+    "CALL_OPENINGS",
     "ToolCall",
     "ToolCallFilter",
     "call_schema",
@@ -37,7 +38,7 @@ _HERMES = re.compile(r"<tool_call>\s*(.*?)\s*(?:</tool_call>|<tool_call>|$)", re
 _MISTRAL_NAMED = re.compile(r"\s*([A-Za-z0-9_.-]+)\s*(?:\[CALL_ID\][A-Za-z0-9]*)?(?:\[ARGS\])?\s*(?=\{)")
 _LLAMA_TAG = "<|python_tag|>"
 _MISTRAL_TAG = "[TOOL_CALLS]"
-_OPENINGS = ("<tool_call>", _LLAMA_TAG, _MISTRAL_TAG)
+CALL_OPENINGS = ("<tool_call>", _LLAMA_TAG, _MISTRAL_TAG)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -185,7 +186,7 @@ class ToolCallFilter:
         if not self._passed and (named or start.startswith(("{", "["))):
             return ""
         end = len(self._text)
-        for opening in _OPENINGS:
+        for opening in CALL_OPENINGS:
             at = self._text.find(opening)
             if at >= 0:
                 end, self._held = min(end, at), True

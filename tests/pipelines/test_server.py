@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import socket
 import threading
 import time
@@ -76,6 +77,9 @@ def test_an_answer_with_citations_and_usage(client):
     assert answer.usage.completion_tokens <= 12
     assert answer.citations[0]["document"] == "lease"
     assert answer.sra is None
+    assert answer.abstained is None
+    figures = re.findall(r"[\d,]*\d", answer.choices[0].message.content)
+    assert answer.unsupported == [figure for figure in figures if figure not in ("82,400", "1")]
 
 
 def test_a_stream_says_the_same(client):

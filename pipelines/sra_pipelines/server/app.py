@@ -1,10 +1,6 @@
-"""The application: routes, the gate before them, and what happens at the end."""
+"""The application: routes, and the gate before them."""
 
 from __future__ import annotations
-
-import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Response
 
@@ -18,8 +14,6 @@ from sra_pipelines.server.security import Gate
 from sra_pipelines.server.settings import ServerSettings
 
 __all__ = ["create_app"]
-
-logger = logging.getLogger("sra_rag.server")
 
 
 def create_app(
@@ -39,16 +33,7 @@ def create_app(
     settings = settings or ServerSettings()
     completions = Completions(qa, settings)
 
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        yield
-        slots = completions.slots
-        if slots.running or slots.waiting:
-            logger.warning("Stopped with %d answers unfinished and %d waiting.", slots.running, slots.waiting)
-        else:
-            logger.info("Stopped; every answer was finished.")
-
-    app = FastAPI(title="sra-rag", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(title="sra-rag", docs_url=None, redoc_url=None)
     app.state.completions = completions
     app.state.shelf = shelf
     app.include_router(completion_routes.router)

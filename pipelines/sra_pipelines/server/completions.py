@@ -232,7 +232,7 @@ def _usage(generation: Generation) -> dict[str, Any]:
 
 
 def _extras(last: Answer | Generation) -> dict[str, Any]:
-    """Return what is beyond OpenAI's fields: citations, settings and seconds."""
+    """Return what is beyond OpenAI's fields: citations, what no passage supports, settings and seconds."""
     generation = last.generation if isinstance(last, Answer) else last
     timing = generation.timing
     extras: dict[str, Any] = {
@@ -241,6 +241,8 @@ def _extras(last: Answer | Generation) -> dict[str, Any]:
     }
     if isinstance(last, Answer):
         extras["citations"] = [dataclasses.asdict(citation) for citation in last.citations]
+        extras["unsupported"] = [claim.text for claim in last.supported.unsupported_figures]
+        extras["abstained"] = last.abstained
     return extras
 
 

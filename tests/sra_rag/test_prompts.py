@@ -1,5 +1,7 @@
 """Prompts: as transformers would tokenize them, except that nobody else's text becomes a control token."""
 
+import copy
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -115,3 +117,22 @@ def test_bos_is_put_in_front_of_text_once(embedded):
     assert encoder.encode_text("hello").token_ids == once
     assert encoder.encode_rendered("<|endoftext|>hello", add_bos=True).token_ids == once
     assert encoder.encode_text("hello", context="hel").context_length == len(once)
+
+
+def test_arguments_of_tool_calls_and_descriptions_of_tools_stay_text(embedded):
+    tokenizer = copy.deepcopy(embedded.tokenizer)
+    tokenizer.chat_template = (
+        "{{ tools | tojson }}{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}"
+        "{{ (m.tool_calls or []) | tojson }}<|im_end|>\n{% endfor %}"
+    )
+    end = tokenizer.convert_tokens_to_ids("<|im_end|>")
+
+    def encode(text):
+        calls = [{"type": "function", "function": {"name": "f", "arguments": {"x": [text]}}}]
+        messages = [{"role": "assistant", "content": "", "tool_calls": calls}]
+        tools = [{"type": "function", "function": {"name": "f", "description": text}}]
+        return PromptEncoder(tokenizer).encode_messages(messages, template_kwargs={"tools": tools}).token_ids
+
+    hostile = encode("<|im_end|>")
+    assert list(hostile).count(end) == list(encode("harmless")).count(end) == 1
+    assert tokenizer.decode(hostile).count("<|im_end|>") == 3  # spelled twice, meant once

@@ -1,6 +1,5 @@
 """The server, asked by OpenAI's own client over real sockets."""
 
-import asyncio
 import json
 import re
 import socket
@@ -17,7 +16,6 @@ from langchain_openai import ChatOpenAI
 from pydantic import BaseModel
 from sra_pipelines import Document, DocumentIndex, DocumentQA, Page
 from sra_pipelines.server import ServerSettings, create_app
-from sra_pipelines.server.slots import QueueFullError, Slots
 
 from sra_rag import Engine, SamplingOptions
 from sra_rag.errors import ConfigError
@@ -206,34 +204,6 @@ def test_too_many_are_told_when_to_come_back(client, running):
     answers = {future.result().choices[0].message.content for future in futures if future.exception() is None}
     assert len(answers) == 1  # all asked the same
     assert (slots.running, slots.waiting) == (0, 0)
-
-
-async def test_slots_are_given_in_order():
-    slots = Slots(1, 3)
-    order = []
-
-    async def use(name):
-        async with slots.slot(5):
-            order.append(name)
-            await asyncio.sleep(0.01)
-
-    tasks = [asyncio.create_task(use(name)) for name in range(4)]
-    while not slots.running:
-        await asyncio.sleep(0)
-    with pytest.raises(QueueFullError, match="3 requests are waiting"):
-        await use("late")
-    await asyncio.gather(*tasks)
-    assert order == [0, 1, 2, 3]
-
-
-async def test_waiting_has_an_end_and_leaves_no_trace():
-    slots = Slots(1, 3)
-    async with slots.slot(5):
-        with pytest.raises(TimeoutError):
-            async with slots.slot(0.01):
-                pass
-        assert (slots.running, slots.waiting) == (1, 0)
-    assert slots.running == 0
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ import dataclasses
 import json
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Mapping
 from contextlib import aclosing
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
@@ -34,6 +34,7 @@ _LOOK_AGAIN = 0.2  # seconds between two looks whether the client is still there
 
 router = APIRouter()
 T = TypeVar("T")
+Work: TypeAlias = Callable[[Cancellation, float], Generator[str | Answer | Generation, None, None]]
 
 
 class Completions:
@@ -59,17 +60,22 @@ class Completions:
         """The names that a request may give."""
         return DOCUMENTS_MODEL, self.qa.engine.loaded.name
 
-    async def pieces(self, body: ChatRequest) -> AsyncGenerator[str | Answer | Generation, None]:
-        """Wait for a slot and answer: pieces of text, then the whole."""
+    def pieces(self, body: ChatRequest, client: str = "") -> AsyncGenerator[str | Answer | Generation, None]:
+        """Wait for a slot in `client`'s turn and answer: pieces of text, then the whole."""
+        return self.in_turn(lambda cancel, seconds: self._answer(body, cancel, seconds), client)
+
+    async def in_turn(self, work: Work, client: str = "") -> AsyncGenerator[str | Answer | Generation, None]:
+        """Wait for a slot in `client`'s turn and do `work`, which gets how many seconds are left to it."""
         outcome = "cancelled"
         cancel = Cancellation()
         allowed = self.settings.request_timeout
         deadline = time.monotonic() + allowed
+
+        def begin() -> Generator[str | Answer | Generation, None, None]:
+            return work(cancel, max(deadline - time.monotonic(), 0.001))
+
         try:
-            async with (
-                self.slots.slot(allowed),
-                aclosing(iterate_in_thread(lambda: self._answer(body, cancel, deadline), cancel)) as items,
-            ):
+            async with self.slots.slot(allowed, client), aclosing(iterate_in_thread(begin, cancel)) as items:
                 async for item in items:
                     if isinstance(item, Answer | Generation):
                         self.metrics.answered(item.generation if isinstance(item, Answer) else item)
@@ -88,10 +94,9 @@ class Completions:
             self.metrics.ended(outcome)
 
     def _answer(
-        self, body: ChatRequest, cancel: Cancellation, deadline: float
+        self, body: ChatRequest, cancel: Cancellation, seconds: float
     ) -> Generator[str | Answer | Generation, None, None]:
-        left = max(deadline - time.monotonic(), 0.001)
-        options = {**body.options(self.settings.max_new_tokens), "cancel": cancel, "timeout": left}
+        options = {**body.options(self.settings.max_new_tokens), "cancel": cancel, "timeout": seconds}
         if body.model == DOCUMENTS_MODEL:
             question, history = _conversation(body)
             yield from Chat(self.qa, history=history).stream(question, sra=body.sra, **options)
@@ -124,7 +129,7 @@ async def chat_completions(body: ChatRequest, request: Request) -> Response:
     if body.model not in completions.models:
         known = " and ".join(repr(name) for name in completions.models)
         raise HTTPException(404, f"There is no model {body.model!r}. There are {known}.")
-    pieces = completions.pieces(body)
+    pieces = completions.pieces(body, request.state.client)
     head = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": body.model}
     if body.stream:
         # The first piece is waited for, so that what goes wrong until then has a status of its own.

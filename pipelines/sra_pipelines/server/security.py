@@ -14,6 +14,7 @@ from sra_pipelines.server.settings import ServerSettings
 __all__ = ["Gate"]
 
 _OPEN = {"/health"}
+_UPLOADS = {"/v1/documents", "/page/gradio_api/upload"}
 
 
 class Gate:
@@ -46,7 +47,14 @@ class Gate:
         if not length.isdigit() or int(length) > limit:
             await self._refuse(limit, scope, receive, send)
             return
+        scope.setdefault("state", {})["client"] = self._client(scope, headers.get("authorization", ""))
         await self.app(scope, _counted(receive, limit), send)
+
+    def _client(self, scope: Scope, authorization: str) -> str:
+        """Name who asks, for its turn in the queue: by key, or where there are none by address."""
+        if self.settings.api_keys:
+            return authorization
+        return scope["client"][0] if scope.get("client") else ""
 
     def _has_key(self, authorization: str) -> bool:
         keys = self.settings.api_keys
@@ -55,7 +63,7 @@ class Gate:
         return not keys or sum(secrets.compare_digest(given, key.encode()) for key in keys) > 0
 
     def _limit(self, scope: Scope) -> int:
-        uploads = scope["path"].rstrip("/") == "/v1/documents"
+        uploads = scope["path"].rstrip("/") in _UPLOADS
         return self.settings.max_upload_bytes if uploads else self.settings.max_body_bytes
 
     async def _refuse(self, limit: int, scope: Scope, receive: Receive, send: Send) -> None:

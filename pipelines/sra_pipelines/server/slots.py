@@ -1,14 +1,24 @@
-"""Who may use the model: a few at once, the others in the order in which they came, and no more than can wait."""
+"""Who may use the model: a few at once, clients in turn, and no more requests than can wait.
+
+Three rules keep one client from taking it all. Slots go round the clients that wait, each one's own requests in their
+order. In a full queue, the newest request of whoever has most there gives way to a client with at least two fewer. And
+whoever was refused finds a place held for it when it comes back, so that those who just had an answer cannot take every
+place that becomes free.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import math
 import time
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 __all__ = ["QueueFullError", "Slots"]
+
+_LATE = 5.0  # seconds that a refused client may take beyond what it was told
 
 
 class QueueFullError(Exception):
@@ -25,8 +35,15 @@ class QueueFullError(Exception):
         super().__init__(f"{waiting} requests are waiting already. Try again in {retry_after} s.")
 
 
+@dataclasses.dataclass(eq=False, frozen=True, slots=True)
+class _Waiter:
+    client: str
+    number: int  # counts arrivals
+    granted: asyncio.Future[None]
+
+
 class Slots:
-    """Slots for requests, first come, first served.
+    """Slots for requests, shared out among clients.
 
     Parameters
     ----------
@@ -39,14 +56,22 @@ class Slots:
     def __init__(self, concurrency: int, queue_length: int) -> None:
         self.concurrency = concurrency
         self.queue_length = queue_length
-        self.waiting = 0
         self.running = 0
-        self._free = asyncio.Semaphore(concurrency)  # wakes its waiters in order
+        self._queues: dict[str, deque[_Waiter]] = {}
+        self._arrivals = 0
+        self._round = 0  # of the request that was granted last
+        self._rounds: dict[str, int] = {}  # in which each client's next request is due
+        self._refused: dict[str, float] = {}  # in order; until when a place is held
         self._mean_seconds = 5.0
 
+    @property
+    def waiting(self) -> int:
+        """Requests in the queue."""
+        return sum(map(len, self._queues.values()))
+
     @asynccontextmanager
-    async def slot(self, timeout: float) -> AsyncIterator[None]:
-        """Wait for a slot, at most `timeout` seconds, and hold it.
+    async def slot(self, timeout: float, client: str = "") -> AsyncIterator[None]:
+        """Wait for a slot, at most `timeout` seconds, and hold it for `client`.
 
         Raises
         ------
@@ -55,19 +80,85 @@ class Slots:
         TimeoutError
             If none became free in time.
         """
-        if self.running + self.waiting >= self.concurrency + self.queue_length:
-            rounds = (self.waiting + 1) / self.concurrency
-            raise QueueFullError(self.waiting, max(1, math.ceil(self._mean_seconds * rounds)))
-        self.waiting += 1
+        waiter = self._enter(client)
         try:
-            await asyncio.wait_for(self._free.acquire(), timeout)
-        finally:
-            self.waiting -= 1
-        self.running += 1
+            async with asyncio.timeout(timeout):
+                await waiter.granted
+        except BaseException:
+            if waiter in self._queues.get(client, ()):
+                self._leave(waiter)
+            elif not waiter.granted.cancelled() and waiter.granted.exception() is None:
+                self._release()  # granted in the very moment in which it gave up
+            raise
         started = time.monotonic()
         try:
             yield
         finally:
             self._mean_seconds += 0.2 * (time.monotonic() - started - self._mean_seconds)
-            self.running -= 1
-            self._free.release()
+            self._release()
+
+    def _enter(self, client: str) -> _Waiter:
+        if self._is_full_for(client):
+            self._make_room(client)
+        self._refused.pop(client, None)
+        self._arrivals += 1
+        waiter = _Waiter(client, self._arrivals, asyncio.get_running_loop().create_future())
+        if client not in self._queues:
+            self._queues[client] = deque()
+            self._rounds[client] = max(self._round, self._rounds.get(client, 0))
+        self._queues[client].append(waiter)
+        self._grant()
+        return waiter
+
+    def _is_full_for(self, client: str) -> bool:
+        if self.running < self.concurrency:
+            return False
+        now = time.monotonic()
+        self._refused = {name: until for name, until in self._refused.items() if until > now}
+        before = list(self._refused).index(client) if client in self._refused else len(self._refused)
+        return self.waiting + min(before, (self.queue_length + 1) // 2) >= self.queue_length
+
+    def _make_room(self, client: str) -> None:
+        """Let the newest request of whoever has most in the queue give way, or refuse `client`'s."""
+        most = max(self._queues.values(), key=len, default=deque())
+        own = len(self._queues.get(client, ()))
+        if len(most) >= own + 2:
+            waiter = most[-1]
+            error = QueueFullError(self.waiting, self._retry_after(self.waiting))
+            self._leave(waiter)
+            if not waiter.granted.done():
+                waiter.granted.set_exception(error)
+            return
+        if own:
+            raise QueueFullError(self.waiting, self._retry_after(self.waiting))
+        before = list(self._refused).index(client) if client in self._refused else len(self._refused)
+        after = self._retry_after(before)
+        self._refused[client] = time.monotonic() + after + _LATE  # keeps its place among them
+        raise QueueFullError(self.waiting, after)
+
+    def _retry_after(self, before: int) -> int:
+        return max(1, math.ceil(self._mean_seconds * (before + 1) / self.concurrency))
+
+    def _leave(self, waiter: _Waiter) -> None:
+        queue = self._queues[waiter.client]
+        queue.remove(waiter)
+        if not queue:
+            del self._queues[waiter.client]
+
+    def _release(self) -> None:
+        self.running -= 1
+        self._grant()
+
+    def _grant(self) -> None:
+        while self.running < self.concurrency and self._queues:
+            client = min(self._queues, key=lambda name: (self._rounds[name], self._queues[name][0].number))
+            waiter = self._queues[client][0]
+            self._leave(waiter)
+            if waiter.granted.done():  # it gave up and has not run since
+                continue
+            self.running += 1
+            self._round = self._rounds[client]
+            self._rounds[client] += 1
+            # Nothing is remembered of clients that are not ahead of the others.
+            self._rounds = {n: r for n, r in self._rounds.items() if r > self._round or n in self._queues}
+            waiter.granted.set_result(None)

@@ -10,14 +10,20 @@ from sra_pipelines.server import documents as document_routes
 from sra_pipelines.server.completions import Completions
 from sra_pipelines.server.documents import DocumentShelf
 from sra_pipelines.server.errors import install_error_handlers
+from sra_pipelines.server.page import mount_page
 from sra_pipelines.server.security import Gate
 from sra_pipelines.server.settings import ServerSettings
+from sra_rag.errors import ConfigError
 
 __all__ = ["create_app"]
 
 
 def create_app(
-    qa: DocumentQA, settings: ServerSettings | None = None, *, shelf: DocumentShelf | None = None
+    qa: DocumentQA,
+    settings: ServerSettings | None = None,
+    *,
+    shelf: DocumentShelf | None = None,
+    page: bool = False,
 ) -> FastAPI:
     """Return the application that answers from `qa`.
 
@@ -29,6 +35,15 @@ def create_app(
         Limits and keys; by default those of a server on this machine only.
     shelf
         Where clients may add and remove documents; None keeps them as they are.
+    page
+        Whether to serve the web page too.
+
+    Raises
+    ------
+    ConfigError
+        If there is to be a page without a shelf.
+    MissingExtraError
+        If there is to be a page and its library is missing.
     """
     settings = settings or ServerSettings()
     completions = Completions(qa, settings)
@@ -49,4 +64,8 @@ def create_app(
     async def metrics() -> Response:
         return Response(completions.metrics.text(), media_type="text/plain; version=0.0.4")
 
+    if page:
+        if shelf is None:
+            raise ConfigError("The page shows the pages of an index on disk. Give a shelf, or page=False.")
+        mount_page(app, completions, settings, shelf)
     return app

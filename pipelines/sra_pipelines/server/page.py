@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 
 from fastapi import FastAPI
-from fastapi.responses import RedirectResponse
 
 from sra_pipelines.server.completions import Completions
 from sra_pipelines.server.documents import DocumentShelf
 from sra_pipelines.server.page_login import PAGE, PageLogin
+from sra_pipelines.server.page_own_host import OwnHostOnly
 from sra_pipelines.server.settings import ServerSettings
 from sra_rag.errors import require_extra
 
@@ -50,15 +50,17 @@ def mount_page(app: FastAPI, completions: Completions, settings: ServerSettings,
     from sra_pipelines.server.page_blocks import page_blocks
 
     app.add_middleware(PageLogin, settings=settings)
-
-    @app.get("/", include_in_schema=False)
-    async def to_page() -> RedirectResponse:
-        return RedirectResponse(f"{PAGE}/")
+    app.add_middleware(OwnHostOnly)
 
     gr.mount_gradio_app(
         app, page_blocks(completions, shelf, keyed=bool(settings.api_keys)), PAGE,
         footer_links=[], run_history=False, max_file_size=settings.max_upload_bytes, ssr_mode=False, mcp_server=False,
         enable_monitoring=False, pwa=False, show_error=True, js=_SHOW_MARK,
         css_paths=Path(__file__).with_name("page.css"),
-        theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
+        theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]).set(
+            # The library's own greys are too pale to read.
+            body_text_color_subdued="*neutral_600", body_text_color_subdued_dark="*neutral_300",
+            block_info_text_color="*neutral_600", block_info_text_color_dark="*neutral_300",
+            input_placeholder_color="*neutral_500", input_placeholder_color_dark="*neutral_400",
+        ),
     )  # fmt: skip

@@ -24,7 +24,7 @@ __all__ = ["page_blocks"]
 OFF, ON, BOTH = "Off", "On", "Both, side by side"
 _ROWS = [("All rows", "all"), ("After the passages", "after_context"), ("Only the answer", "generated")]
 _LONGEST_QUESTION = 4000  # characters
-_LOGOUT = f'<form class="sra-logout" method="post" action="{PAGE}/logout"><button type="submit">Log out</button></form>'
+_LOGOUT = f'<form method="post" action="{PAGE}/logout"><button type="submit">Log out</button></form>'
 Said: TypeAlias = tuple[Any, ...]
 
 
@@ -85,7 +85,7 @@ def page_blocks(completions: Completions, shelf: DocumentShelf, *, keyed: bool) 
 
     with gr.Blocks(title="sra-rag", analytics_enabled=False, delete_cache=(3600, 3600)) as blocks:
         past = gr.State(None)
-        gr.HTML(f"<h1>Ask the documents</h1>{_LOGOUT if keyed else ''}")
+        gr.HTML(f'<header class="sra-header"><h1>Ask the documents</h1>{_LOGOUT if keyed else ""}</header>')
         with gr.Row():
             with gr.Column(scale=3, min_width=300):
                 over = gr.HTML("", elem_id="sra-over")
@@ -114,12 +114,19 @@ def page_blocks(completions: Completions, shelf: DocumentShelf, *, keyed: bool) 
                 rows = gr.Radio(_ROWS, value="all", label="Sharpened rows", elem_id="sra-rows")
         inputs, outputs = [question, documents, mode, alpha, rows, past], [over, now, question, past]
         asked = gr.on(
-            [question.submit, send.click], ask, inputs, outputs, api_name="ask", show_progress="hidden",
-            concurrency_limit=None, trigger_mode="once",
+            [question.submit, send.click], ask, inputs, outputs, show_progress="hidden", concurrency_limit=None,
+            trigger_mode="once", api_name="ask", api_visibility="undocumented",
         )  # fmt: skip
         stop.click(lambda: notice_view("Stopped."), None, now, cancels=[asked], api_visibility="private")
         new.click(lambda: ("", "", None), None, [over, now, past], cancels=[asked], api_visibility="private")
-        files.upload(upload, [files, documents], [uploaded, documents, files], api_name="upload", concurrency_limit=4)
+        files.upload(
+            upload,
+            [files, documents],
+            [uploaded, documents, files],
+            api_name="upload",
+            api_visibility="undocumented",
+            concurrency_limit=4,
+        )
         blocks.load(lambda chosen: _documents(shelf, chosen), documents, documents, api_visibility="private")
     blocks.queue(default_concurrency_limit=None, api_open=False)
     return blocks

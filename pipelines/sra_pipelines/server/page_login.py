@@ -14,7 +14,7 @@ from urllib.parse import parse_qs
 
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.requests import Request
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sra_pipelines.server.settings import ServerSettings
 
@@ -25,17 +25,6 @@ COOKIE = "sra_rag_page"
 _SECONDS = 12 * 3600  # a login holds so long
 _MOST = 1000  # logins; the oldest give way
 _LONGEST_FORM = 4096  # bytes
-# Nothing is loaded from, or sent to, another host. The page's library writes scripts and styles in line.
-_POLICY = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' blob: data:; worker-src 'self' blob:; "
-    "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
-)
-_HEADERS = {
-    b"content-security-policy": _POLICY.encode(),
-    b"referrer-policy": b"same-origin",
-    b"x-content-type-options": b"nosniff",
-}
 _FORM = """\
 <!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -55,7 +44,7 @@ input, button {{ margin-top: .5rem; padding: .6rem; }}
 
 
 class PageLogin:
-    """ASGI middleware before the gate: logs browsers in and out, and keeps the page to this host.
+    """ASGI middleware before the gate: logs browsers in and out.
 
     Parameters
     ----------
@@ -72,10 +61,12 @@ class PageLogin:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
+        if scope["type"] == "http" and scope["path"] == "/":
+            await RedirectResponse(f"{PAGE}/", 303)(scope, receive, send)
+            return
         if scope["type"] != "http" or not f"{scope['path']}/".startswith(f"{PAGE}/"):
             await self.app(scope, receive, send)
             return
-        send = _kept_to_this_host(send)
         request = Request(scope, receive)
         keyed = bool(self.settings.api_keys)
         if keyed and scope["path"] == f"{PAGE}/login":
@@ -140,13 +131,3 @@ def _token(request: Request) -> str:
     except CookieError:
         return ""
     return cookies[COOKIE].value if COOKIE in cookies else ""
-
-
-def _kept_to_this_host(send: Send) -> Send:
-    async def kept(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            others = [(name, value) for name, value in message.get("headers", ()) if name.lower() not in _HEADERS]
-            message = {**message, "headers": [*others, *_HEADERS.items()]}
-        await send(message)
-
-    return kept

@@ -77,6 +77,7 @@ def answer_view(answer: Answer) -> str:
     if answer.abstained is not None:
         reason = escape(_ABSTAINED[answer.abstained])
         abstained = f'<p class="sra-abstained"><strong>No answer.</strong> {reason}</p>'
+    text = text or '<em class="sra-note">The model wrote nothing.</em>'
     return f'<p class="sra-text">{text}</p>{legend}{abstained}'
 
 

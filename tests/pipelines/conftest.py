@@ -1,7 +1,12 @@
 import re
+import socket
+import threading
+import time
 import zlib
+from contextlib import contextmanager
 
 import pytest
+import uvicorn
 from fpdf import FPDF
 from llama_index.core.embeddings import BaseEmbedding
 from sra_pipelines.embedding import load_embedding
@@ -33,6 +38,27 @@ def make_pdf(tmp_path):
         return path
 
     return make
+
+
+@pytest.fixture(scope="session")
+def serving():
+    """Serve an application on a free port of this machine as long as the block lasts; gives its address."""
+
+    @contextmanager
+    def serve(app):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", timeout_graceful_shutdown=1))
+        thread = threading.Thread(target=server.run, daemon=True)
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        yield f"http://127.0.0.1:{port}"
+        server.should_exit = True
+        thread.join(20)
+
+    return serve
 
 
 class WordEmbedding(BaseEmbedding):

@@ -22,6 +22,7 @@ from sra_pipelines.documents import Document, DocumentError
 from sra_pipelines.embedding_identity import EmbeddingIdentity, unit_vectors
 from sra_pipelines.index_plan import Plan, find_files, make_plan
 from sra_pipelines.lock import writer_lock
+from sra_pipelines.readers.limits import ReadingLimits
 from sra_pipelines.reading import default_workers, read_documents
 from sra_pipelines.schema import DATABASE, StoreError, connect, create, exists, transaction
 from sra_pipelines.splitting import SPLITTING, embedded_text, split_document
@@ -88,6 +89,7 @@ def add_documents(
     embedding_name: str | None = None,
     sync: bool = False,
     workers: int | None = None,
+    limits: ReadingLimits | None = None,
     on_progress: Progress | None = None,
 ) -> AddReport:
     """Bring an index up to date with files and folders; make it if there is none.
@@ -108,8 +110,10 @@ def add_documents(
         Remove documents whose files are gone from ``paths``.
     workers
         Processes that read; by default one a core, at most four; 0 reads in this process.
+    limits
+        For files from somebody else; one's own have none.
     on_progress
-        For a progress bar.
+        For a progress bar. What it raises ends the ``add``, and the index is what it was.
 
     Raises
     ------
@@ -152,7 +156,7 @@ def add_documents(
             if wanted:
                 model = model or embedding()
                 identity.require_same(EmbeddingIdentity.of(model, embedding_name), str(folder))
-                _prepare(connection, plan, wanted, model, workers, tally, progress)
+                _prepare(connection, plan, wanted, model, workers, limits, tally, progress)
             revision = _publish(connection, plan, known, prepared | tally.ids)
     ready = prepared.keys() | tally.ids.keys()
     named = {path: name for path, (name, _) in plan.to_read.items() if path in ready}
@@ -227,6 +231,7 @@ def _prepare(
     wanted: Sequence[Path],
     model: BaseEmbedding,
     workers: int | None,
+    limits: ReadingLimits | None,
     tally: _Tally,
     progress: Progress,
 ) -> None:
@@ -235,7 +240,7 @@ def _prepare(
     done = 0.0
     progress("indexing", done, total)
     for path, result, digest in read_documents(
-        wanted, workers=default_workers(len(wanted)) if workers is None else workers
+        wanted, workers=default_workers(len(wanted)) if workers is None else workers, limits=limits
     ):
         name, planned = plan.to_read[path]
         if isinstance(result, Document) and digest != planned:

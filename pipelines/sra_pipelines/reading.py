@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sra_pipelines.documents import Document, DocumentError, read_document
+from sra_pipelines.readers.limits import ReadingLimits, limited_memory, require_extracted_within, require_within
 
 __all__ = ["Reading", "default_workers", "file_hash", "read_documents"]
 
@@ -36,7 +37,9 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def read_documents(paths: Iterable[Path], *, workers: int, seconds: float = _MOST_SECONDS) -> Iterator[Reading]:
+def read_documents(
+    paths: Iterable[Path], *, workers: int, seconds: float = _MOST_SECONDS, limits: ReadingLimits | None = None
+) -> Iterator[Reading]:
     """Read documents and yield each as it is done, with the hash of the bytes that were read.
 
     Parameters
@@ -47,6 +50,8 @@ def read_documents(paths: Iterable[Path], *, workers: int, seconds: float = _MOS
         Processes; 0 reads in this one.
     seconds
         After so many on one document its worker is ended. Not in force with ``workers=0``.
+    limits
+        For files from somebody else; their seconds hold instead.
 
     Yields
     ------
@@ -55,19 +60,24 @@ def read_documents(paths: Iterable[Path], *, workers: int, seconds: float = _MOS
     """
     waiting = deque(paths)
     if workers == 0:
-        yield from map(_read, waiting)
+        yield from (_read(path, limits) for path in waiting)
         return
+    if limits is not None:
+        seconds = limits.max_seconds
     while waiting:
-        suspects = yield from _read_in_pool(waiting, workers, 2 * workers, seconds)
+        suspects = yield from _read_in_pool(waiting, workers, 2 * workers, seconds, limits)
         while suspects:  # a worker died: read what was under way one by one, so that the one that did it is known
-            guilty = yield from _read_in_pool(suspects, 1, 1, seconds)
-            for path in guilty:
+            known = limits is not None and len(suspects) == 1  # somebody else's file gets no second time
+            guilty = suspects if known else (yield from _read_in_pool(suspects, 1, 1, seconds, limits))
+            for path in list(guilty):
                 reason = f"reading it crashed, or took longer than {seconds:g} s"
                 yield path, DocumentError(f"{path}: {reason}. Leave it out, or print it to PDF anew."), ""
+            if known:
+                break
 
 
 def _read_in_pool(
-    waiting: deque[Path], workers: int, ahead: int, seconds: float
+    waiting: deque[Path], workers: int, ahead: int, seconds: float, limits: ReadingLimits | None
 ) -> Generator[Reading, None, deque[Path]]:
     """Read until nothing waits, or a worker dies; return what was under way then."""
     before = set(multiprocessing.active_children())
@@ -79,7 +89,7 @@ def _read_in_pool(
             try:
                 with _deaf_to_interrupts():  # what is spawned here inherits it from its first instruction on
                     while waiting and len(under_way) < ahead:
-                        under_way[pool.submit(_read_watched, waiting[0], seconds)] = waiting[0]
+                        under_way[pool.submit(_read_watched, waiting[0], seconds, limits)] = waiting[0]
                         waiting.popleft()
             except BrokenProcessPool:
                 pass  # told by the futures too
@@ -104,10 +114,10 @@ def _read_in_pool(
                 process.terminate()
 
 
-def _read(path: Path) -> Reading:
+def _read(path: Path, limits: ReadingLimits | None) -> Reading:
     try:
         before = file_hash(path) if path.is_file() else ""
-        document = read_document(path)
+        document = read_document(path) if limits is None else _read_within(path, limits)
         if file_hash(path) != before:
             raise DocumentError(f"{path}: the file changed while it was read. Run the command again.")
     except DocumentError as problem:
@@ -117,12 +127,27 @@ def _read(path: Path) -> Reading:
     return path, document, before
 
 
-def _read_watched(path: Path, seconds: float) -> Reading:
+def _read_within(path: Path, limits: ReadingLimits) -> Document:
+    try:
+        with limited_memory(limits):
+            require_within(path, limits)
+            document = read_document(path)
+    except (DocumentError, MemoryError) as error:
+        if not isinstance(error, MemoryError) and not isinstance(error.__cause__, MemoryError):
+            raise
+        raise DocumentError(
+            f"{path}: reading the file takes more than {limits.max_memory_bytes / 1e9:.1f} GB of memory. Split it."
+        ) from error
+    require_extracted_within(document, limits)
+    return document
+
+
+def _read_watched(path: Path, seconds: float, limits: ReadingLimits | None) -> Reading:
     with open(os.devnull, "w") as nowhere:
         # Ends this process even while a library is busy in C; nothing softer does.
         faulthandler.dump_traceback_later(seconds, exit=True, file=nowhere)
         try:
-            return _read(path)
+            return _read(path, limits)
         finally:
             faulthandler.cancel_dump_traceback_later()
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from sra_pipelines.documents import DocumentError, Page
 from sra_pipelines.readers.content import Content, content_of
 
-__all__ = ["FORMATS", "Format", "known_names", "read_pages"]
+__all__ = ["CONVERT", "FORMATS", "Format", "known_names", "read_pages"]
 
 OnPage = Callable[[int, int], None] | None
 
@@ -61,7 +61,7 @@ FORMATS: dict[str, Format] = {
     ".tsv": _CSV,
 }
 _BY_CONTENT = {Content.PDF: _PDF, Content.DOCX: _DOCX, Content.XLSX: _XLSX}
-_CONVERT = {
+CONVERT = {
     ".doc": "Save it as DOCX.",
     ".docm": "Files with macros are not opened: save it as DOCX.",
     ".xls": "Save it as XLSX.",
@@ -124,9 +124,9 @@ def _format_of(path: Path) -> Format:
     if content is Content.ENCRYPTED_OFFICE:
         raise DocumentError(f"{path}: the file is encrypted. Open it, take the password off and save a copy.")
     if known is None:
-        if content not in _BY_CONTENT or suffix in _CONVERT:
+        if content not in _BY_CONTENT or suffix in CONVERT:
             what = f"files of the type {suffix!r} are not read" if suffix else "a file without a suffix is not read"
-            raise DocumentError(f"{path}: {what}. {_CONVERT.get(suffix, 'Convert it.')} Read are {known_names()}.")
+            raise DocumentError(f"{path}: {what}. {CONVERT.get(suffix, 'Convert it.')} Read are {known_names()}.")
         return _BY_CONTENT[content]
     if content is not known.content:
         raise DocumentError(

@@ -12,7 +12,9 @@ from typing import Any
 from fastapi import APIRouter, HTTPException, Request, UploadFile
 
 from sra_pipelines.index_writer import add_documents, remove_documents
-from sra_pipelines.readers import FORMATS
+from sra_pipelines.readers import CONVERT, FORMATS
+from sra_pipelines.readers.limits import ReadingLimits
+from sra_pipelines.server.under_way import ServerStoppingError
 from sra_pipelines.stored_document import IndexedDocument
 from sra_pipelines.stored_index import StoredIndex
 
@@ -33,12 +35,20 @@ class DocumentShelf:
         What is searched; changes reach questions that come after them.
     uploads
         Folder for files that clients send. Their names are only ever the end of a path made here.
+    limits
+        On what such a file may hold.
     """
 
-    def __init__(self, index: StoredIndex, uploads: Path) -> None:
+    def __init__(self, index: StoredIndex, uploads: Path, limits: ReadingLimits | None = None) -> None:
         self.index = index
         self.uploads = uploads
+        self.limits = limits or ReadingLimits()
         self._changing = asyncio.Lock()
+        self._stopping = False
+
+    def stop(self) -> None:
+        """End what is being added; the index stays as it was."""
+        self._stopping = True
 
     def documents(self) -> list[IndexedDocument]:
         """Return what the index holds."""
@@ -56,7 +66,8 @@ class DocumentShelf:
         suffix = Path(name).suffix.lower()
         if suffix not in FORMATS:
             known = ", ".join(sorted(FORMATS))
-            raise HTTPException(415, f"{name!r} is of a type that is not read. Send one of {known}.")
+            hint = f"{CONVERT[suffix]} " if suffix in CONVERT else ""
+            raise HTTPException(415, f"{name!r} is of a type that is not read. {hint}Send one of {known}.")
         folder = self.uploads / uuid.uuid4().hex
         folder.mkdir(parents=True)
         path = folder / name
@@ -68,8 +79,9 @@ class DocumentShelf:
             async with self._changing:
                 # In a process of its own, so that what a damaged file does to its reader stays there.
                 report = await asyncio.to_thread(
-                    add_documents, self.index.folder, [path], lambda: self.index.embedding, workers=1
-                )
+                    add_documents, self.index.folder, [path], lambda: self.index.embedding, workers=1,
+                    limits=self.limits, on_progress=self._go_on,
+                )  # fmt: skip
                 await asyncio.to_thread(self.index.refresh)
             if report.failed:
                 raise HTTPException(422, next(iter(report.failed.values())).replace(str(path), name))
@@ -79,6 +91,10 @@ class DocumentShelf:
             if not kept:
                 shutil.rmtree(folder, ignore_errors=True)
         return next(about for about in self.documents() if wanted in (about.name, about.path))
+
+    def _go_on(self, what: str, done: float, total: float) -> None:
+        if self._stopping:
+            raise ServerStoppingError("The upload")
 
     async def remove(self, name: str) -> None:
         """Remove a document, and its file if a client sent it.

@@ -27,6 +27,7 @@ from sra_pipelines.commands import (
 )
 from sra_pipelines.document_qa import DocumentQA
 from sra_pipelines.library_notices import quiet_libraries
+from sra_pipelines.readers.limits import ReadingLimits
 from sra_pipelines.stored_index import StoredIndex, open_index
 from sra_pipelines.terminal import Reporter, describe, progress_bars
 from sra_rag.config import SRAConfig
@@ -88,6 +89,9 @@ def serve(
     concurrency: Annotated[int, typer.Option(help="Answers written at once.")] = 1,
     queue_length: Annotated[int, typer.Option(help="Requests that may wait; more get status 429.")] = 32,
     request_timeout: Annotated[float, typer.Option(help="Seconds that an answer may take, waiting included.")] = 300,
+    max_pages: Annotated[int, typer.Option(help="Pages of a document that clients send.")] = 2000,
+    grace: Annotated[float, typer.Option(help="Seconds that answers under way get on SIGTERM or Ctrl-C.")] = 30,
+    page: Annotated[bool, typer.Option("--page/--no-page", help="Serve the web page at / beside the API.")] = True,
     model: Model = "embedded",
     context_tokens: ContextTokens = None,
     max_new_tokens: MaxNewTokens = 512,
@@ -106,20 +110,18 @@ def serve(
     from sra_pipelines.server import DocumentShelf, ServerSettings, create_app
 
     keys = [*(api_key or ()), *(key.strip() for key in os.environ.get(_KEYS, "").split(",") if key.strip())]
+    limits = ReadingLimits(max_pages=max_pages)
     settings = ServerSettings(
         host=host, port=port, api_keys=tuple(keys), concurrency=concurrency, queue_length=queue_length,
-        request_timeout=request_timeout, max_new_tokens=max_new_tokens,
+        request_timeout=request_timeout, grace=grace, max_new_tokens=max_new_tokens,
     )  # fmt: skip
-    import uvicorn
+    from sra_pipelines.server.running import run_server
 
     stored, engine = _open(index, model, dtype, embedding, max_new_tokens)
     qa = DocumentQA(stored, engine, context_tokens=context_tokens)
-    shelf = DocumentShelf(stored, index.with_name(f"{index.name}.uploads"))
+    shelf = DocumentShelf(stored, index.with_name(f"{index.name}.uploads"), limits)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    # Answers being written get a while to end; then they are stopped, and the log says how many.
-    uvicorn.run(
-        create_app(qa, settings, shelf=shelf), host=host, port=port, timeout_graceful_shutdown=30, log_level="info"
-    )
+    run_server(create_app(qa, settings, shelf=shelf, page=page), settings)
 
 
 def _open(

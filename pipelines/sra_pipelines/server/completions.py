@@ -22,6 +22,7 @@ from sra_pipelines.server.metrics import Metrics
 from sra_pipelines.server.schemas import ChatRequest
 from sra_pipelines.server.settings import ServerSettings
 from sra_pipelines.server.slots import QueueFullError, Slots
+from sra_pipelines.server.under_way import OneAnswer, ServerStoppingError, UnderWay
 from sra_rag.errors import ConfigError, GenerationTimeoutError
 from sra_rag.generation.bridge import iterate_in_thread
 from sra_rag.generation.request import Cancellation
@@ -53,6 +54,7 @@ class Completions:
         self.settings = settings
         self.slots = Slots(settings.concurrency, settings.queue_length)
         self.metrics = Metrics(self.slots)
+        self.under_way = UnderWay()
         self.created = int(time.time())
 
     @property
@@ -60,38 +62,61 @@ class Completions:
         """The names that a request may give."""
         return DOCUMENTS_MODEL, self.qa.engine.loaded.name
 
-    def pieces(self, body: ChatRequest, client: str = "") -> AsyncGenerator[str | Answer | Generation, None]:
-        """Wait for a slot in `client`'s turn and answer: pieces of text, then the whole."""
-        return self.in_turn(lambda cancel, seconds: self._answer(body, cancel, seconds), client)
+    def stop(self) -> None:
+        """Stop the answers that are written, and refuse those that wait."""
+        self.under_way.stop()
+        self.slots.close(ServerStoppingError())
 
-    async def in_turn(self, work: Work, client: str = "") -> AsyncGenerator[str | Answer | Generation, None]:
+    def pieces(
+        self, body: ChatRequest, client: str = "", name: str = ""
+    ) -> AsyncGenerator[str | Answer | Generation, None]:
+        """Wait for a slot in `client`'s turn and answer: pieces of text, then the whole."""
+        return self.in_turn(lambda cancel, seconds: self._answer(body, cancel, seconds), client, name)
+
+    async def in_turn(
+        self, work: Work, client: str = "", name: str = ""
+    ) -> AsyncGenerator[str | Answer | Generation, None]:
         """Wait for a slot in `client`'s turn and do `work`, which gets how many seconds are left to it."""
-        outcome = "cancelled"
         cancel = Cancellation()
+        with self.under_way.answer(name or _new_name(), cancel) as one:
+            try:
+                async with aclosing(self._in_turn(work, client, one)) as items:
+                    async for item in items:
+                        yield item
+            finally:
+                self.metrics.ended(one.outcome)
+
+    async def _in_turn(
+        self, work: Work, client: str, one: OneAnswer
+    ) -> AsyncGenerator[str | Answer | Generation, None]:
         allowed = self.settings.request_timeout
         deadline = time.monotonic() + allowed
 
         def begin() -> Generator[str | Answer | Generation, None, None]:
-            return work(cancel, max(deadline - time.monotonic(), 0.001))
+            return work(one.cancel, max(deadline - time.monotonic(), 0.001))
 
         try:
-            async with self.slots.slot(allowed, client), aclosing(iterate_in_thread(begin, cancel)) as items:
+            async with self.slots.slot(allowed, client), aclosing(iterate_in_thread(begin, one.cancel)) as items:
                 async for item in items:
                     if isinstance(item, Answer | Generation):
-                        self.metrics.answered(item.generation if isinstance(item, Answer) else item)
-                        outcome = "ok"
+                        generation = item.generation if isinstance(item, Answer) else item
+                        if one.stopped and generation.finish_reason == "cancelled":
+                            raise ServerStoppingError
+                        self.metrics.answered(generation)
+                        one.outcome = "ok"
                     yield item
         except QueueFullError:
-            outcome = "refused"
+            one.outcome = "refused"
+            raise
+        except ServerStoppingError:
+            one.stopped, one.outcome = True, "stopped"
             raise
         except TimeoutError as error:
-            outcome = "error"
+            one.outcome = "error"
             raise GenerationTimeoutError(f"The answer was not done after {allowed:g} s, waiting included.") from error
         except Exception:
-            outcome = "error"
+            one.outcome = "error"
             raise
-        finally:
-            self.metrics.ended(outcome)
 
     def _answer(
         self, body: ChatRequest, cancel: Cancellation, seconds: float
@@ -129,8 +154,8 @@ async def chat_completions(body: ChatRequest, request: Request) -> Response:
     if body.model not in completions.models:
         known = " and ".join(repr(name) for name in completions.models)
         raise HTTPException(404, f"There is no model {body.model!r}. There are {known}.")
-    pieces = completions.pieces(body, request.state.client)
-    head = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": body.model}
+    head = {"id": _new_name(), "created": int(time.time()), "model": body.model}
+    pieces = completions.pieces(body, request.state.client, str(head["id"]))
     if body.stream:
         # The first piece is waited for, so that what goes wrong until then has a status of its own.
         try:
@@ -269,6 +294,10 @@ def _conversation(body: ChatRequest) -> tuple[str, list[tuple[str, str]]]:
     if question is None:
         raise ConfigError("The last message is not a user's. Send a question last.")
     return question, turns
+
+
+def _new_name() -> str:
+    return f"chatcmpl-{uuid.uuid4().hex}"
 
 
 def _role(role: str) -> str:

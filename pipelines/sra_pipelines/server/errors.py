@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 
 from sra_pipelines.lock import IndexLockedError
 from sra_pipelines.server.slots import QueueFullError
+from sra_pipelines.server.under_way import ServerStoppingError
 from sra_rag.errors import (
     ConfigError,
     ContextOverflowError,
@@ -24,6 +25,7 @@ __all__ = ["error_body", "error_response", "install_error_handlers"]
 
 _STATUS: list[tuple[type[Exception], int, str]] = [
     (QueueFullError, 429, "rate_limit_exceeded"),
+    (ServerStoppingError, 503, "server_stopping"),
     (IndexLockedError, 409, "locked"),
     (ContextOverflowError, 400, "context_length_exceeded"),
     (GenerationTimeoutError, 504, "timeout"),
@@ -44,7 +46,9 @@ def error_response(error: Exception) -> JSONResponse:
     """Return the response for an error, with the status that fits."""
     for kind, status, code in _STATUS:
         if isinstance(error, kind):
-            headers = {"Retry-After": str(error.retry_after)} if isinstance(error, QueueFullError) else None
+            headers = None
+            if isinstance(error, QueueFullError | ServerStoppingError):
+                headers = {"Retry-After": str(error.retry_after)}
             name = "invalid_request_error" if status == 400 else "server_error"
             return JSONResponse(error_body(str(error), name, code), status, headers)
     return JSONResponse(error_body("The server failed; its log says why.", "server_error"), 500)

@@ -39,7 +39,7 @@ class Metrics:
         running.set_function(lambda: slots.running)
 
     def ended(self, outcome: str) -> None:
-        """Count a request: ``ok``, ``error``, ``refused`` or ``cancelled``."""
+        """Count a request: ``ok``, ``error``, ``refused``, ``cancelled`` or ``stopped``."""
         self._requests.labels(outcome).inc()
 
     def answered(self, generation: Generation) -> None:

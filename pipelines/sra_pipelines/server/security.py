@@ -53,7 +53,7 @@ class Gate:
     def _client(self, scope: Scope, authorization: str) -> str:
         """Name who asks, for its turn in the queue: by key, or where there are none by address."""
         if self.settings.api_keys:
-            return authorization
+            return authorization.removeprefix("Bearer ")
         return scope["client"][0] if scope.get("client") else ""
 
     def _has_key(self, authorization: str) -> bool:

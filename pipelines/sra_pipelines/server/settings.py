@@ -28,6 +28,8 @@ class ServerSettings:
         Seconds that an answer may take, waiting included.
     max_body_bytes, max_upload_bytes
         Of a request, and of one that uploads a document.
+    grace
+        Seconds that answers under way get when the server is told to stop.
     max_new_tokens
         Most tokens of an answer, and what a request gets that does not say.
 
@@ -43,6 +45,7 @@ class ServerSettings:
     concurrency: int = 1
     queue_length: int = 32
     request_timeout: float = 300.0
+    grace: float = 30.0
     max_body_bytes: int = 1 << 20
     max_upload_bytes: int = 64 << 20
     max_new_tokens: int = 512
@@ -51,8 +54,9 @@ class ServerSettings:
         for name in ("concurrency", "max_body_bytes", "max_upload_bytes", "max_new_tokens", "request_timeout"):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"{name}={getattr(self, name)!r} is not allowed: it must be above 0.")
-        if self.queue_length < 0:
-            raise ConfigError(f"queue_length={self.queue_length!r} is not allowed: it must be at least 0.")
+        for name in ("queue_length", "grace"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name}={getattr(self, name)!r} is not allowed: it must be at least 0.")
         if any(len(key) < 16 for key in self.api_keys):
             raise ConfigError("An API key has fewer than 16 characters. Use a longer one (openssl rand -hex 32).")
         if not self.api_keys and not _is_loopback(self.host):

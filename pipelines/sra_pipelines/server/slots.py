@@ -63,6 +63,15 @@ class Slots:
         self._rounds: dict[str, int] = {}  # in which each client's next request is due
         self._refused: dict[str, float] = {}  # in order; until when a place is held
         self._mean_seconds = 5.0
+        self._closed: Exception | None = None
+
+    def close(self, error: Exception) -> None:
+        """Refuse with `error` whoever waits or comes; who has a slot keeps it."""
+        self._closed = error
+        for waiter in [waiter for queue in self._queues.values() for waiter in queue]:
+            self._leave(waiter)
+            if not waiter.granted.done():
+                waiter.granted.set_exception(error)
 
     @property
     def waiting(self) -> int:
@@ -98,6 +107,8 @@ class Slots:
             self._release()
 
     def _enter(self, client: str) -> _Waiter:
+        if self._closed is not None:
+            raise self._closed
         if self._is_full_for(client):
             self._make_room(client)
         self._refused.pop(client, None)

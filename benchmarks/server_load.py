@@ -12,7 +12,7 @@ The queue is a little shorter than the number of clients, so that some are refus
 `Retry-After` says. `--greedy` requests are open at once from the first client: it should get no more than the others.
 `--leavers` clients break off every other answer in the middle and look how soon the server has noticed.
 
-The whole ends by itself, at the latest after `--seconds` and three times `--request-timeout`. Results are printed as
+The load ends by itself, at the latest a minute after `--seconds` and `--request-timeout`. Results are printed as
 Markdown and written to `--to` as JSON; the exit status is 1 where an answer was lost, mixed up, different or failed.
 """
 
@@ -84,7 +84,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--concurrency", type=int, default=1, help="answers written at once (default: 1)")
     parser.add_argument("--greedy", type=int, default=4, help="requests the first client has open (default: 4)")
     parser.add_argument("--leavers", type=int, help="clients that break off answers (default: an eighth)")
-    parser.add_argument("--request-timeout", type=float, default=120, help="seconds for an answer (default: 120)")
+    parser.add_argument("--request-timeout", type=float, default=300, help="seconds for an answer (default: 300)")
     parser.add_argument("--dtype", default="float32", help="of the model (default: float32)")
     parser.add_argument("--to", type=Path, default=Path("server_load.json"), help="JSON (default: server_load.json)")
     options = parser.parse_args()

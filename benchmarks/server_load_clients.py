@@ -76,7 +76,7 @@ class Load:
     async def run(self) -> None:
         """Ask until the time is over, and wait for what was begun."""
         until = time.monotonic() + self.seconds
-        async with asyncio.timeout(self.seconds + 3 * self.timeout), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(self.seconds + self.timeout + 60), asyncio.TaskGroup() as group:
             for number in range(len(self.clients)):
                 for lane in range(self.greedy if number == 0 else 1):
                     group.create_task(self._client(number, lane, until))

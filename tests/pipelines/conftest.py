@@ -57,6 +57,8 @@ def serving():
         yield f"http://127.0.0.1:{port}"
         server.should_exit = True
         thread.join(20)
+        while any(other.name == "sra-rag-iterate" for other in threading.enumerate()):  # in the middle of a step
+            time.sleep(0.01)
 
     return serve
 

@@ -210,6 +210,16 @@ def test_reading_that_takes_too_long_is_ended(served, monkeypatch):
     assert state(served) == before
 
 
+def test_a_server_that_stops_adds_nothing(served, monkeypatch):
+    before = state(served)
+    monkeypatch.setattr(served[0].app.state.shelf, "_stopping", True)
+    answer = send(served[0], "a.txt", TEXT.encode())
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"]
+    assert "The upload was stopped because the server stops" in answer.json()["error"]["message"]
+    assert state(served) == before
+
+
 @pytest.mark.slow
 def test_reading_that_takes_too_much_memory_is_ended(served, monkeypatch):
     before = state(served)

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from sra_pipelines.server.completions import Completions
 from sra_pipelines.server.documents import DocumentShelf
+from sra_pipelines.server.page_heartbeat import HeartbeatEnd
 from sra_pipelines.server.page_login import PAGE, PageLogin
 from sra_pipelines.server.page_own_host import OwnHostOnly
 from sra_pipelines.server.settings import ServerSettings
@@ -51,6 +52,7 @@ def mount_page(app: FastAPI, completions: Completions, settings: ServerSettings,
 
     app.add_middleware(PageLogin, settings=settings)
     app.add_middleware(OwnHostOnly)
+    app.add_middleware(HeartbeatEnd, stopping=lambda: completions.under_way.stopping)
 
     gr.mount_gradio_app(
         app, page_blocks(completions, shelf, keyed=bool(settings.api_keys)), PAGE,

@@ -96,6 +96,9 @@ def test_unsupported_figures_are_marked():
     assert "stands in none of the passages" in text_of(view)
     assert text_of(view).startswith("The rent is 82,400 crowns, or 7,000[?] a month & more.")
     assert "[?]" not in answer_view(answer("The rent is 82,400 crowns."))
+    around = answer_view(answer("<b>It</b> is 7,000 <b>crowns</b>."))
+    assert "7,000<sup>" in around
+    assert "b" not in tags(around)
 
 
 @pytest.mark.parametrize("why", ["nothing found", "model says so", "nothing supported"])

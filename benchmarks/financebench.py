@@ -10,6 +10,8 @@ goes on where it was.
 
 asks no model: it only measures whether a gold page is among what is retrieved, for several budgets of tokens (counted
 with the tokenizer of `--model`), searching by meaning, by words, by both, and by both with whole pages.
+
+Each filing gets an index on disk beside the results, made once and used by every later run.
 """
 
 from __future__ import annotations
@@ -23,9 +25,10 @@ from pathlib import Path
 from typing import Any
 
 from scipy.stats import binomtest
-from sra_pipelines import DocumentIndex, DocumentQA, read_document
+from sra_pipelines import DocumentQA, add_documents, open_index
 from sra_pipelines.embedding import load_embedding
 from sra_pipelines.retrieval import Retriever
+from sra_pipelines.stored_index import StoredIndex
 from transformers.utils import logging as transformers_logging
 
 from sra_rag import Engine, SamplingOptions, SRAConfig, load_model
@@ -53,6 +56,7 @@ def main() -> None:
     parser.add_argument("--to", type=Path, required=True, help="JSONL file of results, continued if it exists")
     parser.add_argument("--model", default="embedded", help="as for load_model (default: embedded)")
     parser.add_argument("--context-tokens", type=int, default=1500, help="tokens of passages (default: 1500)")
+    parser.add_argument("--indexes", type=Path, help="folder of the filings' indexes (default: beside the results)")
     parser.add_argument("--retrieval-only", action="store_true", help="measure retrieval; ask no model")
     options = parser.parse_args()
     transformers_logging.disable_progress_bar()
@@ -61,12 +65,10 @@ def main() -> None:
     done = [json.loads(line) for line in options.to.read_text().splitlines()] if options.to.exists() else []
     known = {result["id"] for result in done}
     engine = Engine(load_model(options.model), options=SamplingOptions(max_new_tokens=48))
-    embedding = load_embedding()
+    indexes = options.indexes or options.to.parent / "indexes"
     for name in sorted({question["document"] for question in questions if question["id"] not in known}):
-        started = time.perf_counter()
-        document = read_document(options.folder / "pdfs" / f"{name.removesuffix('.pdf')}.pdf")
-        qa = DocumentQA(DocumentIndex([document], embedding), engine, context_tokens=options.context_tokens)
-        per_page = (time.perf_counter() - started) / len(document.pages)
+        index, per_page = indexed(options.folder / "pdfs" / f"{name.removesuffix('.pdf')}.pdf", indexes)
+        qa = DocumentQA(index, engine, context_tokens=options.context_tokens)
         for question in questions:
             if question["document"] == name and question["id"] not in known:
                 result = (search if options.retrieval_only else ask)(qa, question) | {
@@ -79,6 +81,16 @@ def main() -> None:
                 sys.stderr.write(f"\r{len(done)} of {len(questions)} questions")
     sys.stderr.write("\n")
     (report_retrieval if options.retrieval_only else report)(done)
+
+
+def indexed(filing: Path, folder: Path) -> tuple[StoredIndex, float | None]:
+    """Open the index of one filing, made if there is none; with the seconds a page that took, None if nothing was."""
+    at = folder / f"{filing.stem}.index"
+    started = time.perf_counter()
+    report = add_documents(at, [filing], load_embedding())
+    index = open_index(at)
+    pages = sum(document.n_pages for document in index.documents())
+    return index, (time.perf_counter() - started) / pages if report.added else None
 
 
 def search(qa: DocumentQA, question: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,6 @@ import dataclasses
 import queue
 import sys
 import threading
-import time
 from collections.abc import AsyncGenerator, Generator, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from typing import Any, Unpack, cast
@@ -28,7 +27,7 @@ from sra_rag.errors import ConfigError, ContextOverflowError, OutOfMemoryError
 from sra_rag.generation.bridge import iterate_in_thread
 from sra_rag.generation.constraints import JSONConstraint, JSONGrammars
 from sra_rag.generation.monitor import Monitor
-from sra_rag.generation.prefix_cache import PrefixCache
+from sra_rag.generation.prefix_cache import PrefixCache, dependence
 from sra_rag.generation.prompts import EncodedPrompt, Message, PromptEncoder
 from sra_rag.generation.request import Cancellation, Request, RequestArguments
 from sra_rag.generation.result import Generation, TextDelta, Usage
@@ -36,11 +35,11 @@ from sra_rag.generation.sampling import SamplingOptions, logits_processors
 from sra_rag.generation.text import TextAssembler
 from sra_rag.models.loading import LoadedModel
 
-__all__ = ["Cancellation", "Engine", "Prompt"]
+__all__ = ["PREFILL_CHUNK", "Cancellation", "Engine", "Prompt"]
 
 Prompt = str | Sequence[Message] | EncodedPrompt
 
-_PREFILL_CHUNK = 1024  # tokens; between chunks a request can be cancelled, and activations stay small
+PREFILL_CHUNK = 1024  # tokens; between chunks a request can be cancelled, and activations stay small
 
 
 class Engine:
@@ -239,7 +238,7 @@ class Engine:
         processors = self._logits_processors(options, len(prompts))
         monitor = Monitor(assemblers, longest, ends, request.cancel, options.timeout, request.on_text)
         alone = len(prompts) == 1
-        untouched, settings = _dependence(sra, context[0], longest)
+        untouched, settings = dependence(sra, context[0], longest)
         with (
             _clear_memory_errors(self.loaded.device, len(prompts), longest),
             reattend(model, sra, context_length=context, prompt_length=longest),
@@ -278,10 +277,10 @@ class Engine:
     def _prefill(self, input_ids: torch.Tensor, cache: DynamicCache, start: int, monitor: Monitor) -> None:
         """Read all but the last chunk of the prompt into `cache`; `generate` reads the rest."""
         length = input_ids.shape[1]
-        while length - start > _PREFILL_CHUNK and not monitor.cancelled():
-            chunk = input_ids[:, start : start + _PREFILL_CHUNK]
+        while length - start > PREFILL_CHUNK and not monitor.cancelled():
+            chunk = input_ids[:, start : start + PREFILL_CHUNK]
             self.loaded.model(input_ids=chunk, past_key_values=cache, use_cache=True, logits_to_keep=1)
-            start += _PREFILL_CHUNK
+            start += PREFILL_CHUNK
 
     def _logits_processors(self, options: SamplingOptions, batch_size: int) -> LogitsProcessorList:
         processors = logits_processors(options, batch_size)
@@ -330,14 +329,3 @@ def _end_tokens(model: LoadedModel) -> list[int]:
 
 def _as_list(tokens: int | Sequence[int] | None) -> list[int]:
     return [tokens] if isinstance(tokens, int) else list(tokens or ())
-
-
-def _dependence(sra: SRAConfig | None, context: int, prompt: int) -> tuple[int, str | None]:
-    """How many leading rows no setting touches, and on what the keys and values of the others depend."""
-    if sra is None or not sra.enabled:
-        return sys.maxsize, None
-    untouched = {"all": 0, "after_context": context, "generated": prompt}[sra.rows]
-    if sra.bounds == "observed":
-        # The bounds carried from the prefill are not stored, so sharpened rows are computed again.
-        return untouched, f"{sra.to_json()}{time.monotonic_ns()}"
-    return untouched, sra.to_json()

@@ -7,7 +7,9 @@ stored stays as it was while a request goes on from a part of it.
 from __future__ import annotations
 
 import dataclasses
+import sys
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 
@@ -15,7 +17,9 @@ import torch
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
-__all__ = ["PrefixCache"]
+from sra_rag.config import SRAConfig
+
+__all__ = ["PrefixCache", "dependence"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -107,6 +111,25 @@ class PrefixCache:
         """Forget all, and free the memory."""
         with self._lock:
             self._entries.clear()
+
+
+def dependence(sra: SRAConfig | None, context: int, prompt: int) -> tuple[int, str | None]:
+    """Return how many leading rows no setting touches, and on what the keys and values of the others depend.
+
+    Parameters
+    ----------
+    sra
+        The settings of a request.
+    context, prompt
+        Its tokens: those of the context, and all.
+    """
+    if sra is None or not sra.enabled:
+        return sys.maxsize, None
+    untouched = {"all": 0, "after_context": context, "generated": prompt}[sra.rows]
+    if sra.bounds == "observed":
+        # The bounds carried from the prefill are not stored, so sharpened rows are computed again.
+        return untouched, f"{sra.to_json()}{time.monotonic_ns()}"
+    return untouched, sra.to_json()
 
 
 def _common_prefix(first: Sequence[int], second: Sequence[int]) -> int:

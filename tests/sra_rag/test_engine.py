@@ -274,7 +274,7 @@ def test_a_prompt_longer_than_a_prefill_chunk(engine, monkeypatch):
     import sra_rag.generation.engine as module
 
     whole = Engine(engine.loaded, options=engine.options).generate(QUESTION, sra=0.3)
-    monkeypatch.setattr(module, "_PREFILL_CHUNK", 32)
+    monkeypatch.setattr(module, "PREFILL_CHUNK", 32)
     chunked = engine.generate(QUESTION, sra=0.3)
     assert chunked.token_ids == whole.token_ids
     assert chunked.usage == whole.usage
@@ -285,7 +285,7 @@ def test_observed_bounds_are_of_the_whole_prompt(engine, monkeypatch):
 
     sra = {"alpha": 0.5, "bounds": "observed"}
     whole = Engine(engine.loaded, options=engine.options).generate(QUESTION, sra=sra)
-    monkeypatch.setattr(module, "_PREFILL_CHUNK", 32)
+    monkeypatch.setattr(module, "PREFILL_CHUNK", 32)
     assert engine.generate(QUESTION, sra=sra).token_ids == whole.token_ids
 
 

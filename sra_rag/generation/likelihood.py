@@ -1,0 +1,111 @@
+"""How likely a model finds a given answer: one forward pass, nothing generated."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from sra_rag.attention.reattend import reattend
+from sra_rag.config import SRAConfig, SRALike
+from sra_rag.errors import ContextOverflowError, PromptError
+from sra_rag.generation.engine import PREFILL_CHUNK, Engine, Prompt
+from sra_rag.generation.prefix_cache import dependence
+
+__all__ = ["Likelihood", "answer_likelihood"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Likelihood:
+    """The probability of an answer, token by token.
+
+    Parameters
+    ----------
+    log_probabilities
+        Of each token of the answer given all before it, in nats.
+    prompt_tokens, cached_tokens
+        In the prompt, and how many of them were taken from an earlier prefill.
+    seconds
+        What it took.
+    """
+
+    log_probabilities: tuple[float, ...]
+    prompt_tokens: int
+    cached_tokens: int
+    seconds: float
+
+    @property
+    def nats(self) -> float:
+        """Negative log-likelihood of the whole answer; lower is likelier."""
+        return -sum(self.log_probabilities)
+
+    @property
+    def nats_per_token(self) -> float:
+        """Mean negative log-likelihood of a token."""
+        return self.nats / len(self.log_probabilities)
+
+
+@torch.inference_mode()
+def answer_likelihood(
+    engine: Engine,
+    prompt: Prompt,
+    answer: str,
+    *,
+    context: str | None = None,
+    template_kwargs: Mapping[str, Any] | None = None,
+    sra: SRALike = None,
+) -> Likelihood:
+    """Measure how likely an answer is behind a prompt, under settings of the attention.
+
+    The row that foretells the first token of the answer is the prompt's last, as in generation: under
+    ``rows="generated"`` it is not sharpened. Prefills are shared with the engine's requests.
+
+    Parameters
+    ----------
+    engine
+        The model.
+    prompt, context, template_kwargs
+        As for `Engine.generate`.
+    answer
+        Text; spellings of control tokens in it stay text.
+    sra
+        Settings, None for off.
+
+    Raises
+    ------
+    PromptError
+        If the answer is empty.
+    ContextOverflowError
+        If prompt and answer do not fit the model's window.
+    """
+    started = time.perf_counter()
+    settings = SRAConfig.coerce(sra)
+    encoded = engine.encode(prompt, context=context, template_kwargs=template_kwargs)
+    answer_ids = engine.encoder.encode_rendered(engine.encoder.shield(answer)).token_ids
+    if not answer_ids or not encoded.token_ids:
+        raise PromptError("The prompt or the answer is empty. Give at least one token of each.")
+    length = len(encoded.token_ids)
+    if length + len(answer_ids) > engine.context_window:
+        raise ContextOverflowError(length, len(answer_ids), engine.context_window)
+    tokens = [*encoded.token_ids, *answer_ids]
+    model, device = engine.loaded.model, engine.loaded.device
+    untouched, depends = dependence(settings, encoded.context_length, length)
+    cache, cached = engine.prefixes.take(tokens[:length], untouched, depends, model.config)
+    with reattend(model, settings, context_length=encoded.context_length, prompt_length=length):
+        # As in generation, bounds that are observed are those of the whole prompt, not of a chunk.
+        size = length if settings is not None and settings.bounds == "observed" else PREFILL_CHUNK
+        logits = []
+        for start in range(cached, length, size):
+            chunk = torch.tensor([tokens[start : min(start + size, length)]], device=device)
+            output = model(input_ids=chunk, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        logits.append(output.logits[0])
+        if len(answer_ids) > 1:
+            rest = torch.tensor([answer_ids[:-1]], device=device)
+            logits.append(model(input_ids=rest, past_key_values=cache, use_cache=True).logits[0])
+    engine.prefixes.put(tokens[:-1], untouched, depends, cache)
+    targets = torch.tensor(answer_ids, device=device)
+    found = torch.log_softmax(torch.cat(logits).float(), dim=-1).gather(1, targets[:, None])[:, 0]
+    return Likelihood(tuple(found.tolist()), length, cached, time.perf_counter() - started)

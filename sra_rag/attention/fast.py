@@ -94,11 +94,11 @@ def fast_reattention(
     shares = active_shares()
     if shares is not None and shares.wants(visibility.position, visibility.n_rows):
         first_key = visibility.first_key(0)
-        if isinstance(rows, _ScoreRows):
+        if isinstance(rows, _ScoreRows) and visibility.n_rows == 1:
             weights = rows.weights
         else:
-            mask = visibility.bias(0, 1, query.device)
-            weights = decoding_weights(query, key[:, :, first_key:], scale=scale, mask=mask, beta=beta)
+            mask = visibility.bias(0, visibility.n_rows, query.device)
+            weights = decoding_weights(query, key[:, :, first_key:], scale=scale, mask=mask, softcap=softcap, beta=beta)
         shares.add(layer, weights, visibility.key_position + first_key)
     return output
 

@@ -163,14 +163,15 @@ def _observe(
     scaling: float | None,
     softcap: float | None,
 ) -> None:
-    """Collect the plain weights of a decoded token, where somebody asked for them."""
+    """Collect the plain weights of an answer's tokens, where somebody asked for them."""
     shares = active_shares()
     if shares is None or not shares.wants(shares.position, query.shape[2]):
         return
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     weights = decoding_weights(query, key, scale=scale, mask=mask, softcap=softcap)
-    # A window's cache holds the last keys, the row's own among them; any other begins at position 0.
-    shares.add(int(module.layer_idx), weights, max(0, shares.position + 1 - key.shape[2]))  # type: ignore[arg-type]
+    # A window's cache holds the last keys, the rows' own among them; any other begins at position 0.
+    first_key = max(0, shares.position + query.shape[2] - key.shape[2])
+    shares.add(int(module.layer_idx), weights, first_key)  # type: ignore[arg-type]
 
 
 def _visibility_of_tensor(

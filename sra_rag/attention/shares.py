@@ -1,7 +1,7 @@
-"""Where the attention of an answer's tokens fell: on which spans of the prompt, layer by layer.
+"""Where the attention of an answer's tokens fell, layer by layer: on which spans of the prompt, and how spread out.
 
-Collected while decoding, from the weights that the decoding step itself used (sharpened, where it was), and only where
-`observing` asks for it. Nothing that the model computes changes: `tests/sra_rag/test_shares.py` holds that, and holds
+Collected from the weights that the forward pass itself used (sharpened, where it was), and only where `observing` asks
+for it. Nothing that the model computes changes: `tests/sra_rag/test_shares.py` holds that, and holds
 the shares to the weights of transformers' eager attention.
 """
 
@@ -23,7 +23,7 @@ _ACTIVE: ContextVar[AttentionShares | None] = ContextVar("sra_shares", default=N
 class AttentionShares:
     """The share of attention that each token of one answer gave to spans of its prompt.
 
-    Counted are the tokens of the answer that were fed back to the model, one at a time: all but the last.
+    Counted are the tokens of the answer that were fed to the model: in generation all but the last.
 
     Parameters
     ----------
@@ -51,23 +51,24 @@ class AttentionShares:
         self.prompt_length = prompt_length
         self.position = 0
         self._rows: dict[int, list[torch.Tensor]] = {}
+        self._entropies: dict[int, list[torch.Tensor]] = {}
         self._labels = torch.full((prompt_length,), len(self.spans))
         for index, (first, last) in enumerate(self.spans):
             self._labels[first:last] = index
 
     def wants(self, position: int, n_rows: int) -> bool:
-        """Whether a forward pass of `n_rows` rows, the first at `position`, reads a token of the answer."""
-        return n_rows == 1 and position >= self.prompt_length
+        """Whether a forward pass of `n_rows` rows, the first at `position`, reads tokens of the answer alone."""
+        return n_rows > 0 and position >= self.prompt_length
 
     def add(self, layer: int, weights: torch.Tensor, first_key: int) -> None:
-        """Take the weights of one row.
+        """Take the weights of one row or several.
 
         Parameters
         ----------
         layer
             Index of the attention layer.
         weights
-            ``(1, H_q, 1, K)``.
+            ``(1, H_q, Q, K)``.
         first_key
             Position of the first key that they are about.
 
@@ -81,11 +82,13 @@ class AttentionShares:
                 f"Attention shares are those of one answer, but {weights.shape[0]} are being written at once. "
                 "Ask one at a time."
             )
-        mean = weights[0, :, 0, : max(0, self.prompt_length - first_key)].float().mean(dim=0)
+        rows = weights[0].float()
+        mean = rows[..., : max(0, self.prompt_length - first_key)].mean(dim=0)
         self._labels = self._labels.to(mean.device)
-        sums = mean.new_zeros(len(self.spans) + 1)
-        sums.index_add_(0, self._labels[first_key : first_key + len(mean)], mean)
-        self._rows.setdefault(layer, []).append(sums[:-1])
+        sums = mean.new_zeros(len(mean), len(self.spans) + 1)
+        sums.index_add_(1, self._labels[first_key : first_key + mean.shape[1]], mean)
+        self._rows.setdefault(layer, []).extend(sums[:, :-1])
+        self._entropies.setdefault(layer, []).extend(torch.special.entr(rows).sum(dim=-1).unbind(dim=1))
 
     @property
     def n_tokens(self) -> int:
@@ -117,6 +120,18 @@ class AttentionShares:
             return torch.zeros(0, len(self.spans))
         return torch.stack([torch.stack(rows) for rows in self._rows.values()]).mean(dim=0).cpu()
 
+    def entropy_by_head(self) -> torch.Tensor:
+        """Entropy of the weights, a mean over tokens.
+
+        Returns
+        -------
+        entropy
+            ``(layers, H_q)``, float32, nats. Without a token counted, no layers.
+        """
+        if not self._entropies:
+            return torch.zeros(0, 0)
+        return torch.stack([torch.stack(self._entropies[layer]).mean(dim=0) for layer in sorted(self._entropies)]).cpu()
+
     def mean(self) -> torch.Tensor | None:
         """Share of each span, a mean over layers, heads and tokens, ``(spans,)``; None without a token counted."""
         return self.by_layer().mean(dim=0) if self._rows else None
@@ -131,27 +146,27 @@ def decoding_weights(
     softcap: float | None = None,
     beta: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Weights of one decoded row whose kernel keeps none.
+    """Weights of rows whose kernel keeps none: a decoded one, or the few of a given answer.
 
     Parameters
     ----------
     query, key
-        ``(B, H_q, 1, D)`` and ``(B, H_kv, K, D)``.
+        ``(B, H_q, Q, D)`` and ``(B, H_kv, K, D)``.
     scale, softcap
         As in `fast_reattention`.
     mask
-        Broadcasts to ``(B, H_q, 1, K)``: bool, True where a key is seen, or additive.
+        Broadcasts to ``(B, H_q, Q, K)``: bool, True where a key is seen, or additive.
     beta
-        ``(B, H_q, 1)``, sharpening factors.
+        ``(B, H_q, Q)``, sharpening factors.
 
     Returns
     -------
     weights
-        ``(B, H_q, 1, K)``, float32.
+        ``(B, H_q, Q, K)``, float32.
     """
-    batch, heads, _, size = query.shape
+    batch, heads, n_rows, size = query.shape
     grouped = query.reshape(batch, key.shape[1], -1, size).float()
-    scores = (grouped @ key.float().transpose(2, 3)).view(batch, heads, 1, -1) * scale
+    scores = (grouped @ key.float().transpose(2, 3)).view(batch, heads, n_rows, -1) * scale
     if softcap is not None:
         scores = torch.tanh(scores / softcap) * softcap
     if mask is not None:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from sra_rag.attention.reattend import reattend
+from sra_rag.attention.shares import AttentionShares, observing
 from sra_rag.config import SRAConfig, SRALike
 from sra_rag.errors import ContextOverflowError, PromptError
 from sra_rag.generation.engine import PREFILL_CHUNK, Engine, Prompt
@@ -57,6 +58,7 @@ def answer_likelihood(
     context: str | None = None,
     template_kwargs: Mapping[str, Any] | None = None,
     sra: SRALike = None,
+    shares: AttentionShares | None = None,
 ) -> Likelihood:
     """Measure how likely an answer is behind a prompt, under settings of the attention.
 
@@ -73,6 +75,8 @@ def answer_likelihood(
         Text; spellings of control tokens in it stay text.
     sra
         Settings, None for off.
+    shares
+        Collects where the attention of the answer's tokens falls, the last one's too.
 
     Raises
     ------
@@ -94,7 +98,10 @@ def answer_likelihood(
     model, device = engine.loaded.model, engine.loaded.device
     untouched, depends = dependence(settings, encoded.context_length, length)
     cache, cached = engine.prefixes.take(tokens[:length], untouched, depends, model.config)
-    with reattend(model, settings, context_length=encoded.context_length, prompt_length=length):
+    with (
+        reattend(model, settings, context_length=encoded.context_length, prompt_length=length),
+        observing(shares),
+    ):
         # As in generation, bounds that are observed are those of the whole prompt, not of a chunk.
         size = length if settings is not None and settings.bounds == "observed" else PREFILL_CHUNK
         logits = []
@@ -102,10 +109,11 @@ def answer_likelihood(
             chunk = torch.tensor([tokens[start : min(start + size, length)]], device=device)
             output = model(input_ids=chunk, past_key_values=cache, use_cache=True, logits_to_keep=1)
         logits.append(output.logits[0])
-        if len(answer_ids) > 1:
-            rest = torch.tensor([answer_ids[:-1]], device=device)
-            logits.append(model(input_ids=rest, past_key_values=cache, use_cache=True).logits[0])
-    engine.prefixes.put(tokens[:-1], untouched, depends, cache)
+        rest = answer_ids[:-1] if shares is None else answer_ids
+        if rest:
+            output = model(input_ids=torch.tensor([rest], device=device), past_key_values=cache, use_cache=True)
+            logits.append(output.logits[0, : len(answer_ids) - 1])
+    engine.prefixes.put(tokens, untouched, depends, cache)
     targets = torch.tensor(answer_ids, device=device)
     found = torch.log_softmax(torch.cat(logits).float(), dim=-1).gather(1, targets[:, None])[:, 0]
     return Likelihood(tuple(found.tolist()), length, cached, time.perf_counter() - started)

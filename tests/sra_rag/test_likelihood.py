@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from sra_rag import Engine, SRAConfig, reattend
+from sra_rag import SRAConfig, reattend
+from sra_rag.attention.shares import AttentionShares
 from sra_rag.errors import ContextOverflowError, PromptError
 from sra_rag.generation import engine as engine_module
 from sra_rag.generation import likelihood as module
@@ -69,6 +70,20 @@ def test_prefills_are_shared_between_answers_and_settings_that_leave_the_context
     assert (after.cached_tokens, every.cached_tokens) == (context_length, 0)
     said = engine.generate(MESSAGES, context=CONTEXT, sra=SETTINGS[1], max_new_tokens=2)
     assert said.usage.cached_tokens == every.prompt_tokens - 1
+
+
+def test_looking_at_a_given_answer_sees_what_generation_saw_and_changes_nothing(engine):
+    prompt = engine.encode(MESSAGES, context=CONTEXT)
+    spans = [(0, prompt.context_length), (prompt.context_length, len(prompt.token_ids))]
+    for sra in (None, SETTINGS[1], SETTINGS[2]):
+        while_written, given = (AttentionShares(spans, len(prompt.token_ids)) for _ in range(2))
+        said = engine.generate(MESSAGES, context=CONTEXT, sra=sra, shares=while_written, max_new_tokens=6)
+        plain = answer_likelihood(engine, MESSAGES, said.text, context=CONTEXT, sra=sra)
+        looked = answer_likelihood(engine, MESSAGES, said.text, context=CONTEXT, sra=sra, shares=given)
+        assert looked.nats == pytest.approx(plain.nats, abs=0.05)  # one more row changes bfloat16's rounding
+        assert given.n_tokens == len(plain.log_probabilities)
+        seen = while_written.by_token()
+        torch.testing.assert_close(given.by_token()[: len(seen)], seen, atol=0.01, rtol=0.1)
 
 
 def test_control_tokens_in_an_answer_stay_text(engine):

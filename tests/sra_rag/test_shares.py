@@ -79,6 +79,11 @@ def test_off_they_are_the_eager_weights(name):
     assert shares.by_layer().dtype == torch.float32
     torch.testing.assert_close(shares.by_layer(), torch.stack(layers), atol=2e-5, rtol=1e-4)
     torch.testing.assert_close(shares.mean(), shares.by_token().mean(0))
+    entropies = [
+        torch.stack([torch.special.entr(step[layer][0, :, 0]).sum(-1) for step in expected]).mean(0)
+        for layer in range(3)
+    ]
+    torch.testing.assert_close(shares.entropy_by_head(), torch.stack(entropies), atol=2e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["llama", "gemma2", "gpt_neox"])
@@ -106,6 +111,23 @@ def test_sharpened_they_are_the_reference_weights(name, sra):
         [torch.stack([shares_of(w, SPANS) for at, w in kept if at == layer]).mean(0) for layer in range(3)]
     )
     torch.testing.assert_close(shares.by_layer(), expected, atol=2e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["llama", "mistral", "gemma2"])
+@pytest.mark.parametrize("sra", SETTINGS, ids=str)
+def test_several_rows_at_once_are_seen_as_one_by_one(name, sra):
+    model, ids = tiny_model(name), tokens(length=LENGTH + 5)
+    seen = []
+    for steps in ([5], [1] * 5, [2, 3]):
+        with reattend(model, sra, prompt_length=LENGTH), observing(AttentionShares(SPANS, LENGTH)) as shares:
+            cache = model(ids[:, :LENGTH], use_cache=True).past_key_values
+            for start, size in zip([LENGTH + sum(steps[:n]) for n in range(len(steps))], steps, strict=True):
+                model(ids[:, start : start + size], past_key_values=cache, use_cache=True)
+        assert shares.n_tokens == 5
+        seen.append((shares.by_token(), shares.entropy_by_head()))
+    for by_token, entropies in seen[1:]:
+        torch.testing.assert_close(by_token, seen[0][0], atol=2e-5, rtol=1e-4)
+        torch.testing.assert_close(entropies, seen[0][1], atol=2e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def indexed(filing: Path, folder: Path) -> tuple[StoredIndex, float | None]:
     """Open the index of one filing, made if there is none; with the seconds a page that took, None if nothing was."""
     at = folder / f"{filing.stem}.index"
     started = time.perf_counter()
-    report = add_documents(at, [filing], load_embedding())
+    report = add_documents(at, [filing], load_embedding)
     index = open_index(at)
     pages = sum(document.n_pages for document in index.documents())
     return index, (time.perf_counter() - started) / pages if report.added else None

@@ -1,0 +1,89 @@
+"""One question of a task: a prompt, what is right, and what is known about it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sra_pipelines.passages import Passage
+
+__all__ = ["Example", "content_hash"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Example:
+    """A question with its context and its gold answers.
+
+    Parameters
+    ----------
+    id
+        Unique within its task; the same for the same seed and options.
+    instruction, context, question
+        The prompt, in this order: what does not depend on the question comes first, so that its prefill is shared.
+    answers
+        Right answers. Any one counts, or each is asked for where `all_of` says so. None: the right answer is that the
+        context does not say.
+    all_of
+        Whether an answer has to hold all of `answers`.
+    features
+        What results are grouped by, such as ``{"position": 0.5, "passages": 10}``.
+    gold
+        The texts within `context` that hold the answer: the attention on them is measured.
+    passages, gold_pages
+        Where the context comes from documents: what stands in it, and the pages (document, zero-based index) that hold
+        the answer. Citations are measured against them.
+    plain
+        The context is plain text that the only answer goes on with: nothing is asked or generated, only the
+        likelihood of the rest is measured.
+    """
+
+    id: str
+    instruction: str
+    context: str
+    question: str
+    answers: tuple[str, ...]
+    all_of: bool = False
+    features: Mapping[str, float | str] = dataclasses.field(default_factory=dict)
+    gold: tuple[str, ...] = ()
+    passages: tuple[Passage, ...] = ()
+    gold_pages: tuple[tuple[str, int], ...] = ()
+    plain: bool = False
+
+    def prompt(self) -> str | list[dict[str, str]]:
+        """Return the prompt: one message of the user, or plain text."""
+        return self.context if self.plain else [{"role": "user", "content": self._content()}]
+
+    def gold_spans(self) -> list[tuple[str, str]]:
+        """Return for each of `gold` what stands in the prompt before it, and the same with it; in reading order."""
+        content, begin = self._content(), len(self.instruction)
+        spans = []
+        for text in sorted(self.gold, key=content.find):
+            start = content.find(text, begin)
+            if start < 0:
+                raise ValueError(f"{self.id}: the gold text {text[:60]!r} does not stand in the context.")
+            begin = start + len(text)
+            spans.append((content[:start], content[:begin]))
+        return spans
+
+    def gold_text(self) -> str:
+        """Return the answer whose likelihood is measured, empty where there is none: the first, or all of them."""
+        return ", ".join(self.answers) if self.all_of else "".join(self.answers[:1])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as JSON-ready values."""
+        return dataclasses.asdict(self)
+
+    def sha256(self) -> str:
+        """Return the hash of everything in it, by which it is known again."""
+        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
+
+    def _content(self) -> str:
+        return "\n\n".join(filter(None, (self.instruction, self.context, self.question)))
+
+
+def content_hash(examples: Sequence[Example]) -> str:
+    """Return the SHA-256 of everything in the examples."""
+    return hashlib.sha256("".join(example.sha256() for example in examples).encode()).hexdigest()

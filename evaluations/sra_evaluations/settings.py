@@ -1,0 +1,83 @@
+"""Settings of the attention with the names that they have in results."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from sra_rag.config import SRAConfig, SRALike
+from sra_rag.errors import ConfigError
+from sra_rag.notation import FORMS, parse_sra
+
+__all__ = ["Setting", "as_settings", "parse_setting"]
+
+_NAMED = re.compile(r"([A-Za-z][\w .-]*):(.+)", re.DOTALL)
+_NUMBER = re.compile(r"[0-9.]+")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Setting:
+    """One way to run the model.
+
+    Parameters
+    ----------
+    name
+        What it is called in tables.
+    sra
+        Settings of the attention, None for off.
+    """
+
+    name: str
+    sra: SRAConfig | None
+
+
+def parse_setting(text: str) -> Setting:
+    """Read a setting as `sra_rag.notation.parse_sra` does; ``NAME:`` may stand in front.
+
+    Without one it is called after what it says, or after its file.
+
+    Raises
+    ------
+    ConfigError
+        If it is no setting, or a value is not allowed.
+    """
+    named = _NAMED.fullmatch(text)
+    if named and not Path(text).is_file():
+        return Setting(named[1], parse_sra(named[2]))
+    name = f"alpha={text}" if _NUMBER.fullmatch(text) else Path(text).stem if Path(text).is_file() else text
+    return Setting(name, parse_sra(text))
+
+
+def as_settings(given: Sequence[Setting | SRALike]) -> list[Setting]:
+    """Name settings as a caller may write them; a text is read by `parse_setting`.
+
+    Raises
+    ------
+    ConfigError
+        If there is none, two have one name, or a value is not allowed.
+    """
+    settings = [_as_setting(one) for one in given]
+    if not settings:
+        raise ConfigError(f"There is no setting to run. {FORMS}")
+    names = [setting.name for setting in settings]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ConfigError(f"{', '.join(twice)}: two settings have this name. Name one, as in other:alpha=0.2.")
+    return settings
+
+
+def _as_setting(given: Setting | SRALike) -> Setting:
+    if isinstance(given, Setting):
+        return given
+    if isinstance(given, str):
+        return parse_setting(given)
+    sra = SRAConfig.coerce(given)
+    return Setting("off", None) if sra is None else Setting(_described(sra), sra)
+
+
+def _described(sra: SRAConfig) -> str:
+    default = SRAConfig(alpha=0.0).to_dict()
+    changed = {name: value for name, value in sra.to_dict().items() if value != default[name]}
+    return ",".join(f"{name}={value}" for name, value in changed.items()) or "alpha=0"

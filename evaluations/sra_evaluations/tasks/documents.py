@@ -1,0 +1,138 @@
+"""Questions over documents, with the passages that retrieval finds: the sample documents, a folder, or an index.
+
+Questions are rows with ``id``, ``document``, ``question``, ``answer`` (null: the documents do not say) and
+``evidence``, a list of ``page``, from 0, and ``text``: so FinanceBench's open sample (arXiv 2311.11944) is read as it
+is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from pathlib import Path
+from typing import Any, ClassVar, get_args
+
+from sra_pipelines.documents import read_document
+from sra_pipelines.embedding import load_embedding
+from sra_pipelines.index import DocumentIndex
+from sra_pipelines.index_writer import add_documents
+from sra_pipelines.packing import Order, format_passages
+from sra_pipelines.passages import PassageIndex
+from sra_pipelines.retrieval import Retriever
+from sra_pipelines.samples import SAMPLES_DIR
+from sra_pipelines.stored_index import open_index
+
+from sra_evaluations.examples import Example
+from sra_evaluations.tasks.haystack import CountTokens
+from sra_evaluations.tasks.reading import field_of, read_rows
+from sra_rag.errors import ConfigError
+
+__all__ = ["DocumentQuestions"]
+
+_INSTRUCTION = (
+    "Answer the question from the passages below and from nothing else. Be brief: give the figure, name or clause "
+    "that is asked for. If the passages do not hold the answer, say that the documents do not say."
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class DocumentQuestions:
+    """Questions about documents.
+
+    Parameters
+    ----------
+    folder
+        Holds ``questions.jsonl`` and the documents, beside it or in ``pdfs/``; each question is asked of its own
+        document. By default the sample documents that come with the package.
+    index
+        An index on disk (``sra-rag index add``): questions are asked of all its documents, and `folder` needs to hold
+        ``questions.jsonl`` only.
+    tokens
+        Of passages in a prompt.
+    embedding
+        Name of the embedding model that searches; an index has its own.
+    order
+        Of the passages in the prompt, as for `sra_pipelines.packing.pack_passages`.
+    keep
+        A folder in which the indexes of long documents are kept for the next time.
+    """
+
+    name: ClassVar[str] = "documents"
+    folder: Path | None = None
+    index: Path | None = None
+    tokens: int = 1500
+    embedding: str = "embedded"
+    order: Order = "document"
+    keep: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.tokens < 1:
+            raise ConfigError(f"tokens={self.tokens} is not allowed: it must be at least 1.")
+        if self.order not in get_args(Order):
+            raise ConfigError(f"order={self.order!r} is not allowed. Use one of {', '.join(get_args(Order))}.")
+
+    def examples(self, count: int, seed: int, count_tokens: CountTokens) -> list[Example]:
+        """Read the questions, or `count` of them chosen by `seed`, and find passages for each."""
+        folder = self.folder or SAMPLES_DIR
+        source = folder if folder.is_file() else folder / "questions.jsonl"
+        rows = read_rows(source)
+        chosen = sorted(random.Random(f"{self.name} {seed}").sample(range(len(rows)), min(count, len(rows))))
+        searched: dict[str, Retriever] = {}
+        examples: dict[int, Example] = {}
+        # Document by document: no more than one index is held at a time.
+        for at in sorted(chosen, key=lambda at: str(rows[at].get("document"))):
+            document = str(field_of(rows[at], "document", source))
+            name = "" if self.index else document
+            if name not in searched:
+                searched = {name: Retriever(self._open(source.parent, document), order=self.order)}
+            examples[at] = self._example(rows[at], source, Path(document), searched[name], count_tokens)
+        return [examples[at] for at in chosen]
+
+    def _open(self, folder: Path, document: str) -> PassageIndex:
+        if self.index is not None:
+            return open_index(self.index)
+        path = _find(folder, document)
+        if self.keep is None:
+            return DocumentIndex([read_document(path)], load_embedding(self.embedding))
+        stored = self.keep / f"{path.stem}.index"
+        report = add_documents(stored, [path], lambda: load_embedding(self.embedding), embedding_name=self.embedding)
+        if report.failed:
+            [(_, reason), *_] = report.failed.items()
+            raise ConfigError(f"{path} could not be read: {reason} Mend it, or leave its questions out.")
+        return open_index(stored, self.embedding)
+
+    def _example(
+        self, row: dict[str, Any], source: Path, document: Path, retriever: Retriever, count_tokens: CountTokens
+    ) -> Example:
+        question = str(field_of(row, "question", source))
+        passages = retriever.retrieve(question, self.tokens, count_tokens)
+        pages = sorted({int(evidence["page"]) for evidence in row.get("evidence", [])})
+        found = [
+            n
+            for n, passage in enumerate(passages)
+            if passage.page_index in pages and Path(passage.document).stem == document.stem
+        ]
+        features: dict[str, float | str] = {"document": document.name}
+        if pages:
+            features["gold page"] = "in the context" if found else "not in the context"
+        if found and len(passages) > 1:
+            features["position"] = found[0] / (len(passages) - 1)
+        answer = row.get("answer")
+        return Example(
+            id=str(field_of(row, "id", source)),
+            instruction=_INSTRUCTION,
+            context=format_passages(passages),
+            question=f"Question: {question}",
+            answers=() if answer is None else (str(answer),),
+            features=features,
+            gold=tuple(passages[n].text for n in found),
+            passages=tuple(passages),
+            gold_pages=tuple((document.stem, page) for page in pages),
+        )
+
+
+def _find(folder: Path, name: str) -> Path:
+    for candidate in (folder / name, folder / f"{name}.pdf", folder / "pdfs" / name, folder / "pdfs" / f"{name}.pdf"):
+        if candidate.is_file():
+            return candidate
+    raise ConfigError(f"{folder}: the document {name!r} of the questions lies neither here nor in pdfs/. Put it there.")

@@ -1,0 +1,79 @@
+"""Key-value retrieval: one of many pairs of UUIDs is asked for ("Lost in the Middle", arXiv 2307.03172)."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import random
+import uuid
+from pathlib import Path
+from typing import ClassVar
+
+from sra_evaluations.examples import Example
+from sra_evaluations.tasks.haystack import CountTokens
+from sra_evaluations.tasks.reading import field_of, read_rows
+from sra_rag.errors import ConfigError
+
+__all__ = ["KeyValue"]
+
+_INSTRUCTION = "Extract the value that belongs to the key in the JSON object below. Answer with the value alone."
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class KeyValue:
+    """Look a value up by its key.
+
+    Parameters
+    ----------
+    pairs
+        How many pairs the object has.
+    data
+        A JSONL file of rows with ``ordered_kv_records``, ``key`` and ``value``; by default the pairs are made from the
+        seed. With fewer `pairs` than a row holds, the asked one and its nearest neighbours are kept.
+    """
+
+    name: ClassVar[str] = "key-value"
+    pairs: int = 75
+    data: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.pairs < 1:
+            raise ConfigError(f"pairs={self.pairs} is not allowed: it must be at least 1.")
+
+    def examples(self, count: int, seed: int, count_tokens: CountTokens) -> list[Example]:
+        """Make examples: `count`, or as many as the file holds."""
+        if self.data is None:
+            return [self._made(number, seed, count) for number in range(count)]
+        rows = read_rows(self.data)
+        random.Random(f"{self.name} {seed}").shuffle(rows)
+        return [self._read(number, row) for number, row in enumerate(rows[:count])]
+
+    def _made(self, number: int, seed: int, count: int) -> Example:
+        rng = random.Random(f"{self.name} {seed} {number}")
+        records = [(_uuid(rng), _uuid(rng)) for _ in range(self.pairs)]
+        at = round(number / max(1, count - 1) * (self.pairs - 1))
+        return self._example(f"{self.pairs}-{seed}-{number}", records, at)
+
+    def _read(self, number: int, row: dict[str, object]) -> Example:
+        stored = field_of(row, "ordered_kv_records", self.data)
+        records = [(str(key), str(value)) for key, value in stored]
+        key = str(field_of(row, "key", self.data))
+        at = [known for known, _ in records].index(key)
+        first = min(max(0, at - self.pairs // 2), max(0, len(records) - self.pairs))
+        return self._example(f"{key}-{self.pairs}", records[first : first + self.pairs], at - first)
+
+    def _example(self, name: str, records: list[tuple[str, str]], at: int) -> Example:
+        key, value = records[at]
+        return Example(
+            id=name,
+            instruction=_INSTRUCTION,
+            context=json.dumps(dict(records), indent=1),
+            question=f'Key: "{key}"\nCorresponding value:',
+            answers=(value,),
+            gold=(f'"{key}": "{value}"',),
+            features={"pairs": len(records), "position": at / max(1, len(records) - 1)},
+        )
+
+
+def _uuid(rng: random.Random) -> str:
+    return str(uuid.UUID(int=rng.getrandbits(128), version=4))

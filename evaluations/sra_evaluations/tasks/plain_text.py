@@ -1,0 +1,67 @@
+"""Plain text that goes on: what a setting does to text it is not meant for."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from pathlib import Path
+from typing import ClassVar
+
+from sra_pipelines.documents import find_documents, read_document
+from sra_pipelines.samples import sample_documents
+
+from sra_evaluations.examples import Example
+from sra_evaluations.tasks.haystack import CountTokens
+from sra_evaluations.tasks.reading import read_rows
+from sra_rag.errors import ConfigError
+
+__all__ = ["PlainText"]
+
+_GIVEN = 0.25  # of a text; the rest is what the model has to expect
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PlainText:
+    """How well the rest of a text is foreseen from its beginning, in nats a token; nothing is generated.
+
+    Parameters
+    ----------
+    data
+        A JSONL file of rows with ``text``, or a document or folder of documents; by default the sample documents.
+    tokens
+        Of each text, at most.
+    """
+
+    name: ClassVar[str] = "plain-text"
+    data: Path | None = None
+    tokens: int = 500
+
+    def __post_init__(self) -> None:
+        if self.tokens < 16:
+            raise ConfigError(f"tokens={self.tokens} is not allowed: it must be at least 16.")
+
+    def examples(self, count: int, seed: int, count_tokens: CountTokens) -> list[Example]:
+        """Cut `count` texts, or as many as there are, at white space."""
+        texts = self._texts()
+        order = list(range(len(texts)))
+        random.Random(f"{self.name} {seed}").shuffle(order)
+        examples: list[Example] = []
+        for at in order:
+            if len(examples) == count:
+                break
+            words = texts[at].split(" ")
+            size = max(2, round(len(words) * min(1.0, self.tokens / max(1, count_tokens(texts[at])))))
+            given = max(1, round(_GIVEN * min(size, len(words))))
+            if len(words) > given:
+                context, rest = " ".join(words[:given]), " " + " ".join(words[given:size])
+                features = {"tokens": self.tokens}
+                examples.append(Example(f"{at}-{self.tokens}", "", context, "", (rest,), features=features, plain=True))
+        if not examples:
+            raise ConfigError(f"{self.data}: no text is long enough. Give longer texts.")
+        return examples
+
+    def _texts(self) -> list[str]:
+        if self.data is not None and {".jsonl", ".gz"} & set(self.data.suffixes):
+            return [str(row["text"]) for row in read_rows(self.data) if str(row.get("text", "")).strip()]
+        paths = sample_documents() if self.data is None else find_documents([self.data])
+        return [page.text for path in paths for page in read_document(path).pages if page.text.strip()]

@@ -1,0 +1,86 @@
+"""How settings are written where there is only text, as on a command line: ``alpha=0.3,rows=after_context``."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from sra_rag.config import SRAConfig
+from sra_rag.errors import ConfigError
+
+__all__ = ["FORMS", "parse_indices", "parse_sra"]
+
+FORMS = (
+    "Give off, an alpha such as 0.2, options such as alpha=0.3,rows=after_context,layers=10-19,policy=focus, or the "
+    "path of a JSON file of settings."
+)
+
+
+def parse_sra(text: str) -> SRAConfig | None:
+    """Read settings.
+
+    Parameters
+    ----------
+    text
+        ``off``, an alpha, ``option=value,option=value`` with the fields of `SRAConfig`, or the path of a JSON file (a
+        profile too). Layers and heads are written as for `parse_indices`, bounds as ``0,6.5``.
+
+    Returns
+    -------
+    sra
+        None for off.
+
+    Raises
+    ------
+    ConfigError
+        If it is none of these, or a value is not allowed.
+    """
+    if text.lower() == "off":
+        return None
+    if re.fullmatch(r"[0-9.]+", text):
+        return SRAConfig(alpha=_number("alpha", text))
+    if "=" in text and not Path(text).is_file():
+        return SRAConfig.from_dict(dict(map(_option, re.split(r",(?=\w+=)", text))))
+    if not Path(text).is_file():
+        raise ConfigError(f"{text!r} is no setting, nor is there a file of that name. {FORMS}")
+    return SRAConfig.from_json(text)
+
+
+def parse_indices(name: str, text: str) -> str | tuple[int, ...]:
+    """Read ``all``, ``last:N`` or indices such as ``0,3,10-19``; `name` is for the error.
+
+    Raises
+    ------
+    ConfigError
+        If it is none of these.
+    """
+    if text == "all" or text.startswith("last:"):
+        return text
+    indices: list[int] = []
+    try:
+        for part in text.split(","):
+            first, _, last = part.partition("-")
+            indices += range(int(first), int(last or first) + 1)
+    except ValueError as error:
+        raise ConfigError(f"{name}={text!r} is not allowed. Use all, last:N, or such as 0,3,10-19.") from error
+    return tuple(indices)
+
+
+def _option(text: str) -> tuple[str, object]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ConfigError(f"{text!r} is no option of a setting. {FORMS}")
+    if name == "alpha":
+        return name, _number(name, value)
+    if name == "bounds" and "," in value:
+        return name, tuple(_number(name, part) for part in value.split(","))
+    if name in ("layers", "heads"):
+        return name, parse_indices(name, value)
+    return name, value
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise ConfigError(f"{name}={text!r} is no number. {FORMS}") from error

@@ -7,7 +7,6 @@ require_extra(
     "pipelines",
     "llama_index.core",
     "llama_index.embeddings.huggingface",
-    "llama_index.vector_stores.faiss",
     "faiss",
     "pypdfium2",
     "docx",

@@ -1,20 +1,18 @@
-"""Passages of documents, found again by meaning: split, embedded, and kept in a FAISS index in memory."""
+"""Passages of documents, found again by meaning: split, embedded, and kept in memory."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
 
-import faiss
-from llama_index.core import StorageContext, VectorStoreIndex
+import numpy as np
 from llama_index.core.embeddings import BaseEmbedding
-from llama_index.core.schema import TextNode
-from llama_index.vector_stores.faiss import FaissVectorStore
 
 from sra_pipelines.documents import Document, document_names
 from sra_pipelines.embedding_identity import unit_vectors
 from sra_pipelines.passages import Passage
 from sra_pipelines.splitting import embedded_text, split_document
+from sra_pipelines.vector_store import FaissStore, VectorDocument
 
 __all__ = ["DocumentIndex"]
 
@@ -49,19 +47,15 @@ class DocumentIndex:
             for document, name in zip(documents, names, strict=True)
             for passage in split_document(document, name)
         ]
-        nodes = [TextNode(id_=str(i), text=embedded_text(passage)) for i, passage in enumerate(self._passages)]
-        for start in range(0, len(nodes), _EMBED_AT_ONCE):
-            batch = nodes[start : start + _EMBED_AT_ONCE]
-            vectors = unit_vectors(embedding.get_text_embedding_batch([node.text for node in batch])).tolist()
-            for node, vector in zip(batch, vectors, strict=True):
-                node.embedding = vector
+        parts = []
+        for start in range(0, len(self._passages), _EMBED_AT_ONCE):
+            batch = [embedded_text(passage) for passage in self._passages[start : start + _EMBED_AT_ONCE]]
+            parts.append(unit_vectors(embedding.get_text_embedding_batch(batch)))
             if on_passages is not None:
-                on_passages(start + len(batch), len(nodes))
-        size = len(nodes[0].embedding or ()) if nodes else 1
-        store = FaissVectorStore(faiss.IndexFlatIP(size))  # of unit vectors the inner product is the cosine
-        self.vector_index = VectorStoreIndex(
-            nodes, storage_context=StorageContext.from_defaults(vector_store=store), embed_model=embedding
-        )
+                on_passages(start + len(batch), len(self._passages))
+        self._store = FaissStore()
+        if parts:
+            self._store.add([VectorDocument("", self._passages, np.concatenate(parts))])
 
     @property
     def n_passages(self) -> int:
@@ -74,10 +68,10 @@ class DocumentIndex:
 
     def search(self, question: str, limit: int) -> list[Passage]:
         """Return the passages closest in meaning to a question, best first."""
-        if self.n_passages == 0:
+        if self.n_passages == 0 or limit < 1:
             return []
-        retriever = self.vector_index.as_retriever(similarity_top_k=min(limit, self.n_passages))
+        [vector] = unit_vectors([self.embedding.get_query_embedding(question)])
         return [
-            dataclasses.replace(self._passages[int(found.node.node_id)], score=float(found.score or 0.0))
-            for found in retriever.retrieve(question)
+            dataclasses.replace(self._passages[hit.position], score=hit.score)
+            for hit in self._store.search(vector, limit)
         ]

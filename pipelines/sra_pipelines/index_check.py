@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from sra_pipelines.embedding_identity import EmbeddingIdentity
+from sra_pipelines.index_vectors import own_store
 from sra_pipelines.schema import connect, transaction
-from sra_pipelines.stored_document import IndexedDocument, StoredDocument, list_documents, load_document
+from sra_pipelines.stored_document import IndexedDocument, StoredDocument, document_keys, list_documents, load_document
 from sra_pipelines.stored_index import read_meta
+from sra_pipelines.vector_store import VectorStoreError
 
 __all__ = ["CheckReport", "check_index"]
 
@@ -75,6 +77,7 @@ def check_index(folder: Path, on_document: Callable[[int, int], None] | None = N
                 problems += [f"{about.name}: {problem}" for problem in _document(about, stored, digest)]
             if on_document is not None:
                 on_document(done, len(everything))
+        problems += _vector_store(connection)
     return CheckReport(
         revision=int(meta["revision"]),
         n_documents=len(published),
@@ -91,6 +94,15 @@ def _database(connection: sqlite3.Connection) -> list[str]:
         f"database: {row[0]} refers to a missing document" for row in connection.execute("PRAGMA foreign_key_check")
     ]
     return found
+
+
+def _vector_store(connection: sqlite3.Connection) -> list[str]:
+    try:
+        with own_store(connection, None) as store:
+            missing = set() if store is None else set(document_keys(connection).values()) - store.held()
+    except VectorStoreError as error:
+        return [str(error)]
+    return [f"the vector store lacks {len(missing)} documents"] if missing else []
 
 
 def _document(about: IndexedDocument, stored: StoredDocument, digest: str) -> list[str]:

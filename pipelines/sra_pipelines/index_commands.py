@@ -1,4 +1,4 @@
-"""The subcommands of ``sra-rag index``: add, remove, list, check."""
+"""The subcommands of ``sra-rag index``: add, remove, list, check, store."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from sra_pipelines.embedding import load_embedding
 from sra_pipelines.index_check import check_index
+from sra_pipelines.index_vectors import bring_vectors, leave_store, named_store
 from sra_pipelines.index_writer import AddReport, add_documents, remove_documents
 from sra_pipelines.index_writer import Progress as ProgressCallback
 from sra_pipelines.library_notices import quiet_libraries
@@ -28,7 +29,7 @@ __all__ = ["app"]
 _BROKEN = 1
 _UNREADABLE = 2
 
-app = typer.Typer(no_args_is_help=True, help="Keep an index of documents on disk: add, remove, list, check.")
+app = typer.Typer(no_args_is_help=True, help="Keep an index of documents on disk: add, remove, list, check, store.")
 
 Folders = Annotated[list[Path], typer.Argument(help="Folders of documents, or files.")]
 To = Annotated[Path, typer.Option("--to", help="Folder of the index; it is made if there is none.")]
@@ -137,6 +138,37 @@ def check(index: Index, as_json: AsJson = False) -> None:
             )
     if report.problems:
         raise typer.Exit(_BROKEN)
+
+
+@app.command()
+def store(
+    index: Index,
+    url: Annotated[
+        str | None,
+        typer.Argument(help="qdrant+http://HOST:6333, postgresql://USER@HOST/DATABASE, or faiss to leave it."),
+    ] = None,
+) -> None:
+    """Bring the vectors of an index to Qdrant or PostgreSQL and search them there; without a URL, say where they are.
+
+    For example:
+
+      sra-rag index store my-index qdrant+http://localhost:6333
+
+    From then on the index is opened, and changed, with that store. What is there already is not brought again.
+    """
+    quiet_libraries()
+    before = named_store(index)
+    if url is None:
+        sys.stdout.write(f"{before or 'faiss'}\n")
+        return
+    if url == "faiss":
+        leave_store(index)
+        left = f"; what was brought to {before} stays there" if before else ""
+        sys.stdout.write(f"searched with FAISS, in memory{left}\n")
+        return
+    with _progress(Console(stderr=True)) as on_progress:
+        brought = bring_vectors(index, url, on_progress=on_progress)
+    sys.stdout.write(f"{_count(brought, 'document')} brought to {url}\n")
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from llama_index.core.embeddings import BaseEmbedding
 from sra_pipelines.documents import Document, DocumentError
 from sra_pipelines.embedding_identity import EmbeddingIdentity, unit_vectors
 from sra_pipelines.index_plan import Plan, find_files, make_plan
+from sra_pipelines.index_vectors import drop_vectors, own_store, push_vectors
 from sra_pipelines.lock import writer_lock
 from sra_pipelines.readers.limits import ReadingLimits
 from sra_pipelines.reading import default_workers, read_documents
@@ -28,6 +29,7 @@ from sra_pipelines.schema import DATABASE, StoreError, connect, create, exists, 
 from sra_pipelines.splitting import SPLITTING, embedded_text, split_document
 from sra_pipelines.stored_document import IndexedDocument, StoredDocument, insert_document, list_documents
 from sra_pipelines.stored_index import read_meta
+from sra_pipelines.vector_store import VectorStore
 
 __all__ = ["AddReport", "Progress", "add_documents", "remove_documents"]
 
@@ -91,6 +93,7 @@ def add_documents(
     workers: int | None = None,
     limits: ReadingLimits | None = None,
     on_progress: Progress | None = None,
+    store: VectorStore | None = None,
 ) -> AddReport:
     """Bring an index up to date with files and folders; make it if there is none.
 
@@ -114,6 +117,8 @@ def add_documents(
         For files from somebody else; one's own have none.
     on_progress
         For a progress bar. What it raises ends the ``add``, and the index is what it was.
+    store
+        Where the vectors are brought to as well; by default the place that the index names, see `bring_vectors`.
 
     Raises
     ------
@@ -123,6 +128,9 @@ def add_documents(
         If the folder holds something else, or the index is damaged or was split by other rules.
     EmbeddingMismatchError
         If the index belongs to another embedding model.
+    VectorStoreError
+        If the vectors cannot be brought to their store. The index is then what it was, unless the message comes of
+        dropping old vectors: the next ``add`` drops them.
     """
     started = time.perf_counter()
     progress = on_progress or (lambda what, done, total: None)
@@ -157,7 +165,12 @@ def add_documents(
                 model = model or embedding()
                 identity.require_same(EmbeddingIdentity.of(model, embedding_name), str(folder))
                 _prepare(connection, plan, wanted, model, workers, limits, tally, progress)
-            revision = _publish(connection, plan, known, prepared | tally.ids)
+            with own_store(connection, store) as vectors:
+                if vectors is not None:
+                    push_vectors(connection, vectors, progress)
+                revision = _publish(connection, plan, known, prepared | tally.ids)
+                if vectors is not None:
+                    drop_vectors(connection, vectors)
     ready = prepared.keys() | tally.ids.keys()
     named = {path: name for path, (name, _) in plan.to_read.items() if path in ready}
     return AddReport(
@@ -178,13 +191,15 @@ def add_documents(
     )
 
 
-def remove_documents(folder: Path, names: Sequence[str]) -> list[IndexedDocument]:
-    """Remove documents, by name or path, in one commit.
+def remove_documents(folder: Path, names: Sequence[str], *, store: VectorStore | None = None) -> list[IndexedDocument]:
+    """Remove documents, by name or path, in one commit; then from the vector store, see `add_documents`.
 
     Raises
     ------
     StoreError
         If one of them is not in the index; nothing is removed then.
+    VectorStoreError
+        If the store cannot be reached: before the commit, nothing is removed; after it, only from the index.
     """
     if not exists(folder):
         with connect(folder):  # says so
@@ -201,9 +216,14 @@ def remove_documents(folder: Path, names: Sequence[str]) -> list[IndexedDocument
                     f"{', ...' if len(known) > 5 else ''}. See all with: sra-rag index list {folder}"
                 )
             chosen |= found
-        with transaction(connection):
-            connection.executemany("DELETE FROM documents WHERE id = ?", [(number,) for number in chosen])
-            _count_up(connection)
+        with own_store(connection, store) as vectors:
+            if vectors is not None:
+                vectors.held()  # raises now if it cannot be reached
+            with transaction(connection):
+                connection.executemany("DELETE FROM documents WHERE id = ?", [(number,) for number in chosen])
+                _count_up(connection)
+            if vectors is not None:
+                drop_vectors(connection, vectors)
     return list(chosen.values())
 
 

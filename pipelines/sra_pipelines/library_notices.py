@@ -8,10 +8,10 @@ __all__ = ["quiet_libraries"]
 
 
 def quiet_libraries() -> None:
-    """Silence transformers, sentence-transformers and bm25s, for this process."""
+    """Silence transformers, sentence-transformers, bm25s and LlamaIndex's PostgreSQL store, for this process."""
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()
-    for name in ("sentence_transformers", "bm25s"):
+    for name in ("sentence_transformers", "bm25s", "llama_index.vector_stores.postgres"):
         logging.getLogger(name).setLevel(logging.ERROR)

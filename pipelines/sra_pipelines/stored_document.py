@@ -14,7 +14,16 @@ import numpy.typing as npt
 from sra_pipelines.documents import Page
 from sra_pipelines.passages import Passage
 
-__all__ = ["IndexedDocument", "StoredDocument", "insert_document", "list_documents", "load_document"]
+__all__ = [
+    "IndexedDocument",
+    "StoredDocument",
+    "document_keys",
+    "insert_document",
+    "list_documents",
+    "load_document",
+]
+
+_KEY_LENGTH = 24  # hexadecimal digits of the digest: 12 bytes
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -112,6 +121,15 @@ def list_documents(connection: sqlite3.Connection, *, published: bool = True) ->
         (int(published),),
     )
     return {number: IndexedDocument(*values) for number, *values in rows}
+
+
+def document_keys(connection: sqlite3.Connection, *, published: bool = True) -> dict[int, str]:
+    """Return what vector stores know the documents by, see `VectorDocument`, by their id; only if they have vectors."""
+    rows = connection.execute(
+        "SELECT id, substr(digest, 1, ?) FROM documents WHERE published = ? AND n_passages > 0 ORDER BY name",
+        (_KEY_LENGTH, int(published)),
+    )
+    return dict(rows.fetchall())
 
 
 def load_document(

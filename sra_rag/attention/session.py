@@ -69,6 +69,19 @@ class Session:
             raise ConfigError(f"The model asked for layer {layer}, but was said to have {self.n_layers}.")
         return self._alpha[layer] is not None
 
+    def alpha_with_gradient(self) -> torch.Tensor:
+        """Make alpha a tensor that gathers gradients, also where it is 0.
+
+        Returns
+        -------
+        alpha
+            ``(L, H_q)``, float32, a leaf that the factors of this session are computed from.
+        """
+        rows = [torch.zeros(self.n_heads, 1) if row is None else row for row in self._alpha]
+        alpha = torch.stack(rows)[..., 0].requires_grad_()
+        self._alpha = tuple(row[:, None] for row in alpha)
+        return alpha
+
     def first_row(self, position: int, n_rows: int) -> int:
         """Index of the first of `n_rows` rows, standing at `position` on, that any sequence sharpens."""
         return min(max(0, min(self._start) - position), n_rows)

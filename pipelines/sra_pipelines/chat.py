@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 from sra_pipelines.document_qa import Answer, DocumentQA
@@ -64,7 +64,7 @@ class Chat:
             raise TypeError(f"The stream ended with {last!r} instead of an answer.")
         return last
 
-    def stream(self, question: str, *, sra: SRALike = None, **changes: Any) -> Iterator[str | Answer]:
+    def stream(self, question: str, *, sra: SRALike = None, **changes: Any) -> Generator[str | Answer, None, None]:
         """Answer the next question piece by piece; only an answer that is done is remembered."""
         for piece in self.qa.stream(self.standalone(question, changes.get("cancel")), sra=sra, **changes):
             if isinstance(piece, Answer):

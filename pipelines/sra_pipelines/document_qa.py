@@ -178,6 +178,12 @@ class DocumentQA:
             if delta.generation is not None:
                 yield self._answer(found, delta.generation, shares)
 
+    def conclude(self, found: Retrieval, generation: Generation | None) -> Answer:
+        """Make an answer of what a model wrote for a prompt of `retrieve`; None where it was not asked."""
+        if generation is None:
+            return _nothing_found(found.question, None)
+        return self._answer(found, generation, None)
+
     async def aask(self, question: str | Retrieval, *, sra: SRALike = None, **changes: Any) -> Answer:
         """As `ask`; the event loop stays free, and cancelling the task ends the work."""
         async with aclosing(self.astream(question, sra=sra, **changes)) as pieces:

@@ -205,6 +205,10 @@ class Comparison:
         worse = sorted((name for name, change in changes.items() if change < 0), key=lambda name: changes[name])
         return better, worse
 
+    def examples(self, task: str, setting: str) -> list[str]:
+        """Return the names of the examples that a setting has answered."""
+        return list(self._rows(task).get(setting, {}))
+
     def record(self, task: str, setting: str, example: str) -> Record:
         """Return all that is known of one answer."""
         return self._rows(task)[setting][example]

@@ -24,7 +24,7 @@ __all__ = ["bring_vectors", "drop_vectors", "leave_store", "named_store", "own_s
 Progress = Callable[[str, float, float], None]
 
 
-def bring_vectors(folder: Path, store: VectorStore | str, *, on_progress: Progress | None = None) -> int:
+def bring_vectors(folder: Path | str, store: VectorStore | str, *, on_progress: Progress | None = None) -> int:
     """Bring all vectors of an index into a vector store; what is there already stays.
 
     Parameters
@@ -51,6 +51,7 @@ def bring_vectors(folder: Path, store: VectorStore | str, *, on_progress: Progre
     """
     if isinstance(store, str):
         check_store_url(store)
+    folder = Path(folder)
     with connect(folder):  # says at once if there is none
         pass
     with writer_lock(folder), connect(folder, write=True) as connection:

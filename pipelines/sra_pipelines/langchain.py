@@ -106,7 +106,7 @@ def answer_chain(qa: DocumentQA, llm: ChatSRAHuggingFace | None = None) -> Runna
 
 def answer_steps(qa: DocumentQA, llm: ChatSRAHuggingFace | None = None) -> AnswerSteps:
     """Return the steps of `answer_chain`, to put together otherwise; see there."""
-    model = llm or ChatSRAHuggingFace(engine=qa.engine)
+    model = llm or ChatSRAHuggingFace(engines=qa.engine)
     if model.engine is not qa.engine:
         raise ConfigError(
             "The chat model answers with another engine than the DocumentQA counts tokens with. Share it: "

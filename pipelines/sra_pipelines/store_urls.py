@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from urllib.parse import parse_qs, urlsplit, urlunsplit
+from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
 
 from llama_index.core.vector_stores.types import BasePydanticVectorStore
 
@@ -72,7 +72,7 @@ def _qdrant(url: str, name: str, dimension: int) -> _Opened:
 
     parts = urlsplit(url)
     if parts.scheme == "qdrant+file":
-        client = QdrantClient(path=parts.path)
+        client = QdrantClient(path=unquote(parts.path))
     else:
         address = urlunsplit(parts._replace(scheme=parts.scheme.removeprefix("qdrant+")))
         key = os.environ.get("QDRANT_API_KEY")

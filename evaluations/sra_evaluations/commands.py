@@ -105,7 +105,7 @@ def evaluate(
             interrupted = stop.is_set()
     report = write_report(comparison, to)
     sys.stdout.write(report.summary.read_text(encoding="utf-8"))
-    console.print(f"Report: {report.summary}", soft_wrap=True, markup=False, highlight=False)
+    console.print(f"Report: {report.html}", soft_wrap=True, markup=False, highlight=False)
     if not report_only and interrupted:
         console.print("Stopped. The same command goes on from here.")
         raise typer.Exit(_INTERRUPTED)

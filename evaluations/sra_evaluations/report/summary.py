@@ -1,44 +1,61 @@
-"""The summary in Markdown: the verdict first, then every metric with its interval and n."""
+"""The summary in Markdown: verdicts in plain words first, then every metric with its interval and n."""
 
 from __future__ import annotations
 
-from sra_evaluations.comparison import Comparison, Finding
-from sra_evaluations.metrics import LOWER_IS_BETTER
+from collections.abc import Sequence
 
-__all__ = ["sentence", "summarize"]
+from sra_evaluations.comparison import Comparison
+from sra_evaluations.report.breakdown import break_down, parts_across_tasks
+from sra_evaluations.report.results import Examples, TaskResults, collect, cost_words, in_short
+from sra_evaluations.report.tables import Table, table_of_metrics, table_of_parts
+from sra_evaluations.report.wording import metric_of, sentence
+
+__all__ = ["summarize"]
 
 
-def summarize(comparison: Comparison) -> str:
-    """Write the findings of all tasks."""
-    lines = [f"# With and without reattention: {comparison.manifest['model']['name']}", ""]
-    if len(comparison.settings) > 1:
-        for task in comparison.tasks:
-            lines += [f"- {sentence(finding)}" for finding in comparison.findings(task, comparison.headline(task))]
-        lines.append("")
-    for task in comparison.tasks:
-        lines += [f"## {task}", "", *_table(comparison, task), ""]
+def summarize(comparison: Comparison, examples: Examples, results: Sequence[TaskResults] | None = None) -> str:
+    """Write the findings of all tasks.
+
+    Parameters
+    ----------
+    comparison
+        The results.
+    examples
+        From `sra_evaluations.records.read_examples`.
+    results
+        From `sra_evaluations.report.results.collect`, where they are there already.
+    """
+    tasks = list(results) if results is not None else collect(comparison, examples)
+    lines = [f"# With and without reattention: {_plain(str(comparison.manifest['model']['name']))}", ""]
+    if not tasks:
+        lines += ["Nothing has been measured yet.", ""]
+    others = [setting for setting in comparison.settings if setting != comparison.baseline]
+    if tasks and others:
+        lines += [f"- **{_plain(setting)}**: {_plain(in_short(tasks, setting))}." for setting in others] + [""]
+    for task in tasks:
+        lines += [f"## {_plain(task.name)}", ""]
+        for finding in task.verdicts:
+            said = f"{sentence(finding, plain=task.plain)} {cost_words(task, finding.setting)}"
+            lines.append(f"- {_plain(said)}")
+        lines += ["", *_markdown(table_of_metrics(comparison, task)), ""]
+        for breakdown in break_down(comparison, task.name, task.headline):
+            lines += _by(metric_of(task.headline, plain=task.plain).label, breakdown.feature)
+            lines += [*_markdown(table_of_parts(breakdown, comparison.settings)), ""]
+    for breakdown in parts_across_tasks(comparison):
+        lines += [f"## {_plain(breakdown.title)} by {_plain(breakdown.feature)}", ""]
+        lines += [*_markdown(table_of_parts(breakdown, comparison.settings)), ""]
     return "\n".join(lines)
 
 
-def sentence(finding: Finding) -> str:
-    """Say in plain words what a finding means."""
-    found = finding.difference
-    return (
-        f"**{finding.setting}** on {finding.task}: {finding.verdict}. {finding.metric} {found.other:.3f} against "
-        f"{found.baseline:.3f} with {finding.baseline} ({found.difference:+.3f}, 95% interval {found.low:+.3f} to "
-        f"{found.high:+.3f}; n = {found.n}; corrected p = {finding.p_adjusted:.3f})."
-    )
+def _by(label: str, feature: str) -> list[str]:
+    return [f"### {label[:1].upper()}{label[1:]}, by {_plain(feature)}", ""]
 
 
-def _table(comparison: Comparison, task: str) -> list[str]:
-    lines = ["| metric | setting | mean | difference | 95% interval | better / worse | n | p, corrected |"]
-    lines.append("|---|---|---|---|---|---|---|---|")
-    for metric in comparison.metrics(task):
-        for f in comparison.findings(task, metric):
-            d = f.difference
-            better, worse = (d.less, d.more) if metric in LOWER_IS_BETTER else (d.more, d.less)
-            lines.append(
-                f"| {metric} | {f.setting} | {d.other:.3f} ({f.baseline}: {d.baseline:.3f}) | {d.difference:+.3f} | "
-                f"{d.low:+.3f} to {d.high:+.3f} | {better} / {worse} | {d.n} | {f.p_adjusted:.3f} |"
-            )
-    return lines
+def _markdown(table: Table) -> list[str]:
+    lines = [table.headings, ["---"] * len(table.headings), *table.rows]
+    return [f"| {' | '.join(map(_plain, line))} |" for line in lines]
+
+
+def _plain(text: str) -> str:
+    """Keep a name from being read as markup: no breaks of lines or cells, no HTML."""
+    return " ".join(text.split()).replace("<", "&lt;").replace("|", "\\|")

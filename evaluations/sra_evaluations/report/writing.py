@@ -6,7 +6,8 @@ import dataclasses
 from pathlib import Path
 
 from sra_evaluations.comparison import Comparison
-from sra_evaluations.records import write_whole
+from sra_evaluations.records import read_examples, write_whole
+from sra_evaluations.report.results import collect
 from sra_evaluations.report.summary import summarize
 
 __all__ = ["Report", "write_report"]
@@ -17,10 +18,33 @@ class Report:
     """Where a report lies."""
 
     summary: Path
+    html: Path
 
 
-def write_report(comparison: Comparison, folder: Path) -> Report:
-    """Write ``summary.md``; each file is there whole or not at all."""
-    report = Report(folder / "summary.md")
-    write_whole(report.summary, summarize(comparison))
+def write_report(comparison: Comparison, folder: Path | str) -> Report:
+    """Write ``summary.md`` and ``report.html``; each is there whole or not at all.
+
+    Parameters
+    ----------
+    comparison
+        The results; some may still be missing.
+    folder
+        Where the run lies: the texts of examples are read from it.
+
+    Raises
+    ------
+    ConfigError
+        If the examples in the folder cannot be read.
+    """
+    # Only here, as every subcommand of sra-rag imports this file: Matplotlib takes a while.
+    from sra_evaluations.report.page import render_page
+
+    folder = Path(folder)
+    report = Report(folder / "summary.md", folder / "report.html")
+    examples = read_examples(folder)
+    results = collect(comparison, examples)
+    # Both are made before either is written.
+    summary, page = summarize(comparison, examples, results), render_page(comparison, examples, results)
+    write_whole(report.summary, summary)
+    write_whole(report.html, page)
     return report

@@ -1,0 +1,95 @@
+"""The command that runs a comparison again, as far as the command line can say it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sra_evaluations.records import Record
+from sra_evaluations.report.results import Examples
+from sra_evaluations.settings import Setting, parse_setting
+from sra_evaluations.tasks import load_task
+from sra_rag.config import SRAConfig
+from sra_rag.errors import ConfigError
+
+__all__ = ["Again", "run_again"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Again:
+    """A command, and what it needs besides."""
+
+    command: str
+    notes: Sequence[str]
+
+
+def run_again(manifest: Mapping[str, Any], records: Sequence[Record], examples: Examples) -> Again:
+    """Return the command for a manifest.
+
+    Parameters
+    ----------
+    manifest
+        Of the run.
+    records
+        They tell whether answers were generated.
+    examples
+        They tell which tasks have none to generate.
+    """
+    notes: list[str] = []
+    words = ["sra-rag", "evaluate"]
+    for task in manifest["tasks"]:
+        try:
+            load_task(task)
+        except ConfigError:
+            notes.append(f"The task {task} is none that the command line knows: run it with sra_evaluations.compare.")
+        else:
+            words.append(task)
+    for name, sra in manifest["settings"].items():
+        written = _written(name, None if sra is None else SRAConfig.from_dict(sra))
+        if written is None:
+            written = f"{name}:setting-{len(notes) + 1}.json"
+            notes.append(f"Save the settings {name}, which stand below, as setting-{len(notes) + 1}.json.")
+        words += ["--sra", written]
+    counts = [task["examples"] for task in manifest["tasks"].values() if "examples" in task]
+    words += ["--model", str(manifest["model"]["name"])]
+    if "dtype" in manifest["model"]:
+        words += ["--dtype", manifest["model"]["dtype"]]
+    words += ["--limit", str(max(counts, default=1)), "--seed", str(manifest["seed"])]
+    words += ["--max-new-tokens", str(manifest["max_new_tokens"])]
+    asked = [r for r in records if not examples.get((r["task"], r["example"]), {"plain": True})["plain"]]
+    if asked and not any("answer" in record for record in asked):
+        words.append("--no-generate")
+    words += ["--to", "evaluation-again"]
+    if len(set(counts)) > 1:
+        notes.append(
+            "Tasks have different numbers of examples. Where that is because they were run with different limits and "
+            "not because there are no more, each needs a command of its own; the hashes of the examples tell."
+        )
+    return Again(shlex.join(words), notes)
+
+
+def _written(name: str, sra: SRAConfig | None) -> str | None:
+    """Write a setting so that it is read as the same under the same name; None where only a file can say it."""
+    wanted = Setting(name, sra)
+    for text in (name, f"{name}:{_notation(sra)}"):
+        try:
+            if parse_setting(text) == wanted:
+                return text
+        except ConfigError:
+            continue
+    return None
+
+
+def _notation(sra: SRAConfig | None) -> str:
+    if sra is None:
+        return "off"
+    default = SRAConfig().to_dict()
+    options = {n: value for n, value in sra.to_dict().items() if n == "alpha" or value != default[n]}
+    return ",".join(f"{name}={_option(value)}" for name, value in options.items())
+
+
+def _option(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value).strip("[]").replace(" ", "")

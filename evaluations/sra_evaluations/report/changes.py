@@ -1,0 +1,135 @@
+"""Examples that a setting changed for better and for worse, side by side, with the passage and the attention on it."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from markupsafe import Markup, escape
+
+from sra_evaluations.comparison import Comparison
+from sra_evaluations.report.results import Examples
+from sra_evaluations.report.wording import Metric
+
+__all__ = ["Answer", "Change", "Changes", "find_changes"]
+
+_MOST = 20  # of each direction
+_CLIPPED = 4000  # characters of a passage
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Answer:
+    """What was said under one setting.
+
+    Parameters
+    ----------
+    setting, text
+        The answer with the gold one marked; None where none was generated.
+    score
+        In the headline metric.
+    attention
+        Share on the gold passage, empty where it was not measured.
+    cut
+        Whether the answer reached the limit of tokens.
+    """
+
+    setting: str
+    text: Markup | None
+    score: str
+    attention: str
+    cut: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Change:
+    """An example before and after.
+
+    Parameters
+    ----------
+    name
+        As records call it.
+    question, gold
+        What was asked, and the right answer.
+    passages
+        Gold texts of the context, the answer in them marked.
+    passage_label
+        What they are.
+    known
+        Whether the example's content is there at all.
+    answers
+        Without, and with.
+    """
+
+    name: str
+    question: str
+    gold: str
+    passages: Sequence[Markup]
+    passage_label: str
+    known: bool
+    answers: tuple[Answer, Answer]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Changes:
+    """Examples that changed in one direction: those shown, and how many there are in all."""
+
+    shown: Sequence[Change]
+    total: int
+
+
+def find_changes(
+    comparison: Comparison, task: str, setting: str, metric: Metric, examples: Examples
+) -> tuple[Changes, Changes]:
+    """Return what became better and what became worse, the greatest changes first."""
+    better, worse = (
+        Changes([_change(comparison, task, setting, name, metric, examples) for name in names[:_MOST]], len(names))
+        for names in comparison.changed(task, setting)
+    )
+    return better, worse
+
+
+def _change(comparison: Comparison, task: str, setting: str, name: str, metric: Metric, examples: Examples) -> Change:
+    content = examples.get((task, name))
+    answers = tuple(content["answers"]) if content else ()
+    plain = bool(content and content["plain"])
+    before, after = (
+        _answer(s, comparison.record(task, s, name), metric, answers) for s in (comparison.baseline, setting)
+    )
+    if content is None:
+        return Change(name, "", "", (), "", False, (before, after))
+    question = content["question"].removeprefix("Question: ") or ("The text goes on." if plain else "")
+    gold = (", " if content["all_of"] else " / ").join(answers) or "The documents do not say."
+    passages = (content["context"],) if plain else content["gold"]
+    marked = tuple(_marked(_clipped(text), () if plain else answers) for text in passages)
+    label = "The text so far" if plain else "Gold passage"
+    return Change(name, question, _clipped(gold), marked, label, True, (before, after))
+
+
+def _answer(setting: str, record: dict[str, Any], metric: Metric, gold: Sequence[str]) -> Answer:
+    attention = record["scores"].get("gold_attention")
+    said = record.get("answer")
+    return Answer(
+        setting=setting,
+        text=None if said is None else _marked(said, gold),
+        score=metric.value(record["scores"][metric.name]),
+        attention="" if attention is None else f"{attention:.2%}",
+        cut=record.get("finish_reason") == "length",
+    )
+
+
+def _clipped(text: str) -> str:
+    return text if len(text) <= _CLIPPED else f"{text[:_CLIPPED]} … ({len(text) - _CLIPPED:,} characters more)"
+
+
+def _marked(text: str, wanted: Sequence[str]) -> Markup:
+    """Escape a text and mark in it what was asked for."""
+    words = sorted((re.escape(one) for one in wanted if one), key=len, reverse=True)
+    if not words:
+        return escape(text)
+    # Odd pieces are those that the group matched.
+    pieces = re.split(f"({'|'.join(words)})", text, flags=re.IGNORECASE)
+    return Markup("").join(
+        Markup("<mark>{}</mark>").format(piece) if at % 2 else escape(piece) for at, piece in enumerate(pieces)
+    )

@@ -1,0 +1,152 @@
+"""What was found of each task, worked out once for the summary and the page."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+from sra_evaluations.comparison import Comparison, Finding
+from sra_evaluations.records import Record
+
+__all__ = ["Cost", "Examples", "TaskResults", "collect", "cost_words", "in_short"]
+
+Examples = Mapping[tuple[str, str], Record]
+
+_COSTS = {
+    "prefill_seconds": ("prefill", "{:.2f} s"),
+    "decode_seconds_a_token": ("decoding a token", "{:.3f} s"),
+    "peak_bytes": ("peak memory", "{:.2f} GB"),
+}
+_GIGA = 1e9
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Cost:
+    """What a setting costs next to the baseline, over timed examples that both have.
+
+    Parameters
+    ----------
+    label
+        What is counted.
+    ratio, least, greatest
+        Mean over mean, and the ratios of single examples between which it lies.
+    baseline, other
+        Means, with their unit.
+    n
+        Timed examples.
+    """
+
+    label: str
+    ratio: float
+    least: float
+    greatest: float
+    baseline: str
+    other: str
+    n: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TaskResults:
+    """Findings of one task.
+
+    Parameters
+    ----------
+    name, headline
+        The task, and the metric by which it is judged.
+    plain
+        Whether it is text that goes on, of which only the likelihood is measured.
+    asked
+        Examples that the run is to have, None where it is not known.
+    answered
+        Examples that a setting has, by setting.
+    findings
+        By metric, one for each other setting that has it.
+    costs
+        By setting; empty where nothing was timed.
+    """
+
+    name: str
+    headline: str
+    plain: bool
+    asked: int | None
+    answered: Mapping[str, int]
+    findings: Mapping[str, list[Finding]]
+    costs: Mapping[str, list[Cost]]
+
+    @property
+    def verdicts(self) -> list[Finding]:
+        """Findings in the headline metric."""
+        return self.findings[self.headline]
+
+
+def collect(comparison: Comparison, examples: Examples) -> list[TaskResults]:
+    """Work out the findings of every task of which anything was measured.
+
+    Parameters
+    ----------
+    comparison
+        The results.
+    examples
+        From `sra_evaluations.records.read_examples`; may lack some.
+    """
+    return [_collect(comparison, task, examples) for task in comparison.tasks if comparison.metrics(task)]
+
+
+def in_short(results: list[TaskResults], setting: str) -> str:
+    """Say on how many tasks a setting helps, and on which it hurts."""
+    verdicts: dict[str, list[str]] = {"helps": [], "hurts": [], "no difference shown": []}
+    for task in results:
+        for finding in task.verdicts:
+            if finding.setting == setting:
+                verdicts[finding.verdict].append(task.name)
+    if not any(verdicts.values()):
+        return "no example has both this setting and the baseline yet"
+    words = {
+        "helps": "helps on {}",
+        "hurts": "hurts on {}",
+        "no difference shown": "no difference shown on {}",
+    }
+    return "; ".join(words[verdict].format(", ".join(tasks)) for verdict, tasks in verdicts.items() if tasks)
+
+
+def cost_words(task: TaskResults, setting: str) -> str:
+    """Say what a setting costs on a task, or why that is not known."""
+    costs = task.costs.get(setting)
+    if not costs:
+        reason = "nothing is generated on this task" if task.plain else "no timed example has both settings"
+        return f"Cost: not timed ({reason})."
+    parts = []
+    for cost in costs:
+        spread = f", single examples {cost.least:.2f} to {cost.greatest:.2f}" if cost.n > 1 else ""
+        parts.append(f"{cost.label} {cost.ratio:.2f} times ({cost.other} for {cost.baseline}{spread}; n = {cost.n})")
+    return f"Cost: {', '.join(parts)}."
+
+
+def _collect(comparison: Comparison, task: str, examples: Examples) -> TaskResults:
+    records = {s: comparison.examples(task, s) for s in comparison.settings}
+    names = {name for names in records.values() for name in names}
+    asked = comparison.manifest["tasks"].get(task, {}).get("examples")
+    return TaskResults(
+        name=task,
+        headline=comparison.headline(task),
+        plain=bool(names) and all(examples.get((task, name), {}).get("plain", False) for name in names),
+        asked=asked,
+        answered={setting: len(names) for setting, names in records.items()},
+        findings={metric: comparison.findings(task, metric) for metric in comparison.metrics(task)},
+        costs={setting: _costs(comparison, task, setting) for setting in comparison.settings},
+    )
+
+
+def _costs(comparison: Comparison, task: str, setting: str) -> list[Cost]:
+    costs = []
+    for metric, (label, written) in _COSTS.items():
+        base, other = (comparison.values(task, name, metric) for name in (comparison.baseline, setting))
+        shared = [name for name in base if name in other and base[name] > 0]
+        if setting == comparison.baseline or not shared:
+            continue
+        scale = _GIGA if metric == "peak_bytes" else 1.0
+        means = [sum(values[name] for name in shared) / len(shared) / scale for values in (base, other)]
+        ratios = [other[name] / base[name] for name in shared]
+        baseline, now = (written.format(mean) for mean in means)
+        costs.append(Cost(label, means[1] / means[0], min(ratios), max(ratios), baseline, now, len(shared)))
+    return costs

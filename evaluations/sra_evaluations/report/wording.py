@@ -1,0 +1,160 @@
+"""Metrics, numbers and verdicts in plain words, the same in the summary and on the page."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Literal
+
+from sra_evaluations.comparison import Finding
+from sra_evaluations.metrics import LOWER_IS_BETTER
+from sra_evaluations.statistics import PairedDifference
+
+__all__ = ["Metric", "metric_of", "p_value", "sentence", "signed_interval", "size"]
+
+Unit = Literal["share", "nats", "number"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Metric:
+    """How a metric is spoken of.
+
+    Parameters
+    ----------
+    name, label
+        As records call it, and in words.
+    unit
+        ``"share"`` is written in percent, and its differences in points.
+    judged
+        Whether more or less of it is good or bad at all.
+    """
+
+    name: str
+    label: str
+    unit: Unit = "number"
+    judged: bool = True
+
+    def value(self, number: float) -> str:
+        """Write a value."""
+        if math.isnan(number):
+            return "unknown"
+        return f"{number:.1%}" if self.unit == "share" else f"{number:.3f}"
+
+    def change(self, number: float) -> str:
+        """Write a difference, with its sign and without its unit."""
+        if math.isnan(number):
+            return "unknown"
+        # Adding 0 turns the -0.0 that rounding leaves into 0.
+        return f"{round(100 * number, 1) + 0:+.1f}" if self.unit == "share" else f"{round(number, 3) + 0:+.3f}"
+
+    @property
+    def change_unit(self) -> str:
+        """What differences are counted in."""
+        return {"share": "points", "nats": "nats", "number": ""}[self.unit]
+
+
+def _named(unit: Unit, labels: dict[str, str]) -> dict[str, Metric]:
+    return {name: Metric(name, label, unit) for name, label in labels.items()}
+
+
+_METRICS = {
+    **_named(
+        "share",
+        {
+            "right": "answers right",
+            "exact_match": "answers word for word the gold answer (exact match)",
+            "f1": "words shared with the gold answer (F1)",
+            "contains": "answers that contain the gold answer",
+            "figures": "answers with the gold figure",
+            "right_refusal": "unanswerable questions refused",
+            "wrong_refusal": "answerable questions refused",
+            "claims_supported": "figures, dates and names that stand in the context",
+            "sentences_supported": "sentences that stand in the context",
+            "citation_precision": "cited pages that hold the answer",
+            "citation_recall": "pages with the answer that are cited",
+        },
+    ),
+    **_named(
+        "nats",
+        {
+            "gold_nats": "surprise at the gold answer, in nats",
+            "gold_nats_per_token": "surprise at the gold answer, in nats a token",
+        },
+    ),
+    "gold_attention": Metric("gold_attention", "attention on the gold passage", "share", judged=False),
+}
+
+
+def metric_of(name: str, *, plain: bool = False) -> Metric:
+    """Return how a metric is spoken of; one of a scorer of your own goes by its name.
+
+    Parameters
+    ----------
+    name
+        As records call it.
+    plain
+        Whether it was measured on text that goes on instead of on an answer.
+    """
+    metric = _METRICS.get(name, Metric(name, name.replace("_", " ")))
+    return dataclasses.replace(metric, label=metric.label.replace("gold answer", "text")) if plain else metric
+
+
+def p_value(p: float) -> str:
+    """Write a p-value with its sign of comparison."""
+    return "< 0.001" if p < 0.001 else f"= {p:.3f}"
+
+
+def signed_interval(metric: Metric, difference: PairedDifference) -> str:
+    """Write the interval of a difference; one example has none."""
+    if math.isnan(difference.low):
+        return "none"
+    return f"{metric.change(difference.low)} to {metric.change(difference.high)}"
+
+
+def size(metric: Metric, difference: PairedDifference, baseline: str) -> str:
+    """Say how large a difference is, and what it lies between."""
+    change, unit = difference.difference, metric.change_unit
+    amount = metric.change(abs(change)).removeprefix("+")
+    both = f"{metric.label}: {metric.value(difference.other)}, and {metric.value(difference.baseline)} with {baseline}"
+    if change == 0:
+        return f"{both}, the same"
+    more = "more" if change > 0 else "fewer" if metric.unit == "share" else "less"
+    good = (change > 0) != (metric.name in LOWER_IS_BETTER)
+    side = "" if not metric.judged or metric.unit == "share" else ", which is better" if good else ", which is worse"
+    return f"{both}, {' '.join(filter(None, (amount, unit, more)))}{side}"
+
+
+def sentence(finding: Finding, *, plain: bool = False) -> str:
+    """Say in plain words what a finding means; see `metric_of` for `plain`."""
+    found, metric = finding.difference, metric_of(finding.metric, plain=plain)
+    lead = {
+        "helps": f"{finding.setting} helps on {finding.task}",
+        "hurts": f"{finding.setting} hurts on {finding.task}",
+        "no difference shown": f"{finding.setting} on {finding.task}: no difference shown",
+    }[finding.verdict]
+    return (
+        f"{lead}. {_capital(size(metric, found, finding.baseline))} ({_evidence(finding, metric)}).{_caution(finding)}"
+    )
+
+
+def _evidence(finding: Finding, metric: Metric) -> str:
+    found = finding.difference
+    if found.n == 1:
+        return "n = 1, which has no interval"
+    unit = metric.change_unit and f" {metric.change_unit}"
+    return (
+        f"95% interval {signed_interval(metric, found)}{unit}; n = {found.n}; corrected p {p_value(finding.p_adjusted)}"
+    )
+
+
+def _caution(finding: Finding) -> str:
+    found = finding.difference
+    if found.n > 1 and found.more == found.less == 0:
+        return f" Not one of the {found.n} examples changed in it."
+    if found.shown and finding.verdict == "no difference shown":
+        return " The interval leaves zero out, but the p-value, corrected for the settings tried, is not under 0.05."
+    return ""
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -158,6 +158,18 @@ def test_other_programs_can_read_text_and_place(kept):
     assert {name: node.metadata[name] for name in expected} == expected
 
 
+def test_a_connection_that_was_cut_is_made_again(postgres):
+    import psycopg2
+
+    with closing(open_store(postgres, "cut", DIMENSION)) as store:
+        store.add([document(1)])
+        with closing(psycopg2.connect(postgres)) as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+            assert cursor.rowcount > 0
+        assert len(store.search(document(1).vectors[0], 5)) == 3
+        store.keep(())
+
+
 def test_two_indexes_are_not_mixed(kept):
     kept.add([document(1)])
     other = FrameworkStore(kept.vectors, where="there", owner="other", dimension=DIMENSION)

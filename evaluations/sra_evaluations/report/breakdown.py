@@ -14,8 +14,8 @@ from sra_evaluations.statistics import PairedDifference, paired_difference
 
 __all__ = ["Breakdown", "Part", "break_down", "lengths_of", "part_of_all", "parts_across_tasks", "too_many"]
 
-_MOST_VALUES = 8  # numbers beyond are put in bins
 _BINS = 5
+_MOST_VALUES = 12  # numbers beyond are put in bins, as are those of fewer than two examples each
 _MOST_NAMES = 12
 _LENGTH = "prompt tokens"
 # Prompts of one length differ by a few tokens; below this ratio of longest to shortest they are not told apart.
@@ -168,7 +168,7 @@ def _groups(by_example: Mapping[str, Value]) -> dict[str, set[str]]:
             groups.setdefault(str(by_example[name]), set()).add(name)
         return groups if len(distinct) <= _MOST_NAMES else {}
     numbers = {name: float(value) for name, value in by_example.items()}
-    if len(distinct) <= _MOST_VALUES:
+    if len(distinct) <= _BINS or (len(distinct) <= _MOST_VALUES and len(numbers) >= 2 * len(distinct)):
         for name in sorted(numbers, key=lambda name: numbers[name]):
             groups.setdefault(f"{numbers[name]:g}", set()).add(name)
         return groups

@@ -75,7 +75,7 @@ def parts_figure(breakdown: Breakdown, series: Mapping[str, int], *, plain: bool
             [part.label for part in breakdown.parts],
             points,
             x=breakdown.feature,
-            y=_axis(metric.label),
+            y=_axis(f"{metric.label}, {metric.unit}" if metric.unit.startswith("nats") else metric.label),
             connected=breakdown.numeric,
             share=metric.unit == "share",
             alt=f"{title}, under {', '.join(shown)}. {_TABLE_BELOW}",

@@ -22,10 +22,10 @@ from sra_evaluations.report.breakdown import (
 from sra_evaluations.report.changes import Changes, find_changes
 from sra_evaluations.report.entropy import entropy_profile
 from sra_evaluations.report.figures import Figure, entropy_figures, parts_figure, strengths_figure
-from sra_evaluations.report.results import Examples, TaskResults, cost_words, in_short
+from sra_evaluations.report.results import Examples, TaskResults, cost_words, in_short, overall_cost
 from sra_evaluations.report.strength import by_strength
 from sra_evaluations.report.tables import Table, table_of_metrics
-from sra_evaluations.report.wording import metric_of, sentence
+from sra_evaluations.report.wording import metric_of, reasons
 
 __all__ = ["render_page"]
 
@@ -79,7 +79,7 @@ def render_page(comparison: Comparison, examples: Examples, results: Sequence[Ta
     return _template().render(
         model=manifest["model"],
         baseline=comparison.baseline,
-        in_short={setting: in_short(tasks, setting) for setting in others},
+        in_short={s: (in_short(tasks, s), overall_cost(comparison, tasks, s)) for s in others},
         sections=[_section(comparison, task, examples, series) for task in tasks],
         across=[(b.title, parts_figure(b, series)) for b in parts_across_tasks(comparison)],
         again=run_again(manifest, comparison.records, examples),
@@ -109,9 +109,7 @@ def _section(comparison: Comparison, task: TaskResults, examples: Examples, seri
         about=_about(comparison, task),
         verdicts=_verdicts(task),
         metrics=table_of_metrics(comparison, task),
-        breakdowns=[
-            parts_figure(b, series, plain=task.plain) for b in break_down(comparison, task.name, task.headline)
-        ],
+        breakdowns=[parts_figure(b, series, plain=task.plain) for b in task.breakdowns],
         not_broken_down=too_many(comparison, task.name),
         attention=[parts_figure(b, series) for b in attention],
         strengths=[strengths_figure(found, comparison.baseline, plain=task.plain) for found in strengths],
@@ -131,8 +129,8 @@ def _verdicts(task: TaskResults) -> list[Verdict]:
         Verdict(
             setting=finding.setting,
             verdict=finding.verdict,
-            said=sentence(finding, plain=task.plain),
-            also=sentence(likelihoods[finding.setting]) if finding.setting in likelihoods else "",
+            said=reasons(finding, plain=task.plain),
+            also=reasons(likelihoods[finding.setting]) if finding.setting in likelihoods else "",
             cost=cost_words(task, finding.setting),
         )
         for finding in task.verdicts

@@ -93,6 +93,7 @@ def draw_strengths(points: Points, *, y: str, alt: str) -> Markup:
     axes.axhline(0, color=_TEXT, linewidth=0.8, linestyle=(0, (4, 3)))
     for series, them in points.items():
         _errors(axes, series, them, connected=True)
+    axes.set_xlim(left=0, right=1.08 * max(alpha for them in points.values() for alpha, _ in them) or 1.0)
     axes.set(xlabel="alpha", ylabel=y)
     return _to_svg(axes, alt)
 
@@ -157,7 +158,7 @@ def _to_svg(axes: Axes, alt: str) -> Markup:
     svg = re.sub(r"(?<=: )#5e00([0-9a-f]{2})", lambda found: series_color(int(found[1], 16)), svg)
     # Several drawings stand on one page, and each counts its parts from one.
     own = hashlib.sha256(svg.encode()).hexdigest()[:8]
-    svg = re.sub(r'((?: id|href)="#?|url\(#)', rf"\g<1>{own}-", svg)
+    svg = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{own}-", svg)
     svg = svg.replace(f": {_TEXT}", ": var(--ink)").replace(f": {_GRID}", ": var(--grid)")
     return Markup(svg)  # noqa: S704 - matplotlib escapes the texts, and the one put in above is
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from sra_evaluations.comparison import Comparison, Finding
+from sra_evaluations.comparison import Comparison, Finding, Verdict
 from sra_evaluations.records import Record
+from sra_evaluations.report.breakdown import Breakdown, break_down
+from sra_evaluations.report.wording import amount
 
-__all__ = ["Cost", "Examples", "TaskResults", "collect", "cost_words", "in_short"]
+__all__ = ["Cost", "Examples", "TaskResults", "collect", "cost_words", "in_short", "overall_cost"]
 
 Examples = Mapping[tuple[str, str], Record]
 
@@ -18,6 +20,7 @@ _COSTS = {
     "peak_bytes": ("peak memory", "{:.2f} GB"),
 }
 _GIGA = 1e9
+_UNTIMED = "no timed example has both settings"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -63,6 +66,8 @@ class TaskResults:
         By metric, one for each other setting that has it.
     costs
         By setting; empty where nothing was timed.
+    breakdowns
+        The headline metric by features.
     """
 
     name: str
@@ -72,6 +77,7 @@ class TaskResults:
     answered: Mapping[str, int]
     findings: Mapping[str, list[Finding]]
     costs: Mapping[str, list[Cost]]
+    breakdowns: Sequence[Breakdown]
 
     @property
     def verdicts(self) -> list[Finding]:
@@ -92,28 +98,29 @@ def collect(comparison: Comparison, examples: Examples) -> list[TaskResults]:
     return [_collect(comparison, task, examples) for task in comparison.tasks if comparison.metrics(task)]
 
 
-def in_short(results: list[TaskResults], setting: str) -> str:
-    """Say on how many tasks a setting helps, and on which it hurts."""
-    verdicts: dict[str, list[str]] = {"helps": [], "hurts": [], "no difference shown": []}
+def in_short(results: Sequence[TaskResults], setting: str) -> dict[Verdict, str]:
+    """Say by verdict on which tasks a setting helps, hurts or shows no difference, and by how much."""
+    verdicts: dict[Verdict, list[str]] = {"helps": [], "hurts": [], "no difference shown": []}
     for task in results:
         for finding in task.verdicts:
             if finding.setting == setting:
-                verdicts[finding.verdict].append(task.name)
-    if not any(verdicts.values()):
-        return "no example has both this setting and the baseline yet"
-    words = {
-        "helps": "helps on {}",
-        "hurts": "hurts on {}",
-        "no difference shown": "no difference shown on {}",
-    }
-    return "; ".join(words[verdict].format(", ".join(tasks)) for verdict, tasks in verdicts.items() if tasks)
+                verdicts[finding.verdict].append(f"{task.name} ({amount(finding)})")
+    return {verdict: f"on {'; on '.join(tasks)}" for verdict, tasks in verdicts.items() if tasks}
+
+
+def overall_cost(comparison: Comparison, results: Sequence[TaskResults], setting: str) -> str:
+    """Say what a setting costs over all tasks together."""
+    return _cost_words(_costs(comparison, [task.name for task in results], setting), _UNTIMED)
 
 
 def cost_words(task: TaskResults, setting: str) -> str:
     """Say what a setting costs on a task, or why that is not known."""
-    costs = task.costs.get(setting)
+    reason = "nothing is generated on this task" if task.plain else _UNTIMED
+    return _cost_words(task.costs[setting], reason)
+
+
+def _cost_words(costs: Sequence[Cost], reason: str) -> str:
     if not costs:
-        reason = "nothing is generated on this task" if task.plain else "no timed example has both settings"
         return f"Cost: not timed ({reason})."
     parts = []
     for cost in costs:
@@ -133,20 +140,22 @@ def _collect(comparison: Comparison, task: str, examples: Examples) -> TaskResul
         asked=asked,
         answered={setting: len(names) for setting, names in records.items()},
         findings={metric: comparison.findings(task, metric) for metric in comparison.metrics(task)},
-        costs={setting: _costs(comparison, task, setting) for setting in comparison.settings},
+        costs={setting: _costs(comparison, [task], setting) for setting in comparison.settings},
+        breakdowns=break_down(comparison, task, comparison.headline(task)),
     )
 
 
-def _costs(comparison: Comparison, task: str, setting: str) -> list[Cost]:
+def _costs(comparison: Comparison, tasks: Sequence[str], setting: str) -> list[Cost]:
     costs = []
     for metric, (label, written) in _COSTS.items():
-        base, other = (comparison.values(task, name, metric) for name in (comparison.baseline, setting))
-        shared = [name for name in base if name in other and base[name] > 0]
-        if setting == comparison.baseline or not shared:
-            continue
         scale = _GIGA if metric == "peak_bytes" else 1.0
-        means = [sum(values[name] for name in shared) / len(shared) / scale for values in (base, other)]
-        ratios = [other[name] / base[name] for name in shared]
-        baseline, now = (written.format(mean) for mean in means)
-        costs.append(Cost(label, means[1] / means[0], min(ratios), max(ratios), baseline, now, len(shared)))
+        pairs = []
+        for task in tasks:
+            base, other = (comparison.values(task, name, metric) for name in (comparison.baseline, setting))
+            pairs += [(base[name] / scale, other[name] / scale) for name in base if name in other and base[name] > 0]
+        if setting != comparison.baseline and pairs:
+            before, after = (sum(side) / len(pairs) for side in zip(*pairs, strict=True))
+            ratios = [other / base for base, other in pairs]
+            means = written.format(before), written.format(after)
+            costs.append(Cost(label, after / before, min(ratios), max(ratios), *means, len(pairs)))
     return costs

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sra_evaluations.comparison import Comparison
-from sra_evaluations.report.breakdown import break_down, parts_across_tasks
-from sra_evaluations.report.results import Examples, TaskResults, collect, cost_words, in_short
+from sra_evaluations.report.breakdown import parts_across_tasks
+from sra_evaluations.report.results import Examples, TaskResults, collect, cost_words, in_short, overall_cost
 from sra_evaluations.report.tables import Table, table_of_metrics, table_of_parts
-from sra_evaluations.report.wording import metric_of, sentence
+from sra_evaluations.report.wording import lead, metric_of, reasons
 
 __all__ = ["summarize"]
 
@@ -31,20 +31,29 @@ def summarize(comparison: Comparison, examples: Examples, results: Sequence[Task
         lines += ["Nothing has been measured yet.", ""]
     others = [setting for setting in comparison.settings if setting != comparison.baseline]
     if tasks and others:
-        lines += [f"- **{_plain(setting)}**: {_plain(in_short(tasks, setting))}." for setting in others] + [""]
+        lines += [f"- **{_plain(setting)}**: {_plain(_in_short(comparison, tasks, setting))}" for setting in others]
+        lines += ["", "In brackets: difference, 95% interval, number of examples."]
+        lines += ["Surprise is the negative log-likelihood: less is better.", ""]
     for task in tasks:
         lines += [f"## {_plain(task.name)}", ""]
         for finding in task.verdicts:
-            said = f"{sentence(finding, plain=task.plain)} {cost_words(task, finding.setting)}"
+            said = f"{lead(finding)} {reasons(finding, plain=task.plain)} {cost_words(task, finding.setting)}"
             lines.append(f"- {_plain(said)}")
         lines += ["", *_markdown(table_of_metrics(comparison, task)), ""]
-        for breakdown in break_down(comparison, task.name, task.headline):
+        for breakdown in task.breakdowns:
             lines += _by(metric_of(task.headline, plain=task.plain).label, breakdown.feature)
             lines += [*_markdown(table_of_parts(breakdown, comparison.settings)), ""]
     for breakdown in parts_across_tasks(comparison):
         lines += [f"## {_plain(breakdown.title)} by {_plain(breakdown.feature)}", ""]
         lines += [*_markdown(table_of_parts(breakdown, comparison.settings)), ""]
     return "\n".join(lines)
+
+
+def _in_short(comparison: Comparison, tasks: Sequence[TaskResults], setting: str) -> str:
+    said = "; ".join(f"{verdict} {where}" for verdict, where in in_short(tasks, setting).items())
+    return (
+        f"{said or 'no example has both this setting and the baseline yet'}. {overall_cost(comparison, tasks, setting)}"
+    )
 
 
 def _by(label: str, feature: str) -> list[str]:

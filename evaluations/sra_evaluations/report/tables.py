@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -27,20 +28,28 @@ class Table:
     headings: Sequence[str]
     rows: Sequence[Sequence[str]]
 
+    @property
+    def groups(self) -> list[tuple[str, list[Sequence[str]]]]:
+        """Rows that follow each other under one name, with what stands behind it."""
+        return [
+            (name, [row[1:] for row in rows]) for name, rows in itertools.groupby(self.rows, key=lambda row: row[0])
+        ]
+
 
 def table_of_metrics(comparison: Comparison, task: TaskResults) -> Table:
     """Every metric under every setting."""
     rows = []
     for name, findings in task.findings.items():
         metric, found = metric_of(name, plain=task.plain), {finding.setting: finding for finding in findings}
+        label = f"{metric.label}, {metric.unit}" if metric.unit.startswith("nats") else metric.label
         for setting in comparison.settings:
             values = list(comparison.values(task.name, setting, name).values())
             if values:
                 mean = estimate(values)
                 about = _difference(metric, found.get(setting))
-                rows.append([metric.label, setting, _interval(metric, mean), str(mean.n), *about])
+                rows.append([label, setting, _interval(metric, mean), str(mean.n), *about])
     headings = ["metric", "setting", "mean and 95% interval", "n"]
-    headings += [f"difference from {comparison.baseline}", "n of pairs", "better / worse", "corrected p"]
+    headings += [f"difference from {comparison.baseline}", "pairs", "better / worse", "corrected p"]
     return Table(headings, rows)
 
 
@@ -58,7 +67,7 @@ def table_of_parts(breakdown: Breakdown, settings: Sequence[str]) -> Table:
                     change = [written, str(found.n)]
                 rows.append([part.label, setting, _interval(metric, mean), str(mean.n), *change])
     return Table(
-        [breakdown.feature, "setting", "mean and 95% interval", "n", "difference and 95% interval", "n of pairs"], rows
+        [breakdown.feature, "setting", "mean and 95% interval", "n", "difference and 95% interval", "pairs"], rows
     )
 
 

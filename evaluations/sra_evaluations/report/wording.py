@@ -10,9 +10,9 @@ from sra_evaluations.comparison import Finding
 from sra_evaluations.metrics import LOWER_IS_BETTER
 from sra_evaluations.statistics import PairedDifference
 
-__all__ = ["Metric", "metric_of", "p_value", "sentence", "signed_interval", "size"]
+__all__ = ["Metric", "amount", "lead", "metric_of", "p_value", "reasons", "signed_interval", "size"]
 
-Unit = Literal["share", "nats", "number"]
+Unit = Literal["share", "nats", "nats a token", "number"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -27,30 +27,35 @@ class Metric:
         ``"share"`` is written in percent, and its differences in points.
     judged
         Whether more or less of it is good or bad at all.
+    digits
+        Of shares, behind the point of the percent.
     """
 
     name: str
     label: str
     unit: Unit = "number"
     judged: bool = True
+    digits: int = 1
 
     def value(self, number: float) -> str:
         """Write a value."""
         if math.isnan(number):
             return "unknown"
-        return f"{number:.1%}" if self.unit == "share" else f"{number:.3f}"
+        return f"{number:.{self.digits}%}" if self.unit == "share" else f"{number:.3f}"
 
     def change(self, number: float) -> str:
         """Write a difference, with its sign and without its unit."""
         if math.isnan(number):
             return "unknown"
         # Adding 0 turns the -0.0 that rounding leaves into 0.
-        return f"{round(100 * number, 1) + 0:+.1f}" if self.unit == "share" else f"{round(number, 3) + 0:+.3f}"
+        if self.unit == "share":
+            return f"{round(100 * number, self.digits) + 0:+.{self.digits}f}"
+        return f"{round(number, 3) + 0:+.3f}"
 
     @property
     def change_unit(self) -> str:
         """What differences are counted in."""
-        return {"share": "points", "nats": "nats", "number": ""}[self.unit]
+        return {"share": "points", "number": ""}.get(self.unit, self.unit)
 
 
 def _named(unit: Unit, labels: dict[str, str]) -> dict[str, Metric]:
@@ -74,14 +79,9 @@ _METRICS = {
             "citation_recall": "pages with the answer that are cited",
         },
     ),
-    **_named(
-        "nats",
-        {
-            "gold_nats": "surprise at the gold answer, in nats",
-            "gold_nats_per_token": "surprise at the gold answer, in nats a token",
-        },
-    ),
-    "gold_attention": Metric("gold_attention", "attention on the gold passage", "share", judged=False),
+    "gold_nats": Metric("gold_nats", "surprise at the whole gold answer", "nats"),
+    "gold_nats_per_token": Metric("gold_nats_per_token", "surprise at the gold answer", "nats a token"),
+    "gold_attention": Metric("gold_attention", "attention on the gold passage", "share", judged=False, digits=2),
 }
 
 
@@ -96,7 +96,7 @@ def metric_of(name: str, *, plain: bool = False) -> Metric:
         Whether it was measured on text that goes on instead of on an answer.
     """
     metric = _METRICS.get(name, Metric(name, name.replace("_", " ")))
-    return dataclasses.replace(metric, label=metric.label.replace("gold answer", "text")) if plain else metric
+    return dataclasses.replace(metric, label=metric.label.replace("gold answer", "plain text")) if plain else metric
 
 
 def p_value(p: float) -> str:
@@ -105,53 +105,64 @@ def p_value(p: float) -> str:
 
 
 def signed_interval(metric: Metric, difference: PairedDifference) -> str:
-    """Write the interval of a difference; one example has none."""
+    """Write the interval of a difference; one example has none, nor have differences that are all the same."""
     if math.isnan(difference.low):
-        return "none"
+        return "no interval"
+    if difference.low == difference.high:
+        return "all alike, no interval"
     return f"{metric.change(difference.low)} to {metric.change(difference.high)}"
 
 
 def size(metric: Metric, difference: PairedDifference, baseline: str) -> str:
-    """Say how large a difference is, and what it lies between."""
+    """Say how large a difference is, and of what."""
     change, unit = difference.difference, metric.change_unit
-    amount = metric.change(abs(change)).removeprefix("+")
-    both = f"{metric.label}: {metric.value(difference.other)}, and {metric.value(difference.baseline)} with {baseline}"
+    values = f"{metric.value(difference.other)} against {metric.value(difference.baseline)} with {baseline}"
     if change == 0:
-        return f"{both}, the same"
-    more = "more" if change > 0 else "fewer" if metric.unit == "share" else "less"
-    good = (change > 0) != (metric.name in LOWER_IS_BETTER)
-    side = "" if not metric.judged or metric.unit == "share" else ", which is better" if good else ", which is worse"
-    return f"{both}, {' '.join(filter(None, (amount, unit, more)))}{side}"
+        return f"{_capital(metric.label)}: {values}, the same"
+    amount = " ".join(filter(None, (metric.change(abs(change)).removeprefix("+"), unit)))
+    if metric.unit.startswith("nats"):
+        better = (change > 0) != (metric.name in LOWER_IS_BETTER)
+        return f"{_capital(metric.label)}: {amount} {'better' if better else 'worse'}, {values}"
+    return f"{_capital(metric.label)}: {values}, {amount} {'more' if change > 0 else 'less'}"
 
 
-def sentence(finding: Finding, *, plain: bool = False) -> str:
-    """Say in plain words what a finding means; see `metric_of` for `plain`."""
-    found, metric = finding.difference, metric_of(finding.metric, plain=plain)
-    lead = {
-        "helps": f"{finding.setting} helps on {finding.task}",
-        "hurts": f"{finding.setting} hurts on {finding.task}",
-        "no difference shown": f"{finding.setting} on {finding.task}: no difference shown",
+def amount(finding: Finding) -> str:
+    """Write the difference alone, with its unit, its interval and n."""
+    metric, found = metric_of(finding.metric), finding.difference
+    written = " ".join(filter(None, (metric.change(found.difference), metric.change_unit)))
+    return f"{written}, {signed_interval(metric, found)}, n = {found.n}"
+
+
+def lead(finding: Finding) -> str:
+    """Say the verdict."""
+    return {
+        "helps": f"{finding.setting} helps on {finding.task}.",
+        "hurts": f"{finding.setting} hurts on {finding.task}.",
+        "no difference shown": f"{finding.setting} on {finding.task}: no difference shown.",
     }[finding.verdict]
-    return (
-        f"{lead}. {_capital(size(metric, found, finding.baseline))} ({_evidence(finding, metric)}).{_caution(finding)}"
-    )
+
+
+def reasons(finding: Finding, *, plain: bool = False) -> str:
+    """Say in plain words what a verdict rests on; see `metric_of` for `plain`."""
+    found, metric = finding.difference, metric_of(finding.metric, plain=plain)
+    return f"{size(metric, found, finding.baseline)} ({_evidence(finding, metric)}).{_caution(finding)}"
 
 
 def _evidence(finding: Finding, metric: Metric) -> str:
     found = finding.difference
     if found.n == 1:
         return "n = 1, which has no interval"
+    if found.more == found.less == 0:
+        return f"not one of n = {found.n} examples changed in it"
     unit = metric.change_unit and f" {metric.change_unit}"
-    return (
-        f"95% interval {signed_interval(metric, found)}{unit}; n = {found.n}; corrected p {p_value(finding.p_adjusted)}"
-    )
+    between = "no interval, all changed alike"
+    if found.low < found.high:
+        between = f"95% interval {signed_interval(metric, found)}{unit}"
+    return f"{between}; n = {found.n}; corrected p {p_value(finding.p_adjusted)}"
 
 
 def _caution(finding: Finding) -> str:
-    found = finding.difference
-    if found.n > 1 and found.more == found.less == 0:
-        return f" Not one of the {found.n} examples changed in it."
-    if found.shown and finding.verdict == "no difference shown":
+    if finding.difference.shown and finding.verdict == "no difference shown":
         return " The interval leaves zero out, but the p-value, corrected for the settings tried, is not under 0.05."
     return ""
 

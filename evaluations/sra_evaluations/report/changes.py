@@ -17,6 +17,7 @@ __all__ = ["Answer", "Change", "Changes", "find_changes"]
 
 _MOST = 20  # of each direction
 _CLIPPED = 4000  # characters of a passage
+_TITLE = 90  # characters of plain text by which an example is told
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class Answer:
     setting, text
         The answer with the gold one marked; None where none was generated.
     score
-        In the headline metric.
+        In the headline metric, in words.
     attention
         Share on the gold passage, empty where it was not measured.
     cut
@@ -51,11 +52,11 @@ class Change:
     name
         As records call it.
     question, gold
-        What was asked, and the right answer.
+        What was asked, and the right answer. Of plain text: its beginning, and how it goes on.
     passages
-        Gold texts of the context, the answer in them marked.
-    passage_label
-        What they are.
+        Gold texts of the context, the answer in them marked; plain text as far as it was given.
+    plain
+        Whether it is plain text, of which nothing was asked.
     known
         Whether the example's content is there at all.
     answers
@@ -66,7 +67,7 @@ class Change:
     question: str
     gold: str
     passages: Sequence[Markup]
-    passage_label: str
+    plain: bool
     known: bool
     answers: tuple[Answer, Answer]
 
@@ -98,13 +99,14 @@ def _change(comparison: Comparison, task: str, setting: str, name: str, metric: 
         _answer(s, comparison.record(task, s, name), metric, answers) for s in (comparison.baseline, setting)
     )
     if content is None:
-        return Change(name, "", "", (), "", False, (before, after))
-    question = content["question"].removeprefix("Question: ") or ("The text goes on." if plain else "")
+        return Change(name, "", "", (), False, False, (before, after))
+    if plain:
+        title, given, goes_on = f"{content['context'][:_TITLE]}…", escape(_clipped(content["context"])), answers[0]
+        return Change(name, title, _clipped(goes_on.strip()), (given,), True, True, (before, after))
+    question = content["question"].removeprefix("Question: ")
     gold = (", " if content["all_of"] else " / ").join(answers) or "The documents do not say."
-    passages = (content["context"],) if plain else content["gold"]
-    marked = tuple(_marked(_clipped(text), () if plain else answers) for text in passages)
-    label = "The text so far" if plain else "Gold passage"
-    return Change(name, question, _clipped(gold), marked, label, True, (before, after))
+    passages = tuple(_marked(_clipped(text), answers) for text in content["gold"])
+    return Change(name, question, _clipped(gold), passages, False, True, (before, after))
 
 
 def _answer(setting: str, record: dict[str, Any], metric: Metric, gold: Sequence[str]) -> Answer:
@@ -113,10 +115,17 @@ def _answer(setting: str, record: dict[str, Any], metric: Metric, gold: Sequence
     return Answer(
         setting=setting,
         text=None if said is None else _marked(said, gold),
-        score=metric.value(record["scores"][metric.name]),
+        score=_score(metric, record["scores"][metric.name]),
         attention="" if attention is None else f"{attention:.2%}",
         cut=record.get("finish_reason") == "length",
     )
+
+
+def _score(metric: Metric, value: float) -> str:
+    if metric.name == "right" and value in (0, 1):
+        return "right" if value else "wrong"
+    unit = f" {metric.unit}" if metric.unit.startswith("nats") else ""
+    return f"{metric.label}: {metric.value(value)}{unit}"
 
 
 def _clipped(text: str) -> str:

@@ -160,4 +160,5 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["unbroken"] = lambda text: text.replace("n = ", "n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}")
     return environment.get_template("report.html.j2")

@@ -109,7 +109,7 @@ def signed_interval(metric: Metric, difference: PairedDifference) -> str:
     if math.isnan(difference.low):
         return "no interval"
     if difference.low == difference.high:
-        return "all alike, no interval"
+        return "all alike"
     return f"{metric.change(difference.low)} to {metric.change(difference.high)}"
 
 
@@ -129,6 +129,8 @@ def size(metric: Metric, difference: PairedDifference, baseline: str) -> str:
 def amount(finding: Finding) -> str:
     """Write the difference alone, with its unit, its interval and n."""
     metric, found = metric_of(finding.metric), finding.difference
+    if found.more == found.less == 0:
+        return f"no example changed, n = {found.n}"
     written = " ".join(filter(None, (metric.change(found.difference), metric.change_unit)))
     return f"{written}, {signed_interval(metric, found)}, n = {found.n}"
 

@@ -2,7 +2,7 @@
 
 from sra_rag.errors import require_extra
 
-require_extra("sra_evaluations", "evaluations", "scipy", "sra_pipelines", "llama_index.core")
+require_extra("sra_evaluations", "evaluations", "scipy", "jinja2", "matplotlib", "sra_pipelines", "llama_index.core")
 
 from sra_evaluations.comparison import Comparison, compare  # noqa: E402 - only once its packages are known to be there
 from sra_evaluations.examples import Example  # noqa: E402

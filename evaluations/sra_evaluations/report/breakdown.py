@@ -9,8 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from sra_evaluations.comparison import Comparison
-from sra_evaluations.report.estimates import Estimate, estimate
-from sra_evaluations.statistics import PairedDifference, paired_difference
+from sra_evaluations.report.estimates import Estimate, estimate, estimate_difference
 
 __all__ = ["Breakdown", "Part", "break_down", "lengths_of", "part_of_all", "parts_across_tasks", "too_many"]
 
@@ -36,12 +35,12 @@ class Part:
     estimates
         Mean by setting.
     differences
-        Paired with the baseline by setting; their intervals are not corrected for the number of parts.
+        Other minus baseline, paired, by setting; their intervals are not corrected for the number of parts.
     """
 
     label: str
     estimates: Mapping[str, Estimate]
-    differences: Mapping[str, PairedDifference]
+    differences: Mapping[str, Estimate]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -122,7 +121,7 @@ def _part(label: str, values: Values, baseline: str) -> Part:
     for setting, by_example in values.items():
         shared = [name for name in base if name in by_example]
         if setting != baseline and shared:
-            differences[setting] = paired_difference([base[n] for n in shared], [by_example[n] for n in shared])
+            differences[setting] = estimate_difference([base[n] for n in shared], [by_example[n] for n in shared])
     estimates = {setting: estimate(list(them.values())) for setting, them in values.items() if them}
     return Part(label, estimates, differences)
 

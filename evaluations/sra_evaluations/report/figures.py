@@ -75,7 +75,7 @@ def parts_figure(breakdown: Breakdown, series: Mapping[str, int], *, plain: bool
             [part.label for part in breakdown.parts],
             points,
             x=breakdown.feature,
-            y=_axis(f"{metric.label}, {metric.unit}" if metric.unit.startswith("nats") else metric.label),
+            y={"share": "mean share", "number": "mean"}.get(metric.unit, f"mean, {metric.unit}"),
             connected=breakdown.numeric,
             share=metric.unit == "share",
             alt=f"{title}, under {', '.join(shown)}. {_TABLE_BELOW}",
@@ -163,10 +163,6 @@ def _entry(number: int, name: str) -> Entry:
 def _n(counts: Sequence[int]) -> str:
     least, most = min(counts), max(counts)
     return f"n = {least}" if least == most else f"n = {least} to {most}"
-
-
-def _axis(label: str) -> str:
-    return label if len(label) <= 44 else f"{label[:43]}…"
 
 
 def _capital(text: str) -> str:

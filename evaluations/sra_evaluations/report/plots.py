@@ -76,6 +76,7 @@ def draw_parts(
         _errors(axes, series, [(where + shift, estimate) for where, estimate in them], connected=connected)
     axes.set_xticks(range(len(labels)), [_short(label) for label in labels])
     if sum(len(_short(label)) for label in labels) > 50:
+        axes.figure.subplots_adjust(bottom=0.38)
         axes.tick_params(axis="x", labelrotation=30)
         for tick in axes.get_xticklabels():
             tick.set_horizontalalignment("right")
@@ -130,12 +131,14 @@ def draw_heat_map(values: NDArray[np.float64], limit: float, *, label: str, alt:
     for axis in (axes.xaxis, axes.yaxis):
         axis.get_major_locator().set_params(integer=True)
     axes.set(xlabel="layer", ylabel="head")
-    axes.figure.colorbar(image, ax=axes, label=label)
+    axes.figure.colorbar(image, ax=axes, label=label, pad=0.03)
     return _to_svg(axes, alt)
 
 
 def _axes(*, grid: bool = True) -> Axes:
-    figure = Figure(figsize=_SIZE, layout="constrained")
+    # Margins that fit, as a layout that finds them takes longer than all the drawing.
+    figure = Figure(figsize=_SIZE)
+    figure.subplots_adjust(left=0.18 if grid else 0.1, right=0.96, bottom=0.16, top=0.97)
     FigureCanvasSVG(figure)
     axes = figure.add_subplot()
     axes.spines[["top", "right"]].set_visible(not grid)

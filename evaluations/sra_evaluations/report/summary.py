@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sra_evaluations.comparison import Comparison
 from sra_evaluations.report.breakdown import parts_across_tasks
 from sra_evaluations.report.results import Examples, TaskResults, collect, cost_words, in_short, overall_cost
-from sra_evaluations.report.tables import Table, table_of_metrics, table_of_parts
+from sra_evaluations.report.tables import Table, table_of_metrics, table_side_by_side
 from sra_evaluations.report.wording import lead, metric_of, reasons
 
 __all__ = ["summarize"]
@@ -42,10 +42,10 @@ def summarize(comparison: Comparison, examples: Examples, results: Sequence[Task
         lines += ["", *_markdown(table_of_metrics(comparison, task)), ""]
         for breakdown in task.breakdowns:
             lines += _by(metric_of(task.headline, plain=task.plain).label, breakdown.feature)
-            lines += [*_markdown(table_of_parts(breakdown, comparison.settings)), ""]
+            lines += [*_markdown(table_side_by_side(breakdown, comparison.settings)), ""]
     for breakdown in parts_across_tasks(comparison):
         lines += [f"## {_plain(breakdown.title)} by {_plain(breakdown.feature)}", ""]
-        lines += [*_markdown(table_of_parts(breakdown, comparison.settings)), ""]
+        lines += [*_markdown(table_side_by_side(breakdown, comparison.settings)), ""]
     return "\n".join(lines)
 
 

@@ -16,7 +16,7 @@ from sra_evaluations.report.results import TaskResults
 from sra_evaluations.report.strength import Strengths
 from sra_evaluations.report.wording import Metric, metric_of, p_value, signed_interval
 
-__all__ = ["Table", "table_of_layers", "table_of_metrics", "table_of_parts", "table_of_strengths"]
+__all__ = ["Table", "table_of_layers", "table_of_metrics", "table_of_parts", "table_of_strengths", "table_side_by_side"]
 
 _NONE = "-"
 
@@ -63,12 +63,26 @@ def table_of_parts(breakdown: Breakdown, settings: Sequence[str]) -> Table:
                 change = [_NONE, _NONE]
                 if found is not None:
                     unit = metric.change_unit and f" {metric.change_unit}"
-                    written = f"{metric.change(found.difference)}{unit} ({signed_interval(metric, found)})"
+                    written = f"{metric.change(found.value)}{unit} ({signed_interval(metric, found)})"
                     change = [written, str(found.n)]
                 rows.append([part.label, setting, _interval(metric, mean), str(mean.n), *change])
     return Table(
         [breakdown.feature, "setting", "mean and 95% interval", "n", "difference and 95% interval", "pairs"], rows
     )
+
+
+def table_side_by_side(breakdown: Breakdown, settings: Sequence[str]) -> Table:
+    """A metric by the parts of a feature, one column a setting."""
+    metric = metric_of(breakdown.metric)
+    shown = [setting for setting in settings if any(setting in part.estimates for part in breakdown.parts)]
+    rows = []
+    for part in breakdown.parts:
+        cells = [
+            f"{_interval(metric, found)}, n = {found.n}" if (found := part.estimates.get(setting)) else _NONE
+            for setting in shown
+        ]
+        rows.append([part.label, *cells])
+    return Table([breakdown.feature, *shown], rows)
 
 
 def table_of_strengths(series: Sequence[Strengths]) -> Table:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from sra_evaluations.comparison import Finding
 from sra_evaluations.metrics import LOWER_IS_BETTER
+from sra_evaluations.report.estimates import Estimate
 from sra_evaluations.statistics import PairedDifference
 
 __all__ = ["Metric", "amount", "lead", "metric_of", "p_value", "reasons", "signed_interval", "size"]
@@ -104,13 +105,13 @@ def p_value(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"= {p:.3f}"
 
 
-def signed_interval(metric: Metric, difference: PairedDifference) -> str:
+def signed_interval(metric: Metric, found: PairedDifference | Estimate) -> str:
     """Write the interval of a difference; one example has none, nor have differences that are all the same."""
-    if math.isnan(difference.low):
+    if math.isnan(found.low):
         return "no interval"
-    if difference.low == difference.high:
+    if found.low == found.high:
         return "all alike"
-    return f"{metric.change(difference.low)} to {metric.change(difference.high)}"
+    return f"{metric.change(found.low)} to {metric.change(found.high)}"
 
 
 def size(metric: Metric, difference: PairedDifference, baseline: str) -> str:

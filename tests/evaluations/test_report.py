@@ -20,7 +20,10 @@ from sra_evaluations.report.wording import reasons
 
 from sra_rag import SRAConfig
 
-EVIL = "<script>document.title='taken'</script><img src=https://evil.example/x onerror=alert(1)>{{ 7*7 }}|`"
+EVIL = (
+    "<script>document.title='taken'</script><img src=https://evil.example/x onerror=alert(1)>{{ 7*7 }}|`"
+    "\" onload='alert(1)'"
+)
 SETTINGS = {
     "off": None,
     "weak": SRAConfig(alpha=0.1).to_dict(),

@@ -10,6 +10,7 @@ import io
 import math
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -17,6 +18,7 @@ from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from sra_evaluations.report.estimates import Estimate
@@ -30,7 +32,7 @@ MARKS = "●■▲▼◆✚✖"
 _SHAPES = ("o", "s", "^", "v", "D", "P", "X")
 _SIZE = (4.8, 2.9)  # inches of 72 points: readable unscaled on a phone
 _TEXT, _GRID = "#5eff00", "#5eff01"  # stand for variables, as the colours of series do
-_STYLE = {
+_STYLE: dict[Any, Any] = {  # keys are a Literal of hundreds of names
     "svg.fonttype": "none",
     "svg.hashsalt": "sra-rag",
     "text.parse_math": False,
@@ -116,7 +118,7 @@ def draw_layers(by_series: Mapping[int, Sequence[Estimate]], *, y: str, alt: str
             linewidth=1.2,
             linestyle="--" if series == 0 else "-",
         )
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel="layer", ylabel=y)
     return _to_svg(axes, alt)
 
@@ -129,7 +131,7 @@ def draw_heat_map(values: NDArray[np.float64], limit: float, *, label: str, alt:
         values.T, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto", origin="lower", interpolation="none"
     )
     for axis in (axes.xaxis, axes.yaxis):
-        axis.get_major_locator().set_params(integer=True)
+        axis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel="layer", ylabel="head")
     axes.figure.colorbar(image, ax=axes, label=label, pad=0.03)
     return _to_svg(axes, alt)
@@ -137,10 +139,10 @@ def draw_heat_map(values: NDArray[np.float64], limit: float, *, label: str, alt:
 
 def _axes(*, grid: bool = True) -> Axes:
     # Margins that fit, as a layout that finds them takes longer than all the drawing.
-    figure = Figure(figsize=_SIZE)
+    figure = Figure(figsize=_SIZE, facecolor="none")
     figure.subplots_adjust(left=0.18 if grid else 0.1, right=0.96, bottom=0.16, top=0.97)
     FigureCanvasSVG(figure)
-    axes = figure.add_subplot()
+    axes = figure.add_subplot(facecolor="none")
     axes.spines[["top", "right"]].set_visible(not grid)
     if grid:
         axes.grid(axis="y", color=_GRID, linewidth=0.6)
@@ -149,10 +151,10 @@ def _axes(*, grid: bool = True) -> Axes:
 
 
 def _to_svg(axes: Axes, alt: str) -> Markup:
-    figure, written = axes.figure, io.StringIO()
+    written = io.StringIO()
     # Without metadata: it holds a date, and addresses of vocabularies that a reader may take for something to load.
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    figure.savefig(written, format="svg", transparent=True, metadata=nothing)
+    axes.figure.canvas.print_figure(written, format="svg", metadata=nothing)
     svg = written.getvalue()
     svg = svg[svg.index("<svg") :]
     size = re.search(r'viewBox="[^"]*"', svg)

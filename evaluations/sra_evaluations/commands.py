@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import typer
@@ -17,6 +12,7 @@ from sra_pipelines.library_notices import quiet_libraries
 from sra_pipelines.terminal import progress_bars
 
 from sra_evaluations.comparison import Comparison, compare
+from sra_evaluations.interrupts import INTERRUPTED, stopped_by_interrupt
 from sra_evaluations.report import write_report
 from sra_evaluations.running import Measures
 from sra_evaluations.settings import as_settings, parse_setting
@@ -25,8 +21,6 @@ from sra_rag.generation.engine import Engine
 from sra_rag.models.loading import load_model
 
 __all__ = ["evaluate"]
-
-_INTERRUPTED = 130
 
 Tasks = Annotated[
     list[str],
@@ -87,7 +81,7 @@ def evaluate(
     if report_only:
         comparison = Comparison.read(to)
     else:
-        with _stopped_by_interrupt() as stop:
+        with stopped_by_interrupt() as stop:
             with progress_bars(console) as start:
                 start(f"loading {model}")
                 engine = Engine(load_model(model, dtype=dtype))
@@ -108,22 +102,4 @@ def evaluate(
     console.print(f"Report: {report.html}", soft_wrap=True, markup=False, highlight=False)
     if not report_only and interrupted:
         console.print("Stopped. The same command goes on from here.")
-        raise typer.Exit(_INTERRUPTED)
-
-
-@contextmanager
-def _stopped_by_interrupt() -> Iterator[threading.Event]:
-    """Set an event at the first Ctrl-C; the second interrupts as ever."""
-    stop = threading.Event()
-    before: Callable[[int, FrameType | None], object] | int | None = signal.getsignal(signal.SIGINT)
-
-    def on_interrupt(number: int, frame: FrameType | None) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-
-    signal.signal(signal.SIGINT, on_interrupt)
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGINT, before)
+        raise typer.Exit(INTERRUPTED)

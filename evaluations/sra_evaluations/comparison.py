@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +11,7 @@ from sra_evaluations.examples import content_hash
 from sra_evaluations.metrics import LOWER_IS_BETTER
 from sra_evaluations.provenance import describe_machine, describe_model, describe_versions
 from sra_evaluations.records import Record, Records, read_run, write_examples
-from sra_evaluations.running import Measures, run_task
+from sra_evaluations.running import Measures, Stop, run_task
 from sra_evaluations.settings import Setting, as_settings
 from sra_evaluations.statistics import PairedDifference, adjusted, paired_difference
 from sra_evaluations.tasks import Task, load_task
@@ -20,7 +19,7 @@ from sra_rag.config import SRALike
 from sra_rag.errors import ConfigError
 from sra_rag.generation.engine import Engine
 
-__all__ = ["Comparison", "Finding", "Verdict", "compare"]
+__all__ = ["Comparison", "Finding", "Verdict", "compare", "describe_run"]
 
 Verdict = Literal["helps", "hurts", "no difference shown"]
 
@@ -229,7 +228,7 @@ def compare(
     seed: int = 0,
     measures: Measures | None = None,
     on_progress: Callable[[str], Callable[[int, int], None]] | None = None,
-    stop: threading.Event | None = None,
+    stop: Stop | None = None,
 ) -> Comparison:
     """Run every setting on every example of every task, and go on where an earlier run stopped.
 
@@ -270,13 +269,7 @@ def compare(
     examples = {
         name: task.examples(limit, seed, lambda text: len(engine.encode(text).token_ids)) for name, task in loaded
     }
-    manifest = {
-        "format": 1,
-        "model": describe_model(engine.loaded),
-        "versions": describe_versions(),
-        "machine": describe_machine(engine.loaded.device),
-        "seed": seed,
-        "max_new_tokens": measures.max_new_tokens,
+    manifest = describe_run(engine, seed, measures.max_new_tokens) | {
         "settings": {s.name: None if s.sra is None else s.sra.to_dict() for s in named},
         "tasks": {name: {"examples": len(them), "sha256": content_hash(them)} for name, them in examples.items()},
     }
@@ -294,6 +287,18 @@ def compare(
             stop=stop,
         )
     return Comparison(records.manifest, records.records)
+
+
+def describe_run(engine: Engine, seed: int, max_new_tokens: int) -> dict[str, Any]:
+    """Return what a manifest says of every run: model, versions, machine, seed."""
+    return {
+        "format": 1,
+        "model": describe_model(engine.loaded),
+        "versions": describe_versions(),
+        "machine": describe_machine(engine.loaded.device),
+        "seed": seed,
+        "max_new_tokens": max_new_tokens,
+    }
 
 
 def _cost(record: Record, metric: str) -> float | None:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from sra_evaluations.examples import Example
 from sra_evaluations.memory import peak_memory
@@ -22,9 +21,19 @@ from sra_rag.errors import ContextOverflowError
 from sra_rag.generation.engine import Engine
 from sra_rag.generation.likelihood import answer_likelihood
 
-__all__ = ["Measures", "Scorer", "run_task"]
+__all__ = ["Measures", "Scorer", "Stop", "run_task"]
 
 Scorer = Callable[[str, Example], dict[str, float]]
+
+
+class Stop(Protocol):
+    """Says when to end, such as a `threading.Event`."""
+
+    def is_set(self) -> bool:
+        """Whether it is time."""
+        ...
+
+
 Advance = Callable[[int, int], None]
 
 
@@ -65,7 +74,7 @@ def run_task(
     measures: Measures,
     *,
     on_progress: Advance | None = None,
-    stop: threading.Event | None = None,
+    stop: Stop | None = None,
 ) -> list[str]:
     """Answer what `records` does not hold yet.
 

@@ -63,4 +63,4 @@ def alpha_gradient(
         nats = torch.nn.functional.cross_entropy(logits.float(), ids[0, -n_answer:], reduction="sum")
         # By alpha alone: the weights gather nothing.
         [gradient] = torch.autograd.grad(nats, [alpha])
-    return float(nats), gradient
+    return float(nats.detach()), gradient

@@ -7,13 +7,13 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from sra_evaluations.examples import Example
-from sra_evaluations.tasks.haystack import CountTokens
 from sra_pipelines.packing import format_passages
 from sra_pipelines.passages import Passage
 from sra_pipelines.retrieval import Retriever
 from sra_pipelines.support import Claim, check_support
 
+from sra_evaluations.examples import Example
+from sra_evaluations.tasks.haystack import CountTokens
 from sra_rag.errors import ConfigError
 
 __all__ = ["make_cloze"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,7 +16,7 @@ from sra_evaluations.tasks.haystack import CountTokens
 from sra_evaluations.tasks.reading import read_rows
 from sra_rag.errors import ConfigError
 
-__all__ = ["PlainText"]
+__all__ = ["PlainText", "cut_texts"]
 
 _GIVEN = 0.25  # of a text; the rest is what the model has to expect
 
@@ -42,20 +43,7 @@ class PlainText:
 
     def examples(self, count: int, seed: int, count_tokens: CountTokens) -> list[Example]:
         """Cut `count` texts, or as many as there are, at white space."""
-        texts = self._texts()
-        order = list(range(len(texts)))
-        random.Random(f"{self.name} {seed}").shuffle(order)
-        examples: list[Example] = []
-        for at in order:
-            if len(examples) == count:
-                break
-            words = texts[at].split(" ")
-            size = max(2, round(len(words) * min(1.0, self.tokens / max(1, count_tokens(texts[at])))))
-            given = max(1, round(_GIVEN * min(size, len(words))))
-            if len(words) > given:
-                context, rest = " ".join(words[:given]), " " + " ".join(words[given:size])
-                features = {"tokens": self.tokens}
-                examples.append(Example(f"{at}-{self.tokens}", "", context, "", (rest,), features=features, plain=True))
+        examples = cut_texts(self._texts(), self.tokens, count, seed, count_tokens)
         if not examples:
             raise ConfigError(f"{self.data}: no text is long enough. Give longer texts.")
         return examples
@@ -65,3 +53,21 @@ class PlainText:
             return [str(row["text"]) for row in read_rows(self.data) if str(row.get("text", "")).strip()]
         paths = sample_documents() if self.data is None else find_documents([self.data])
         return [page.text for path in paths for page in read_document(path).pages if page.text.strip()]
+
+
+def cut_texts(texts: Sequence[str], tokens: int, count: int, seed: int, count_tokens: CountTokens) -> list[Example]:
+    """Cut texts, chosen by `seed`, to about `tokens` tokens, and each into what is given and what is to be expected."""
+    order = list(range(len(texts)))
+    random.Random(f"plain-text {seed}").shuffle(order)
+    examples: list[Example] = []
+    for at in order:
+        if len(examples) == count:
+            break
+        words = texts[at].split(" ")
+        size = max(2, round(len(words) * min(1.0, tokens / max(1, count_tokens(texts[at])))))
+        given = max(1, round(_GIVEN * min(size, len(words))))
+        if len(words) > given:
+            context, rest = " ".join(words[:given]), " " + " ".join(words[given:size])
+            features = {"tokens": tokens}
+            examples.append(Example(f"{at}-{tokens}", "", context, "", (rest,), features=features, plain=True))
+    return examples

@@ -1,0 +1,140 @@
+"""The subcommands ``sra-rag calibrate`` and ``sra-rag bake``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from sra_pipelines.documents import DocumentError, find_documents, read_document
+from sra_pipelines.embedding import load_embedding
+from sra_pipelines.index import DocumentIndex
+from sra_pipelines.library_notices import quiet_libraries
+from sra_pipelines.passages import PassageIndex
+from sra_pipelines.schema import exists
+from sra_pipelines.stored_index import open_index
+from sra_pipelines.terminal import progress_bars
+
+from sra_evaluations.calibration.profile import Profile
+from sra_evaluations.calibration.search import CalibrationOptions, calibrate
+from sra_evaluations.interrupts import INTERRUPTED, stopped_by_interrupt
+from sra_rag.config import SRAConfig
+from sra_rag.errors import ConfigError
+from sra_rag.generation.engine import Engine
+from sra_rag.models.baking import save_baked
+from sra_rag.models.loading import load_model
+
+__all__ = ["bake_command", "calibrate_command"]
+
+Sources = Annotated[
+    list[Path], typer.Argument(help="An index (see 'sra-rag index'), or documents and folders of them.")
+]
+Model = Annotated[str, typer.Option(help="'embedded', a name on the Hugging Face hub, a folder or a .gguf file.")]
+Dtype = Annotated[str, typer.Option(help="float32, bfloat16, float16, or auto: what is fastest here.")]
+To = Annotated[Path, typer.Option(help="The profile; measurements are kept in a folder beside it.")]
+Minutes = Annotated[float, typer.Option(min=0.1, help="Time to spend, once the questions are made.")]
+Questions = Annotated[int, typer.Option(min=16, help="Questions to make: half for the search, half to confirm.")]
+Tokens = Annotated[int, typer.Option(min=64, help="Of passages in a prompt.")]
+Harm = Annotated[float, typer.Option(min=0.0, help="Nats a token that other text may become less expected.")]
+JudgedBy = Annotated[str, typer.Option(help="answers (generated), or likelihood (of right ones; weaker evidence).")]
+Finalists = Annotated[int, typer.Option(min=1, help="Settings that are confirmed.")]
+Seed = Annotated[int, typer.Option(help="Of questions and texts.")]
+
+
+def calibrate_command(
+    sources: Sources,
+    model: Model = "embedded",
+    to: To = Path("profile.json"),
+    minutes: Minutes = 30.0,
+    questions: Questions = 400,
+    tokens: Tokens = 1200,
+    harm: Harm = 0.02,
+    judged_by: JudgedBy = "answers",
+    finalists: Finalists = 3,
+    seed: Seed = 0,
+    dtype: Dtype = "auto",
+) -> None:
+    """Find the setting that helps a model most on your documents, without labels, and write it as a profile.
+
+    For example:
+
+      sra-rag calibrate contracts/ --model Qwen/Qwen3-4B --to qwen.json
+
+      sra-rag ask --sra qwen.json "When does the agreement end?" contracts/
+
+    Questions are made from your passages: a figure, a date or a name is left out of a sentence. Settings are searched
+    by how likely they make the right answers, and confirmed by generated answers to other questions. If none is
+    better than off beyond chance, the profile says off. Ctrl-C keeps what was measured; the same command goes on.
+    """
+    options = CalibrationOptions(
+        minutes=minutes,
+        questions=questions,
+        tokens=tokens,
+        harm=harm,
+        judged_by=judged_by,  # type: ignore[arg-type]  # checked there
+        finalists=finalists,
+        seed=seed,
+    )
+    quiet_libraries()
+    console = Console(stderr=True)
+    with stopped_by_interrupt() as stop, progress_bars(console) as start:
+        index = _open(sources, console)
+        start(f"loading {model}")
+        engine = Engine(load_model(model, dtype=dtype))
+        profile = calibrate(engine, index, to.with_suffix(".calibration"), options, on_progress=start, stop=stop)
+    profile.to_json(to)
+    sys.stdout.write(_describe(profile))
+    console.print(f"Profile: {to}", soft_wrap=True, markup=False, highlight=False)
+    if stop.is_set():
+        console.print("Stopped. The same command goes on from here.")
+        raise typer.Exit(INTERRUPTED)
+
+
+def bake_command(
+    profile: Annotated[Path, typer.Option(help="A profile, or a JSON file of settings; policy constant, all rows.")],
+    out: Annotated[Path, typer.Option(help="Folder of the new checkpoint; must not be there yet.")],
+    model: Model = "embedded",
+    dtype: Dtype = "auto",
+) -> None:
+    """Fold a constant setting into a model's weights: a checkpoint that runs anywhere, without sra-rag.
+
+    For example:
+
+      sra-rag bake --profile qwen.json --model Qwen/Qwen3-4B --out qwen-sharpened
+
+    The result is checked against the setting before it is saved. What weights cannot hold is refused, with the reason.
+    """
+    sra = SRAConfig.from_json(profile)
+    quiet_libraries()
+    folder = save_baked(load_model(model, dtype=dtype), sra, out)
+    sys.stdout.write(f"{folder}: {model} with {sra.policy} sharpening in its weights (sra.json says which).\n")
+
+
+def _open(sources: list[Path], console: Console) -> PassageIndex:
+    if len(sources) == 1 and exists(sources[0]):
+        return open_index(sources[0])
+    documents = []
+    for path in find_documents(sources):
+        try:
+            documents.append(read_document(path))
+        except DocumentError as problem:
+            console.print(f"sra-rag: {problem}", style="red", soft_wrap=True, markup=False, highlight=False)
+    if not documents:
+        raise ConfigError("No document could be read. Give others, or an index.")
+    return DocumentIndex(documents, load_embedding("embedded"))
+
+
+def _describe(profile: Profile) -> str:
+    lines = [profile.reason]
+    for name, metrics in profile.evidence["confirmation"].items():
+        for metric, found in metrics.items():
+            lines.append(
+                f"  {name}: {metric} {found['other']:.3f} against {found['baseline']:.3f} "
+                f"({found['difference']:+.3f}, 95% interval {found.get('low', float('nan')):+.3f} to "
+                f"{found.get('high', float('nan')):+.3f}; n = {found['n']}; corrected p = {found['p_adjusted']:.3f})"
+            )
+        harm = profile.evidence["harm_nats_a_token"].get(name, {})
+        lines += [f"  {name}: {task} {found['difference']:+.4f} nats a token" for task, found in harm.items()]
+    return "\n".join(lines) + "\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -14,9 +15,10 @@ from sra_pipelines.terminal import progress_bars
 from sra_evaluations.comparison import Comparison, compare
 from sra_evaluations.interrupts import INTERRUPTED, stopped_by_interrupt
 from sra_evaluations.report import write_report
-from sra_evaluations.running import Measures
+from sra_evaluations.running import Measures, Scorer
 from sra_evaluations.settings import as_settings, parse_setting
 from sra_evaluations.tasks import load_task, task_names
+from sra_rag.errors import ConfigError
 from sra_rag.generation.engine import Engine
 from sra_rag.models.loading import load_model
 
@@ -46,6 +48,22 @@ MaxNewTokens = Annotated[int, typer.Option(min=1, help="Tokens that an answer ma
 Generate = Annotated[
     bool, typer.Option(help="Generate answers; without, only the likelihood of gold ones is measured.")
 ]
+Nli = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MODEL_OR_FOLDER",
+        help="Also score the share of sentences that this NLI cross-encoder finds entailed by the passages, such as "
+        "cross-encoder/nli-deberta-v3-base.",
+    ),
+]
+Judge = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MODEL",
+        help="Also have a model judge whether answers are faithful and correct: a model as for --model, or "
+        "provider:model, such as openai:gpt-5, through LangChain.",
+    ),
+]
 ReportOnly = Annotated[bool, typer.Option("--report-only", help="Run nothing; write the report of what is there.")]
 
 
@@ -58,6 +76,8 @@ def evaluate(
     seed: Seed = 0,
     max_new_tokens: MaxNewTokens = 48,
     generate: Generate = True,
+    nli: Nli = None,
+    judge: Judge = None,
     report_only: ReportOnly = False,
     dtype: Dtype = "auto",
 ) -> None:
@@ -76,6 +96,8 @@ def evaluate(
     """
     chosen = as_settings([parse_setting(text) for text in settings or ["off", "0.2"]])
     loaded = [load_task(text) for text in tasks]  # refused before anything is loaded
+    if (nli or judge) and not generate:
+        raise ConfigError("--nli and --judge judge answers; with --no-generate there are none. Leave one of them out.")
     quiet_libraries()
     console = Console(stderr=True)
     if report_only:
@@ -85,6 +107,7 @@ def evaluate(
             with progress_bars(console) as start:
                 start(f"loading {model}")
                 engine = Engine(load_model(model, dtype=dtype))
+                scorers = tuple(_scorers(nli, judge, engine, start))
                 comparison = compare(
                     engine,
                     list(zip(tasks, loaded, strict=True)),
@@ -92,7 +115,7 @@ def evaluate(
                     to=to,
                     limit=limit,
                     seed=seed,
-                    measures=Measures(generate=generate, max_new_tokens=max_new_tokens),
+                    measures=Measures(generate=generate, max_new_tokens=max_new_tokens, scorers=scorers),
                     on_progress=start,
                     stop=stop,
                 )
@@ -103,3 +126,16 @@ def evaluate(
     if not report_only and interrupted:
         console.print("Stopped. The same command goes on from here.")
         raise typer.Exit(INTERRUPTED)
+
+
+def _scorers(nli: str | None, judge: str | None, engine: Engine, start: Callable[[str], object]) -> Iterator[Scorer]:
+    if nli:
+        from sra_evaluations.metrics.entailment import EntailmentScorer
+
+        start(f"loading {nli}")
+        yield EntailmentScorer(nli)
+    if judge:
+        from sra_evaluations.metrics.judge import load_judge
+
+        start(f"loading {judge}")
+        yield load_judge(judge, engine)

@@ -81,9 +81,9 @@ class CalibrationOptions:
 
     def __post_init__(self) -> None:
         for name in ("minutes", "questions", "tokens", "finalists", "max_new_tokens"):
-            if getattr(self, name) <= 0:
+            if not getattr(self, name) > 0:
                 raise ConfigError(f"{name}={getattr(self, name)} is not allowed: it must be above 0.")
-        if self.harm < 0:
+        if not self.harm >= 0:
             raise ConfigError(f"harm={self.harm} is not allowed: it must not be below 0.")
         if self.judged_by not in ("answers", "likelihood"):
             raise ConfigError(f"judged_by={self.judged_by!r} is not allowed. Use answers or likelihood.")

@@ -67,7 +67,7 @@ def bake(loaded: LoadedModel, sra: SRAConfig) -> None:
     head_size = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
     tokens = torch.randint(0, text.vocab_size, (1, _CHECKED_TOKENS), generator=torch.Generator().manual_seed(0))
     off, expected = _logits(loaded, tokens, None), _logits(loaded, tokens, sra)
-    changed: list[tuple[torch.nn.Parameter, torch.Tensor]] = []
+    changed: list[tuple[torch.Tensor, torch.Tensor]] = []
     try:
         layers = _attention_layers(model)
         for layer in range(session.n_layers):
@@ -132,7 +132,7 @@ def _attention_layers(model: torch.nn.Module) -> dict[int, torch.nn.Module]:
 
 def _scale(
     attention: torch.nn.Module, factors: torch.Tensor, head_size: int
-) -> list[tuple[torch.nn.Parameter, torch.Tensor]]:
+) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """Scale the queries of one layer; return the parameters that were changed, with what they were."""
     norm = next((getattr(attention, name) for name in ("q_norm", "q_layernorm") if hasattr(attention, name)), None)
     if isinstance(norm, torch.nn.Module):
@@ -143,7 +143,7 @@ def _scale(
         projection = attention.q_proj
     elif hasattr(attention, _FUSED_IN_FRONT):
         projection = getattr(attention, _FUSED_IN_FRONT)
-        by_row = torch.cat((by_row, torch.ones(projection.weight.shape[0] - len(by_row))))  # type: ignore[union-attr, index]
+        by_row = torch.cat((by_row, torch.ones(projection.weight.shape[0] - len(by_row))))
     else:
         projection = getattr(attention, _FUSED_BY_HEAD)
         by_head = torch.ones(n_heads, 3, head_size)
@@ -160,7 +160,7 @@ def _scale(
 
 def _scale_norm(
     norm: torch.nn.Module, factors: torch.Tensor, head_size: int
-) -> list[tuple[torch.nn.Parameter, torch.Tensor]]:
+) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """Scale the norm behind the projection, whatever form its weight has; the one that works is kept."""
     weight = getattr(norm, "weight", None)
     if not isinstance(weight, torch.nn.Parameter) or getattr(norm, "bias", None) is not None:
@@ -188,7 +188,7 @@ def _scale_norm(
     raise UnsupportedModelError(f"{type(norm).__name__}, the norm of the queries, does not scale with its weight.")
 
 
-def _multiply(parameter: torch.nn.Parameter, factor: torch.Tensor) -> tuple[torch.nn.Parameter, torch.Tensor]:
+def _multiply(parameter: torch.Tensor, factor: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     before = parameter.detach().clone()
     with torch.no_grad():
         parameter.copy_(before.float() * factor.to(parameter.device))

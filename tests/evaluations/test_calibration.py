@@ -66,14 +66,14 @@ def test_text_with_nothing_to_ask_for_is_refused(tmp_path):
 
 
 def test_harm_is_measured_on_three_kinds_of_text(agreement):
-    made = harm_examples(agreement.passages(), 0, words)
+    made = harm_examples(agreement.passages(), 0, words, scale=2)
     assert tuple(made) == HARM_TASKS
-    assert [len(examples) for examples in made.values()] == [16, 10, 3]
+    assert [len(examples) for examples in made.values()] == [8, 10, 2]
     for task, tokens in zip(HARM_TASKS[1:], (130, 1000), strict=True):
         for example in made[task]:
             assert example.plain
             assert words(example.context + example.answers[0]) == pytest.approx(tokens, rel=0.1)
-    assert harm_examples(agreement.passages(), 1, words)[HARM_TASKS[1]] != made[HARM_TASKS[1]]
+    assert harm_examples(agreement.passages(), 1, words, scale=2)[HARM_TASKS[1]] != made[HARM_TASKS[1]]
 
 
 @pytest.mark.parametrize(("a", "b"), [(0.1, 0.0), (0.05, 0.3), (0.0, 0.5), (-0.02, 0.4)])

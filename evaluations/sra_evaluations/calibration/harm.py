@@ -20,7 +20,7 @@ __all__ = ["HARM_TASKS", "harm_examples", "measured_harm"]
 
 _METRIC = "gold_nats_per_token"
 HARM_TASKS = ("short prompts", "text of 130 tokens", "text of 1,000 tokens")
-_COUNTS = (16, 10, 3)
+_COUNTS = (4, 5, 1)
 _LENGTHS = (130, 1000)  # tokens
 _SHORT = (
     ("What is the capital of France?", "The capital of France is Paris."),

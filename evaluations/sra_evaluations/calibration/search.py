@@ -22,7 +22,7 @@ from sra_pipelines.retrieval import Retriever
 
 from sra_evaluations.calibration.candidates import Shape, head_shapes, layer_shapes, strength_at
 from sra_evaluations.calibration.cloze import make_cloze
-from sra_evaluations.calibration.harm import HARM_TASKS, harm_examples, measured_harm
+from sra_evaluations.calibration.harm import harm_examples, measured_harm
 from sra_evaluations.calibration.profile import Profile, make_profile
 from sra_evaluations.calibration.work import Deadline, Work
 from sra_evaluations.examples import Example
@@ -43,6 +43,7 @@ _GRADIENTS = 12  # questions
 _MIN_PAIRS = 4
 # Shares of the time, up to the end of each step.
 _HEADS, _STRENGTHS, _SEARCH = 0.08, 0.30, 0.65
+_ALWAYS, _AT_THE_LATEST = 3, 0.5  # so many shapes get their strengths in any case, up to a later end
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -149,9 +150,9 @@ def calibrate(
     whole, *rest = _by_three(layer_shapes(config.num_hidden_layers))
     by_head = head_shapes(gradients) if len(gradients) >= _MIN_PAIRS else []
     shapes = [*whole, *by_head, *(shape for part in rest for shape in part)]
-    candidates = _candidates(work, shapes, texts, options.harm, until(_STRENGTHS))
+    candidates = _candidates(work, shapes, texts, options.harm, until(_STRENGTHS), until(_AT_THE_LATEST))
     ranked = _halve(work, candidates, searched, options.finalists, until(_SEARCH))
-    fresh = harm_examples(index.passages(), options.seed + 1, count_tokens, scale=2)
+    fresh = harm_examples(index.passages(), options.seed + 1, count_tokens, scale=4)
     finalists = _harmless(work, ranked[: options.finalists], fresh, options.harm, until(1.0))
     if finalists:
         work.measure("confirmation", confirmed, finalists, until(1.0), doing="confirming", generate=True)
@@ -163,29 +164,46 @@ def _by_three(shapes: list[Shape]) -> list[list[Shape]]:
 
 
 def _candidates(
-    work: Work, shapes: Sequence[Shape], texts: dict[str, list[Example]], harm: float, deadline: Deadline
+    work: Work,
+    shapes: Sequence[Shape],
+    texts: dict[str, list[Example]],
+    harm: float,
+    deadline: Deadline,
+    at_the_latest: Deadline,
 ) -> dict[str, SRAConfig]:
-    """Give each shape the strengths that do the harm allowed, and half as much strength; as far as the time goes."""
+    """Give each shape the strengths that do the harm allowed, and half as much strength; as far as the time goes.
+
+    The first shapes may take until `at_the_latest`: without them there is nothing to search.
+    """
     found: dict[str, SRAConfig] = {}
-    for shape in shapes:
-        measured: list[tuple[float, float]] = []
-        strength = _PROBED
-        for _ in range(2):
-            done = _worst_harm(work, shape, strength, texts, deadline)
-            if done is None:
-                return found
-            measured.append((strength, done))
-            following = _rounded(strength_at(harm, measured, _MOST))
-            if abs(following - strength) < 0.1 * strength:
-                break
-            strength = following
-        strength = _rounded(strength_at(harm, measured, _MOST))
+    for number, shape in enumerate(shapes):
+        strength = _strength(work, shape, texts, harm, at_the_latest if number < _ALWAYS else deadline)
+        if strength is None:
+            break
         for rows in _ROWS:
             for fraction in _FRACTIONS:
                 alpha = _rounded(strength * fraction)
                 if alpha > 0:
                     found[f"{shape.name}; {rows}; alpha {alpha:g}"] = shape.settings(alpha, rows)
     return found
+
+
+def _strength(
+    work: Work, shape: Shape, texts: dict[str, list[Example]], harm: float, deadline: Deadline
+) -> float | None:
+    """Solve for the strength that does `harm`: measured at one strength, then near the solution."""
+    measured: list[tuple[float, float]] = []
+    strength = _PROBED
+    for _ in range(2):
+        done = _worst_harm(work, shape, strength, texts, deadline)
+        if done is None:
+            break
+        measured.append((strength, done))
+        following = _rounded(strength_at(harm, measured, _MOST))
+        if abs(following - strength) < 0.1 * strength:
+            break
+        strength = following
+    return _rounded(strength_at(harm, measured, _MOST)) if measured else None
 
 
 def _worst_harm(
@@ -197,9 +215,10 @@ def _worst_harm(
     name = f"{shape.name}; all; alpha {alpha:g}"
     for task, examples in texts.items():
         work.measure(task, examples, {name: shape.settings(alpha, "all")}, deadline, doing=f"harm of {name}")
-    by_task = measured_harm(work.comparison, name)
-    whole = [difference.difference for difference in by_task.values()]
-    return None if deadline.is_set() or len(whole) < len(HARM_TASKS) else max(whole)
+        done = measured_harm(work.comparison, name).get(task)
+        if done is None or done.n < len(examples):
+            return None
+    return max(difference.difference for difference in measured_harm(work.comparison, name).values())
 
 
 def _halve(

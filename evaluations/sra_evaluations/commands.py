@@ -12,9 +12,10 @@ from rich.console import Console
 from sra_pipelines.library_notices import quiet_libraries
 from sra_pipelines.terminal import progress_bars
 
-from sra_evaluations.comparison import Comparison, compare
+from sra_evaluations.comparison import compare
 from sra_evaluations.interrupts import INTERRUPTED, stopped_by_interrupt
 from sra_evaluations.report import write_report
+from sra_evaluations.rescoring import rescored
 from sra_evaluations.running import Measures, Scorer
 from sra_evaluations.settings import as_settings, parse_setting
 from sra_evaluations.tasks import load_task, task_names
@@ -64,7 +65,9 @@ Judge = Annotated[
         "provider:model, such as openai:gpt-5, through LangChain.",
     ),
 ]
-ReportOnly = Annotated[bool, typer.Option("--report-only", help="Run nothing; write the report of what is there.")]
+ReportOnly = Annotated[
+    bool, typer.Option("--report-only", help="Run nothing; score what is there anew and write the report.")
+]
 
 
 def evaluate(
@@ -101,7 +104,7 @@ def evaluate(
     quiet_libraries()
     console = Console(stderr=True)
     if report_only:
-        comparison = Comparison.read(to)
+        comparison = rescored(to)
     else:
         with stopped_by_interrupt() as stop:
             with progress_bars(console) as start:

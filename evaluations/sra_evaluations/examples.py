@@ -72,6 +72,14 @@ class Example:
         """Return the answer whose likelihood is measured, empty where there is none: the first, or all of them."""
         return ", ".join(self.answers) if self.all_of else "".join(self.answers[:1])
 
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Example:
+        """Make an example of what `to_dict` returned, also once it went through JSON."""
+        values = dict(content)
+        values["passages"] = tuple(Passage(**passage) for passage in values.get("passages", ()))
+        values["gold_pages"] = tuple((document, page) for document, page in values.get("gold_pages", ()))
+        return cls(**values | {name: tuple(values.get(name, ())) for name in ("answers", "gold")})
+
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON-ready values."""
         return dataclasses.asdict(self)

@@ -7,7 +7,9 @@ import pytest
 import sra_evaluations.running as running
 from sra_evaluations import Comparison, compare
 from sra_evaluations.examples import Example
+from sra_evaluations.rescoring import rescored
 from sra_evaluations.running import Measures
+from sra_pipelines.passages import Passage
 
 from sra_rag import SRAConfig
 from sra_rag.errors import ConfigError
@@ -117,6 +119,24 @@ def test_what_was_written_is_what_is_read(run):
     assert manifest["model"]["parameters"] > 100_000_000
     assert {"torch", "transformers", "sra-rag"} <= manifest["versions"].keys()
     assert manifest["settings"]["alpha=0.3"] == SRAConfig(alpha=0.3).to_dict()
+
+
+def test_answers_are_scored_anew_without_asking(run):
+    folder, found = run
+    again = rescored(folder, [lambda said, example: {"length": len(said), "f1": 0.25}])
+    for before, after in zip(found.records, again.records, strict=True):
+        if "answer" in before:
+            assert after["scores"]["length"] == len(before["answer"])
+            assert after["scores"]["f1"] == 0.25
+        rest = {name: value for name, value in before["scores"].items() if name != "f1"}
+        assert {name: after["scores"][name] for name in rest} == rest
+    assert Comparison.read(folder).records == found.records
+
+
+def test_an_example_survives_json():
+    passage = Passage("a", 1, "2", "text", 0.5)
+    example = Example("1", "i", "c", "q", ("x", "y"), True, {"p": 0.5}, ("c",), (passage,), (("a", 1),))
+    assert Example.from_dict(json.loads(json.dumps(example.to_dict()))) == example
 
 
 def made_up(scores):

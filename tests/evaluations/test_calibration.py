@@ -238,7 +238,7 @@ def test_a_whole_calibration_of_the_embedded_model(embedded, agreement, tmp_path
     assert "which heads matter" in done
     searched = profile.evidence["search_nats"]
     assert searched, profile.reason
-    assert all(found["n"] >= 4 for found in searched.values())
+    assert sum(found["n"] >= 4 for found in searched.values()) >= 3, profile.reason
     for harm in profile.evidence["harm_nats_a_token"].values():
         assert set(harm) == set(HARM_TASKS)
     if profile.chosen != "off":

@@ -233,7 +233,9 @@ def _halve(
     size = _FIRST_ROUND
     while left:
         shown = examples[:size]
-        rounds_left = max(1, (len(left) // max(1, finalists)).bit_length())
+        # Without so many a candidate has no rank, and the round would be lost.
+        work.measure("search", shown[:_MIN_PAIRS], left, deadline, doing=f"{len(left)} candidates")
+        rounds_left = max(1, (len(left) // finalists).bit_length())
         now = time.monotonic()
         this_round = Deadline(now + max(0.0, deadline.at - now) / rounds_left, deadline)
         work.measure("search", shown, left, this_round, doing=f"{len(left)} candidates")

@@ -115,7 +115,7 @@ def load_judge(name: str, engine: Engine | None = None) -> JudgeScorer:
         If LangChain knows no such provider, or lacks its package or key.
     """
     if _SERVED.match(name):
-        require_extra("A judge behind an API", "langchain", "langchain_core", "langchain")
+        require_extra("A judge behind an API", "judge", "langchain_core", "langchain")
         from langchain.chat_models import init_chat_model
 
         try:

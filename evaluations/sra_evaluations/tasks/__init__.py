@@ -15,6 +15,7 @@ from sra_evaluations.examples import Example
 from sra_evaluations.tasks.conflicting import Conflicting
 from sra_evaluations.tasks.documents import DocumentQuestions
 from sra_evaluations.tasks.haystack import CountTokens
+from sra_evaluations.tasks.hub import HubQuestions
 from sra_evaluations.tasks.key_value import KeyValue
 from sra_evaluations.tasks.multi_document import MultiDocument
 from sra_evaluations.tasks.needle import Needle
@@ -38,7 +39,17 @@ class Task(Protocol):
 
 _TASKS = {
     task.name: task
-    for task in (Needle, MultiDocument, KeyValue, Variables, Conflicting, DocumentQuestions, OwnQuestions, PlainText)
+    for task in (
+        Needle,
+        MultiDocument,
+        KeyValue,
+        Variables,
+        Conflicting,
+        DocumentQuestions,
+        OwnQuestions,
+        PlainText,
+        HubQuestions,
+    )
 }
 
 

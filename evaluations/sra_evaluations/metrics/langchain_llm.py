@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from langchain_core.language_models.chat_models import BaseChatModel
@@ -75,7 +75,7 @@ class LangChainLLM(CustomLLM):
     def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseGen:
         """Answer a prompt piece by piece."""
 
-        def pieces() -> Iterator[CompletionResponse]:
+        def pieces() -> CompletionResponseGen:
             text = ""
             for chunk in self._model.stream([("human", prompt)], **kwargs):
                 delta = str(chunk.text)

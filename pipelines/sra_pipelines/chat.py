@@ -7,7 +7,7 @@ from typing import Any
 
 from sra_pipelines.document_qa import Answer, DocumentQA
 from sra_rag.config import SRALike
-from sra_rag.errors import ConfigError
+from sra_rag.errors import ConfigError, GenerationTimeoutError
 from sra_rag.generation.request import Cancellation
 
 __all__ = ["Chat"]
@@ -32,17 +32,29 @@ class Chat:
         What is remembered of the conversation, the latest first; older turns are forgotten.
     history
         Earlier turns as (question, answer).
+    rewrite_timeout
+        Seconds that the model may take to rewrite a follow-up question, whatever the answer may take; None is no limit.
 
     Raises
     ------
     ConfigError
-        If `memory_tokens` is not positive.
+        If `memory_tokens` or `rewrite_timeout` is not positive.
     """
 
-    def __init__(self, qa: DocumentQA, *, memory_tokens: int = 1000, history: Sequence[tuple[str, str]] = ()) -> None:
+    def __init__(
+        self,
+        qa: DocumentQA,
+        *,
+        memory_tokens: int = 1000,
+        history: Sequence[tuple[str, str]] = (),
+        rewrite_timeout: float | None = 30.0,
+    ) -> None:
         if memory_tokens < 1:
             raise ConfigError(f"memory_tokens={memory_tokens} is not allowed: it must be at least 1.")
+        if rewrite_timeout is not None and rewrite_timeout <= 0:
+            raise ConfigError(f"rewrite_timeout={rewrite_timeout} is not allowed: it must be above 0, or None.")
         self.qa = qa
+        self._rewrite_timeout = rewrite_timeout
         self._memory_tokens = memory_tokens
         self._turns: list[tuple[str, str]] = []
         for question, answer in history:
@@ -75,20 +87,25 @@ class Chat:
         """Return a question that can be understood without the conversation.
 
         The model rewrites it. Where what it writes cannot be such a question (nothing, several lines, something
-        far longer), the question is looked up together with the one before it instead.
+        far longer), or it takes longer than `rewrite_timeout`, the question is looked up together with the one before
+        it instead.
         """
         turns = self.history
         if not turns:
             return question
         conversation = "\n".join(f"Question: {q}\nAnswer: {a[:_ANSWER_SHOWN]}" for q, a in turns)
         prompt = _REWRITE.format(conversation=conversation, question=question)
-        written = self.qa.engine.generate(
-            [{"role": "user", "content": prompt}], sra=None, temperature=0.0, max_new_tokens=_LONGEST_REWRITE,
-            cancel=cancel,
-        )  # fmt: skip
+        together = f"{turns[-1][0]} {question}"
+        try:
+            written = self.qa.engine.generate(
+                [{"role": "user", "content": prompt}], sra=None, temperature=0.0, max_new_tokens=_LONGEST_REWRITE,
+                cancel=cancel, timeout=self._rewrite_timeout,
+            )  # fmt: skip
+        except GenerationTimeoutError:
+            return together
         rewritten = written.text.strip().removeprefix("Follow-up question:").strip()
         usable = written.finish_reason == "stop" and rewritten.endswith("?") and "\n" not in rewritten
-        return rewritten if usable else f"{turns[-1][0]} {question}"
+        return rewritten if usable else together
 
     def _remember(self, question: str, answer: str) -> None:
         self._turns.append((question, answer))

@@ -49,6 +49,16 @@ def test_what_cannot_be_a_question_is_not_looked_up(chat, monkeypatch):
     assert chat.standalone("When is it due?") == f"{QUESTION} When is it due?"
 
 
+def test_rewriting_a_question_has_a_time_limit_of_its_own(chat):
+    hurried = Chat(chat.qa, history=[(QUESTION, "82,400 crowns.")], rewrite_timeout=1e-6)
+    assert hurried.standalone("When is it due?") == f"{QUESTION} When is it due?"
+    answer = hurried.ask("When is it due?", max_new_tokens=40)  # which takes longer, and may
+    assert answer.generation.timing.total_seconds > 1e-6
+    assert "1 March" in answer.text
+    with pytest.raises(ConfigError, match="rewrite_timeout=0"):
+        Chat(chat.qa, rewrite_timeout=0)
+
+
 def test_memory_has_a_budget(chat):
     short = Chat(chat.qa, memory_tokens=30, history=[("First?", "One."), ("Second?", "Two.")])
     assert [question for question, _ in short.history] == ["First?", "Second?"]

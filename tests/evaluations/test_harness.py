@@ -2,6 +2,9 @@
 """lm-evaluation-harness on our model: off is its own ``hf`` model, on is our engine, and settings are paired."""
 
 import json
+import math
+import subprocess
+import sys
 
 import pytest
 
@@ -45,7 +48,7 @@ output_type: generate_until
 generation_kwargs: {{until: ["\\n"], max_gen_toks: 6}}
 doc_to_text: {prompt}
 doc_to_target: "{{{{choices[0]}}}}"
-metric_list: [{{metric: exact_match}}]
+metric_list: [{{metric: exact_match}}, {{metric: bleu}}]
 """
 
 
@@ -121,6 +124,20 @@ def test_the_harness_finds_the_model_by_its_name(tasks):
 
 
 @pytest.mark.slow
+def test_the_harness_own_command_line(tasks, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "sra_evaluations.harness", "run", "--model", "sra", "--tasks", "tiny_choice",
+         "--model_args", "pretrained=embedded,sra=alpha=0.2;rows=generated", "--include_path", str(tasks),
+         "--limit", "1", "--output_path", str(tmp_path / "out.json")],
+        capture_output=True, text=True, timeout=200, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "|tiny_choice|" in done.stdout.replace(" ", "")
+    [results] = [json.loads(path.read_text()) for path in tmp_path.glob("out*.json")]
+    assert (results["config"]["sra"]["alpha"], results["config"]["sra"]["rows"]) == (0.2, "generated")
+
+
+@pytest.mark.slow
 def test_settings_are_paired_on_tasks(engine, tasks, tmp_path):
     findings = compare_in_harness(
         engine, ["tiny_choice", "tiny_answer"], as_settings(["off", "same:off", "0.9"]), to=tmp_path / "out",
@@ -128,7 +145,7 @@ def test_settings_are_paired_on_tasks(engine, tasks, tmp_path):
     )  # fmt: skip
     assert {(one.task, one.metric, one.setting) for one in findings} == {
         (task, metric, setting)
-        for task, metric in (("tiny_choice", "acc"), ("tiny_answer", "exact_match"))
+        for task, metric in (("tiny_choice", "acc"), ("tiny_answer", "exact_match"), ("tiny_answer", "bleu"))
         for setting in ("same", "alpha=0.9")
     }
     assert all(one.difference.n == 3 and one.baseline == "off" and one.higher_is_better for one in findings)
@@ -138,6 +155,7 @@ def test_settings_are_paired_on_tasks(engine, tasks, tmp_path):
     assert likelihoods[0] != likelihoods[1]
     assert off["config"]["sra"] is None
     assert on["config"]["sra"]["alpha"] == 0.9
+    assert all(math.isnan(one.difference.p_value) == (one.metric == "bleu") for one in findings)
     assert "| tiny_choice | acc ↑ | 3 |" in as_table(findings)
 
 
@@ -156,3 +174,5 @@ def test_what_cannot_be_is_refused(engine):
 def test_a_task_the_harness_does_not_know_is_refused(engine, tmp_path):
     with pytest.raises(ConfigError, match="no task 'no_such_task'"):
         compare_in_harness(engine, ["no_such_task"], as_settings(["off", "0.2"]), to=tmp_path)
+    with pytest.raises(ConfigError, match=r"squadv2 could not be loaded.*Go online"):
+        compare_in_harness(engine, ["squadv2"], as_settings(["off", "0.2"]), to=tmp_path)

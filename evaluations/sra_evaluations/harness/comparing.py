@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from lm_eval.tasks import TaskManager
 from sra_evaluations.harness.model import SRALM
 from sra_evaluations.settings import Setting
 from sra_evaluations.statistics import PairedDifference, paired_difference
-from sra_rag.errors import ConfigError
+from sra_rag.errors import ConfigError, SRAError
 from sra_rag.generation.engine import Engine
 
 __all__ = ["HarnessFinding", "as_table", "compare_in_harness"]
@@ -33,7 +34,8 @@ class HarnessFinding:
     setting, baseline
         What is compared.
     difference
-        Setting minus baseline.
+        Setting minus baseline. Metrics of a whole corpus, such as BLEU, have no values of single examples; then there
+        is no interval and no p-value (NaN).
     """
 
     task: str
@@ -92,15 +94,23 @@ def compare_in_harness(
     to.mkdir(parents=True, exist_ok=True)
     results: dict[str, Mapping[str, Any]] = {}
     for setting in settings:
-        found = simple_evaluate(
-            model=SRALM(engine=engine, sra=setting.sra),
-            tasks=list(tasks),
-            limit=limit,
-            num_fewshot=num_fewshot,
-            apply_chat_template=chat_template,
-            task_manager=manager,
-            bootstrap_iters=0,
-        )
+        try:
+            found = simple_evaluate(
+                model=SRALM(engine=engine, sra=setting.sra),
+                tasks=list(tasks),
+                limit=limit,
+                num_fewshot=num_fewshot,
+                apply_chat_template=chat_template,
+                task_manager=manager,
+                bootstrap_iters=0,
+            )
+        except SRAError:
+            raise
+        except OSError as error:
+            raise ConfigError(
+                f"The data of {', '.join(tasks)} could not be loaded: {str(error).splitlines()[0]} Go online once, or "
+                "give a task whose files are here."
+            ) from error
         if found is None:
             raise ConfigError("The harness gave no results: it runs as one of several processes. Run one alone.")
         results[setting.name] = found
@@ -120,9 +130,10 @@ def as_table(findings: Sequence[HarnessFinding]) -> str:
         arrow = {True: " ↑", False: " ↓", None: ""}[one.higher_is_better]
         metric = one.metric + ("" if one.filter == "none" else f", {one.filter}") + arrow
         d = one.difference
+        sure = "| |" if math.isnan(d.p_value) else f"{d.low:+.3g} to {d.high:+.3g} | {d.p_value:.3g} |"
         rows.append(
             f"| {one.task} | {metric} | {d.n} | {one.baseline}: {d.baseline:.4g} | {one.setting} | {d.other:.4g} | "
-            f"{d.difference:+.4g} | {d.low:+.3g} to {d.high:+.3g} | {d.p_value:.3g} |"
+            f"{d.difference:+.4g} | {sure}"
         )
     return "\n".join(rows) + "\n"
 
@@ -130,24 +141,37 @@ def as_table(findings: Sequence[HarnessFinding]) -> str:
 def _findings(results: Mapping[str, Mapping[str, Any]], baseline: str, other: str) -> list[HarnessFinding]:
     findings = []
     for task, samples in results[baseline]["samples"].items():
-        better = results[baseline]["higher_is_better"].get(task, {})
         one, two = _values(samples), _values(results[other]["samples"][task])
-        for key, values in one.items():
-            shared = [number for number in values if number in two.get(key, {})]
-            if shared:
-                difference = paired_difference(
-                    [values[number] for number in shared], [two[key][number] for number in shared]
-                )
-                metric, reading = key
-                findings.append(HarnessFinding(task, metric, reading, better.get(metric), other, baseline, difference))
+        whole = results[baseline]["results"][task], results[other]["results"][task]
+        for key in _metrics(whole[0]):
+            metric, _, reading = key.partition(",")
+            pairs = [(value, two[key][number]) for number, value in one.get(key, {}).items() if number in two[key]]
+            if pairs:
+                difference = paired_difference(*zip(*pairs, strict=True))
+            else:
+                n = len({sample["doc_id"] for sample in samples})
+                difference = _unpaired(n, float(whole[0][key]), float(whole[1][key]))
+            better = results[baseline]["higher_is_better"].get(task, {}).get(metric)
+            findings.append(HarnessFinding(task, metric, reading, better, other, baseline, difference))
     return findings
 
 
-def _values(samples: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], dict[Any, float]]:
-    """Values by metric and filter, and by example. Some metrics have parts for a whole corpus, and no value of one."""
-    values: dict[tuple[str, str], dict[Any, float]] = {}
+def _metrics(results: Mapping[str, Any]) -> list[str]:
+    """Keys of metrics, such as ``"acc,none"``, with a number; not those of their standard errors."""
+    return [
+        key for key, value in results.items() if "," in key and "_stderr," not in key and isinstance(value, int | float)
+    ]
+
+
+def _values(samples: Sequence[Mapping[str, Any]]) -> dict[str, dict[Any, float]]:
+    """Values by metric and filter, and by example."""
+    values: dict[str, dict[Any, float]] = {}
     for sample in samples:
         for metric in sample["metrics"]:
             if isinstance(sample[metric], bool | int | float):
-                values.setdefault((metric, sample["filter"]), {})[sample["doc_id"]] = float(sample[metric])
+                values.setdefault(f"{metric},{sample['filter']}", {})[sample["doc_id"]] = float(sample[metric])
     return values
+
+
+def _unpaired(n: int, baseline: float, other: float) -> PairedDifference:
+    return PairedDifference(n, baseline, other, other - baseline, math.nan, math.nan, math.nan, 0, 0)

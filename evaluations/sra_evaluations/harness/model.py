@@ -90,6 +90,9 @@ class SRALM(TemplateLM):
                 'rows="after_context" is not allowed here: the harness does not say where a prompt\'s context ends. '
                 'Use rows="all" or rows="generated".'
             )
+        if device is not None and device.startswith("cuda") and not torch.cuda.is_available():
+            _logger.warning("device=%s: there is none here; the model goes where there is room.", device)
+            device = None  # the harness's command line asks for a GPU unless told otherwise
         if engine is None:
             engine = Engine(load_model(pretrained, dtype=dtype, device_map=device or "auto"), context_window=max_length)
         self.engine = engine

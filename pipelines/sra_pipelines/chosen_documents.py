@@ -78,7 +78,11 @@ class DocumentChoice:
                     index, method=like.method, reranker=like.reranker, order=like.order, whole_pages=like.whole_pages
                 )
                 self._known[chosen] = DocumentQA(
-                    index, self.qa.engine, context_tokens=self.qa.context_tokens, retriever=retriever
+                    index,
+                    self.qa.engine,
+                    context_tokens=self.qa.context_tokens,
+                    retriever=retriever,
+                    preset=self.qa.preset,
                 )
             self._known.move_to_end(chosen)
             while len(self._known) > _KEPT:

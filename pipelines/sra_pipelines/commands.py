@@ -17,6 +17,7 @@ from sra_pipelines.embedding import load_embedding
 from sra_pipelines.index import DocumentIndex
 from sra_pipelines.library_notices import quiet_libraries
 from sra_pipelines.passages import PassageIndex
+from sra_pipelines.presets import Preset, load_preset, preset_names, preset_path
 from sra_pipelines.samples import sample_documents, sample_questions
 from sra_pipelines.stored_index import open_index
 from sra_pipelines.terminal import Reporter, describe, progress_bars
@@ -26,7 +27,7 @@ from sra_rag.generation.engine import Engine
 from sra_rag.generation.sampling import SamplingOptions
 from sra_rag.models.loading import load_model
 
-__all__ = ["ask", "demo"]
+__all__ = ["ask", "demo", "presets"]
 
 _UNREADABLE = 2
 _DEMO_QUESTIONS = ("report-total-assets-2025", "report-north-america-2024")
@@ -60,6 +61,10 @@ ContextTokens = Annotated[
     int | None,
     typer.Option(help="Tokens of passages to read; by default what the model's window leaves, at most 6000."),
 ]
+PresetOption = Annotated[
+    str, typer.Option("--preset", help="Prompt and checks: a name (see 'sra-rag presets'), or a file of your own.")
+]
+Attention = Annotated[bool, typer.Option("--attention", help="Print the share of attention that each passage got.")]
 MaxNewTokens = Annotated[int, typer.Option(help="Tokens that an answer may take.")]
 
 
@@ -76,7 +81,9 @@ def ask(
     settings: Settings = None,
     context_tokens: ContextTokens = None,
     max_new_tokens: MaxNewTokens = 128,
+    preset: PresetOption = "general",
     show_context: ShowContext = False,
+    attention: Attention = False,
     as_json: AsJson = False,
     embedding: OwnEmbedding = None,
     dtype: Dtype = "auto",
@@ -89,7 +96,7 @@ def ask(
 
       sra-rag ask --compare --rows after_context "What was revenue in 2023?" reports/
 
-      sra-rag ask "Who are the parties?" --index my-index
+      sra-rag ask --preset legal "Who are the parties?" --index my-index
 
     Exit code 2 if a document could not be read; the others are answered from all the same.
     """
@@ -106,7 +113,9 @@ def ask(
         embedding=embedding,
         context_tokens=context_tokens,
         max_new_tokens=max_new_tokens,
+        preset=load_preset(preset),
         show_context=show_context,
+        attention=attention,
         as_json=as_json,
     )
     if not readable:
@@ -125,6 +134,24 @@ def demo(alpha: Alpha = 0.2, rows: Rows = "all", context_tokens: ContextTokens =
         max_new_tokens=64,
         gold=[f"{question.answer} ({question.document}, page {question.evidence[0].page + 1})" for question in chosen],
     )
+
+
+def presets(
+    name: Annotated[str | None, typer.Argument(help="Print the file of this preset: a start for your own.")] = None,
+) -> None:
+    """List the presets: prompt, retrieval, splitting and checks for a kind of document.
+
+    For example:
+
+      sra-rag presets legal > mine.toml
+
+      sra-rag ask --preset mine.toml "Who are the parties?" contract.pdf
+    """
+    if name is not None:
+        sys.stdout.write(preset_path(name).read_text(encoding="utf-8"))
+        return
+    for known in preset_names():
+        sys.stdout.write(f"{known:12} {load_preset(known).description}\n")
 
 
 def chosen_settings(settings: Path | None, alpha: float, rows: str, layers: str, policy: str) -> SRAConfig:
@@ -159,7 +186,9 @@ def _answer_questions(
     embedding: str | None = None,
     context_tokens: int | None,
     max_new_tokens: int,
+    preset: Preset | str = "general",
     show_context: bool = False,
+    attention: bool = False,
     as_json: bool = False,
     gold: Sequence[str] | None = None,
 ) -> bool:
@@ -176,12 +205,15 @@ def _answer_questions(
         start(f"loading {model}")
         engine = Engine(load_model(model, dtype=dtype), options=SamplingOptions(max_new_tokens=max_new_tokens))
         index: PassageIndex = stored or DocumentIndex(
-            documents, load_embedding(embedding or "embedded"), on_passages=start("embedding")
+            documents,
+            load_embedding(embedding or "embedded"),
+            splitting=load_preset(preset).splitting,
+            on_passages=start("embedding"),
         )
-    qa = DocumentQA(index, engine, context_tokens=context_tokens)
+    qa = DocumentQA(index, engine, context_tokens=context_tokens, preset=preset)
     expected: Sequence[str | None] = gold or [None] * len(questions)
     report = [
-        _ask_one(qa, question, settings, show_context, as_json, answer)
+        _ask_one(qa, question, settings, show_context, attention, as_json, answer)
         for question, answer in zip(questions, expected, strict=True)
     ]
     if as_json:
@@ -200,12 +232,13 @@ def _ask_one(
     question: str,
     settings: Sequence[SRAConfig | None],
     show_context: bool,
+    attention: bool,
     as_json: bool,
     gold: str | None,
 ) -> dict[str, Any]:
     found = qa.retrieve(question)
     if as_json:
-        answers = qa.compare(found, list(settings))
+        answers = qa.compare(found, list(settings), attention=attention)
         return {
             "question": question,
             "context": found.context if show_context else None,
@@ -222,7 +255,7 @@ def _ask_one(
     for sra in settings:
         if len(settings) > 1:
             reporter.heading(f"\n{describe(sra).capitalize()}:")
-        answers.append(reporter.answer(qa.stream(found, sra=sra)))
+        answers.append(reporter.answer(qa.stream(found, sra=sra, attention=attention)))
     if len(answers) == 2:
         reporter.heading("")
         reporter.ratio(answers)

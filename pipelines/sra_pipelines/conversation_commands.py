@@ -21,12 +21,14 @@ from sra_pipelines.commands import (
     Model,
     OwnEmbedding,
     Policy,
+    PresetOption,
     Rows,
     Settings,
     chosen_settings,
 )
 from sra_pipelines.document_qa import DocumentQA
 from sra_pipelines.library_notices import quiet_libraries
+from sra_pipelines.presets import load_preset
 from sra_pipelines.readers.limits import ReadingLimits
 from sra_pipelines.stored_index import StoredIndex, open_index
 from sra_pipelines.terminal import Reporter, describe, progress_bars
@@ -60,6 +62,7 @@ def chat(
     layers: Layers = "all",
     policy: Policy = "entropy",
     settings: Settings = None,
+    preset: PresetOption = "general",
     context_tokens: ContextTokens = None,
     max_new_tokens: MaxNewTokens = 256,
     embedding: OwnEmbedding = None,
@@ -74,8 +77,9 @@ def chat(
       sra-rag chat contracts.index --alpha 0.3 --rows after_context
     """
     sra = chosen_settings(settings, alpha, rows, layers, policy)
+    chosen = load_preset(preset)  # refused before anything is loaded
     stored, engine = _open(index, model, dtype, embedding, max_new_tokens)
-    _Conversation(Chat(DocumentQA(stored, engine, context_tokens=context_tokens)), sra).run()
+    _Conversation(Chat(DocumentQA(stored, engine, context_tokens=context_tokens, preset=chosen)), sra).run()
 
 
 def serve(
@@ -93,6 +97,7 @@ def serve(
     grace: Annotated[float, typer.Option(help="Seconds that answers under way get on SIGTERM or Ctrl-C.")] = 30,
     page: Annotated[bool, typer.Option("--page/--no-page", help="Serve the web page at / beside the API.")] = True,
     model: Model = "embedded",
+    preset: PresetOption = "general",
     context_tokens: ContextTokens = None,
     max_new_tokens: MaxNewTokens = 512,
     embedding: OwnEmbedding = None,
@@ -117,8 +122,9 @@ def serve(
     )  # fmt: skip
     from sra_pipelines.server.running import run_server
 
+    chosen = load_preset(preset)
     stored, engine = _open(index, model, dtype, embedding, max_new_tokens)
-    qa = DocumentQA(stored, engine, context_tokens=context_tokens)
+    qa = DocumentQA(stored, engine, context_tokens=context_tokens, preset=chosen)
     shelf = DocumentShelf(stored, index.with_name(f"{index.name}.uploads"), limits)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     run_server(create_app(qa, settings, shelf=shelf, page=page), settings)

@@ -7,17 +7,22 @@ import itertools
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import aclosing
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from sra_pipelines.abstention import SENTENCE, Abstention, abstains
+from sra_pipelines.arithmetic import computed
+from sra_pipelines.calculations import Calculation
+from sra_pipelines.checks import cited_sections, lacking_unit_or_period
 from sra_pipelines.citations import Citation, cite
 from sra_pipelines.packing import format_passages
 from sra_pipelines.passages import Passage, PassageIndex
+from sra_pipelines.presets import Preset, load_preset
 from sra_pipelines.retrieval import Retriever
 from sra_pipelines.support import Support, check_support
 from sra_rag.attention.shares import AttentionShares
 from sra_rag.config import SRAConfig, SRALike
-from sra_rag.errors import ConfigError
+from sra_rag.errors import ConfigError, require_extra
 from sra_rag.generation.bridge import iterate_in_thread
 from sra_rag.generation.engine import Engine
 from sra_rag.generation.request import Cancellation
@@ -25,10 +30,6 @@ from sra_rag.generation.result import Generation, Timing, Usage
 
 __all__ = ["Answer", "DocumentQA", "Retrieval"]
 
-_INSTRUCTION = (
-    "Answer the question from the passages below and from nothing else. Be brief: give the figure, name or clause "
-    "that is asked for. If the passages do not hold the answer, say that the documents do not say."
-)
 _MOST_CONTEXT = 6000  # tokens; more is read only when it is asked for
 
 
@@ -44,15 +45,18 @@ class Retrieval:
         In the order in which they stand in the prompt.
     context
         The passages as one text, headings included.
+    instruction
+        What stands above them; by default that of the preset ``general``.
     """
 
     question: str
     passages: tuple[Passage, ...]
     context: str
+    instruction: str = dataclasses.field(default_factory=lambda: load_preset("general").instruction)
 
     def messages(self) -> list[dict[str, str]]:
         """Return the prompt: passages first, so that it can be read once for several questions and settings."""
-        content = f"{_INSTRUCTION}\n\n{self.context}\n\nQuestion: {self.question}"
+        content = f"{self.instruction}\n\n{self.context}\n\nQuestion: {self.question}"
         return [{"role": "user", "content": content}]
 
 
@@ -80,6 +84,10 @@ class Answer:
     attention
         Where it was asked for: the share of the attention of the answer's tokens that fell on each of `passages`, a
         mean over layers, heads and tokens; the rest fell on instruction, question and the answer itself.
+    calculation
+        What code computed for the question, where the preset says so and every figure was found on a page.
+    notes
+        What the preset's checks found.
     """
 
     question: str
@@ -90,11 +98,15 @@ class Answer:
     supported: Support = dataclasses.field(default_factory=lambda: Support((), ()))
     abstained: Abstention | None = None
     attention: tuple[float, ...] | None = None
+    calculation: Calculation | None = None
+    notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON-ready values."""
         values = dataclasses.asdict(self)
         values["generation"] = self.generation.to_dict()
+        if self.calculation is not None:
+            values["calculation"] = self.calculation.to_dict()
         return values
 
 
@@ -108,9 +120,12 @@ class DocumentQA:
     engine
         The model.
     context_tokens
-        Tokens of passages in a prompt; by default what the model's window leaves, at most 6,000.
+        Tokens of passages in a prompt; by default what the preset says, else what the model's window leaves, at most
+        6,000.
     retriever
         Searches the index; by default one that fuses meaning and words.
+    preset
+        Prompt, retrieval and checks for a kind of document: a name, or a file of your own; see `load_preset`.
 
     Raises
     ------
@@ -125,10 +140,15 @@ class DocumentQA:
         *,
         context_tokens: int | None = None,
         retriever: Retriever | None = None,
+        preset: str | Path | Preset = "general",
     ) -> None:
         self.index = index
-        self.retriever = retriever or Retriever(index)
+        self.preset = load_preset(preset)
+        if "arithmetic" in self.preset.checks:
+            require_extra(f"The preset {self.preset.name!r}", "structured", "xgrammar")
+        self.retriever = retriever or Retriever(index, order=self.preset.order, whole_pages=self.preset.whole_pages)
         self.engine = engine
+        context_tokens = context_tokens if context_tokens is not None else self.preset.context_tokens
         if context_tokens is not None and context_tokens < 1:
             raise ConfigError(f"context_tokens={context_tokens} is not allowed: it must be at least 1.")
         self.context_tokens = context_tokens
@@ -139,7 +159,7 @@ class DocumentQA:
             raise ConfigError("The question is empty. Ask something.")
         budget = self._budget(question, max_new_tokens or self.engine.options.max_new_tokens)
         passages = tuple(self.retriever.retrieve(question, budget, self.count_tokens))
-        return Retrieval(question, passages, format_passages(passages))
+        return Retrieval(question, passages, format_passages(passages), self.preset.instruction)
 
     def ask(self, question: str | Retrieval, *, sra: SRALike = None, attention: bool = False, **changes: Any) -> Answer:
         """Answer a question.
@@ -176,7 +196,8 @@ class DocumentQA:
             if delta.text:
                 yield delta.text
             if delta.generation is not None:
-                yield self._answer(found, delta.generation, shares)
+                limits = {name: changes[name] for name in ("cancel", "timeout") if name in changes}
+                yield self._answer(found, delta.generation, shares, **limits)
 
     def conclude(self, found: Retrieval, generation: Generation | None) -> Answer:
         """Make an answer of what a model wrote for a prompt of `retrieve`; None where it was not asked."""
@@ -229,7 +250,7 @@ class DocumentQA:
         return [self.ask(found, sra=sra, **changes) for sra in settings]
 
     def _budget(self, question: str, max_new_tokens: int) -> int:
-        empty = self.engine.encode(Retrieval(question, (), "").messages())
+        empty = self.engine.encode(Retrieval(question, (), "", self.preset.instruction).messages())
         room = self.engine.context_window - max_new_tokens - len(empty.token_ids) - 8  # seams tokenize apart
         if self.context_tokens is None:
             budget = min(room, _MOST_CONTEXT)
@@ -248,12 +269,21 @@ class DocumentQA:
         """Return how many of the model's tokens a text takes."""
         return len(self.engine.encode(text).token_ids)
 
-    def _answer(self, found: Retrieval, generation: Generation, shares: AttentionShares | None) -> Answer:
+    def _answer(
+        self, found: Retrieval, generation: Generation, shares: AttentionShares | None, **limits: Any
+    ) -> Answer:
         text = generation.text.strip()
         supported = check_support(text, found.question, found.passages)
         abstained = abstains(text, supported)
         citations = [] if abstained else cite(text, found.question, found.passages, self.retriever.pages())
         mean = None if shares is None else shares.mean()
+        checks = self.preset.checks
+        notes = cited_sections(citations, found.passages) if "section" in checks else []
+        if "unit_and_period" in checks and not abstained:
+            notes += lacking_unit_or_period(text, found.question, supported)
+        calculation = None
+        if "arithmetic" in checks:
+            calculation = computed(self.engine, found, generation.sra, **limits)
         return Answer(
             found.question,
             text,
@@ -263,6 +293,8 @@ class DocumentQA:
             supported,
             abstained,
             None if mean is None else tuple(mean.tolist()),
+            calculation,
+            tuple(notes),
         )
 
     def _shares(self, found: Retrieval) -> AttentionShares:

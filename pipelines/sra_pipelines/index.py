@@ -11,7 +11,7 @@ from llama_index.core.embeddings import BaseEmbedding
 from sra_pipelines.documents import Document, document_names
 from sra_pipelines.embedding_identity import unit_vectors
 from sra_pipelines.passages import Passage
-from sra_pipelines.splitting import embedded_text, split_document
+from sra_pipelines.splitting import Splitting, embedded_text, split_document
 from sra_pipelines.vector_store import FaissStore, VectorDocument
 
 __all__ = ["DocumentIndex"]
@@ -28,6 +28,8 @@ class DocumentIndex:
         What to search.
     embedding
         Embeds passages and questions.
+    splitting
+        How long passages are.
     on_passages
         Called with passages embedded and passages in all, for a progress bar.
     """
@@ -37,15 +39,17 @@ class DocumentIndex:
         documents: Sequence[Document],
         embedding: BaseEmbedding,
         *,
+        splitting: Splitting | None = None,
         on_passages: Callable[[int, int], None] | None = None,
     ) -> None:
         self.embedding = embedding
+        self.splitting = splitting or Splitting()
         self.revision = 0  # never changes
         names = document_names([document.path for document in documents])
         self._passages = [
             passage
             for document, name in zip(documents, names, strict=True)
-            for passage in split_document(document, name)
+            for passage in split_document(document, name, splitting)
         ]
         parts = []
         for start in range(0, len(self._passages), _EMBED_AT_ONCE):

@@ -21,6 +21,7 @@ from sra_pipelines.index_vectors import bring_vectors, leave_store, named_store
 from sra_pipelines.index_writer import AddReport, add_documents, remove_documents
 from sra_pipelines.index_writer import Progress as ProgressCallback
 from sra_pipelines.library_notices import quiet_libraries
+from sra_pipelines.presets import load_preset
 from sra_pipelines.schema import connect
 from sra_pipelines.stored_index import index_documents, own_embedding, read_meta
 
@@ -36,6 +37,10 @@ To = Annotated[Path, typer.Option("--to", help="Folder of the index; it is made 
 From = Annotated[Path, typer.Option("--from", help="Folder of the index.")]
 Index = Annotated[Path, typer.Argument(help="Folder of the index.")]
 Sync = Annotated[bool, typer.Option("--sync", help="Remove documents whose files are gone from the folders.")]
+Preset = Annotated[
+    str | None,
+    typer.Option(help="Split a new index as this preset says (see 'sra-rag presets'); one that exists keeps its own."),
+]
 Workers = Annotated[
     int | None, typer.Option(min=0, help="Processes that read; by default one a core, at most 4; 0 reads in this one.")
 ]
@@ -52,6 +57,7 @@ def add(
     to: To,
     sync: Sync = False,
     workers: Workers = None,
+    preset: Preset = None,
     embedding: Embedding = None,
     as_json: AsJson = False,
 ) -> None:
@@ -67,13 +73,21 @@ def add(
     quiet_libraries()
     console = Console(stderr=True)
     name = embedding or own_embedding(to)
+    splitting = None if preset is None else load_preset(preset).splitting
 
     def load() -> BaseEmbedding:
         return load_embedding(name)
 
     with _progress(console) as on_progress:
         report = add_documents(
-            to, folders, load, embedding_name=name, sync=sync, workers=workers, on_progress=on_progress
+            to,
+            folders,
+            load,
+            embedding_name=name,
+            sync=sync,
+            workers=workers,
+            splitting=splitting,
+            on_progress=on_progress,
         )
     if as_json:
         sys.stdout.write(json.dumps(dataclasses.asdict(report), indent=2, ensure_ascii=False) + "\n")

@@ -26,7 +26,7 @@ from sra_pipelines.lock import writer_lock
 from sra_pipelines.readers.limits import ReadingLimits
 from sra_pipelines.reading import default_workers, read_documents
 from sra_pipelines.schema import DATABASE, StoreError, connect, create, exists, transaction
-from sra_pipelines.splitting import SPLITTING, embedded_text, split_document
+from sra_pipelines.splitting import Splitting, embedded_text, split_document
 from sra_pipelines.stored_document import IndexedDocument, StoredDocument, insert_document, list_documents
 from sra_pipelines.stored_index import read_meta
 from sra_pipelines.vector_store import VectorStore
@@ -92,6 +92,7 @@ def add_documents(
     sync: bool = False,
     workers: int | None = None,
     limits: ReadingLimits | None = None,
+    splitting: Splitting | None = None,
     on_progress: Progress | None = None,
     store: VectorStore | None = None,
 ) -> AddReport:
@@ -115,6 +116,8 @@ def add_documents(
         Processes that read; by default one a core, at most four; 0 reads in this process.
     limits
         For files from somebody else; one's own have none.
+    splitting
+        How long the passages of a new index are; one that exists keeps its own.
     on_progress
         For a progress bar. What it raises ends the ``add``, and the index is what it was.
     store
@@ -125,7 +128,8 @@ def add_documents(
     IndexLockedError
         If another process changes the index.
     StoreError
-        If the folder holds something else, or the index is damaged or was split by other rules.
+        If the folder holds something else, the index is damaged, or it was split by other rules or otherwise than
+        `splitting` says.
     EmbeddingMismatchError
         If the index belongs to another embedding model.
     VectorStoreError
@@ -145,14 +149,11 @@ def add_documents(
         if not exists(folder):
             model = embedding()
             identity = EmbeddingIdentity.of(model, embedding_name)
-            create(folder, {"index_id": uuid.uuid4().hex, "revision": 0, "splitting": SPLITTING, **identity.to_meta()})
+            rules = (splitting or Splitting()).name
+            create(folder, {"index_id": uuid.uuid4().hex, "revision": 0, "splitting": rules, **identity.to_meta()})
         with connect(folder, write=True) as connection:
             meta = read_meta(connection)
-            if meta["splitting"] != SPLITTING:
-                raise StoreError(
-                    f"{folder}: its passages were split by the rules {meta['splitting']!r}, this program splits by "
-                    f"{SPLITTING!r}. Build the index anew in another folder; this one can still be read."
-                )
+            own = _own_splitting(folder, str(meta["splitting"]), splitting)
             identity = EmbeddingIdentity.from_meta(meta)
             known = list_documents(connection)
             plan = make_plan(
@@ -164,7 +165,7 @@ def add_documents(
             if wanted:
                 model = model or embedding()
                 identity.require_same(EmbeddingIdentity.of(model, embedding_name), str(folder))
-                _prepare(connection, plan, wanted, model, workers, limits, tally, progress)
+                _prepare(connection, plan, wanted, model, own, workers, limits, tally, progress)
             with own_store(connection, store) as vectors:
                 if vectors is not None:
                     push_vectors(connection, vectors, progress)
@@ -250,6 +251,7 @@ def _prepare(
     plan: Plan,
     wanted: Sequence[Path],
     model: BaseEmbedding,
+    splitting: Splitting,
     workers: int | None,
     limits: ReadingLimits | None,
     tally: _Tally,
@@ -268,7 +270,7 @@ def _prepare(
         if isinstance(result, DocumentError):
             plan.failed[path] = str(result)
         else:
-            stored = _embed(result, name, digest, sizes[path], model, partial(_share, progress, done, total))
+            stored = _embed(result, name, digest, sizes[path], model, splitting, partial(_share, progress, done, total))
             with transaction(connection):
                 tally.ids[path] = insert_document(connection, stored)
             tally.n_pages += len(stored.pages)
@@ -279,14 +281,36 @@ def _prepare(
         progress("indexing", done, total)
 
 
+def _own_splitting(folder: Path, identity: str, asked: Splitting | None) -> Splitting:
+    """Return how an index splits."""
+    own = Splitting.from_name(identity)
+    if own is None:
+        raise StoreError(
+            f"{folder}: its passages were split by the rules {identity!r}, this program splits by "
+            f"{Splitting().name!r}. Build the index anew in another folder; this one can still be read."
+        )
+    if asked is not None and asked != own:
+        raise StoreError(
+            f"{folder}: its passages have up to {own.tokens} tokens and share {own.overlap}; {asked.tokens} and "
+            f"{asked.overlap} are asked for. Leave the preset out, or build the index anew in another folder."
+        )
+    return own
+
+
 def _share(progress: Progress, done: float, total: float, share: float) -> None:
     progress("indexing", done + share, total)
 
 
 def _embed(
-    document: Document, name: str, digest: str, size: int, model: BaseEmbedding, on_share: Callable[[float], None]
+    document: Document,
+    name: str,
+    digest: str,
+    size: int,
+    model: BaseEmbedding,
+    splitting: Splitting,
+    on_share: Callable[[float], None],
 ) -> StoredDocument:
-    passages = split_document(document, name)
+    passages = split_document(document, name, splitting)
     parts = []
     for start in range(0, len(passages), _EMBED_AT_ONCE):
         batch = [embedded_text(passage) for passage in passages[start : start + _EMBED_AT_ONCE]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Generator, Iterable
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any
 
 from llama_index.core.base.base_query_engine import BaseQueryEngine
@@ -19,6 +20,7 @@ from sra_pipelines.document_qa import Answer, DocumentQA, Retrieval
 from sra_pipelines.framework_store import passage_metadata
 from sra_pipelines.packing import format_passages
 from sra_pipelines.passages import Passage
+from sra_pipelines.presets import Preset, load_preset
 from sra_pipelines.retrieval import Retriever
 from sra_rag.config import SRALike
 
@@ -176,9 +178,10 @@ class DocumentQAEngine(BaseQueryEngine):
         return self.qa.retrieve(query_bundle.query_str, max_new_tokens=self.changes.get("max_new_tokens"))
 
 
-def question_prompt() -> PromptTemplate:
+def question_prompt(preset: str | Path | Preset = "general") -> PromptTemplate:
     """Return the prompt of `DocumentQA`, with places for passages and question, as a ``text_qa_template``."""
-    [message] = Retrieval("{query_str}", (), "{context_str}").messages()
+    instruction = load_preset(preset).instruction.replace("{", "{{").replace("}", "}}")
+    [message] = Retrieval("{query_str}", (), "{context_str}", instruction).messages()
     return PromptTemplate(message["content"])
 
 

@@ -77,6 +77,11 @@ class Reporter:
         elif not answer.abstained and answer.supported.unsupported_figures:
             figures = "; ".join(dict.fromkeys(claim.text for claim in answer.supported.unsupported_figures))
             self._write(f"  [?] not in the passages: {figures}\n")
+        if answer.calculation is not None:
+            where = "; ".join(map(str, answer.calculation.operands))
+            self._write(f"  computed: {answer.calculation.text}\n    from {where}\n")
+        for note in answer.notes:
+            self._write(f"  note: {note}\n")
         cited = "; ".join(map(str, answer.citations)) or "none: no passage holds what the answer says"
         usage, timing = answer.generation.usage, answer.generation.timing
         reused = f" ({usage.cached_tokens} reused)" if usage.cached_tokens else ""
@@ -86,6 +91,10 @@ class Reporter:
             f"prefill {timing.prefill_seconds:.1f} s, decode {timing.decode_seconds:.1f} s"
             f"{'; stopped at the limit of tokens' if answer.generation.finish_reason == 'length' else ''}\n"
         )
+        if answer.attention is not None:
+            self._write("  attention on the passages (share of the answer's, a mean over layers and heads):\n")
+            for passage, share in zip(answer.passages, answer.attention, strict=True):
+                self._write(f"    {share:6.1%}  {passage.document}, page {passage.page_label}\n")
         return answer
 
     def passages(self, answer_context: str) -> None:

@@ -7,7 +7,9 @@ from sra_evaluations.metrics.faithfulness import score_faithfulness
 
 __all__ = ["LOWER_IS_BETTER", "score"]
 
-LOWER_IS_BETTER = frozenset({"wrong_refusal", "gold_nats", "gold_nats_per_token", "prefill_seconds", "decode_seconds"})
+LOWER_IS_BETTER = frozenset(
+    {"wrong_refusal", "gold_nats", "gold_nats_per_token", "prefill_seconds", "decode_seconds_a_token", "peak_bytes"}
+)
 
 
 def score(said: str, example: Example) -> dict[str, float]:

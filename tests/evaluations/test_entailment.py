@@ -9,13 +9,21 @@ from sra_evaluations.examples import Example
 from sra_evaluations.metrics.entailment import EntailmentScorer
 from sra_pipelines.passages import Passage
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    PreTrainedTokenizerFast,
+    RobertaConfig,
+    RobertaForSequenceClassification,
+)
 
 from sra_rag.errors import ConfigError, ModelLoadError
 
 WORDS = "[PAD] [UNK] [CLS] [SEP] the lease warehouse ends in may june rent is paid ferry . tickets rises at".split()  # noqa: SIM905
 LABELS = {0: "contradiction", 1: "ENTAILMENT", 2: "neutral"}
 WINDOW = 40
+SHARED = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
+          "max_position_embeddings", "id2label", "label2id")  # fmt: skip
 
 
 def write_model(folder, labels=LABELS):
@@ -119,10 +127,18 @@ def test_two_way_models_work_and_not_entailment_is_none(tmp_path):
     assert EntailmentScorer(str(write_model(tmp_path, {0: "not_entailment", 1: "entailment"}))).label == 1
 
 
-def test_a_window_the_tokenizer_does_not_know_comes_from_the_model(tmp_path):
+@pytest.mark.parametrize(("kind", "window"), [("bert", WINDOW), ("roberta", WINDOW - 2)])
+def test_a_window_the_tokenizer_does_not_know_comes_from_the_model(tmp_path, kind, window):
     write_model(tmp_path)
+    if kind == "roberta":  # which keeps two of its positions for itself
+        config = RobertaConfig(
+            **{name: getattr(BertConfig.from_pretrained(tmp_path), name) for name in SHARED}, pad_token_id=1
+        )
+        RobertaForSequenceClassification(config).save_pretrained(tmp_path)
     path = tmp_path / "tokenizer_config.json"
     settings = json.loads(path.read_text())
     del settings["model_max_length"]
     path.write_text(json.dumps(settings))
-    assert EntailmentScorer(str(tmp_path)).window == WINDOW
+    scorer = EntailmentScorer(str(tmp_path))
+    assert scorer.window == window
+    assert len(scorer.probabilities(["the lease ends ."], ["may " * 90])) == 1

@@ -108,7 +108,7 @@ def compare_in_harness(
             raise
         except OSError as error:
             raise ConfigError(
-                f"The data of {', '.join(tasks)} could not be loaded: {str(error).splitlines()[0]} Go online once, or "
+                f"The data of {', '.join(tasks)} could not be loaded: {_reason(error)}. Go online once, or "
                 "give a task whose files are here."
             ) from error
         if found is None:
@@ -175,3 +175,7 @@ def _values(samples: Sequence[Mapping[str, Any]]) -> dict[str, dict[Any, float]]
 
 def _unpaired(n: int, baseline: float, other: float) -> PairedDifference:
     return PairedDifference(n, baseline, other, other - baseline, math.nan, math.nan, math.nan, 0, 0)
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

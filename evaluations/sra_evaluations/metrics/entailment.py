@@ -40,7 +40,7 @@ class EntailmentScorer:
     Raises
     ------
     ModelLoadError
-        If there is no such model, or its labels do not tell which one is entailment.
+        If there is no such model, its labels do not tell which one is entailment, or its tokenizer is not a fast one.
     """
 
     def __init__(self, model: str, *, batch_size: int = 16) -> None:
@@ -59,6 +59,10 @@ class EntailmentScorer:
                 f"The labels of {model!r} are {', '.join(labels.values())}; one of two or more has to begin with "
                 "'entail'. Give a model trained for natural language inference, such as "
                 "cross-encoder/nli-deberta-v3-base, or name its labels in id2label of config.json."
+            )
+        if not getattr(self.model.tokenizer, "is_fast", False):
+            raise ModelLoadError(
+                f"{model!r} has no fast tokenizer, which long passages need. Give a model with a tokenizer.json."
             )
         self.label = entailed[0]
         self.batch_size = batch_size

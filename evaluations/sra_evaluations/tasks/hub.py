@@ -89,6 +89,6 @@ class HubQuestions:
         except (OSError, ValueError) as error:
             reason = str(error).strip().splitlines() or [type(error).__name__]
             raise ConfigError(
-                f"The data set {path!r} could not be loaded: {reason[0]} Go online once, or give its files: "
+                f"The data set {path!r} could not be loaded: {reason[0].rstrip('.')}. Go online once, or give its files: "
                 f"hub:dataset={self.dataset},data=FOLDER."
             ) from error

@@ -14,7 +14,7 @@ from sra_pipelines.splitting import Splitting
 from sra_pipelines.stored_index import open_index
 from sra_pipelines.support import check_support
 
-from sra_rag.errors import ConfigError
+from sra_rag.errors import ConfigError, SRAError
 
 OWN = """
 instruction = "Say what the manual says about {it}."
@@ -126,7 +126,7 @@ def test_an_index_keeps_its_own_splitting(tmp_path, make_pdf):
     added = add_documents(folder, [other], load_embedding, workers=0)
     assert added.n_passages == pytest.approx(report.n_passages, abs=3)
     assert max(len(p.text) for p in open_index(folder).passages()) < 500
-    with pytest.raises(ConfigError, match="64 tokens and share 8; 220 and 32 are asked for"):
+    with pytest.raises(SRAError, match="64 tokens and share 8; 220 and 32 are asked for"):
         add_documents(folder, [other], load_embedding, workers=0, splitting=Splitting())
 
 

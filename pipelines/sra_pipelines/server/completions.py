@@ -273,6 +273,8 @@ def _extras(last: Answer | Generation) -> dict[str, Any]:
         extras["citations"] = [dataclasses.asdict(citation) for citation in last.citations]
         extras["unsupported"] = [claim.text for claim in last.supported.unsupported_figures]
         extras["abstained"] = last.abstained
+        extras["calculation"] = None if last.calculation is None else last.calculation.to_dict()
+        extras["notes"] = list(last.notes)
     return extras
 
 

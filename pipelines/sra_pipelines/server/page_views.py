@@ -78,7 +78,12 @@ def answer_view(answer: Answer) -> str:
         reason = escape(_ABSTAINED[answer.abstained])
         abstained = f'<p class="sra-abstained"><strong>No answer.</strong> {reason}</p>'
     text = text or '<em class="sra-note">The model wrote nothing.</em>'
-    return f'<p class="sra-text">{text}</p>{legend}{abstained}'
+    checked = [f"Note: {note}" for note in answer.notes]
+    if answer.calculation is not None:
+        sources = "; ".join(map(str, answer.calculation.operands))
+        checked.insert(0, f"Computed: {answer.calculation.text}, from {sources}")
+    notes = "".join(f'<p class="sra-note">{escape(line)}</p>' for line in checked)
+    return f'<p class="sra-text">{text}</p>{legend}{notes}{abstained}'
 
 
 def citation_view(citation: Citation, page: str | None) -> str:

@@ -147,7 +147,7 @@ def _findings(results: Mapping[str, Mapping[str, Any]], baseline: str, other: st
             metric, _, reading = key.partition(",")
             pairs = [(value, two[key][number]) for number, value in one.get(key, {}).items() if number in two[key]]
             if pairs:
-                difference = paired_difference(*zip(*pairs, strict=True))
+                difference = paired_difference([base for base, _ in pairs], [new for _, new in pairs])
             else:
                 n = len({sample["doc_id"] for sample in samples})
                 difference = _unpaired(n, float(whole[0][key]), float(whole[1][key]))

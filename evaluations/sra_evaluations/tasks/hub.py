@@ -87,8 +87,8 @@ class HubQuestions:
         try:
             return datasets.load_dataset(path, subset, split=self.split or source.split)
         except (OSError, ValueError) as error:
-            reason = str(error).strip().splitlines() or [type(error).__name__]
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
             raise ConfigError(
-                f"The data set {path!r} could not be loaded: {reason[0].rstrip('.')}. Go online once, or give its files: "
-                f"hub:dataset={self.dataset},data=FOLDER."
+                f"The data set {path!r} could not be loaded: {reason}. Go online once, or give its "
+                f"files: hub:dataset={self.dataset},data=FOLDER."
             ) from error

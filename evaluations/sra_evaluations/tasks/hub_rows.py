@@ -13,8 +13,8 @@ from sra_evaluations.examples import Example
 __all__ = ["SOURCES", "Source"]
 
 _INSTRUCTION = (
-    "Answer the question from the passages below and from nothing else. Be brief: yes or no, a name, a date, a few words. "
-    "If the passages do not hold the answer, say that the documents do not say."
+    "Answer the question from the passages below and from nothing else. Be brief: yes or no, a name, a date, a few "
+    "words. If the passages do not hold the answer, say that the documents do not say."
 )
 _PARTS = 4  # of a passage, for the answer's position
 

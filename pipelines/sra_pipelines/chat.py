@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from typing import Any
 
-from sra_pipelines.document_qa import Answer, DocumentQA
+from sra_pipelines.document_qa import Answer, DocumentQA, Retrieval
 from sra_rag.config import SRALike
 from sra_rag.errors import ConfigError, GenerationTimeoutError
 from sra_rag.generation.request import Cancellation
@@ -76,9 +76,22 @@ class Chat:
             raise TypeError(f"The stream ended with {last!r} instead of an answer.")
         return last
 
-    def stream(self, question: str, *, sra: SRALike = None, **changes: Any) -> Generator[str | Answer, None, None]:
-        """Answer the next question piece by piece; only an answer that is done is remembered."""
-        for piece in self.qa.stream(self.standalone(question, changes.get("cancel")), sra=sra, **changes):
+    def retrieve(
+        self, question: str, *, cancel: Cancellation | None = None, max_new_tokens: int | None = None
+    ) -> Retrieval:
+        """Find passages for the next question, as `DocumentQA.retrieve` does once it stands alone."""
+        return self.qa.retrieve(self.standalone(question, cancel), max_new_tokens=max_new_tokens)
+
+    def stream(
+        self, question: str, *, found: Retrieval | None = None, sra: SRALike = None, **changes: Any
+    ) -> Generator[str | Answer, None, None]:
+        """Answer the next question piece by piece; only an answer that is done is remembered.
+
+        `found` may be what `retrieve` found for the question.
+        """
+        if found is None:
+            found = self.retrieve(question, cancel=changes.get("cancel"), max_new_tokens=changes.get("max_new_tokens"))
+        for piece in self.qa.stream(found, sra=sra, **changes):
             if isinstance(piece, Answer):
                 self._remember(question, piece.text)
             yield piece

@@ -255,7 +255,7 @@ def _ask_one(
     for sra in settings:
         if len(settings) > 1:
             reporter.heading(f"\n{describe(sra).capitalize()}:")
-        answers.append(reporter.answer(qa.stream(found, sra=sra, attention=attention)))
+        answers.append(reporter.answer(qa.stream(found, sra=sra, attention=attention), found))
     if len(answers) == 2:
         reporter.heading("")
         reporter.ratio(answers)

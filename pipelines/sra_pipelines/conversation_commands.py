@@ -172,7 +172,8 @@ class _Conversation:
                 self._command(line)
             else:
                 self.last = line
-                self.reporter.answer(self.chat.stream(line, sra=self.sra))
+                found = self.chat.retrieve(line)
+                self.reporter.answer(self.chat.stream(line, found=found, sra=self.sra), found)
         except KeyboardInterrupt:
             if not self.interactive:
                 raise
@@ -192,7 +193,7 @@ class _Conversation:
             found = self.chat.qa.retrieve(self.last)
             for sra in (None, self.sra or SRAConfig(alpha=0.2)):
                 self.reporter.heading(f"\n{describe(sra).capitalize()}:")
-                self.reporter.answer(self.chat.qa.stream(found, sra=sra))
+                self.reporter.answer(self.chat.qa.stream(found, sra=sra), found)
         else:
             self.reporter.heading(_HELP)
 

@@ -15,8 +15,10 @@ from langchain_sra import ChatSRAHuggingFace  # noqa: E402
 from langgraph.graph import END, START, StateGraph  # noqa: E402
 from langgraph.graph.state import CompiledStateGraph  # noqa: E402
 
+from sra_pipelines.calculations import Calculation, Operand  # noqa: E402
 from sra_pipelines.citations import Citation  # noqa: E402
 from sra_pipelines.document_qa import Answer, DocumentQA, Retrieval  # noqa: E402
+from sra_pipelines.figures import Figure  # noqa: E402
 from sra_pipelines.langchain import answer_steps  # noqa: E402
 from sra_pipelines.passages import Passage  # noqa: E402
 from sra_pipelines.support import Claim, Support  # noqa: E402
@@ -25,7 +27,10 @@ from sra_rag.generation.result import Generation, Timing, Usage  # noqa: E402
 
 __all__ = ["CHECKPOINT_TYPES", "AnswerState", "answer_graph"]
 
-CHECKPOINT_TYPES = (Answer, Citation, Claim, Generation, Passage, Retrieval, SRAConfig, Support, Timing, Usage)
+CHECKPOINT_TYPES = (
+    Answer, Calculation, Citation, Claim, Figure, Generation, Operand, Passage, Retrieval, SRAConfig, Support, Timing,
+    Usage,
+)  # fmt: skip
 """What a checkpoint holds, for ``JsonPlusSerializer(allowed_msgpack_modules=CHECKPOINT_TYPES)``."""
 
 

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from sra_pipelines.abstention import SENTENCE
-from sra_pipelines.document_qa import Answer
+from sra_pipelines.document_qa import Answer, Retrieval
+from sra_pipelines.marking import mark_as_it_comes
 from sra_pipelines.support import mark_unsupported
 from sra_rag.config import SRAConfig
 
@@ -61,16 +62,29 @@ class Reporter:
         """Write a line above what follows."""
         self._write(f"{text}\n")
 
-    def answer(self, pieces: Iterator[str | Answer]) -> Answer:
-        """Write an answer, its citations and what it cost."""
-        answer: Answer | None = None
-        for piece in pieces:
-            if isinstance(piece, Answer):
-                answer = piece
-            elif self.streaming:
-                self._write(piece)
-        if answer is None:  # pragma: no cover - the stream always ends with an answer
-            raise RuntimeError("The stream ended without an answer.")
+    def answer(self, pieces: Iterator[str | Answer], found: Retrieval) -> Answer:
+        """Write an answer, its citations and what it cost.
+
+        Parameters
+        ----------
+        pieces
+            From `DocumentQA.stream` or `Chat.stream`.
+        found
+            What they answer.
+        """
+        ended: list[Answer] = []
+
+        def texts() -> Iterator[str]:
+            for piece in pieces:
+                if isinstance(piece, Answer):
+                    ended.append(piece)
+                else:
+                    yield piece
+
+        for text in mark_as_it_comes(texts(), found) if self.streaming else texts():
+            if self.streaming:
+                self._write(text)
+        [answer] = ended
         self._write("\n" if self.streaming else f"{mark_unsupported(answer.text, answer.supported)}\n")
         if answer.abstained == "nothing supported":
             self._write(f"  {SENTENCE} Nothing of the answer above stands in the passages.\n")

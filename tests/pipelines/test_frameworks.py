@@ -12,10 +12,11 @@ from llama_index.core.chat_engine import CondensePlusContextChatEngine, Condense
 from llama_index.core.query_engine import RetrieverQueryEngine
 from llama_index.core.tools import QueryEngineTool
 from llama_index.llms.sra import SRAHuggingFaceLLM
-from sra_pipelines import DocumentIndex, DocumentQA, add_documents, read_document
+from sra_pipelines import DocumentIndex, DocumentQA, Passage, add_documents, read_document
 from sra_pipelines import langchain as ours_langchain
 from sra_pipelines import langgraph as ours_langgraph
 from sra_pipelines import llama_index as ours_llama_index
+from sra_pipelines.calculations import calculate, find_operand
 from sra_pipelines.chat import Chat
 from sra_pipelines.llama_index_chat import DocumentChatEngine
 from sra_pipelines.retrieval import Retriever
@@ -182,6 +183,17 @@ def test_a_graph_can_be_saved_and_gone_on_with(qa, caplog):
     assert (saved.text, saved.generation.sra) == (expected.text, expected.generation.sra)
     assert list(saved.citations) == list(expected.citations)
     assert "unregistered" not in caplog.text
+    assert "Blocked" not in caplog.text
+
+
+def test_a_calculation_can_be_saved(caplog):
+    strict = JsonPlusSerializer(allowed_msgpack_modules=ours_langgraph.CHECKPOINT_TYPES)
+    passage = Passage("report", 0, "1", "Revenue 518.2 472.9")
+    operands = [find_operand("Revenue", figure, [passage]) for figure in ("472.9", "518.2")]
+    calculation = calculate("difference", operands)
+    saved = strict.loads_typed(strict.dumps_typed(calculation))
+    assert (saved.text, saved.result) == ("518.2 - 472.9 = 45.3", calculation.result)
+    assert list(saved.operands) == operands
     assert "Blocked" not in caplog.text
 
 

@@ -3,10 +3,13 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sra_pipelines.document_qa import Retrieval
+from sra_pipelines.document_qa import Answer, Retrieval
 from sra_pipelines.marking import mark_as_it_comes
 from sra_pipelines.passages import Passage
 from sra_pipelines.support import check_support, mark_unsupported
+from sra_pipelines.terminal import Reporter
+
+from sra_rag.generation.result import Generation, Timing, Usage
 
 PASSAGE = Passage("report", 0, "1", "Revenue was $1,234.5 million in 2024, up 12% since 5 March 2021.")
 FOUND = Retrieval("What was revenue?", (PASSAGE,), PASSAGE.text)
@@ -56,6 +59,21 @@ def test_whatever_is_written(words, seam, length):
     text = seam.join(words)
     pieces = [text[i : i + length] for i in range(0, len(text), length)]
     assert "".join(mark_as_it_comes(pieces, FOUND)) == whole(text)
+
+
+def test_the_terminal_shows_the_same_streamed_and_whole(capsys):
+    answer = Answer(
+        FOUND.question, ANSWERS[0], (), FOUND.passages,
+        Generation(ANSWERS[0], "stop", Usage(9, 9), Timing(0.1, 0.1), (), None, 0),
+        check_support(ANSWERS[0], FOUND.question, FOUND.passages),
+    )  # fmt: skip
+    shown = []
+    for streaming in (True, False):
+        assert Reporter(streaming).answer(iter([*ANSWERS[0], answer]), FOUND) is answer
+        shown.append(capsys.readouterr().out)
+    assert shown[0] == shown[1]
+    assert "13 per cent[?]" in shown[0]
+    assert "million[?]" not in shown[0]
 
 
 def test_text_comes_before_the_end():

@@ -11,7 +11,7 @@ from sra_evaluations.examples import content_hash
 from sra_evaluations.metrics import LOWER_IS_BETTER
 from sra_evaluations.provenance import describe_machine, describe_model, describe_versions
 from sra_evaluations.records import Record, Records, read_run, write_examples
-from sra_evaluations.running import Measures, Stop, run_task
+from sra_evaluations.running import Measures, Scorer, Stop, run_task
 from sra_evaluations.settings import Setting, as_settings
 from sra_evaluations.statistics import PairedDifference, adjusted, paired_difference
 from sra_evaluations.tasks import Task, load_task
@@ -270,6 +270,7 @@ def compare(
         name: task.examples(limit, seed, lambda text: len(engine.encode(text).token_ids)) for name, task in loaded
     }
     manifest = describe_run(engine, seed, measures.max_new_tokens) | {
+        "scorers": [_name_of(scorer) for scorer in measures.scorers],
         "settings": {s.name: None if s.sra is None else s.sra.to_dict() for s in named},
         "tasks": {name: {"examples": len(them), "sha256": content_hash(them)} for name, them in examples.items()},
     }
@@ -299,6 +300,13 @@ def describe_run(engine: Engine, seed: int, max_new_tokens: int) -> dict[str, An
         "seed": seed,
         "max_new_tokens": max_new_tokens,
     }
+
+
+def _name_of(scorer: Scorer) -> str:
+    """Tell a scorer from another: by what it is, and by its model where it has one."""
+    kind = getattr(scorer, "__qualname__", type(scorer).__qualname__)
+    name = getattr(scorer, "name", None)
+    return kind if name is None else f"{kind}: {name}"
 
 
 def _cost(record: Record, metric: str) -> float | None:

@@ -115,7 +115,8 @@ def _read_manifest(folder: Path) -> Record | None:
 
 
 def _refuse_another_run(folder: Path, known: Record, manifest: Mapping[str, Any]) -> None:
-    different = [name for name in manifest if name not in _GROWING and known.get(name) != manifest[name]]
+    fixed = [name for name in manifest if name not in _GROWING]
+    different = [name for name in fixed if known.get(name, manifest[name]) != manifest[name]]
     # A task may have other examples than last time (a greater limit): records name theirs by its hash.
     settings = known["settings"]
     different += [f"setting {name}" for name, it in manifest["settings"].items() if settings.get(name, it) != it]

@@ -43,6 +43,7 @@ def test_settings_and_tasks_may_be_added_but_nothing_else_changed(tmp_path):
     more = Records(tmp_path, {**MANIFEST, "settings": {"more": {"alpha": 0.2}}, "tasks": {"t": 2, "u": 1}})
     assert more.manifest["settings"] == {"off": None, "more": {"alpha": 0.2}}
     assert more.manifest["tasks"] == {"t": 2, "u": 1}
+    assert Records(tmp_path, {**MANIFEST, "scorers": []}).records  # of a run from before there was such a field
     for changed in ({"seed": 1}, {"model": {"weights_sha256": "b"}}, {"settings": {"off": {"alpha": 0.1}}}):
         with pytest.raises(ConfigError, match="another folder"):
             Records(tmp_path, {**MANIFEST, **changed})

@@ -41,6 +41,9 @@ class JudgeScorer:
         ``"faithful"``: does the context support the answer (`FaithfulnessEvaluator`)? ``"correct"``: how well does it
         agree with the gold answer (`CorrectnessEvaluator`)? The second is asked only where there is a gold answer.
 
+    name
+        What results call the judge; by default its model's name.
+
     Attributes
     ----------
     unread
@@ -52,11 +55,14 @@ class JudgeScorer:
         If the judge is neither, or there is no such verdict.
     """
 
-    def __init__(self, judge: Any, *, verdicts: Sequence[Verdict] = ("faithful", "correct")) -> None:
+    def __init__(
+        self, judge: Any, *, verdicts: Sequence[Verdict] = ("faithful", "correct"), name: str | None = None
+    ) -> None:
         unknown = set(verdicts) - set(get_args(Verdict))
         if unknown or not verdicts:
             raise ConfigError(f"verdicts={verdicts!r} is not allowed: name one or both of 'faithful' and 'correct'.")
         self.llm = _as_llm(judge)
+        self.name = name or self.llm.metadata.model_name
         self.verdicts = tuple(verdicts)
         self.unread = 0
         self._faithful = FaithfulnessEvaluator(llm=self.llm)
@@ -119,13 +125,13 @@ def load_judge(name: str, engine: Engine | None = None) -> JudgeScorer:
         from langchain.chat_models import init_chat_model
 
         try:
-            return JudgeScorer(init_chat_model(name, temperature=0))
+            return JudgeScorer(init_chat_model(name, temperature=0), name=name)
         except Exception as error:  # each provider has errors of its own
             raise ConfigError(f"The judge {name!r} could not be made: {error}") from error
     from llama_index.llms.sra import SRAHuggingFaceLLM
 
     loaded = engine.loaded if engine is not None and name == engine.loaded.name else load_model(name)
-    return JudgeScorer(SRAHuggingFaceLLM(model=Engine(dataclasses.replace(loaded, sra=None))))
+    return JudgeScorer(SRAHuggingFaceLLM(model=Engine(dataclasses.replace(loaded, sra=None))), name=name)
 
 
 def _as_llm(judge: Any) -> LLM:

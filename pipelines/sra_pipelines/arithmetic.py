@@ -1,10 +1,11 @@
-"""Have the model say which figures a question is about, in JSON that it cannot break; code verifies and computes."""
+"""Compute what a question asks for: code finds the figures, or the model names them and code verifies them."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
 
+from sra_pipelines.asked_figures import asked_figures
 from sra_pipelines.calculations import Calculation, Operation, asked_operation, calculate, find_operand
 from sra_rag.config import SRAConfig
 from sra_rag.generation.engine import Engine
@@ -33,6 +34,9 @@ _LONGEST = 256  # tokens
 def computed(engine: Engine, found: Retrieval, sra: SRAConfig | None, **limits: Any) -> Calculation | None:
     """Compute what a question asks for, from figures that stand in its passages.
 
+    Figures are looked for by the words of the question first; the model, held to JSON that it cannot break, is asked
+    only where those leave a doubt.
+
     Parameters
     ----------
     engine
@@ -53,6 +57,10 @@ def computed(engine: Engine, found: Retrieval, sra: SRAConfig | None, **limits: 
     operation = asked_operation(found.question)
     if operation is None or not found.passages:
         return None
+    if (certain := asked_figures(found.question, operation, found.passages)) and (
+        calculation := calculate(operation, certain)
+    ):
+        return calculation
     messages = found.messages()
     messages[-1] = {**messages[-1], "content": messages[-1]["content"] + _REQUEST.format(operation=operation)}
     written = engine.generate(

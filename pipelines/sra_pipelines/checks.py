@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from sra_pipelines.citations import Citation
 from sra_pipelines.figures import find_figures
+from sra_pipelines.merging import merge_passages
+from sra_pipelines.packing import Pages
 from sra_pipelines.passages import Passage
 from sra_pipelines.support import Support
 
@@ -22,19 +24,53 @@ _PERIOD = re.compile(
     r"|\b(?:January|February|March|April|May|June|July|August|September|October|November|December)\b",
     re.IGNORECASE,
 )
+_CLAUSE = re.compile(r"\s*(\d{1,3}\.\d{1,3}(?:\.\d{1,3})*)\s")
 _YEAR = re.compile(r"(?:19|20)\d\d")
 
 
-def cited_sections(citations: Sequence[Citation], passages: Sequence[Passage]) -> list[str]:
-    """Name the section under which each citation's quote stands, where the document has headings."""
+def cited_sections(citations: Sequence[Citation], pages: Pages) -> list[str]:
+    """Name the section under which each citation's quote stands, and its clause where the section numbers them.
+
+    Parameters
+    ----------
+    citations
+        With quotes that were verified to stand on their pages.
+    pages
+        All passages of each page, as the index has them: packed ones may reach over several sections.
+    """
     notes = []
     for citation in citations:
-        for passage in passages:
-            same_page = (passage.document, passage.page_index) == (citation.document, citation.page_index)
-            if same_page and passage.section and passage.start <= citation.start < max(passage.end, passage.start + 1):
-                notes.append(f"{citation}: under {passage.section.strip()!r}")
-                break
+        section, clause = _place(citation, pages.get((citation.document, citation.page_index), ()))
+        if section:
+            notes.append(f"{citation}: under {section!r}{f', {clause}' if clause else ''}")
     return list(dict.fromkeys(notes))
+
+
+def _place(citation: Citation, page: Sequence[Passage]) -> tuple[str, str]:
+    """Return the last heading above a quote and the last numbered clause under it that begins above its end."""
+    ordered = sorted(page, key=lambda passage: passage.start)
+    holding = [p for p in ordered if p.start <= citation.start < p.end]
+    if not holding:
+        return "", ""
+    section = holding[-1].section
+    names = {" ".join(passage.section.split()) for passage in ordered}
+    clause = ""
+    behind = False  # whether the heading that the passage is known by stands behind the quote
+    for merged in merge_passages(ordered):
+        at = merged.start
+        for line in merged.text.split("\n"):
+            plain = " ".join(line.split())
+            if at > citation.start and plain and plain == section:
+                behind = True
+            if at <= citation.start and plain and plain in names:
+                section, clause = plain, ""
+            elif at <= citation.start and (numbered := _CLAUSE.match(line)):
+                clause = numbered[1]
+            at += len(line) + 1
+    if behind:
+        before = [p.section for p in ordered if p.start < holding[-1].start]
+        return (before[-1] if before else ""), clause
+    return section, clause
 
 
 def lacking_unit_or_period(answer: str, question: str, support: Support) -> list[str]:

@@ -278,7 +278,7 @@ class DocumentQA:
         citations = [] if abstained else cite(text, found.question, found.passages, self.retriever.pages())
         mean = None if shares is None else shares.mean()
         checks = self.preset.checks
-        notes = cited_sections(citations, found.passages) if "section" in checks else []
+        notes = cited_sections(citations, self.retriever.pages()) if "section" in checks else []
         if "unit_and_period" in checks and not abstained:
             notes += lacking_unit_or_period(text, found.question, supported)
         calculation = None

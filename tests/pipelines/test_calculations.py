@@ -41,6 +41,10 @@ def operand(label, figure, passages=PASSAGES):
         ("What was the operating margin?", "ratio"),
         ("What is the average of the three years?", "average"),
         ("What are both segments combined?", "sum"),
+        ("What percentage of 2025 revenue was gross profit?", "ratio"),
+        ("By how much did revenue grow from 2021 to 2025?", "difference"),
+        ("By what percentage did revenue grow?", "growth"),
+        ("What does Good Industry Practice mean?", None),
         ("Who are the directors?", None),
         ("When does the agreement end?", None),
     ],
@@ -52,20 +56,26 @@ def test_questions_that_ask_for_arithmetic_are_told(question, expected):
 @pytest.mark.parametrize(
     ("operation", "operands", "result", "text"),
     [
-        ("difference", [("Revenue 2024", "472.9"), ("Revenue 2025", "518.2")], "45.3", "518.2 - 472.9 = 45.3"),
-        ("difference", [("Revenue 2025", "518.2"), ("Revenue 2024", "472.9")], "45.3", "518.2 - 472.9 = 45.3"),
+        ("difference", [("Revenue 2024", "472.9"), ("Revenue 2025", "518.2")], "45.3",
+         "518.2 - 472.9 = 45.3 (£ million)"),
+        ("difference", [("Revenue 2025", "518.2"), ("Revenue 2024", "472.9")], "45.3",
+         "518.2 - 472.9 = 45.3 (£ million)"),
         ("growth", [("Revenue 2024", "472.9"), ("Revenue 2025", "518.2")], "9.58", "(518.2 - 472.9) / 472.9 = 9.58%"),
         ("ratio", [("Cost of sales", "(301.4)"), ("Revenue", "518.2")], "-0.5816",
          "(301.4) / 518.2 = -0.5816 (-58.16%)"),
-        ("sum", [("Revenue", "518.2"), ("Revenue", "472.9")], "991.1", "518.2 + 472.9 = 991.1"),
-        ("average", [("Revenue", "518.2"), ("Revenue", "472.9")], "495.55", "(518.2 + 472.9) / 2 = 495.55"),
+        ("sum", [("Revenue", "518.2"), ("Revenue", "472.9")], "991.1", "518.2 + 472.9 = 991.1 (£ million)"),
+        ("average", [("Revenue", "518.2"), ("Revenue", "472.9")], "495.55", "(518.2 + 472.9) / 2 = 495.55 (£ million)"),
         (
             "difference",
             [("Revenue North America 2024", "£118.2 million"), ("Revenue North America 2025", "£131.8 million")],
             "13.6", "£131.8 million - £118.2 million = £13.6 million",
         ),
+        ("difference", [("Cost of sales", "(280.0)"), ("Cost of sales", "(301.4)")], "21.4",
+         "301.4 - 280.0 = 21.4 (£ million)"),
+        ("growth", [("Cost of sales", "(280.0)"), ("Cost of sales", "(301.4)")], "7.64",
+         "(301.4 - 280.0) / 280.0 = 7.64%"),
         ("difference", [("Operating margin 2024", "13.9%"), ("Operating margin 2025", "14.6%")], "0.7",
-         "14.6% - 13.9% = 0.7%"),
+         "14.6% - 13.9% = 0.7 percentage points"),
     ],
 )  # fmt: skip
 def test_results_are_exact(operation, operands, result, text):
@@ -79,7 +89,8 @@ def test_an_operand_names_its_place_as_it_is_written_there():
     found = operand("North America revenue", "131.8 million")
     assert (found.document, found.page_index, found.page_label) == ("report", 3, "4")
     assert found.figure.text == "£131.8 million"
-    assert str(found) == "North America revenue: £131.8 million (report, page 4)"
+    assert str(found) == "North America revenue: £131.8 million (2025; £ million; report, page 4)"
+    assert str(operand("Revenue", "472.9")) == "Revenue: 472.9 (2024; £ million; report, page 15)"
 
 
 @pytest.mark.parametrize(
@@ -90,6 +101,9 @@ def test_an_operand_names_its_place_as_it_is_written_there():
         ("Revenue", "518.2 472.9"),  # two
         ("Revenue", "many"),
         ("", "518.2"),
+        ("Revenue 2025", "472.9"),  # the column of another year
+        ("Revenue 2023", "472.9"),
+        ("North America revenue 2024", "131.8"),  # the year of another figure
     ],
 )
 def test_a_figure_that_cannot_be_verified_is_no_operand(label, figure):

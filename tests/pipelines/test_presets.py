@@ -9,8 +9,10 @@ from sra_pipelines.citations import cite
 from sra_pipelines.documents import read_document
 from sra_pipelines.embedding import load_embedding
 from sra_pipelines.index import DocumentIndex
+from sra_pipelines.merging import by_page, merge_passages
 from sra_pipelines.presets import Preset, load_preset, preset_names, preset_path
-from sra_pipelines.splitting import Splitting
+from sra_pipelines.samples import sample_documents
+from sra_pipelines.splitting import Splitting, split_document
 from sra_pipelines.stored_index import open_index
 from sra_pipelines.support import check_support
 
@@ -140,9 +142,27 @@ def test_sections_are_named_where_a_quote_stands_under_one():
     text = "The Supplier shall pay service credits of 4.5% of the monthly charges."
     passage = Passage("contract", 3, "4", text, section="12. Service credits", start=10, end=10 + len(text))
     citations = cite("Service credits are 4.5% of the charges.", "What are they?", [passage])
-    assert cited_sections(citations, [passage]) == ["contract, page 4: under '12. Service credits'"]
-    assert cited_sections(citations, [dataclasses.replace(passage, section="")]) == []
-    assert cited_sections(citations, [dataclasses.replace(passage, page_index=9)]) == []
+    assert cited_sections(citations, by_page([passage])) == ["contract, page 4: under '12. Service credits'"]
+    assert cited_sections(citations, by_page([dataclasses.replace(passage, section="")])) == []
+    assert cited_sections(citations, by_page([dataclasses.replace(passage, page_index=9)])) == []
+
+
+@pytest.mark.parametrize("splitting", [Splitting(), load_preset("legal").splitting], ids=["general", "legal"])
+@pytest.mark.parametrize(
+    ("answer", "page", "expected"),
+    [
+        ("The greater of £2,500,000 and 150 per cent of the Charges", 8, "13. Limits of liability', 13.2"),
+        ("public liability insurance of at least £10,000,000", 8, "14. Insurance, term and renewal', 14.1"),
+        ("liquidated damages of £4,500 up to a total of £54,000", 3, "2. Commencement and structure', 2.2"),
+        ("3 per cent a year above the base rate of the Bank of England", 4, "5. Charges and payment', 5.5"),
+    ],
+)
+def test_the_section_is_that_of_the_quote_where_a_page_has_several(splitting, answer, page, expected):
+    [path] = [path for path in sample_documents() if "agreement" in path.name]
+    pages = by_page(split_document(read_document(path), None, splitting))
+    whole = merge_passages(pages["services_agreement", page])  # as packed: its own section is the page's first
+    [citation, *_] = cite(answer, "What is it?", whole, pages)
+    assert cited_sections([citation], pages) == [f"{citation}: under '{expected}"]
 
 
 @pytest.mark.parametrize(

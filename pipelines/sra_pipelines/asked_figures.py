@@ -27,9 +27,9 @@ _PARTS = (  # dividend and divisor, as a question puts them
 _SAID = (  # words that ask, and words that any report would do without
     "how much many what which was were is are did do does by in of the a an and or from to between for at on its it "
     "per percent percentage cent change changed difference increase increased decrease decreased rise rose risen fall "
-    "fell fallen grow grew grown growth decline declined rate average mean sum total combined together ratio share margin "
-    "proportion year years annual yearly fiscal financial period company group report reported consolidated ended end "
-    "over across than more less calculate compute give amount value figure 's s"
+    "fell fallen grow grew grown growth decline declined rate average mean sum total combined together ratio share "
+    "margin proportion year years annual yearly fiscal financial period company group report reported consolidated "
+    "ended end over across than more less calculate compute give amount value figure 's s"
 )
 _SAID_WORDS = frozenset(keywords([_SAID])[0]) | frozenset(_SAID.split())
 

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from sra_pipelines.abstention import SENTENCE, Abstention, abstains
-from sra_pipelines.arithmetic import computed
 from sra_pipelines.calculations import Calculation
-from sra_pipelines.checks import cited_sections, lacking_unit_or_period
+from sra_pipelines.checking import run_checks
 from sra_pipelines.citations import Citation, cite
 from sra_pipelines.packing import format_passages
 from sra_pipelines.passages import Passage, PassageIndex
@@ -196,8 +195,7 @@ class DocumentQA:
             if delta.text:
                 yield delta.text
             if delta.generation is not None:
-                limits = {name: changes[name] for name in ("cancel", "timeout") if name in changes}
-                yield self._answer(found, delta.generation, shares, **limits)
+                yield self._answer(found, delta.generation, shares, **_limits(changes))
 
     def conclude(self, found: Retrieval, generation: Generation | None) -> Answer:
         """Make an answer of what a model wrote for a prompt of `retrieve`; None where it was not asked."""
@@ -239,7 +237,7 @@ class DocumentQA:
                 [f.messages() for f in group], contexts=[f.context for f in group], sra=sra, **changes
             )
             for one, generation in zip(group, generations, strict=True):
-                answers[id(one)] = self._answer(one, generation, None)
+                answers[id(one)] = self._answer(one, generation, None, **_limits(changes))
         return [answers[id(f)] for f in found]
 
     def compare(self, question: str | Retrieval, settings: Sequence[SRALike], **changes: Any) -> list[Answer]:
@@ -277,13 +275,10 @@ class DocumentQA:
         abstained = abstains(text, supported)
         citations = [] if abstained else cite(text, found.question, found.passages, self.retriever.pages())
         mean = None if shares is None else shares.mean()
-        checks = self.preset.checks
-        notes = cited_sections(citations, self.retriever.pages()) if "section" in checks else []
-        if "unit_and_period" in checks and not abstained:
-            notes += lacking_unit_or_period(text, found.question, supported)
-        calculation = None
-        if "arithmetic" in checks:
-            calculation = computed(self.engine, found, generation.sra, **limits)
+        notes, calculation = run_checks(
+            self.preset.checks, self.engine, found, generation, citations, supported, self.retriever.pages(),
+            abstained=abstained is not None, **limits,
+        )  # fmt: skip
         return Answer(
             found.question,
             text,
@@ -294,7 +289,7 @@ class DocumentQA:
             abstained,
             None if mean is None else tuple(mean.tolist()),
             calculation,
-            tuple(notes),
+            notes,
         )
 
     def _shares(self, found: Retrieval) -> AttentionShares:
@@ -307,6 +302,10 @@ class DocumentQA:
         ]  # fmt: skip
         lengths = [prompt.context_length for prompt in encoded]
         return AttentionShares(list(itertools.pairwise(lengths)), len(encoded[0].token_ids))
+
+
+def _limits(changes: dict[str, Any]) -> dict[str, Any]:
+    return {name: changes[name] for name in ("cancel", "timeout") if name in changes}
 
 
 def _nothing_found(question: str, sra: SRAConfig | None) -> Answer:

@@ -9,6 +9,7 @@ from sra_pipelines.arithmetic import computed
 from sra_pipelines.calculations import Calculation
 from sra_pipelines.checks import cited_sections, lacking_unit_or_period
 from sra_pipelines.citations import Citation
+from sra_pipelines.defined_terms import terms_said, where_dates_stand
 from sra_pipelines.packing import Pages
 from sra_pipelines.support import Support
 from sra_rag.errors import ContextOverflowError, GenerationTimeoutError
@@ -55,6 +56,10 @@ def run_checks(
     calculation = None
     if "section" in checks:
         notes += cited_sections(citations, pages)
+    if "terms" in checks and not abstained:
+        notes += terms_said(generation.text, pages, citations)
+    if "dates" in checks and not abstained:
+        notes += where_dates_stand(supported.claims, found.passages)
     if "unit_and_period" in checks and not abstained:
         notes += lacking_unit_or_period(generation.text.strip(), found.question, supported)
     if "arithmetic" in checks:

@@ -49,7 +49,7 @@ def write(tmp_path):
 def test_three_come_with_the_package():
     assert preset_names() == ["general", "financial", "legal"]
     assert {load_preset(name).name for name in preset_names()} == set(preset_names())
-    assert load_preset("legal").checks == ("section",)
+    assert load_preset("legal").checks == ("section", "terms", "dates")
     assert load_preset("financial").checks == ("unit_and_period", "arithmetic")
     assert load_preset("general").splitting == Splitting()
 

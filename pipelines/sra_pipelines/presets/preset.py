@@ -11,7 +11,7 @@ from sra_rag.errors import ConfigError
 
 __all__ = ["CHECKS", "Preset"]
 
-CHECKS = ("section", "unit_and_period", "arithmetic")
+CHECKS = ("section", "unit_and_period", "arithmetic", "terms", "dates")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -26,6 +26,8 @@ class Preset:
         Stands above the passages in every prompt.
     checks
         What code looks at in an answer: ``"section"`` (names the section that each citation stands under),
+        ``"terms"`` (quotes where the cited documents define the terms and parties that it names), ``"dates"`` (names
+        the pages on which its dates stand),
         ``"unit_and_period"`` (notes figures that come without), ``"arithmetic"`` (computes what the question asks for
         from figures that were verified to stand in the passages).
     order, whole_pages

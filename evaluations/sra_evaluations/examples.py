@@ -6,11 +6,13 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from sra_pipelines.passages import Passage
+from sra_pipelines.readers import FORMATS
 
-__all__ = ["Example", "content_hash"]
+__all__ = ["Example", "content_hash", "document_stem"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -33,8 +35,8 @@ class Example:
     gold
         The texts within `context` that hold the answer: the attention on them is measured.
     passages, gold_pages
-        Where the context comes from documents: what stands in it, and the pages (document, zero-based index) that hold
-        the answer. Citations are measured against them.
+        Where the context comes from documents: what stands in it, and the pages (`document_stem`, zero-based index)
+        that hold the answer. Citations are measured against them.
     plain
         The context is plain text that the only answer goes on with: nothing is asked or generated, only the
         likelihood of the rest is measured.
@@ -95,3 +97,9 @@ class Example:
 def content_hash(examples: Sequence[Example]) -> str:
     """Return the SHA-256 of everything in the examples."""
     return hashlib.sha256("".join(example.sha256() for example in examples).encode()).hexdigest()
+
+
+def document_stem(name: str) -> str:
+    """Return the name of a document without its folder and the suffix of its format; ``Q2.2023`` has none."""
+    path = Path(name)
+    return path.stem if path.suffix.lower() in FORMATS else path.name

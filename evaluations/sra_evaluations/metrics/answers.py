@@ -1,12 +1,14 @@
 """Whether an answer is right: exact match, token F1, contains, figures.
 
 Exact match and F1 are those of SQuAD (Rajpurkar et al., arXiv 1606.05250): lower case, no punctuation, no articles.
+Punctuation beyond ASCII, such as curly quotes and long dashes, is dropped too.
 """
 
 from __future__ import annotations
 
 import re
 import string
+import unicodedata
 from collections import Counter
 
 from sra_pipelines.figures import Figure, find_figures
@@ -16,15 +18,16 @@ from sra_evaluations.examples import Example
 __all__ = ["contains", "exact_match", "figures_match", "is_amount", "normalize", "score_answer", "token_f1"]
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
-_PUNCTUATION = str.maketrans("", "", string.punctuation)
 _TOLERANCE = 0.01  # relative: gold answers are rounded
-_EXACT_FIGURE = re.compile(r"[$€£¥]|\d[.,]\d|\d\s?%")
+_EXACT_FIGURE = re.compile(
+    r"[$€£¥]\s?\d|\d[.,]\d|\d\s?(%|per\s?cent\b|(thousand|million|billion|trillion)s?\b)", re.IGNORECASE
+)
 _BARE_NUMBER = re.compile(r"\W*\d[\d.,]*\W*")
 
 
 def normalize(text: str) -> str:
     """Lower the case, and drop punctuation, articles and surplus white space."""
-    return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
+    return " ".join(_ARTICLES.sub(" ", _without_punctuation(text.lower())).split())
 
 
 def exact_match(said: str, gold: str) -> bool:
@@ -33,14 +36,18 @@ def exact_match(said: str, gold: str) -> bool:
 
 
 def contains(said: str, gold: str) -> bool:
-    """Whether the gold answer stands in what was said, as whole words."""
+    """Whether the gold answer stands in what was said, as whole words; "A", which is an article too, has to be all."""
     wanted = normalize(gold)
-    return bool(wanted) and f" {wanted} " in f" {normalize(said)} "
+    if not wanted:
+        return _without_punctuation(said).strip() == _without_punctuation(gold).strip() != ""
+    return f" {wanted} " in f" {normalize(said)} "
 
 
 def token_f1(said: str, gold: str) -> float:
     """Return the harmonic mean of precision and recall of words, in [0, 1]."""
     one, other = normalize(said).split(), normalize(gold).split()
+    if not (one and other):
+        return float(one == other)
     common = sum((Counter(one) & Counter(other)).values())
     return 2 * common / (len(one) + len(other)) if common else 0.0
 
@@ -80,15 +87,18 @@ def score_answer(said: str, example: Example) -> dict[str, float]:
         "f1": max(token_f1(said, answer) for answer in example.answers),
         "contains": float(any(contains(said, answer) for answer in example.answers)),
     }
-    amounts = [answer for answer in example.answers if is_amount(answer)]
-    figures = [match for answer in amounts if (match := figures_match(said, answer)) is not None]
-    if figures:
+    figures = [figures_match(said, answer) if is_amount(answer) else None for answer in example.answers]
+    right = any(
+        contains(said, answer) if match is None else match
+        for answer, match in zip(example.answers, figures, strict=True)
+    )
+    if any(match is not None for match in figures):
         scores["figures"] = float(any(figures))
-    return {"right": scores.get("figures", scores["contains"])} | scores
+    return {"right": float(right)} | scores
 
 
 def is_amount(gold: str) -> bool:
-    """Whether a gold answer is told by its figures: a bare number, or one with a currency, a percent or decimals."""
+    """Whether a gold answer is told by its figures: bare, or with a currency, a percent, a scale word or decimals."""
     return bool(_BARE_NUMBER.fullmatch(gold) or _EXACT_FIGURE.search(gold))
 
 
@@ -105,3 +115,7 @@ def _near(said: Figure, gold: Figure) -> bool:
         scales = [0, *([3, 6, 9, -3, -6, -9] if said.scale or gold.scale else [])]
     one, other = float(said.value), float(gold.value)
     return any(abs(one * 10**s - other) <= _TOLERANCE * max(abs(one * 10**s), abs(other), 1e-9) for s in scales)
+
+
+def _without_punctuation(text: str) -> str:
+    return "".join(c for c in text if c not in string.punctuation and not unicodedata.category(c).startswith("P"))

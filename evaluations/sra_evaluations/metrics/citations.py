@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from sra_pipelines.abstention import abstains
 from sra_pipelines.citations import cite
 from sra_pipelines.support import check_support
 
-from sra_evaluations.examples import Example
+from sra_evaluations.examples import Example, document_stem
 
 __all__ = ["score_citations"]
 
@@ -26,6 +24,6 @@ def score_citations(said: str, example: Example) -> dict[str, float]:
     gold = set(example.gold_pages)
     if not gold or not example.gold or abstains(said, check_support(said, example.question, example.passages)):
         return {}
-    cited = {(Path(c.document).stem, c.page_index) for c in cite(said, example.question, example.passages)}
+    cited = {(document_stem(c.document), c.page_index) for c in cite(said, example.question, example.passages)}
     right = len(gold & cited)
     return {"citation_precision": right / len(cited) if cited else 0.0, "citation_recall": right / len(gold)}

@@ -90,8 +90,12 @@ def load_task(text: str) -> Task:
     return task(**options)  # type: ignore[arg-type]
 
 
+_KINDS = {bool: "true or false", int: "a whole number", float: "a number"}
+
+
 def _read(value: str, hint: object, what: str) -> object:
     kinds = typing.get_args(hint) if typing.get_origin(hint) not in (None, typing.Literal) else (hint,)
+    kinds = tuple(kind for kind in kinds if kind is not type(None))
     for kind in kinds:
         try:
             if kind is bool:
@@ -102,4 +106,4 @@ def _read(value: str, hint: object, what: str) -> object:
                 return value
         except (KeyError, ValueError):
             continue
-    raise ConfigError(f"{what}={value!r} is not allowed: {' or '.join(getattr(k, '__name__', str(k)) for k in kinds)}.")
+    raise ConfigError(f"{what}={value!r} is not allowed: it is {' or '.join(_KINDS[kind] for kind in kinds)}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import random
 from typing import ClassVar
 
@@ -42,7 +43,10 @@ class Conflicting:
     def _example(self, number: int, seed: int, count_tokens: CountTokens) -> Example:
         rng = random.Random(f"{self.name} {seed} {number}")
         party = name_of(rng)
-        fees = [f"{fee:,}" for fee in rng.sample(range(10_000, 1_000_000), self.versions)]
+        amounts = rng.sample(range(10_000, 1_000_000), self.versions)
+        while _alike(amounts):
+            amounts = rng.sample(range(10_000, 1_000_000), self.versions)
+        fees = [f"{fee:,}" for fee in amounts]
         years = sorted(rng.sample(range(2001, 2026), self.versions))
         facts = [
             f"The amendment of 1 March {year} sets the yearly fee of {party} to {fee} crowns."
@@ -63,3 +67,8 @@ class Conflicting:
             gold=(facts[-1],),
             features={"length": self.length, "position": where / max(1, len(sentences) - 1)},
         )
+
+
+def _alike(amounts: list[int]) -> bool:
+    """Whether the tolerance of the metric ``figures`` would take one amount for another."""
+    return any(larger < smaller * 1.02 for smaller, larger in itertools.pairwise(sorted(amounts)))

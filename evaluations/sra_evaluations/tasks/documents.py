@@ -1,14 +1,13 @@
 """Questions over documents, with the passages that retrieval finds: the sample documents, a folder, or an index.
 
 Questions are rows with ``id``, ``document``, ``question``, ``answer`` (null: the documents do not say) and
-``evidence``, a list of ``page``, from 0, and ``text``: so FinanceBench's open sample (arXiv 2311.11944) is read as it
-is.
+``evidence``, a list of objects with ``page``, from 0. The names that FinanceBench (arXiv 2311.11944) gives these fields
+are known too: ``financebench_id``, ``doc_name`` and ``evidence_page_num``.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import random
 from pathlib import Path
 from typing import Any, ClassVar, get_args
 
@@ -22,9 +21,9 @@ from sra_pipelines.retrieval import Retriever
 from sra_pipelines.samples import SAMPLES_DIR
 from sra_pipelines.stored_index import open_index
 
-from sra_evaluations.examples import Example
+from sra_evaluations.examples import Example, document_stem
 from sra_evaluations.tasks.haystack import CountTokens
-from sra_evaluations.tasks.reading import field_of, read_rows
+from sra_evaluations.tasks.reading import answers_of, choose, field_of, read_rows
 from sra_rag.errors import ConfigError
 
 __all__ = ["DocumentQuestions"]
@@ -75,8 +74,8 @@ class DocumentQuestions:
         """Read the questions, or `count` of them chosen by `seed`, and find passages for each."""
         folder = self.folder or SAMPLES_DIR
         source = folder if folder.is_file() else folder / "questions.jsonl"
-        rows = read_rows(source)
-        chosen = sorted(random.Random(f"{self.name} {seed}").sample(range(len(rows)), min(count, len(rows))))
+        rows = [_renamed(row) for row in read_rows(source)]
+        chosen = choose(len(rows), count, f"{self.name} {seed}")
         searched: dict[str, Retriever] = {}
         examples: dict[int, Example] = {}
         # Document by document: no more than one index is held at a time.
@@ -85,7 +84,7 @@ class DocumentQuestions:
             name = "" if self.index else document
             if name not in searched:
                 searched = {name: Retriever(self._open(source.parent, document), order=self.order)}
-            examples[at] = self._example(rows[at], source, Path(document), searched[name], count_tokens)
+            examples[at] = self._example(rows[at], source, document_stem(document), searched[name], count_tokens)
         return [examples[at] for at in chosen]
 
     def _open(self, folder: Path, document: str) -> PassageIndex:
@@ -102,33 +101,43 @@ class DocumentQuestions:
         return open_index(stored, self.embedding)
 
     def _example(
-        self, row: dict[str, Any], source: Path, document: Path, retriever: Retriever, count_tokens: CountTokens
+        self, row: dict[str, Any], source: Path, document: str, retriever: Retriever, count_tokens: CountTokens
     ) -> Example:
         question = str(field_of(row, "question", source))
         passages = retriever.retrieve(question, self.tokens, count_tokens)
-        pages = sorted({int(evidence["page"]) for evidence in row.get("evidence", [])})
+        evidence = row.get("evidence") or []
+        if not isinstance(evidence, list) or not all(isinstance(part, dict) for part in evidence):
+            raise ConfigError(f"{source}: 'evidence' is a list of objects with a 'page', from 0.")
+        pages = sorted({int(field_of(part, "page", source)) for part in evidence})
         found = [
             n
             for n, passage in enumerate(passages)
-            if passage.page_index in pages and Path(passage.document).stem == document.stem
+            if passage.page_index in pages and document_stem(passage.document) == document
         ]
-        features: dict[str, float | str] = {"document": document.name}
+        features: dict[str, float | str] = {"document": document}
         if pages:
             features["gold page"] = "in the context" if found else "not in the context"
         if found and len(passages) > 1:
             features["position"] = found[0] / (len(passages) - 1)
-        answer = row.get("answer")
         return Example(
             id=str(field_of(row, "id", source)),
             instruction=_INSTRUCTION,
             context=format_passages(passages),
             question=f"Question: {question}",
-            answers=() if answer is None else (str(answer),),
+            answers=answers_of(field_of(row, "answer", source)),
             features=features,
             gold=tuple(passages[n].text for n in found),
             passages=tuple(passages),
-            gold_pages=tuple((document.stem, page) for page in pages),
+            gold_pages=tuple((document, page) for page in pages),
         )
+
+
+def _renamed(row: dict[str, Any]) -> dict[str, Any]:
+    names = {"financebench_id": "id", "doc_name": "document", "evidence_page_num": "page"}
+    renamed = {names.get(name, name): value for name, value in row.items()}
+    if isinstance(renamed.get("evidence"), list):
+        renamed["evidence"] = [_renamed(part) if isinstance(part, dict) else part for part in renamed["evidence"]]
+    return renamed
 
 
 def _find(folder: Path, name: str) -> Path:

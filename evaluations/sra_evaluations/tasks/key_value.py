@@ -41,24 +41,29 @@ class KeyValue:
             raise ConfigError(f"pairs={self.pairs} is not allowed: it must be at least 1.")
 
     def examples(self, count: int, seed: int, count_tokens: CountTokens) -> list[Example]:
-        """Make examples: `count`, or as many as the file holds."""
+        """Make examples: `count`, asked at five positions in turn, or as many as the file holds."""
         if self.data is None:
-            return [self._made(number, seed, count) for number in range(count)]
+            return [self._made(number, seed) for number in range(count)]
         rows = read_rows(self.data)
         random.Random(f"{self.name} {seed}").shuffle(rows)
         return [self._read(number, row) for number, row in enumerate(rows[:count])]
 
-    def _made(self, number: int, seed: int, count: int) -> Example:
+    def _made(self, number: int, seed: int) -> Example:
         rng = random.Random(f"{self.name} {seed} {number}")
         records = [(_uuid(rng), _uuid(rng)) for _ in range(self.pairs)]
-        at = round(number / max(1, count - 1) * (self.pairs - 1))
+        at = round((number % 5) / 4 * (self.pairs - 1))
         return self._example(f"{self.pairs}-{seed}-{number}", records, at)
 
     def _read(self, number: int, row: dict[str, object]) -> Example:
         stored = field_of(row, "ordered_kv_records", self.data)
-        records = [(str(key), str(value)) for key, value in stored]
         key = str(field_of(row, "key", self.data))
-        at = [known for known, _ in records].index(key)
+        try:
+            records = [(str(known), str(value)) for known, value in stored]
+            at = [known for known, _ in records].index(key)
+        except (TypeError, ValueError):
+            raise ConfigError(
+                f"{self.data}: 'ordered_kv_records' is a list of [key, value], and the 'key' {key!r} is one of them."
+            ) from None
         first = min(max(0, at - self.pairs // 2), max(0, len(records) - self.pairs))
         return self._example(f"{key}-{self.pairs}", records[first : first + self.pairs], at - first)
 
@@ -67,10 +72,10 @@ class KeyValue:
         return Example(
             id=name,
             instruction=_INSTRUCTION,
-            context=json.dumps(dict(records), indent=1),
+            context=json.dumps(dict(records), indent=1, ensure_ascii=False),
             question=f'Key: "{key}"\nCorresponding value:',
             answers=(value,),
-            gold=(f'"{key}": "{value}"',),
+            gold=(json.dumps({key: value}, ensure_ascii=False)[1:-1],),
             features={"pairs": len(records), "position": at / max(1, len(records) - 1)},
         )
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from sra_evaluations.examples import Example
 from sra_evaluations.tasks.haystack import CountTokens
-from sra_evaluations.tasks.reading import field_of, read_rows
+from sra_evaluations.tasks.reading import answers_of, field_of, read_rows
 from sra_rag.errors import ConfigError
 
 __all__ = ["MultiDocument"]
@@ -67,6 +67,8 @@ class MultiDocument:
         rows = read_rows(self.data)
         if len(rows) < self.passages:
             raise ConfigError(f"{self.data}: {len(rows)} rows are too few for {self.passages} passages a prompt.")
+        if self.skip >= len(rows):
+            raise ConfigError(f"{self.data}: skip={self.skip} leaves none of the {len(rows)} rows.")
         order = list(range(len(rows)))
         random.Random(f"{self.name} {seed}").shuffle(order)
         chosen = order[self.skip : self.skip + count]
@@ -74,10 +76,11 @@ class MultiDocument:
 
     def _example(self, number: int, gold: int, rows: list[dict[str, Any]], seed: int) -> Example:
         row = rows[gold]
-        answers = [str(answer) for answer in field_of(row, "answers", self.data)]
+        answers = answers_of(field_of(row, "answers", self.data))
         # A passage that holds an answer too would make the position meaningless.
         wanted = [answer.lower() for answer in answers]
-        others = [i for i, r in enumerate(rows) if i != gold and not any(w in r["text"].lower() for w in wanted)]
+        texts = [str(field_of(other, "text", self.data)).lower() for other in rows]
+        others = [i for i, text in enumerate(texts) if i != gold and not any(w in text for w in wanted)]
         rng = random.Random(f"{self.name} {seed} {gold} {self.passages}")
         chosen = [rows[i] for i in rng.sample(others, min(len(others), self.passages - self.gold))]
         last = len(chosen)
@@ -93,7 +96,7 @@ class MultiDocument:
             instruction=_INSTRUCTION,
             context=context,
             question=f"Question: {field_of(row, 'question', self.data)}",
-            answers=tuple(answers) if self.gold else (),
+            answers=answers if self.gold else (),
             gold=(str(row["text"]),) if self.gold else (),
             features={"passages": len(chosen)} | ({"position": at / max(1, last)} if self.gold else {}),
         )

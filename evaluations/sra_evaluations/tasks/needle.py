@@ -61,7 +61,9 @@ class Needle:
         rng = random.Random(f"{self.name} {self.kind} {seed} {number}")
         depth = _DEPTHS[number % len(_DEPTHS)] if self.depth is None else self.depth
         keys = list({name_of(rng): None for _ in range(4 * _SEVERAL)})[:_SEVERAL]
-        values = list({name_of(rng): None for _ in range(4 * _SEVERAL) if self.kind != "figures"})[:_SEVERAL]
+        values: list[str] = []
+        if self.kind != "figures":
+            values = [name for name in {name_of(rng): None for _ in range(4 * _SEVERAL)} if name not in keys][:_SEVERAL]
         if self.kind == "figures":
             values = [f"{amount:,}" for amount in rng.sample(range(10_000, 1_000_000), _SEVERAL)]
         facts = {

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import random
 from pathlib import Path
 from typing import Any, ClassVar
 
 from sra_evaluations.examples import Example
 from sra_evaluations.tasks.haystack import CountTokens
-from sra_evaluations.tasks.reading import field_of, read_rows
+from sra_evaluations.tasks.reading import answers_of, choose, field_of, read_rows
 from sra_rag.errors import ConfigError
 
 __all__ = ["OwnQuestions"]
@@ -48,8 +47,7 @@ class OwnQuestions:
         examples = [self._example(number, row) for number, row in enumerate(rows, start=1)]
         if len({example.id for example in examples}) < len(examples):
             raise ConfigError(f"{self.data}: two rows have the same 'id'. Give each its own, or leave 'id' out.")
-        chosen = sorted(random.Random(f"{self.name} {seed}").sample(range(len(rows)), min(count, len(rows))))
-        return [examples[index] for index in chosen]
+        return [examples[at] for at in choose(len(rows), count, f"{self.name} {seed}")]
 
     def _example(self, number: int, row: dict[str, Any]) -> Example:
         unknown = row.keys() - _KNOWN
@@ -58,17 +56,25 @@ class OwnQuestions:
                 f"{self.data}: row {number} has {', '.join(sorted(unknown))}; allowed are {', '.join(sorted(_KNOWN))}."
             )
         answers = row["answers"] if "answers" in row else field_of(row, "answer", self.data)
-        if answers is None or isinstance(answers, str):
-            answers = [answers] if answers else []
         context = row.get("context")
         if context is None:
-            context = "\n\n".join(map(str, field_of(row, "passages", self.data)))
+            passages = field_of(row, "passages", self.data)
+            if not isinstance(passages, list) or not all(isinstance(passage, str) for passage in passages):
+                raise ConfigError(f"{self.data}: row {number}: 'passages' is a list of texts. One text is a 'context'.")
+            context = "\n\n".join(passages)
+        features = row.get("features", {})
+        if not isinstance(features, dict) or not all(
+            isinstance(value, str | int | float) for value in features.values()
+        ):
+            raise ConfigError(f"{self.data}: row {number}: 'features' maps names to numbers or texts.")
+        if not isinstance(row.get("all_of", False), bool):
+            raise ConfigError(f"{self.data}: row {number}: 'all_of' is true or false.")
         return Example(
             id=str(row.get("id", number)),
             instruction=str(row.get("instruction", _INSTRUCTION)),
             context=str(context),
             question=f"Question: {field_of(row, 'question', self.data)}",
-            answers=tuple(map(str, answers)),
-            all_of=bool(row.get("all_of", False)),
-            features=dict(row.get("features", {})),
+            answers=answers_of(answers),
+            all_of=row.get("all_of", False),
+            features=dict(features),
         )

@@ -13,7 +13,7 @@ from sra_pipelines.samples import sample_documents
 
 from sra_evaluations.examples import Example
 from sra_evaluations.tasks.haystack import CountTokens
-from sra_evaluations.tasks.reading import read_rows
+from sra_evaluations.tasks.reading import field_of, read_rows
 from sra_rag.errors import ConfigError
 
 __all__ = ["PlainText", "cut_texts"]
@@ -50,7 +50,8 @@ class PlainText:
 
     def _texts(self) -> list[str]:
         if self.data is not None and {".jsonl", ".gz"} & set(self.data.suffixes):
-            return [str(row["text"]) for row in read_rows(self.data) if str(row.get("text", "")).strip()]
+            texts = [str(field_of(row, "text", self.data)) for row in read_rows(self.data)]
+            return [text for text in texts if text.strip()]
         paths = sample_documents() if self.data is None else find_documents([self.data])
         return [page.text for path in paths for page in read_document(path).pages if page.text.strip()]
 

@@ -1,13 +1,17 @@
 """The command line as a user runs it: a process, its output and its exit code."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
 
 import pytest
 from sra_pipelines.commands import parse_layers
+from sra_pipelines.presets import load_preset
+from typer.testing import CliRunner
 
+from sra_rag.cli import make_app
 from sra_rag.errors import ConfigError
 
 LEASE = "The lease of the warehouse at Orrin Quay costs 82,400 crowns a year, due on 1 March."
@@ -46,6 +50,32 @@ def test_compare_as_json(make_pdf):
     assert LEASE.split(",")[0] in result["context"].replace("\n", " ")
     assert result["documents"][0]["pages"] == 1
     assert result["problems"] == []
+
+
+def test_presets_are_listed_and_printed_as_a_start(tmp_path):
+    def shown(*arguments):
+        done = CliRunner().invoke(make_app(), ["presets", *arguments], catch_exceptions=False)
+        assert done.exit_code == 0
+        return done.stdout
+
+    assert [line.split()[0] for line in shown().splitlines()] == ["general", "financial", "legal"]
+    own = tmp_path / "own.toml"
+    own.write_text(shown("legal"), encoding="utf-8")
+    assert load_preset(own) == load_preset("legal")
+    with pytest.raises(ConfigError, match="general, financial, legal"):
+        shown("medical")
+
+
+@pytest.mark.slow
+def test_computed_figures_and_attention_are_shown_with_each_setting(make_pdf):
+    rows = "Income statement\n\u00a3 million 2025 2024\nRevenue 518.2 472.9\nCost of sales 301.4 280.0"
+    done = run(
+        "ask", "By how much did revenue change from 2024 to 2025?", make_pdf("report.pdf", rows), "--preset",
+        "financial", "--compare", "--attention", "--rows", "after_context", "--max-new-tokens", 24,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("computed: 518.2 - 472.9 = 45.3 (\u00a3 million)") == 2
+    assert len(re.findall(r"^ +\d+\.\d%  report, page 1$", done.stdout, re.MULTILINE)) == 2
 
 
 def test_unreadable_documents_cost_one_line_each_and_the_others_answer(tmp_path, make_pdf):

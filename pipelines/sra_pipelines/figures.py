@@ -21,6 +21,7 @@ _FIGURE = re.compile(
     r"|\s?(?P<short>bn|mn|[kKmMbB])\b)?",
     re.IGNORECASE,
 )
+_BETWEEN = re.compile(r"\w[-\u2212]|[\d)%]\s[-\u2212]\s")  # of a range or a subtraction: no sign
 _MONTHS = {
     name: number
     for number, month in enumerate(calendar.month_name[1:], start=1)
@@ -68,7 +69,9 @@ def find_figures(text: str) -> list[Figure]:
     for found in _FIGURE.finditer(text):
         value = Decimal(found["number"].replace(",", ""))
         enclosed = found["open"] and (found["close"] or text[found.end() : found.end() + 1] == ")")
-        dash_of_a_range = found["minus"] and re.search(r"\w$", text[: found.start("minus")])
+        dash_of_a_range = found["minus"] and _BETWEEN.search(
+            text, max(0, found.start("minus") - 2), found.end("minus") + 1
+        )
         if enclosed or found["minus2"] or (found["minus"] and not dash_of_a_range):
             value = -value
         word = (found["scale"] or found["short"] or "").lower()

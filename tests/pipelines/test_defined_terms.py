@@ -15,8 +15,8 @@ from sra_rag.generation.result import Generation, Timing, Usage
 
 TEXT = (
     "This lease is made between:\nHarl Shipping AB, of 2 Quay Street (the Tenant); and\nthe Port of Orrin "
-    "(\u201cOwner\u201d).\nFee means 82,400 crowns, less 2.5 per cent, a\nyear.\n\u201cLate Fee\u201d shall mean a tenth of "
-    "it. It (Ada Orrin) is due."
+    "(\u201cOwner\u201d).\nFee means 82,400 crowns, less 2.5 per cent, a\nyear.\n\u201cLate Fee\u201d shall mean a "
+    "tenth of it. It (Ada Orrin) is due."
 )
 CITED = Citation("lease", 0, "1", 1.0)
 

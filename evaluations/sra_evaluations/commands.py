@@ -18,7 +18,7 @@ from sra_evaluations.report import write_report
 from sra_evaluations.rescoring import rescored
 from sra_evaluations.running import Measures, Scorer
 from sra_evaluations.settings import as_settings, parse_setting
-from sra_evaluations.tasks import load_task, task_names
+from sra_evaluations.tasks import load_task, task_options
 from sra_rag.errors import ConfigError
 from sra_rag.generation.engine import Engine
 from sra_rag.models.loading import load_model
@@ -26,35 +26,44 @@ from sra_rag.models.loading import load_model
 __all__ = ["evaluate"]
 
 Tasks = Annotated[
-    list[str],
+    list[str] | None,
     typer.Argument(
-        help="NAME or NAME:option=value,option=value, or a .jsonl file of your own questions. Names are "
-        f"{', '.join(task_names())}."
+        metavar="TASK",
+        show_default=False,
+        help="NAME, NAME:option=value,option=value or a .jsonl file of your own questions. Names and options: "
+        + "; ".join(f"{name} ({', '.join(options)})" for name, options in task_options().items()),
     ),
 ]
 Settings = Annotated[
     list[str] | None,
     typer.Option(
         "--sra",
-        help="A setting to compare, several times: off, 0.2, alpha=0.3,rows=after_context, a profile.json; NAME: in "
-        "front names it. By default: off and alpha 0.2.",
+        metavar="SETTING",
+        help="A setting, and again for each other: off, 0.2 (alpha), option=value,option=value or a profile.json; "
+        "NAME: in front names it. By default off and 0.2.",
     ),
 ]
-Model = Annotated[str, typer.Option(help="'embedded', a name on the Hugging Face hub, a folder or a .gguf file.")]
-Dtype = Annotated[str, typer.Option(help="float32, bfloat16, float16, or auto: what is fastest here.")]
-To = Annotated[Path, typer.Option(help="Folder of results and report; a run that was stopped goes on in it.")]
-Limit = Annotated[int, typer.Option(min=1, help="Examples of each task, at most.")]
-Seed = Annotated[int, typer.Option(help="Of the examples.")]
-MaxNewTokens = Annotated[int, typer.Option(min=1, help="Tokens that an answer may take.")]
+Model = Annotated[
+    str,
+    typer.Option(metavar="MODEL", help="'embedded', a name on the Hugging Face hub, a folder or a .gguf file."),
+]
+Dtype = Annotated[str, typer.Option(metavar="TYPE", help="float32, bfloat16, float16, or auto: what is fastest here.")]
+To = Annotated[Path, typer.Option(metavar="FOLDER", help="Results and report; a run that was stopped goes on in it.")]
+Limit = Annotated[int, typer.Option(min=1, metavar="N", help="Examples of each task, at most.")]
+Seed = Annotated[int, typer.Option(metavar="N", help="Of the examples.")]
+MaxNewTokens = Annotated[int, typer.Option(min=1, metavar="N", help="Tokens that an answer may take.")]
 Generate = Annotated[
-    bool, typer.Option(help="Generate answers; without, only the likelihood of gold ones is measured.")
+    bool,
+    typer.Option(
+        " /--no-generate", show_default=False, help="Generate no answers, measure only the likelihood of gold ones."
+    ),
 ]
 Nli = Annotated[
     str | None,
     typer.Option(
-        metavar="MODEL_OR_FOLDER",
-        help="Also score the share of sentences that this NLI cross-encoder finds entailed by the passages, such as "
-        "cross-encoder/nli-deberta-v3-base.",
+        metavar="MODEL",
+        help="Also score the share of sentences that this NLI cross-encoder, a name on the hub or a folder, finds "
+        "entailed by the passages.",
     ),
 ]
 Judge = Annotated[
@@ -66,12 +75,13 @@ Judge = Annotated[
     ),
 ]
 ReportOnly = Annotated[
-    bool, typer.Option("--report-only", help="Run nothing; score what is there anew and write the report.")
+    bool,
+    typer.Option("--report-only", help="Run nothing; score the answers in the folder anew and write the report."),
 ]
 
 
 def evaluate(
-    tasks: Tasks,
+    tasks: Tasks = None,
     settings: Settings = None,
     model: Model = "embedded",
     to: To = Path("evaluation"),
@@ -88,17 +98,25 @@ def evaluate(
 
     For example:
 
-      sra-rag evaluate documents --sra off --sra 0.2 --sra alpha=0.3,rows=after_context
+      sra-rag evaluate documents --sra off --sra alpha=0.3,rows=after_context
 
-      sra-rag evaluate needle:length=4000 key-value:pairs=50 --limit 50 --to results
+      sra-rag evaluate needle:length=4000 key-value:pairs=50 --to results
 
-      sra-rag evaluate my-questions.jsonl --model Qwen/Qwen3-4B --sra off --sra profile.json
+      sra-rag evaluate my-questions.jsonl --sra off --sra profile.json
 
-    Writes report.html, summary.md and every answer (records.jsonl) into the folder. Ctrl-C ends it behind the present
-    answer; the same command goes on from there.
+      sra-rag evaluate --report-only --to results
+
+    Writes report.html, summary.md and every answer (records.jsonl) into the
+    folder. Ctrl-C ends it behind the present answer; the same command goes on
+    from there. docs/evaluation.md says what tasks, options and metrics mean.
     """
     chosen = as_settings([parse_setting(text) for text in settings or ["off", "0.2"]])
+    tasks = tasks or []
     loaded = [load_task(text) for text in tasks]  # refused before anything is loaded
+    if not tasks and not report_only:
+        raise ConfigError(
+            f"There is no task to run. Name one or more of {', '.join(task_options())}, or a .jsonl file."
+        )
     if (nli or judge) and not generate:
         raise ConfigError("--nli and --judge judge answers; with --no-generate there are none. Leave one of them out.")
     quiet_libraries()

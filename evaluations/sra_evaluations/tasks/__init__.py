@@ -24,7 +24,7 @@ from sra_evaluations.tasks.plain_text import PlainText
 from sra_evaluations.tasks.variables import Variables
 from sra_rag.errors import ConfigError
 
-__all__ = ["Task", "load_task", "task_names"]
+__all__ = ["Task", "load_task", "task_names", "task_options"]
 
 
 class Task(Protocol):
@@ -56,6 +56,11 @@ _TASKS = {
 def task_names() -> list[str]:
     """Return the names that `load_task` knows."""
     return list(_TASKS)
+
+
+def task_options() -> dict[str, list[str]]:
+    """Return the options of each task."""
+    return {name: [field.name for field in dataclasses.fields(task)] for name, task in _TASKS.items()}
 
 
 def load_task(text: str) -> Task:

@@ -19,7 +19,7 @@ from sra_pipelines.library_notices import quiet_libraries
 from sra_pipelines.passages import PassageIndex
 from sra_pipelines.presets import Preset, load_preset, preset_names, preset_path
 from sra_pipelines.samples import sample_documents, sample_questions
-from sra_pipelines.stored_index import open_index
+from sra_pipelines.stored_index import StoredIndex, open_index
 from sra_pipelines.terminal import Reporter, describe, progress_bars
 from sra_rag.config import SRAConfig
 from sra_rag.errors import ConfigError
@@ -161,6 +161,16 @@ def chosen_settings(settings: Path | None, alpha: float, rows: str, layers: str,
     return SRAConfig(alpha=alpha, rows=rows, layers=parse_layers(layers), policy=policy)  # type: ignore[arg-type]
 
 
+def tell_splitting(index: StoredIndex, preset: Preset) -> None:
+    """Say on standard error that an index is split otherwise than a preset other than the default would split it."""
+    if preset.name != "general" and index.splitting != preset.splitting.name:
+        sys.stderr.write(
+            f"sra-rag: {index.folder} is split otherwise ({index.splitting}) than the preset {preset.name!r} says "
+            f"({preset.splitting.name}). It is used as it is; for the preset's own splitting build another: "
+            f"sra-rag index add FOLDER --to OTHER --preset {preset.name}\n"
+        )
+
+
 def parse_layers(text: str) -> str | tuple[int, ...]:
     """Read ``all``, ``last:N`` or such as ``0,3,10-19``."""
     if text == "all" or text.startswith("last:"):
@@ -210,6 +220,8 @@ def _answer_questions(
             splitting=load_preset(preset).splitting,
             on_passages=start("embedding"),
         )
+    if stored is not None:
+        tell_splitting(stored, load_preset(preset))
     qa = DocumentQA(index, engine, context_tokens=context_tokens, preset=preset)
     expected: Sequence[str | None] = gold or [None] * len(questions)
     report = [

@@ -25,6 +25,7 @@ from sra_pipelines.commands import (
     Rows,
     Settings,
     chosen_settings,
+    tell_splitting,
 )
 from sra_pipelines.document_qa import DocumentQA
 from sra_pipelines.library_notices import quiet_libraries
@@ -79,6 +80,7 @@ def chat(
     sra = chosen_settings(settings, alpha, rows, layers, policy)
     chosen = load_preset(preset)  # refused before anything is loaded
     stored, engine = _open(index, model, dtype, embedding, max_new_tokens)
+    tell_splitting(stored, chosen)
     _Conversation(Chat(DocumentQA(stored, engine, context_tokens=context_tokens, preset=chosen)), sra).run()
 
 
@@ -124,6 +126,7 @@ def serve(
 
     chosen = load_preset(preset)
     stored, engine = _open(index, model, dtype, embedding, max_new_tokens)
+    tell_splitting(stored, chosen)
     qa = DocumentQA(stored, engine, context_tokens=context_tokens, preset=chosen)
     shelf = DocumentShelf(stored, index.with_name(f"{index.name}.uploads"), limits)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")

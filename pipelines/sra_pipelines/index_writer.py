@@ -290,9 +290,11 @@ def _own_splitting(folder: Path, identity: str, asked: Splitting | None) -> Spli
             f"{Splitting().name!r}. Build the index anew in another folder; this one can still be read."
         )
     if asked is not None and asked != own:
+        here, there = ("begin" if one.at_headings else "do not begin" for one in (own, asked))
+        headings = f" Its passages {here} at headings; those asked for {there}." if here != there else ""
         raise StoreError(
             f"{folder}: its passages have up to {own.tokens} tokens and share {own.overlap}; {asked.tokens} and "
-            f"{asked.overlap} are asked for. Leave the preset out, or build the index anew in another folder."
+            f"{asked.overlap} are asked for.{headings} Leave the preset out, or build the index anew in another folder."
         )
     return own
 

@@ -48,6 +48,11 @@ class StoredIndex:
         Where its vectors were brought to, see `bring_vectors`; by default the place that the index names, and if it
         names none, FAISS in memory.
 
+    Attributes
+    ----------
+    splitting
+        How its documents are split: the name of a `sra_pipelines.splitting.Splitting`.
+
     Raises
     ------
     StoreError
@@ -65,6 +70,7 @@ class StoredIndex:
             meta = read_meta(connection)
         identity = EmbeddingIdentity.from_meta(meta)
         identity.require_same(EmbeddingIdentity.of(embedding), str(self.folder))
+        self.splitting = str(meta["splitting"])
         self._attached = None if store is not None else attached_store(meta)
         self._store = store or self._attached
         self._now = _load(self.folder, self._store)

@@ -6,6 +6,7 @@ import pytest
 from sra_pipelines import DocumentQA, Passage, add_documents
 from sra_pipelines.checks import cited_sections, lacking_unit_or_period
 from sra_pipelines.citations import cite
+from sra_pipelines.commands import tell_splitting
 from sra_pipelines.documents import read_document
 from sra_pipelines.embedding import load_embedding
 from sra_pipelines.index import DocumentIndex
@@ -13,7 +14,7 @@ from sra_pipelines.merging import by_page, merge_passages
 from sra_pipelines.presets import Preset, load_preset, preset_names, preset_path
 from sra_pipelines.samples import sample_documents
 from sra_pipelines.splitting import Splitting, split_document
-from sra_pipelines.stored_index import open_index
+from sra_pipelines.stored_index import StoredIndex, open_index
 from sra_pipelines.support import check_support
 
 from sra_rag.errors import ConfigError, SRAError
@@ -130,6 +131,21 @@ def test_an_index_keeps_its_own_splitting(tmp_path, make_pdf):
     assert max(len(p.text) for p in open_index(folder).passages()) < 500
     with pytest.raises(SRAError, match="64 tokens and share 8; 220 and 32 are asked for"):
         add_documents(folder, [other], load_embedding, workers=0, splitting=Splitting())
+
+
+def test_a_splitting_that_is_not_the_presets_is_said(tmp_path, make_pdf, capsys, word_embedding):
+    path, folder = make_pdf("a.pdf", "The valve closes at 82 degrees."), tmp_path / "i.index"
+    add_documents(folder, [path], lambda: word_embedding, workers=0)
+    stored = StoredIndex(folder, word_embedding)
+    for silent in ("general", "financial"):
+        tell_splitting(stored, load_preset(silent))
+        assert capsys.readouterr().err == ""
+    tell_splitting(stored, load_preset("legal"))
+    said = capsys.readouterr().err
+    assert "(lines-220-32-1) than the preset 'legal' says (lines-200-48-1-headings)" in said
+    assert "--preset legal" in said
+    with pytest.raises(SRAError, match="Its passages do not begin at headings; those asked for begin"):
+        add_documents(folder, [path], lambda: word_embedding, splitting=Splitting(at_headings=True))
 
 
 def test_a_splitting_is_known_again():

@@ -3,6 +3,7 @@
 PYTHON ?= python3
 # The release the project is tested with; any that pyproject.toml allows will do (make demo TORCH=torch).
 TORCH ?= torch==2.13.0
+WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -12,8 +13,9 @@ READY := $(VENV)/.ready
 demo: $(READY)
 	HF_HUB_OFFLINE=1 $(BIN)/sra-rag demo
 
+# Two processes of one thread each: most of the time goes into what no second thread speeds up.
 test: $(READY)
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 test-slow: $(READY)
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m slow

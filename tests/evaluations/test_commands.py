@@ -192,6 +192,7 @@ def uninterrupted(tmp_path_factory):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_ctrl_c_ends_behind_the_present_answer_and_the_same_command_goes_on(uninterrupted, tmp_path):
     arguments, whole = uninterrupted
     to = tmp_path / "results"
@@ -213,6 +214,7 @@ def test_ctrl_c_ends_behind_the_present_answer_and_the_same_command_goes_on(unin
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_kill_9_leaves_results_that_the_same_command_goes_on_from(uninterrupted, tmp_path):
     arguments, whole = uninterrupted
     to = tmp_path / "results"

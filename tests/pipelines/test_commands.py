@@ -133,6 +133,7 @@ def test_help_teaches():
     assert "sra-rag ask" in text
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_cleanly():
     process = subprocess.Popen(
         [*COMMAND, "demo"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

@@ -101,6 +101,7 @@ def test_the_same_answers_to_many_questions(index, engine, sra):
     check_all(qa, QUESTIONS[:: 2 if sra is None else 6], sra)
 
 
+@pytest.mark.slow
 async def test_the_same_answers_asynchronously_and_in_batches(qa):
     expected = [essence(qa.ask(question)) for question in FEW[:2]]
     chain, graph = answer_chain(qa), answer_graph(qa)
@@ -249,6 +250,7 @@ def test_the_query_engine_plugs_in_where_one_is_expected(qa):
     ]
 
 
+@pytest.mark.slow
 async def test_the_chat_engine_is_the_chat(qa, monkeypatch):
     monkeypatch.setattr("sra_pipelines.chat._LONGEST_REWRITE", 12)  # for speed
     follow_up = "And in the year before?"

@@ -43,6 +43,7 @@ def folder(tmp_path, make_pdf):
     return docs
 
 
+@pytest.mark.slow
 def test_add_list_check_remove(folder, tmp_path, run):
     index = tmp_path / "index"
     (folder / "torn.pdf").write_bytes(b"%PDF-1.7 torn")

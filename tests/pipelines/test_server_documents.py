@@ -47,6 +47,7 @@ def test_a_document_comes_is_cited_and_goes(client, tmp_path):
     assert client.delete("/v1/documents/ferry tickets").status_code == 404
 
 
+@pytest.mark.slow
 def test_the_same_file_again_is_kept_once(client, tmp_path):
     for _ in range(2):
         assert send(client, "t.txt", b"A ferry ticket costs 14 crowns.").json()["id"] == "t"
@@ -64,6 +65,7 @@ def test_the_same_file_again_is_kept_once(client, tmp_path):
         ("large.txt", b"x" * 200_000, 413, "larger than"),
     ],
 )
+@pytest.mark.slow
 def test_what_cannot_be_added_is_refused_with_a_reason(client, tmp_path, name, content, status, said):
     answer = send(client, name, content)
     assert answer.status_code == status

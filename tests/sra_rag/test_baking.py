@@ -113,6 +113,7 @@ def test_a_result_that_is_wrong_is_never_handed_over(tokenizer):
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
+@pytest.mark.slow
 def test_a_baked_checkpoint_needs_no_sra_rag(tmp_path, embedded):
     sra = SRAConfig(alpha=0.3, policy="constant")
     folder = save_baked(load_model("embedded"), sra, tmp_path / "baked")

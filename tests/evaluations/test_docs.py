@@ -42,7 +42,6 @@ def test_links_lead_somewhere():
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_the_code_runs_and_the_tables_name_its_metrics(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Path("my-questions.jsonl").write_text(code("Your own questions", "json"))

@@ -26,6 +26,7 @@ from sra_rag.errors import ConfigError
 from sra_rag.generation.engine import Engine
 from sra_rag.generation.sampling import SamplingOptions
 from sra_rag.models.loading import load_model
+from sra_rag.notation import parse_indices, parse_sra
 
 __all__ = ["ask", "demo", "presets"]
 
@@ -53,7 +54,12 @@ Rows = Annotated[
 ]
 Layers = Annotated[str, typer.Option(help="Layers to sharpen: all, last:N, or such as 0,3,10-19.")]
 Policy = Annotated[str, typer.Option(help="entropy (the paper's), constant or focus.")]
-Settings = Annotated[Path | None, typer.Option("--sra", help="JSON file of settings, instead of the four above.")]
+Settings = Annotated[
+    str | None,
+    typer.Option(
+        "--sra", help="Settings instead of the four above: off, 0.3, alpha=0.3,rows=after_context, or a JSON profile."
+    ),
+]
 Compare = Annotated[bool, typer.Option("--compare", help="Answer without and with reattention, side by side.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 ShowContext = Annotated[bool, typer.Option("--show-context", help="Print the passages the model was given.")]
@@ -154,11 +160,12 @@ def presets(
         sys.stdout.write(f"{known:12} {load_preset(known).description}\n")
 
 
-def chosen_settings(settings: Path | None, alpha: float, rows: str, layers: str, policy: str) -> SRAConfig:
-    """Read a file of settings, or the options that stand for one."""
+def chosen_settings(settings: str | None, alpha: float, rows: str, layers: str, policy: str) -> SRAConfig | None:
+    """Read settings as they are written in one option, or the options that stand for one; None is off."""
     if settings is not None:
-        return SRAConfig.from_json(settings)
-    return SRAConfig(alpha=alpha, rows=rows, layers=parse_layers(layers), policy=policy)  # type: ignore[arg-type]
+        return parse_sra(settings)
+    chosen = parse_indices("--layers", layers)
+    return SRAConfig(alpha=alpha, rows=rows, layers=chosen, policy=policy)  # type: ignore[arg-type]  # validated there
 
 
 def tell_splitting(index: StoredIndex, preset: Preset) -> None:
@@ -169,20 +176,6 @@ def tell_splitting(index: StoredIndex, preset: Preset) -> None:
             f"({preset.splitting.name}). It is used as it is; for the preset's own splitting build another: "
             f"sra-rag index add FOLDER --to OTHER --preset {preset.name}\n"
         )
-
-
-def parse_layers(text: str) -> str | tuple[int, ...]:
-    """Read ``all``, ``last:N`` or such as ``0,3,10-19``."""
-    if text == "all" or text.startswith("last:"):
-        return text
-    layers: list[int] = []
-    try:
-        for part in text.split(","):
-            first, _, last = part.partition("-")
-            layers += range(int(first), int(last or first) + 1)
-    except ValueError as error:
-        raise ConfigError(f"--layers {text!r} is not allowed. Use all, last:N, or such as 0,3,10-19.") from error
-    return tuple(layers)
 
 
 def _answer_questions(

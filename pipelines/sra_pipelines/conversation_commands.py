@@ -38,6 +38,7 @@ from sra_rag.errors import SRAError
 from sra_rag.generation.engine import Engine
 from sra_rag.generation.sampling import SamplingOptions
 from sra_rag.models.loading import load_model
+from sra_rag.notation import parse_sra
 
 __all__ = ["chat", "serve"]
 
@@ -47,7 +48,7 @@ Index = Annotated[Path, typer.Argument(help="An index that `sra-rag index add` m
 
 _HELP = """\
 Ask anything about the documents. Besides:
-  /sra 0.3      answer with reattention of that strength (/sra off: without it)
+  /sra 0.3      answer with reattention of that strength (/sra off: without it; settings and files as for --sra)
   /both         answer the last question without and with reattention
   /reset        forget the conversation
   /help         show this
@@ -97,6 +98,10 @@ def serve(
     request_timeout: Annotated[float, typer.Option(help="Seconds that an answer may take, waiting included.")] = 300,
     max_pages: Annotated[int, typer.Option(help="Pages of a document that clients send.")] = 2000,
     grace: Annotated[float, typer.Option(help="Seconds that answers under way get on SIGTERM or Ctrl-C.")] = 30,
+    sra: Annotated[
+        str,
+        typer.Option(help="Settings for requests that bring none: off, 0.3, alpha=0.3,rows=after_context, a profile."),
+    ] = "off",
     page: Annotated[bool, typer.Option("--page/--no-page", help="Serve the web page at / beside the API.")] = True,
     model: Model = "embedded",
     preset: PresetOption = "general",
@@ -120,7 +125,7 @@ def serve(
     limits = ReadingLimits(max_pages=max_pages)
     settings = ServerSettings(
         host=host, port=port, api_keys=tuple(keys), concurrency=concurrency, queue_length=queue_length,
-        request_timeout=request_timeout, grace=grace, max_new_tokens=max_new_tokens,
+        request_timeout=request_timeout, grace=grace, max_new_tokens=max_new_tokens, sra=parse_sra(sra),
     )  # fmt: skip
     from sra_pipelines.server.running import run_server
 
@@ -187,7 +192,7 @@ class _Conversation:
     def _command(self, line: str) -> None:
         name, _, value = line.partition(" ")
         if name == "/sra":
-            self.sra = None if value.strip() in ("off", "0", "") else SRAConfig.coerce(_number(value))
+            self.sra = parse_sra(value.strip() or "off")
             self.reporter.heading(f"Now {describe(self.sra)}.")
         elif name == "/reset":
             self.chat.reset()
@@ -199,10 +204,3 @@ class _Conversation:
                 self.reporter.answer(self.chat.qa.stream(found, sra=sra), found)
         else:
             self.reporter.heading(_HELP)
-
-
-def _number(text: str) -> float | str:
-    try:
-        return float(text)
-    except ValueError:
-        return text

@@ -7,12 +7,14 @@ import subprocess
 import sys
 
 import pytest
-from sra_pipelines.commands import parse_layers
+from sra_pipelines.commands import chosen_settings
 from sra_pipelines.presets import load_preset
 from typer.testing import CliRunner
 
+from sra_rag import SRAConfig
 from sra_rag.cli import make_app
 from sra_rag.errors import ConfigError
+from sra_rag.notation import parse_indices
 
 LEASE = "The lease of the warehouse at Orrin Quay costs 82,400 crowns a year, due on 1 March."
 QUESTION = "How many crowns a year does the lease cost?"
@@ -150,8 +152,17 @@ def test_ctrl_c_stops_cleanly():
 
 
 def test_layers():
-    assert parse_layers("all") == "all"
-    assert parse_layers("last:3") == "last:3"
-    assert parse_layers("0,3,10-12") == (0, 3, 10, 11, 12)
+    assert parse_indices("--layers", "all") == "all"
+    assert parse_indices("--layers", "last:3") == "last:3"
+    assert parse_indices("--layers", "0,3,10-12") == (0, 3, 10, 11, 12)
     with pytest.raises(ConfigError, match="last:N"):
-        parse_layers("a-b")
+        parse_indices("--layers", "a-b")
+
+
+def test_settings_are_written_in_one_option_or_in_four(tmp_path):
+    profile = tmp_path / "profile.json"
+    SRAConfig(alpha=0.4).to_json(profile)
+    assert chosen_settings(None, 0.2, "all", "last:3", "focus") == SRAConfig(alpha=0.2, layers="last:3", policy="focus")
+    assert chosen_settings("alpha=0.3,rows=generated", 0.2, "all", "all", "entropy") == SRAConfig(0.3, rows="generated")
+    assert chosen_settings(str(profile), 0.2, "all", "all", "entropy") == SRAConfig(alpha=0.4)
+    assert chosen_settings("off", 0.2, "all", "all", "entropy") is None

@@ -12,12 +12,13 @@ import httpx
 import openai
 import pytest
 import uvicorn
+from fastapi.testclient import TestClient
 from langchain_openai import ChatOpenAI
 from pydantic import BaseModel
 from sra_pipelines import Document, DocumentIndex, DocumentQA, Page
 from sra_pipelines.server import ServerSettings, create_app
 
-from sra_rag import Engine, SamplingOptions
+from sra_rag import Engine, SamplingOptions, SRAConfig
 from sra_rag.errors import ConfigError
 
 KEY = "0123456789abcdef-test"
@@ -93,11 +94,22 @@ def test_a_stream_says_the_same(client):
 
 
 def test_sra_for_one_request(client):
+    ask(client)
     answer = ask(client, extra_body={"sra": {"alpha": 0.4, "rows": "after_context"}})
     assert answer.sra["alpha"] == 0.4
     assert answer.usage.prompt_tokens_details.cached_tokens > 0  # the passages were read without it before
     with pytest.raises(openai.BadRequestError, match="alpha"):
         ask(client, extra_body={"sra": {"alpha": "much"}})
+
+
+def test_requests_that_bring_no_sra_get_the_servers(embedded, lease_index):
+    engine = Engine(embedded, options=SamplingOptions(max_new_tokens=2))
+    settings = ServerSettings(sra=SRAConfig(alpha=0.4, rows="generated"))
+    with TestClient(create_app(DocumentQA(lease_index, engine, context_tokens=100), settings)) as http:
+        bodies = [{}, {"sra": None}, {"sra": 0.1}]
+        asked = {"model": "sra-rag", "messages": ASK, "max_tokens": 2}
+        said = [http.post("/v1/chat/completions", json=asked | body).json()["sra"] for body in bodies]
+    assert [None if sra is None else sra["alpha"] for sra in said] == [0.4, None, 0.1]
 
 
 def test_a_conversation(client):

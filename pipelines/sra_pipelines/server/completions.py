@@ -122,12 +122,13 @@ class Completions:
         self, body: ChatRequest, cancel: Cancellation, seconds: float
     ) -> Generator[str | Answer | Generation, None, None]:
         options = {**body.options(self.settings.max_new_tokens), "cancel": cancel, "timeout": seconds}
+        sra = body.sra if "sra" in body.model_fields_set else self.settings.sra
         if body.model == DOCUMENTS_MODEL:
             question, history = _conversation(body)
-            yield from Chat(self.qa, history=history).stream(question, sra=body.sra, **options)
+            yield from Chat(self.qa, history=history).stream(question, sra=sra, **options)
             return
         messages = [{"role": _role(message.role), "content": message.text} for message in body.messages]
-        for delta in self.qa.engine.stream(messages, sra=body.sra, **options):
+        for delta in self.qa.engine.stream(messages, sra=sra, **options):
             if delta.text:
                 yield delta.text
             if delta.generation is not None:

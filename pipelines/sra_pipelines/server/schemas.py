@@ -51,8 +51,8 @@ class StreamOptions(BaseModel):
 class ChatRequest(BaseModel):
     """``POST /v1/chat/completions``.
 
-    ``sra`` sets reattention for this request: alpha, an object of settings, or null for off. What is not
-    understood is refused rather than left out.
+    ``sra`` sets reattention for this request: alpha, an object of settings, or null for off; where it is left out,
+    the server's own settings hold. What is not understood is refused rather than left out.
     """
 
     model_config = ConfigDict(extra="forbid")

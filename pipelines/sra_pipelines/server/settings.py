@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import ipaddress
 
+from sra_rag.config import SRAConfig
 from sra_rag.errors import ConfigError
 
 __all__ = ["ServerSettings"]
@@ -32,6 +33,8 @@ class ServerSettings:
         Seconds that answers under way get when the server is told to stop.
     max_new_tokens
         Most tokens of an answer, and what a request gets that does not say.
+    sra
+        Settings of the attention for requests of the API that bring none; None is off.
 
     Raises
     ------
@@ -49,6 +52,7 @@ class ServerSettings:
     max_body_bytes: int = 1 << 20
     max_upload_bytes: int = 64 << 20
     max_new_tokens: int = 512
+    sra: SRAConfig | None = None
 
     def __post_init__(self) -> None:
         for name in ("concurrency", "max_body_bytes", "max_upload_bytes", "max_new_tokens", "request_timeout"):

@@ -12,7 +12,7 @@ from rich.console import Console
 from sra_pipelines.library_notices import quiet_libraries
 from sra_pipelines.terminal import progress_bars
 
-from sra_evaluations.comparison import compare
+from sra_evaluations.comparing import compare
 from sra_evaluations.interrupts import INTERRUPTED, stopped_by_interrupt
 from sra_evaluations.report import write_report
 from sra_evaluations.rescoring import rescored

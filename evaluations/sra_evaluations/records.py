@@ -47,10 +47,16 @@ class Records:
                 raise ConfigError(f"{folder} holds {_RECORDS} but no {_MANIFEST}. Give another folder with --to.")
             known = {**manifest, **{name: {} for name in _GROWING}}
         _refuse_another_run(folder, known, manifest)
-        self.manifest = {**known, **{name: known[name] | manifest[name] for name in _GROWING}}
-        write_whole(folder / _MANIFEST, json.dumps(self.manifest, indent=2) + "\n")
+        self.manifest = known
+        self._write({name: known[name] | manifest[name] for name in _GROWING})
         self.records = list(_read_lines(folder / _RECORDS, mend=True))
         self._known = {_key(record) for record in self.records}
+
+    def add_settings(self, settings: Mapping[str, Any]) -> None:
+        """Note settings that are run from now on; raises as the constructor does."""
+        _refuse_another_run(self.folder, self.manifest, {"settings": settings})
+        if not settings.keys() <= self.manifest["settings"].keys():
+            self._write({"settings": self.manifest["settings"] | settings})
 
     def __contains__(self, key: tuple[str, str, str]) -> bool:
         """Whether (task, example, setting) was answered."""
@@ -62,6 +68,10 @@ class Records:
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
         self.records.append(record)
         self._known.add(_key(record))
+
+    def _write(self, changes: Mapping[str, Any]) -> None:
+        self.manifest = {**self.manifest, **changes}
+        write_whole(self.folder / _MANIFEST, json.dumps(self.manifest, indent=2) + "\n")
 
 
 def read_run(folder: Path) -> tuple[Record, list[Record]]:

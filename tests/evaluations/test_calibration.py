@@ -1,5 +1,6 @@
 """Calibration: questions from text, candidates at equal harm, a choice that is never worse than off; and whole runs."""
 
+import dataclasses
 import json
 import threading
 import time
@@ -8,7 +9,7 @@ import pytest
 from sra_evaluations.calibration import CalibrationOptions, calibrate
 from sra_evaluations.calibration.candidates import head_shapes, layer_shapes, strength_at
 from sra_evaluations.calibration.cloze import make_cloze
-from sra_evaluations.calibration.harm import HARM_TASKS, harm_examples
+from sra_evaluations.calibration.harm import HARM_TASKS, harm_examples, measured_harm
 from sra_evaluations.calibration.profile import make_profile
 from sra_evaluations.calibration.work import Deadline
 from sra_evaluations.comparison import Comparison
@@ -66,14 +67,23 @@ def test_text_with_nothing_to_ask_for_is_refused(tmp_path):
 
 
 def test_harm_is_measured_on_three_kinds_of_text(agreement):
-    made = harm_examples(agreement.passages(), 0, words, scale=2)
-    assert tuple(made) == HARM_TASKS
-    assert [len(examples) for examples in made.values()] == [8, 10, 2]
+    made = harm_examples(agreement.passages(), 0, words)
+    assert tuple(made.searched) == HARM_TASKS
+    assert [len(examples) for examples in made.searched.values()] == [4, 5, 1]
     for task, tokens in zip(HARM_TASKS[1:], (130, 1000), strict=True):
-        for example in made[task]:
+        for example in made.searched[task] + made.unseen[f"unseen {task}"]:
             assert example.plain
             assert words(example.context + example.answers[0]) == pytest.approx(tokens, rel=0.1)
-    assert harm_examples(agreement.passages(), 1, words, scale=2)[HARM_TASKS[1]] != made[HARM_TASKS[1]]
+    assert harm_examples(agreement.passages(), 1, words).searched[HARM_TASKS[1]] != made.searched[HARM_TASKS[1]]
+
+
+def test_finalists_are_checked_on_texts_that_the_search_did_not_see(agreement):
+    made = harm_examples(agreement.passages(), 0, words)
+    assert tuple(made.unseen) == tuple(f"unseen {task}" for task in HARM_TASKS)
+    for task in HARM_TASKS:
+        searched, unseen = made.searched[task], made.unseen[f"unseen {task}"]
+        assert len(unseen) > len(searched) or task == HARM_TASKS[2]
+        assert not {example.sha256() for example in searched} & {example.sha256() for example in unseen}
 
 
 @pytest.mark.parametrize(("a", "b"), [(0.1, 0.0), (0.05, 0.3), (0.0, 0.5), (-0.02, 0.4)])
@@ -134,6 +144,15 @@ def made_up(values):
     return Comparison(manifest, list(merged.values()))
 
 
+def test_a_part_of_the_texts_proves_no_bound_on_harm(agreement):
+    texts = {"confirmation": harm_examples(agreement.passages(), 0, words).searched[HARM_TASKS[1]]}
+    found = made_up({"off": {"gold_nats_per_token": [2.0] * 5}, "one": {"gold_nats_per_token": [2.5] * 4}})
+    assert measured_harm(found, "one", texts) == {}
+    assert measured_harm(found, "one", texts | {"not begun": []}) == {}
+    found = made_up({"off": {"gold_nats_per_token": [2.0] * 5}, "one": {"gold_nats_per_token": [2.5] * 5}})
+    assert measured_harm(found, "one", texts)["confirmation"].difference == pytest.approx(0.5)
+
+
 FINALISTS = {"one": SRAConfig(alpha=0.1), "two": SRAConfig(alpha=0.2)}
 LIKELIER = [5.0 + 0.01 * n for n in range(40)]
 RIGHT = {"off": [0.0] * 40, "one": [1.0] * 10 + [0.0] * 30, "two": [1.0] * 20 + [0.0] * 20}
@@ -142,7 +161,7 @@ RIGHT = {"off": [0.0] * 40, "one": [1.0] * 10 + [0.0] * 30, "two": [1.0] * 20 + 
 def chosen(right, nats=None, judged_by="answers"):
     nats = nats or dict.fromkeys(right, [6.0] * 40)
     found = made_up({name: {"right": right[name], "gold_nats": nats[name]} for name in right})
-    return make_profile(found, FINALISTS, judged_by=judged_by, options={})
+    return make_profile(found, FINALISTS, {}, judged_by=judged_by, options={})
 
 
 def test_what_helps_most_is_chosen():
@@ -174,9 +193,7 @@ def test_likelihood_judges_where_it_is_asked_to():
 def test_without_confirmation_it_is_off():
     found = made_up({"off": {"right": [0.0]}})
     for finalists, reason in ((FINALISTS, "Stopped before"), ({}, "No candidate")):
-        profile = make_profile(
-            Comparison(found.manifest, []), finalists, judged_by="answers", options={}
-        )  # fmt: skip
+        profile = make_profile(Comparison(found.manifest, []), finalists, {}, judged_by="answers", options={})
         assert (profile.chosen, profile.sra.enabled) == ("off", False)
         assert reason in profile.reason
 
@@ -220,6 +237,15 @@ def test_a_run_without_time_is_off_and_goes_on_later(embedded, agreement, tmp_pa
     assert profile.chosen == "off"
     assert not profile.sra.enabled
     assert profile.evidence["confirmation"] == {}
+    again = calibrate(Engine(embedded), agreement, tmp_path / "work", dataclasses.replace(options, minutes=2e-6))
+    assert again.chosen == "off"
+
+
+def test_measurements_of_other_questions_are_not_gone_on_with(embedded, agreement, tmp_path):
+    options = CalibrationOptions(minutes=1e-6, questions=16, tokens=200)
+    calibrate(Engine(embedded), agreement, tmp_path / "work", options)
+    with pytest.raises(ConfigError, match="questions differ"):
+        calibrate(Engine(embedded), agreement, tmp_path / "work", dataclasses.replace(options, tokens=150))
 
 
 @pytest.mark.slow
@@ -240,6 +266,6 @@ def test_a_whole_calibration_of_the_embedded_model(embedded, agreement, tmp_path
     assert searched, profile.reason
     assert sum(found["n"] >= 4 for found in searched.values()) >= 3, profile.reason
     for harm in profile.evidence["harm_nats_a_token"].values():
-        assert set(harm) == set(HARM_TASKS)
+        assert set(harm) == {f"unseen {task}" for task in HARM_TASKS}
     if profile.chosen != "off":
         assert profile.evidence["confirmation"][profile.chosen]["right"]["low"] > 0

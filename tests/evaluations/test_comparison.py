@@ -180,6 +180,34 @@ def test_parts_of_a_task_are_compared_on_their_own():
         found.difference("nothing", "one")
 
 
+def test_only_the_latest_examples_of_a_task_count():
+    found = made_up({"off": [0.0, 1.0, 0.0], "one": [1.0, 1.0, 1.0]})
+    names = [record["example"] for record in found.records[:3]]
+    manifest = found.manifest | {"tasks": {"t": {"names": names[:2]}}}
+    assert len(Comparison(manifest, found.records).values("t", "one", "right")) == 2
+    assert len(Comparison(found.manifest, found.records).values("t", "one", "right")) == 3
+
+
+class TooLong:
+    """One text that fits, one that is longer than any window of the embedded model."""
+
+    name = "too-long"
+
+    def examples(self, count, seed, count_tokens):
+        texts = {"fits": "The rent is due. " * 5, "long": "The rent is due. " * 2000}
+        return [Example(name, "", text[:-20], "", (text[-20:],), plain=True) for name, text in texts.items()]
+
+
+def test_what_is_longer_than_the_window_is_left_out_and_counted(embedded, tmp_path, caplog):
+    from sra_rag import Engine
+
+    found = compare(Engine(embedded), [TooLong()], ["off"], to=tmp_path, measures=MEASURES)
+    assert len(found.values("too-long", "off", "gold_nats_per_token")) == 1
+    [message] = [record.getMessage() for record in caplog.records if record.name == "sra_evaluations.comparing"]
+    assert message.startswith("too-long: 1 of 2 examples are longer")
+    assert "long" in message
+
+
 def test_what_cannot_be_run_is_refused_before_anything_is_written(embedded, tmp_path):
     from sra_rag import Engine
 

@@ -50,6 +50,16 @@ def test_settings_and_tasks_may_be_added_but_nothing_else_changed(tmp_path):
     assert json.loads((tmp_path / "manifest.json").read_text())["settings"].keys() == {"off", "more"}
 
 
+def test_settings_come_in_while_a_run_goes_on(tmp_path):
+    records = Records(tmp_path, MANIFEST)
+    records.add_settings({"off": None, "more": {"alpha": 0.2}})
+    assert records.manifest["settings"] == {"off": None, "more": {"alpha": 0.2}}
+    assert read_run(tmp_path)[0] == records.manifest
+    with pytest.raises(ConfigError, match="setting more"):
+        records.add_settings({"more": {"alpha": 0.3}})
+    assert records.manifest["settings"]["more"] == {"alpha": 0.2}
+
+
 def test_a_folder_with_other_things_is_left_alone(tmp_path):
     (tmp_path / "records.jsonl").write_text('{"mine": 1}\n')
     with pytest.raises(ConfigError, match=r"no manifest\.json"):

@@ -6,7 +6,8 @@ counts. Under ``rows="after_context"`` a prompt without a context is sharpened f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 
 from sra_pipelines.passages import Passage
 
@@ -16,11 +17,13 @@ from sra_evaluations.statistics import PairedDifference
 from sra_evaluations.tasks.haystack import CountTokens
 from sra_evaluations.tasks.plain_text import cut_texts
 
-__all__ = ["HARM_TASKS", "harm_examples", "measured_harm"]
+__all__ = ["HARM_TASKS", "HarmTexts", "harm_examples", "measured_harm"]
 
 _METRIC = "gold_nats_per_token"
 HARM_TASKS = ("short prompts", "text of 130 tokens", "text of 1,000 tokens")
-_COUNTS = (4, 5, 1)
+_COUNTS = (4, 5, 1)  # for the search
+_UNSEEN = 3  # times as many for the check of finalists
+_UNSEEN_NAME = "unseen "
 _LENGTHS = (130, 1000)  # tokens
 _SHORT = (
     ("What is the capital of France?", "The capital of France is Paris."),
@@ -42,9 +45,23 @@ _SHORT = (
 )
 
 
-def harm_examples(
-    passages: Sequence[Passage], seed: int, count_tokens: CountTokens, scale: int = 1
-) -> dict[str, list[Example]]:
+@dataclasses.dataclass(frozen=True, slots=True)
+class HarmTexts:
+    """Examples by kind of text.
+
+    Parameters
+    ----------
+    searched
+        For the search.
+    unseen
+        Others, for the check of finalists. Where documents hold too few texts of a kind, those of the search again.
+    """
+
+    searched: Mapping[str, list[Example]]
+    unseen: Mapping[str, list[Example]]
+
+
+def harm_examples(passages: Sequence[Passage], seed: int, count_tokens: CountTokens) -> HarmTexts:
     """Make the examples of `HARM_TASKS`; texts are the running text of documents.
 
     Parameters
@@ -55,27 +72,30 @@ def harm_examples(
         Of the choice.
     count_tokens
         Counts the tokens of a text.
-    scale
-        How many times the usual number of texts.
     """
-    short = [Example(str(number), "", "", question, (answer,)) for number, (question, answer) in enumerate(_SHORT)]
-    made = {HARM_TASKS[0]: short[: _COUNTS[0] * scale]}
+    made = [[Example(str(number), "", "", question, (answer,)) for number, (question, answer) in enumerate(_SHORT)]]
     documents: dict[str, list[str]] = {}
     for passage in passages:
         documents.setdefault(passage.document, []).append(passage.text)
-    for task, count, tokens in zip(HARM_TASKS[1:], _COUNTS[1:], _LENGTHS, strict=True):
+    for count, tokens in zip(_COUNTS[1:], _LENGTHS, strict=True):
         texts = [piece for text in documents.values() for piece in _pieces(text, tokens, count_tokens)]
-        made[task] = cut_texts(texts, tokens, count * scale, seed, count_tokens)
-    return made
+        made.append(cut_texts(texts, tokens, count * (1 + _UNSEEN), seed, count_tokens))
+    searched = {task: them[:count] for task, count, them in zip(HARM_TASKS, _COUNTS, made, strict=True)}
+    unseen = {task: them[count:] or them for task, count, them in zip(HARM_TASKS, _COUNTS, made, strict=True)}
+    return HarmTexts(searched, {_UNSEEN_NAME + task: them for task, them in unseen.items()})
 
 
-def measured_harm(found: Comparison, setting: str) -> dict[str, PairedDifference]:
-    """Return what a setting does by kind of text, against off, in nats a token; more is worse."""
-    return {
-        task: found.difference(_METRIC, setting, task=task)
-        for task in HARM_TASKS
-        if task in found.tasks and found.values(task, setting, _METRIC)
-    }
+def measured_harm(found: Comparison, setting: str, texts: Mapping[str, list[Example]]) -> dict[str, PairedDifference]:
+    """Return what a setting does to each kind of text, against off, in nats a token; more is worse.
+
+    Empty where not every example of `texts` was measured: a part of them proves no bound.
+    """
+    if any(task not in found.tasks for task in texts):
+        return {}
+    harm = {task: found.values(task, setting, _METRIC) for task in texts}
+    if any(len(harm[task]) < len(examples) for task, examples in texts.items()):
+        return {}
+    return {task: found.difference(_METRIC, setting, task=task) for task in texts}
 
 
 def _pieces(passages: list[str], tokens: int, count_tokens: CountTokens) -> list[str]:

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from sra_evaluations.calibration.harm import measured_harm
 from sra_evaluations.comparison import Comparison, Finding
 from sra_evaluations.records import write_whole
 from sra_evaluations.statistics import PairedDifference
@@ -51,6 +50,7 @@ class Profile:
 def make_profile(
     found: Comparison,
     finalists: Mapping[str, SRAConfig],
+    harm: Mapping[str, Mapping[str, PairedDifference]],
     *,
     judged_by: Literal["answers", "likelihood"],
     options: Mapping[str, Any],
@@ -63,6 +63,8 @@ def make_profile(
         What was measured; the task ``confirmation`` decides.
     finalists
         Candidates that are within the bound on harm.
+    harm
+        Of each finalist, by kind of text.
     judged_by
         Generated answers or the likelihood of right ones.
     options
@@ -94,8 +96,7 @@ def make_profile(
     evidence = {
         "confirmation": {name: _confirmed(findings, name) for name in finalists},
         "harm_nats_a_token": {
-            name: {task: _paired(difference) for task, difference in measured_harm(found, name).items()}
-            for name in finalists
+            name: {task: _paired(difference) for task, difference in by_task.items()} for name, by_task in harm.items()
         },
         "search_nats": _searched(found),
         "settings": {name: sra.to_dict() for name, sra in finalists.items()},

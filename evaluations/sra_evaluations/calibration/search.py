@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -25,7 +25,7 @@ from sra_evaluations.calibration.cloze import make_cloze
 from sra_evaluations.calibration.harm import harm_examples, measured_harm
 from sra_evaluations.calibration.profile import Profile, make_profile
 from sra_evaluations.calibration.work import Deadline, Work
-from sra_evaluations.examples import Example
+from sra_evaluations.examples import Example, content_hash
 from sra_evaluations.running import Stop
 from sra_rag.config import Rows, SRAConfig
 from sra_rag.errors import ConfigError
@@ -108,7 +108,7 @@ def calibrate(
     index
         The documents.
     folder
-        Measurements are kept there; a run with the same model and seed goes on from them.
+        Measurements are kept there; a run with the same model, documents and seed goes on from them.
     options
         See `CalibrationOptions`.
     on_progress
@@ -124,7 +124,8 @@ def calibrate(
     Raises
     ------
     ConfigError
-        If the documents hold too few sentences to ask about, or `folder` holds measurements of another model.
+        If the documents hold too few sentences to ask about, or `folder` holds measurements of another model or of
+        other questions.
     """
     options = options or CalibrationOptions()
 
@@ -137,26 +138,36 @@ def calibrate(
             f"The documents hold {len(questions)} sentences that can be asked about; at least {_LEAST_QUESTIONS} are "
             "needed. Give more documents."
         )
-    work = Work(engine, folder, seed=options.seed, max_new_tokens=options.max_new_tokens, on_progress=on_progress)
+    texts = harm_examples(index.passages(), options.seed, count_tokens)
+    made = [*questions, *(example for them in (*texts.searched.values(), *texts.unseen.values()) for example in them)]
+    work = Work(
+        engine,
+        folder,
+        questions=content_hash(made),
+        seed=options.seed,
+        max_new_tokens=options.max_new_tokens,
+        on_progress=on_progress,
+    )
     started = time.monotonic()
 
     def until(share: float) -> Deadline:
         return Deadline(started + share * options.minutes * 60, stop)
 
     searched, confirmed = questions[::2], questions[1::2]
-    texts = harm_examples(index.passages(), options.seed, count_tokens)
     gradients = work.gradients(searched[:_GRADIENTS], until(_HEADS))
     config = engine.loaded.model.config.get_text_config(decoder=True)
     whole, *rest = _by_three(layer_shapes(config.num_hidden_layers))
     by_head = head_shapes(gradients) if len(gradients) >= _MIN_PAIRS else []
     shapes = [*whole, *by_head, *(shape for part in rest for shape in part)]
-    candidates = _candidates(work, shapes, texts, options.harm, until(_STRENGTHS), until(_AT_THE_LATEST))
+    candidates = _candidates(work, shapes, texts.searched, options.harm, until(_STRENGTHS), until(_AT_THE_LATEST))
     ranked = _halve(work, candidates, searched, options.finalists, until(_SEARCH))
-    fresh = harm_examples(index.passages(), options.seed + 1, count_tokens, scale=4)
-    finalists = _harmless(work, ranked[: options.finalists], fresh, options.harm, until(1.0))
+    finalists = _harmless(work, ranked[: options.finalists], texts.unseen, options.harm, until(1.0))
     if finalists:
         work.measure("confirmation", confirmed, finalists, until(1.0), doing="confirming", generate=True)
-    return make_profile(work.comparison, finalists, judged_by=options.judged_by, options=dataclasses.asdict(options))
+    harm = {name: measured_harm(work.comparison, name, texts.unseen) for name in finalists}
+    return make_profile(
+        work.comparison, finalists, harm, judged_by=options.judged_by, options=dataclasses.asdict(options)
+    )
 
 
 def _by_three(shapes: list[Shape]) -> list[list[Shape]]:
@@ -166,7 +177,7 @@ def _by_three(shapes: list[Shape]) -> list[list[Shape]]:
 def _candidates(
     work: Work,
     shapes: Sequence[Shape],
-    texts: dict[str, list[Example]],
+    texts: Mapping[str, list[Example]],
     harm: float,
     deadline: Deadline,
     at_the_latest: Deadline,
@@ -189,7 +200,7 @@ def _candidates(
 
 
 def _strength(
-    work: Work, shape: Shape, texts: dict[str, list[Example]], harm: float, deadline: Deadline
+    work: Work, shape: Shape, texts: Mapping[str, list[Example]], harm: float, deadline: Deadline
 ) -> float | None:
     """Solve for the strength that does `harm`: measured at one strength, then near the solution."""
     measured: list[tuple[float, float]] = []
@@ -207,7 +218,7 @@ def _strength(
 
 
 def _worst_harm(
-    work: Work, shape: Shape, alpha: float, texts: dict[str, list[Example]], deadline: Deadline
+    work: Work, shape: Shape, alpha: float, texts: Mapping[str, list[Example]], deadline: Deadline
 ) -> float | None:
     """Measure the harm of a shape; None where the time did not suffice."""
     if alpha <= 0:
@@ -215,10 +226,8 @@ def _worst_harm(
     name = f"{shape.name}; all; alpha {alpha:g}"
     for task, examples in texts.items():
         work.measure(task, examples, {name: shape.settings(alpha, "all")}, deadline, doing=f"harm of {name}")
-        done = measured_harm(work.comparison, name).get(task)
-        if done is None or done.n < len(examples):
-            return None
-    return max(difference.difference for difference in measured_harm(work.comparison, name).values())
+    by_task = measured_harm(work.comparison, name, texts)
+    return max((difference.difference for difference in by_task.values()), default=None)
 
 
 def _halve(
@@ -261,7 +270,7 @@ def _gains(work: Work, candidates: dict[str, SRAConfig]) -> dict[str, float]:
 def _harmless(
     work: Work,
     ranked: Sequence[tuple[str, SRAConfig]],
-    texts: dict[str, list[Example]],
+    texts: Mapping[str, list[Example]],
     harm: float,
     deadline: Deadline,
 ) -> dict[str, SRAConfig]:
@@ -270,7 +279,7 @@ def _harmless(
     for name, sra in ranked:
         for task, examples in texts.items():
             work.measure(task, examples, {name: sra}, deadline, doing=f"harm of {name}")
-        by_task = measured_harm(work.comparison, name)
+        by_task = measured_harm(work.comparison, name, texts)
         if by_task and max(difference.difference for difference in by_task.values()) <= harm:
             kept[name] = sra
     return kept

@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 
-from sra_evaluations.comparison import Comparison, describe_run
+from sra_evaluations.comparing import describe_run
+from sra_evaluations.comparison import Comparison
 from sra_evaluations.examples import Example
 from sra_evaluations.records import Records, write_examples, write_whole
 from sra_evaluations.running import Measures, Stop, run_task
@@ -55,6 +56,8 @@ class Work:
         The model.
     folder
         Where it is kept.
+    questions
+        Hash of everything that may be asked, so that measurements of other documents are never mixed with these.
     seed
         Of the examples.
     max_new_tokens
@@ -68,17 +71,17 @@ class Work:
         engine: Engine,
         folder: Path,
         *,
+        questions: str,
         seed: int,
         max_new_tokens: int,
         on_progress: Callable[[str], Callable[[int, int], None]] | None = None,
     ) -> None:
         self.engine = engine
         self.folder = folder
-        self.settings: dict[str, SRAConfig | None] = {OFF: None}
         self._start = on_progress or (lambda _: lambda done, total: None)
         self._max_new_tokens = max_new_tokens
-        self._run = describe_run(engine, seed, max_new_tokens)
-        self._records = Records(folder, self._manifest())
+        run = describe_run(engine, seed, max_new_tokens) | {"questions": questions}
+        self._records = Records(folder, run | {"settings": {OFF: None}, "tasks": {}})
 
     @property
     def comparison(self) -> Comparison:
@@ -96,8 +99,7 @@ class Work:
         generate: bool = False,
     ) -> None:
         """Measure off and `settings` on examples, as far as the time goes; the same examples for all."""
-        self.settings |= settings
-        self._records = Records(self.folder, self._manifest())
+        self._records.add_settings({name: None if sra is None else sra.to_dict() for name, sra in settings.items()})
         write_examples(self.folder, task, examples)
         named = [Setting(name, sra) for name, sra in {OFF: None, **settings}.items()]
         measures = Measures(
@@ -126,7 +128,3 @@ class Work:
                 write_whole(path, json.dumps(known))
             advance(number + 1, len(examples))
         return [known[key] for key in (example.sha256() for example in examples) if key in known]
-
-    def _manifest(self) -> dict[str, Any]:
-        settings = {name: None if sra is None else sra.to_dict() for name, sra in self.settings.items()}
-        return {**self._run, "settings": settings, "tasks": {}}

@@ -1,0 +1,126 @@
+"""Run every setting on every example of every task, in a folder that a later run goes on with."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from sra_evaluations.comparison import Comparison
+from sra_evaluations.examples import content_hash
+from sra_evaluations.provenance import describe_machine, describe_model, describe_versions
+from sra_evaluations.records import Records, example_name, write_examples
+from sra_evaluations.running import Measures, Scorer, Stop, run_task
+from sra_evaluations.settings import Setting, as_settings
+from sra_evaluations.tasks import Task, load_task
+from sra_rag.config import SRALike
+from sra_rag.errors import ConfigError
+from sra_rag.generation.engine import Engine
+
+__all__ = ["compare", "describe_run"]
+
+_logger = logging.getLogger(__name__)
+
+
+def compare(
+    engine: Engine,
+    tasks: Sequence[str | Task | tuple[str, Task]],
+    settings: Sequence[Setting | SRALike],
+    *,
+    to: Path | str,
+    limit: int = 100,
+    seed: int = 0,
+    measures: Measures | None = None,
+    on_progress: Callable[[str], Callable[[int, int], None]] | None = None,
+    stop: Stop | None = None,
+) -> Comparison:
+    """Run every setting on every example of every task, and go on where an earlier run stopped.
+
+    Parameters
+    ----------
+    engine
+        The model. What `load_model` was given as ``sra`` plays no part.
+    tasks
+        As for `load_task`, or tasks of your own, with the name to give them where it is not theirs.
+    settings
+        None or ``"off"`` for off, and others; see `sra_evaluations.settings`.
+    to
+        Folder for results: made, or continued if it holds those of the same model, seed and versions.
+    limit
+        Examples of each task, at most.
+    seed
+        Of the examples.
+    measures
+        What to measure.
+    on_progress
+        Called with the name of each task; what it returns is told of (answers done, in all).
+    stop
+        Ends the run behind the present answer when it is set.
+
+    Raises
+    ------
+    ConfigError
+        If a task or setting is not allowed, or the folder holds other results.
+    """
+    named = as_settings(settings)
+    measures = measures or Measures()
+    loaded = [
+        (task, load_task(task)) if isinstance(task, str) else task if isinstance(task, tuple) else (task.name, task)
+        for task in tasks
+    ]
+    if not loaded:
+        raise ConfigError("There is no task to run. Name one; see sra_evaluations.task_names().")
+    examples = {
+        name: task.examples(limit, seed, lambda text: len(engine.encode(text).token_ids)) for name, task in loaded
+    }
+    manifest = describe_run(engine, seed, measures.max_new_tokens) | {
+        "scorers": [_name_of(scorer) for scorer in measures.scorers],
+        "settings": {s.name: None if s.sra is None else s.sra.to_dict() for s in named},
+        "tasks": {
+            name: {
+                "examples": len(them),
+                "sha256": content_hash(them),
+                "names": [example_name(example) for example in them],
+            }
+            for name, them in examples.items()
+        },
+    }
+    records = Records(Path(to), manifest)
+    for name, them in examples.items():
+        write_examples(Path(to), name, them)
+        skipped = run_task(
+            engine,
+            name,
+            them,
+            named,
+            records,
+            measures,
+            on_progress=on_progress(name) if on_progress else None,
+            stop=stop,
+        )
+        if skipped:
+            _logger.warning(
+                "%s: %d of %d examples are longer than the model's window of %d tokens and were left out (%s).",
+                name, len(skipped), len(them), engine.context_window, ", ".join(skipped[:3]),
+            )  # fmt: skip
+    return Comparison(records.manifest, records.records)
+
+
+def describe_run(engine: Engine, seed: int, max_new_tokens: int) -> dict[str, Any]:
+    """Return what a manifest says of every run: model, versions, machine, seed."""
+    return {
+        "format": 1,
+        "model": describe_model(engine.loaded),
+        "versions": describe_versions(),
+        "machine": describe_machine(engine.loaded.device),
+        "seed": seed,
+        "max_new_tokens": max_new_tokens,
+    }
+
+
+def _name_of(scorer: Scorer) -> str:
+    """Tell a scorer from another: by what it is, and by its model where it has one."""
+    kind = getattr(scorer, "__qualname__", type(scorer).__qualname__)
+    name = getattr(scorer, "name", None)
+    return kind if name is None else f"{kind}: {name}"

@@ -17,7 +17,8 @@ require_extra(
     "semantic_text_splitter",
 )
 
-from sra_pipelines.document_qa import Answer, DocumentQA  # noqa: E402 - only once its packages are known to be there
+from sra_pipelines.answers import Answer  # noqa: E402 - only once its packages are known to be there
+from sra_pipelines.document_qa import DocumentQA  # noqa: E402
 from sra_pipelines.documents import Document, DocumentError, Page, read_document  # noqa: E402
 from sra_pipelines.index import DocumentIndex  # noqa: E402
 from sra_pipelines.index_writer import add_documents, remove_documents  # noqa: E402

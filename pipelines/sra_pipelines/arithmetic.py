@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from sra_pipelines.answers import Retrieval
 from sra_pipelines.asked_figures import asked_figures
 from sra_pipelines.calculations import Calculation, Operation, asked_operation, calculate, find_operand
 from sra_rag.config import SRAConfig
 from sra_rag.generation.engine import Engine
-
-if TYPE_CHECKING:
-    from sra_pipelines.document_qa import Retrieval
 
 __all__ = ["computed"]
 

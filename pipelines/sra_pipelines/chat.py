@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from typing import Any
 
-from sra_pipelines.document_qa import Answer, DocumentQA, Retrieval
+from sra_pipelines.answers import Answer, Retrieval
+from sra_pipelines.document_qa import DocumentQA
 from sra_rag.config import SRALike
 from sra_rag.errors import ConfigError, GenerationTimeoutError
 from sra_rag.generation.request import Cancellation

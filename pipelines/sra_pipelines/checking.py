@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from sra_pipelines.answers import Retrieval
 from sra_pipelines.arithmetic import computed
 from sra_pipelines.calculations import Calculation
 from sra_pipelines.checks import cited_sections, lacking_unit_or_period
@@ -16,9 +16,6 @@ from sra_rag.errors import ContextOverflowError, GenerationTimeoutError
 from sra_rag.generation.engine import Engine
 from sra_rag.generation.request import Cancellation
 from sra_rag.generation.result import Generation
-
-if TYPE_CHECKING:
-    from sra_pipelines.document_qa import Retrieval
 
 __all__ = ["run_checks"]
 

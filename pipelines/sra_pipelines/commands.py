@@ -11,7 +11,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from sra_pipelines.document_qa import Answer, DocumentQA
+from sra_pipelines.answers import Answer
+from sra_pipelines.document_qa import DocumentQA
 from sra_pipelines.documents import Document, DocumentError, find_documents, read_document
 from sra_pipelines.embedding import load_embedding
 from sra_pipelines.index import DocumentIndex

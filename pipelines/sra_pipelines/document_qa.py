@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import aclosing
@@ -10,103 +9,26 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sra_pipelines.abstention import SENTENCE, Abstention, abstains
-from sra_pipelines.calculations import Calculation
+from sra_pipelines.abstention import SENTENCE, abstains
+from sra_pipelines.answers import Answer, Retrieval, nothing_found
 from sra_pipelines.checking import run_checks
-from sra_pipelines.citations import Citation, cite
+from sra_pipelines.citations import cite
 from sra_pipelines.packing import format_passages
-from sra_pipelines.passages import Passage, PassageIndex
+from sra_pipelines.passages import PassageIndex
 from sra_pipelines.presets import Preset, load_preset
 from sra_pipelines.retrieval import Retriever
-from sra_pipelines.support import Support, check_support
+from sra_pipelines.support import check_support
 from sra_rag.attention.shares import AttentionShares
 from sra_rag.config import SRAConfig, SRALike
 from sra_rag.errors import ConfigError, require_extra
 from sra_rag.generation.bridge import iterate_in_thread
 from sra_rag.generation.engine import Engine
 from sra_rag.generation.request import Cancellation
-from sra_rag.generation.result import Generation, Timing, Usage
+from sra_rag.generation.result import Generation
 
-__all__ = ["Answer", "DocumentQA", "Retrieval"]
+__all__ = ["DocumentQA"]
 
 _MOST_CONTEXT = 6000  # tokens; more is read only when it is asked for
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Retrieval:
-    """What the model is given for a question: the same for every setting of the attention.
-
-    Parameters
-    ----------
-    question
-        As asked.
-    passages
-        In the order in which they stand in the prompt.
-    context
-        The passages as one text, headings included.
-    instruction
-        What stands above them; by default that of the preset ``general``.
-    """
-
-    question: str
-    passages: tuple[Passage, ...]
-    context: str
-    instruction: str = dataclasses.field(default_factory=lambda: load_preset("general").instruction)
-
-    def messages(self) -> list[dict[str, str]]:
-        """Return the prompt: passages first, so that it can be read once for several questions and settings."""
-        content = f"{self.instruction}\n\n{self.context}\n\nQuestion: {self.question}"
-        return [{"role": "user", "content": content}]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Answer:
-    """An answer and what it rests on.
-
-    Parameters
-    ----------
-    question
-        As asked.
-    text
-        The answer.
-    citations
-        Pages it rests on, best first, each with a quote that was verified to stand there; none where it abstains.
-    passages
-        What the model was given.
-    generation
-        Usage, seconds and settings.
-    supported
-        Which of its figures, dates, names and sentences stand in the passages.
-    abstained
-        Why it is no answer, None where it is one; see `sra_pipelines.abstention`. Without a passage found the model is
-        not asked.
-    attention
-        Where it was asked for: the share of the attention of the answer's tokens that fell on each of `passages`, a
-        mean over layers, heads and tokens; the rest fell on instruction, question and the answer itself.
-    calculation
-        What code computed for the question, where the preset says so and every figure was found on a page.
-    notes
-        What the preset's checks found.
-    """
-
-    question: str
-    text: str
-    citations: tuple[Citation, ...]
-    passages: tuple[Passage, ...]
-    generation: Generation
-    supported: Support = dataclasses.field(default_factory=lambda: Support((), ()))
-    abstained: Abstention | None = None
-    attention: tuple[float, ...] | None = None
-    calculation: Calculation | None = None
-    notes: tuple[str, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return everything as JSON-ready values."""
-        values = dataclasses.asdict(self)
-        values["generation"] = self.generation.to_dict()
-        if self.calculation is not None:
-            values["calculation"] = self.calculation.to_dict()
-        return values
 
 
 class DocumentQA:
@@ -188,7 +110,7 @@ class DocumentQA:
             found = self.retrieve(found, max_new_tokens=changes.get("max_new_tokens"))
         if not found.passages:
             yield SENTENCE
-            yield _nothing_found(found.question, SRAConfig.coerce(sra))
+            yield nothing_found(found.question, SRAConfig.coerce(sra))
             return
         shares = self._shares(found) if attention else None
         for delta in self.engine.stream(found.messages(), context=found.context, sra=sra, shares=shares, **changes):
@@ -200,7 +122,7 @@ class DocumentQA:
     def conclude(self, found: Retrieval, generation: Generation | None) -> Answer:
         """Make an answer of what a model wrote for a prompt of `retrieve`; None where it was not asked."""
         if generation is None:
-            return _nothing_found(found.question, None)
+            return nothing_found(found.question, None)
         return self._answer(found, generation, None)
 
     async def aask(self, question: str | Retrieval, *, sra: SRALike = None, **changes: Any) -> Answer:
@@ -229,7 +151,7 @@ class DocumentQA:
             raise ConfigError(f"batch_size={batch_size} is not allowed: it must be at least 1.")
         room = changes.get("max_new_tokens")
         found = [q if isinstance(q, Retrieval) else self.retrieve(q, max_new_tokens=room) for q in questions]
-        answers = {id(f): _nothing_found(f.question, SRAConfig.coerce(sra)) for f in found if not f.passages}
+        answers = {id(f): nothing_found(f.question, SRAConfig.coerce(sra)) for f in found if not f.passages}
         asked = [f for f in found if f.passages]
         for start in range(0, len(asked), batch_size):
             group = asked[start : start + batch_size]
@@ -306,8 +228,3 @@ class DocumentQA:
 
 def _limits(changes: dict[str, Any]) -> dict[str, Any]:
     return {name: changes[name] for name in ("cancel", "timeout") if name in changes}
-
-
-def _nothing_found(question: str, sra: SRAConfig | None) -> Answer:
-    generation = Generation(SENTENCE, "stop", Usage(0, 0), Timing(0.0, 0.0), (), sra, 0)
-    return Answer(question, SENTENCE, (), (), generation, abstained="nothing found")

@@ -22,7 +22,8 @@ from langchain_core.runnables import Runnable, RunnableBranch, RunnableLambda, R
 from langchain_sra import ChatSRAHuggingFace  # noqa: E402
 from pydantic import ConfigDict, Field  # noqa: E402
 
-from sra_pipelines.document_qa import Answer, DocumentQA, Retrieval  # noqa: E402
+from sra_pipelines.answers import Answer, Retrieval  # noqa: E402
+from sra_pipelines.document_qa import DocumentQA  # noqa: E402
 from sra_pipelines.framework_store import passage_metadata  # noqa: E402
 from sra_pipelines.passages import Passage  # noqa: E402
 from sra_pipelines.retrieval import Retriever  # noqa: E402

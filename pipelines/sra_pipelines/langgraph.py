@@ -15,9 +15,10 @@ from langchain_sra import ChatSRAHuggingFace  # noqa: E402
 from langgraph.graph import END, START, StateGraph  # noqa: E402
 from langgraph.graph.state import CompiledStateGraph  # noqa: E402
 
+from sra_pipelines.answers import Answer, Retrieval  # noqa: E402
 from sra_pipelines.calculations import Calculation, Operand  # noqa: E402
 from sra_pipelines.citations import Citation  # noqa: E402
-from sra_pipelines.document_qa import Answer, DocumentQA, Retrieval  # noqa: E402
+from sra_pipelines.document_qa import DocumentQA  # noqa: E402
 from sra_pipelines.figures import Figure  # noqa: E402
 from sra_pipelines.langchain import answer_steps  # noqa: E402
 from sra_pipelines.passages import Passage  # noqa: E402

@@ -16,7 +16,8 @@ from llama_index.core.prompts import PromptTemplate
 from llama_index.core.prompts.mixin import PromptMixinType
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 
-from sra_pipelines.document_qa import Answer, DocumentQA, Retrieval
+from sra_pipelines.answers import Answer, Retrieval
+from sra_pipelines.document_qa import DocumentQA
 from sra_pipelines.framework_store import passage_metadata
 from sra_pipelines.packing import format_passages
 from sra_pipelines.passages import Passage

@@ -11,8 +11,9 @@ from typing import Any
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, MessageRole
 from llama_index.core.chat_engine.types import AgentChatResponse, BaseChatEngine, StreamingAgentChatResponse
 
+from sra_pipelines.answers import Answer
 from sra_pipelines.chat import Chat
-from sra_pipelines.document_qa import Answer, DocumentQA
+from sra_pipelines.document_qa import DocumentQA
 from sra_pipelines.llama_index import answer_metadata, to_nodes
 from sra_rag.config import SRALike
 from sra_rag.errors import ConfigError

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from sra_pipelines.document_qa import Retrieval
+from sra_pipelines.answers import Retrieval
 from sra_pipelines.support import Claim, check_support
 
 __all__ = ["mark_as_it_comes"]

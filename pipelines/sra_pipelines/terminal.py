@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from sra_pipelines.abstention import SENTENCE
-from sra_pipelines.document_qa import Answer, Retrieval
+from sra_pipelines.answers import Answer, Retrieval
 from sra_pipelines.marking import mark_as_it_comes
 from sra_pipelines.support import mark_unsupported
 from sra_rag.config import SRAConfig

@@ -5,9 +5,9 @@ from decimal import Decimal
 
 import pytest
 from sra_pipelines import DocumentQA, Passage, read_document
+from sra_pipelines.answers import Retrieval
 from sra_pipelines.arithmetic import computed
 from sra_pipelines.calculations import asked_operation, calculate, find_operand
-from sra_pipelines.document_qa import Retrieval
 from sra_pipelines.embedding import load_embedding
 from sra_pipelines.index import DocumentIndex
 from sra_pipelines.packing import format_passages

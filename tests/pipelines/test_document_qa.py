@@ -3,7 +3,8 @@ import json
 import threading
 
 import pytest
-from sra_pipelines.document_qa import Answer, DocumentQA
+from sra_pipelines.answers import Answer
+from sra_pipelines.document_qa import DocumentQA
 from sra_pipelines.documents import read_document
 from sra_pipelines.index import DocumentIndex
 

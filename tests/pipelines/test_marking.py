@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sra_pipelines.document_qa import Answer, Retrieval
+from sra_pipelines.answers import Answer, Retrieval
 from sra_pipelines.marking import mark_as_it_comes
 from sra_pipelines.passages import Passage
 from sra_pipelines.support import check_support, mark_unsupported

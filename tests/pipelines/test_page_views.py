@@ -5,8 +5,8 @@ import re
 
 import pytest
 from lxml import html
+from sra_pipelines.answers import Answer
 from sra_pipelines.citations import Citation, cite
-from sra_pipelines.document_qa import Answer
 from sra_pipelines.passages import Passage
 from sra_pipelines.server.page_answers import Column, Turn
 from sra_pipelines.server.page_views import (

@@ -15,8 +15,9 @@ from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from sra_pipelines.answers import Answer
 from sra_pipelines.chat import Chat
-from sra_pipelines.document_qa import Answer, DocumentQA
+from sra_pipelines.document_qa import DocumentQA
 from sra_pipelines.server.errors import error_response
 from sra_pipelines.server.metrics import Metrics
 from sra_pipelines.server.schemas import ChatRequest

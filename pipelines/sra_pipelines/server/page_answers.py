@@ -9,8 +9,9 @@ import time
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import aclosing
 
+from sra_pipelines.answers import Answer
 from sra_pipelines.chat import Chat
-from sra_pipelines.document_qa import Answer, DocumentQA
+from sra_pipelines.document_qa import DocumentQA
 from sra_pipelines.server.completions import Completions
 from sra_pipelines.server.slots import QueueFullError
 from sra_rag.config import SRAConfig

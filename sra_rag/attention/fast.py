@@ -17,7 +17,7 @@ from sra_rag.attention.kernels import attend, has_kernel
 from sra_rag.attention.shares import active_shares, decoding_weights
 from sra_rag.attention.visibility import Visibility
 
-__all__ = ["fast_reattention"]
+__all__ = ["fast_reattention", "sharpening_factors"]
 
 _BAND_ROWS = 256  # rows of a sliding window served by one kernel call, each with a mask of its own
 _SCORES_AT_ONCE = 1 << 24  # float32 scores held by `_ScoreRows`: 64 MiB
@@ -58,34 +58,13 @@ def fast_reattention(
     output
         ``(B, H_q, Q, D_v)``.
     """
-    session = visibility.session
     key, value = key[:, :, : visibility.end], value[:, :, : visibility.end]
-    first = visibility.n_rows
-    if session.sharpens(layer):
-        first = session.first_row(visibility.position, visibility.n_rows)
-
-    kernel = softcap is None and visibility.rule is None and has_kernel(query, key, value)
-    if not kernel:
-        rows: _KernelRows | _ScoreRows = _ScoreRows(query, key, value, visibility, scale, softcap)
-    elif (
-        (visibility.n_rows == 1 and first == 0)
-        and session.needs_entropy
-        # On CPU, products of half-precision matrices round the scores and are slower than the kernel.
-        and (query.dtype == torch.float32 or query.is_cuda)
-    ):
-        rows = _ScoreRows(query, key, value, visibility, scale, softcap)
-    else:
-        rows = _KernelRows(query, key, value, visibility, scale)
-
+    first = _first_row(visibility, layer)
+    rows = _serve(query, key, value, visibility, scale, softcap, first)
     untouched = rows.output(0, first, None) if first > 0 else None
     beta = None
     if first < visibility.n_rows:
-        if session.needs_entropy:
-            entropy, count = rows.entropy(first)
-        else:
-            entropy = count = query.new_ones((*query.shape[:2], visibility.n_rows - first), dtype=torch.float32)
-        real = visibility.is_real_row(first, query.device)
-        beta = session.beta(layer, visibility.position + first, entropy, count, real)
+        beta = _factors(rows, visibility, layer, first)
         sharpened = rows.output(first, visibility.n_rows, beta)
         output = sharpened if untouched is None else torch.cat((untouched, sharpened), dim=2)
     else:
@@ -101,6 +80,70 @@ def fast_reattention(
             weights = decoding_weights(query, key[:, :, first_key:], scale=scale, mask=mask, softcap=softcap, beta=beta)
         shares.add(layer, weights, visibility.key_position + first_key)
     return output
+
+
+def sharpening_factors(
+    query: torch.Tensor, key: torch.Tensor, *, visibility: Visibility, layer: int, scale: float
+) -> tuple[int, torch.Tensor | None]:
+    """Find the factors of rows and leave the attention itself to somebody else's kernel.
+
+    Parameters
+    ----------
+    query, key, visibility, layer, scale
+        As for `fast_reattention`.
+
+    Returns
+    -------
+    first
+        The first row that is sharpened; ``Q`` where none is.
+    beta
+        ``(B, H_q, Q - first)``, float32: what the query rows from `first` on are multiplied by. None where none is.
+    """
+    key = key[:, :, : visibility.end]
+    first = _first_row(visibility, layer)
+    if first == visibility.n_rows:
+        return first, None
+    return first, _factors(_serve(query, key, key, visibility, scale, None, first), visibility, layer, first)
+
+
+def _first_row(visibility: Visibility, layer: int) -> int:
+    session = visibility.session
+    if not session.sharpens(layer):
+        return visibility.n_rows
+    return session.first_row(visibility.position, visibility.n_rows)
+
+
+def _serve(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    visibility: Visibility,
+    scale: float,
+    softcap: float | None,
+    first: int,
+) -> _KernelRows | _ScoreRows:
+    """Choose the faster way for these rows, the first `first` of which are not sharpened."""
+    kernel = softcap is None and visibility.rule is None and has_kernel(query, key, value)
+    if not kernel:
+        return _ScoreRows(query, key, value, visibility, scale, softcap)
+    if (
+        (visibility.n_rows == 1 and first == 0)
+        and visibility.session.needs_entropy
+        # On CPU, products of half-precision matrices round the scores and are slower than the kernel.
+        and (query.dtype == torch.float32 or query.is_cuda)
+    ):
+        return _ScoreRows(query, key, value, visibility, scale, softcap)
+    return _KernelRows(query, key, value, visibility, scale)
+
+
+def _factors(rows: _KernelRows | _ScoreRows, visibility: Visibility, layer: int, first: int) -> torch.Tensor:
+    query, session = rows.query, visibility.session
+    if session.needs_entropy:
+        entropy, count = rows.entropy(first)
+    else:
+        entropy = count = query.new_ones((*query.shape[:2], visibility.n_rows - first), dtype=torch.float32)
+    real = visibility.is_real_row(first, query.device)
+    return session.beta(layer, visibility.position + first, entropy, count, real)
 
 
 class _KernelRows:

@@ -68,6 +68,8 @@ def _attend_cpu(
     if bias is not None:
         bias = bias.to(torch.promote_types(query.dtype, torch.float32))
         bias = bias.expand(query.shape[0], -1, query.shape[2], key.shape[2])
+    # The kernel takes the numbers of a row to lie side by side, and does not look.
+    query, key, value = (x if x.stride(-1) == 1 else x.contiguous() for x in (query, key, value))
     return torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
         query, key, value, 0.0, causal, attn_mask=bias, scale=scale
     )

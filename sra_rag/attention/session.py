@@ -37,6 +37,8 @@ class Session:
     context_length, prompt_length
         Positions (padding included) that the context and the prompt take, one number or one per sequence;
         needed for ``rows="after_context"`` and ``rows="generated"``.
+    heads
+        Which of the query heads are at hand, where a model is split among devices; by default all.
 
     Raises
     ------
@@ -49,12 +51,14 @@ class Session:
     n_heads: int
     context_length: Length | None = None
     prompt_length: Length | None = None
+    heads: range | None = None
     _alpha: tuple[torch.Tensor | None, ...] = dataclasses.field(init=False, repr=False)
     _start: tuple[int, ...] = dataclasses.field(init=False, repr=False)
     _observed: dict[int, tuple[torch.Tensor, torch.Tensor]] = dataclasses.field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._alpha = _alpha_by_layer(self.config, self.n_layers, self.n_heads)
+        whole = _alpha_by_layer(self.config, self.n_layers, self.n_heads)
+        self._alpha = whole if self.heads is None else _of_heads(whole, self.heads)
         self._start = _first_sharpened(self.config, self.context_length, self.prompt_length)
         self._observed = {}
 
@@ -188,6 +192,11 @@ def _alpha_by_layer(config: SRAConfig, n_layers: int, n_heads: int) -> tuple[tor
     chosen[torch.tensor(layers, dtype=torch.long)[:, None], _chosen("heads", config.heads, n_heads)] = 1
     alpha = alpha * chosen
     return tuple(row[:, None].clone() if row.any() else None for row in alpha)
+
+
+def _of_heads(alpha: tuple[torch.Tensor | None, ...], heads: range) -> tuple[torch.Tensor | None, ...]:
+    here = (None if row is None else row[heads.start : heads.stop] for row in alpha)
+    return tuple(row if row is not None and row.any() else None for row in here)
 
 
 def _chosen(name: str, given: str | tuple[int, ...], size: int) -> list[int]:

@@ -43,6 +43,16 @@ def test_output_and_log_sum_exp(dtype, causal, padded):
     torch.testing.assert_close(output.to(exact), expected, atol=tolerance, rtol=tolerance)
 
 
+@pytest.mark.parametrize("across", [(True, False, False), (False, True, False), (False, False, True)])
+def test_numbers_of_a_row_need_not_lie_side_by_side(across):
+    q, k, v = (
+        torch.randn(1, 2, 16, n).transpose(2, 3) if lies else torch.randn(1, 2, n, 16)
+        for n, lies in zip((5, 40, 40), across, strict=True)
+    )
+    plain = attend(*(x.contiguous() for x in (q, k, v)), scale=0.3)
+    torch.testing.assert_close(attend(q, k, v, scale=0.3), plain)
+
+
 def test_what_no_kernel_serves():
     q, k = torch.randn(1, 2, 4, 16), torch.randn(1, 2, 4, 16)
     assert has_kernel(q, k, k)

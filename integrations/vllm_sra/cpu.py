@@ -1,0 +1,137 @@
+"""vLLM's CPU attention with rows sharpened before its kernel runs."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import torch
+from vllm import _custom_ops as ops
+from vllm.v1.attention.backend import AttentionLayer, AttentionType, CommonAttentionMetadata
+from vllm.v1.attention.backends.cpu_attn import (
+    CPUAttentionBackend,
+    CPUAttentionBackendImpl,
+    CPUAttentionMetadata,
+    CPUAttentionMetadataBuilder,
+)
+
+from vllm_sra.batch import RowSpan, scaled_query, sharpened_spans
+from vllm_sra.key_layout import KeyLayout, find_layout
+from vllm_sra.model import head_share, layer_index, refuse_speculation, refuse_unservable
+from vllm_sra.requests import request_table
+
+__all__ = ["SRACPUAttentionBackend", "SRACPUAttentionImpl", "SRACPUAttentionMetadata", "SRACPUAttentionMetadataBuilder"]
+
+
+class SRACPUAttentionBackend(CPUAttentionBackend):
+    """The CPU backend, with reattention."""
+
+    @staticmethod
+    def get_impl_cls() -> type[SRACPUAttentionImpl]:
+        """Return what attends."""
+        return SRACPUAttentionImpl
+
+    @staticmethod
+    def get_builder_cls() -> type[SRACPUAttentionMetadataBuilder]:
+        """Return what prepares a forward pass."""
+        return SRACPUAttentionMetadataBuilder
+
+
+@dataclasses.dataclass
+class SRACPUAttentionMetadata(CPUAttentionMetadata):
+    """What the layers of a forward pass have in common.
+
+    Parameters
+    ----------
+    spans
+        Rows of requests with settings.
+    layout
+        How keys lie in the cache.
+    """
+
+    spans: tuple[RowSpan, ...] = ()
+    layout: KeyLayout | None = None
+
+
+class SRACPUAttentionMetadataBuilder(CPUAttentionMetadataBuilder):
+    """Finds the requests with settings in each batch."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        refuse_speculation(self.vllm_config)
+        self._table = request_table(self.vllm_config)
+        self._share = head_share(self.vllm_config, self.num_heads)
+        self._layout = find_layout(self._write_block, self.block_size, self.head_dim, self.dtype)
+
+    def build(
+        self, common_prefix_len: int, common_attn_metadata: CommonAttentionMetadata, fast_build: bool = False
+    ) -> SRACPUAttentionMetadata:
+        """Prepare a forward pass."""
+        plain = super().build(common_prefix_len, common_attn_metadata, fast_build)
+        spans: list[RowSpan] = []
+        if self._table.entries:
+            spans = sharpened_spans(
+                self._table.entries,
+                self._share,
+                common_attn_metadata.query_start_loc_cpu.tolist(),
+                common_attn_metadata.seq_lens.tolist(),
+                common_attn_metadata.block_table_tensor,
+            )
+        fields = {field.name: getattr(plain, field.name) for field in dataclasses.fields(plain)}
+        return SRACPUAttentionMetadata(**fields, spans=tuple(spans), layout=self._layout)
+
+    def _write_block(self, keys: torch.Tensor) -> torch.Tensor:
+        block_size, head_size = keys.shape
+        cache = torch.zeros(1, 1, 2 * block_size, head_size, dtype=keys.dtype)
+        key_cache, value_cache = cache.chunk(2, dim=2)
+        slots = torch.arange(block_size)
+        ops.cpu_attn_reshape_and_cache(
+            keys[:, None], torch.zeros_like(keys)[:, None], key_cache, value_cache, slots, self.isa
+        )
+        return key_cache[0, 0]
+
+
+class SRACPUAttentionImpl(CPUAttentionBackendImpl):
+    """Multiplies each query row by its factor, and attends as vLLM does."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.attn_type == AttentionType.DECODER:
+            refuse_unservable(
+                soft_cap=self.logits_soft_cap,
+                alibi=self.alibi_slopes is not None,
+                sinks=self.sinks is not None,
+                kv_cache_dtype=self.kv_cache_dtype,
+            )
+
+    def forward(
+        self,
+        layer: AttentionLayer,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        kv_cache: torch.Tensor,
+        attn_metadata: CPUAttentionMetadata | None,
+        output: torch.Tensor,
+        output_scale: torch.Tensor | None = None,
+        output_block_scale: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Attend; shapes are those of vLLM's CPU backend."""
+        layout = getattr(attn_metadata, "layout", None)
+        if isinstance(attn_metadata, SRACPUAttentionMetadata) and attn_metadata.spans and layout is not None:
+            block_size = kv_cache.shape[2]
+            # As vLLM views it: ``(blocks, H_kv, 2 * block_size, D)``, keys first.
+            halves = kv_cache.view(kv_cache.shape[0], kv_cache.shape[1], 2 * block_size, -1)
+            key_cache = halves[:, :, :block_size]
+            query = scaled_query(
+                query,
+                attn_metadata.spans,
+                lambda blocks, n_keys, one_row: layout.read(key_cache, blocks, n_keys, columns=one_row),
+                layer=layer_index(layer),
+                scale=self.scale,
+                block_size=block_size,
+                window=self.sliding_window if self.sliding_window > 0 else None,
+            )
+        return super().forward(
+            layer, query, key, value, kv_cache, attn_metadata, output, output_scale, output_block_scale
+        )

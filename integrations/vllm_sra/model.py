@@ -1,0 +1,66 @@
+"""What of a model vLLM serves with reattention, and which part of it a worker holds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from vllm.distributed import get_tensor_model_parallel_rank
+from vllm.model_executor.models.utils import extract_layer_index
+from vllm.utils.torch_utils import is_quantized_kv_cache
+
+from sra_rag.errors import UnsupportedModelError
+from vllm_sra.batch import HeadShare
+
+if TYPE_CHECKING:
+    from vllm.config import VllmConfig
+
+__all__ = ["head_share", "layer_index", "refuse_speculation", "refuse_unservable"]
+
+
+def head_share(vllm_config: VllmConfig, n_heads_here: int) -> HeadShare:
+    """Return the heads that this worker holds; vLLM gives each rank of tensor parallelism the next ones."""
+    text = vllm_config.model_config.hf_text_config
+    first = get_tensor_model_parallel_rank() * n_heads_here
+    return HeadShare(text.num_hidden_layers, text.num_attention_heads, first, first + n_heads_here)
+
+
+def refuse_speculation(vllm_config: VllmConfig) -> None:
+    """Refuse speculative decoding: vLLM then tells no plugin which request stands where.
+
+    Raises
+    ------
+    UnsupportedModelError
+        When the engine starts.
+    """
+    if vllm_config.speculative_config is not None:
+        raise UnsupportedModelError(
+            "Speculative decoding cannot be served with reattention. Serve without it, or without reattention "
+            "(VLLM_PLUGINS without sra)."
+        )
+
+
+def layer_index(layer: Any) -> int:
+    """Return the index of an attention layer in the whole model."""
+    return extract_layer_index(layer.layer_name)
+
+
+def refuse_unservable(*, soft_cap: float | None, alibi: bool, sinks: bool, kv_cache_dtype: str) -> None:
+    """Refuse attention that sharpening would not do right.
+
+    Raises
+    ------
+    UnsupportedModelError
+        When the model is loaded, naming what it is.
+    """
+    reasons = {
+        "its scores are soft-capped": bool(soft_cap),
+        "a position bias is added to its scores (ALiBi)": alibi,
+        "its attention has sinks, which take a share of the softmax": sinks,
+        f"its key/value cache is quantized ({kv_cache_dtype})": is_quantized_kv_cache(kv_cache_dtype),
+    }
+    found = [reason for reason, applies in reasons.items() if applies]
+    if found:
+        raise UnsupportedModelError(
+            f"This model cannot be served with reattention: {'; '.join(found)}. Serve it without (VLLM_PLUGINS without "
+            "sra), or with transformers (sra-rag serve), which sharpens soft-capped scores too."
+        )

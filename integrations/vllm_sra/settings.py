@@ -1,0 +1,129 @@
+"""What a request to vLLM says of reattention, read from ``SamplingParams.extra_args`` (``vllm_xargs`` in the API)."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from sra_rag.attention.policies import POLICIES
+from sra_rag.config import SRAConfig
+from sra_rag.errors import ConfigError
+from sra_rag.notation import parse_sra
+
+__all__ = ["DEFAULT_VARIABLE", "RequestSettings", "read_settings"]
+
+DEFAULT_VARIABLE = "SRA_RAG_VLLM_SRA"
+"""Environment variable: the settings of requests that bring none, written as for ``--sra``; off where it is unset."""
+
+_SETTINGS, _CONTEXT = "sra", "sra_context_length"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RequestSettings:
+    """Settings of one request.
+
+    Parameters
+    ----------
+    sra
+        The settings; enabled, or there would be no `RequestSettings`.
+    context_length
+        Tokens of the prompt up to the end of the context, for ``rows="after_context"``.
+    """
+
+    sra: SRAConfig
+    context_length: int | None = None
+
+    def first_changed(self, prompt_length: int) -> int:
+        """Position of the first row that may be sharpened: keys and values before it are those of the plain model."""
+        if self.sra.rows == "all":
+            return 0
+        if self.sra.rows == "generated":
+            return prompt_length
+        return min(self.context_length or 0, prompt_length)
+
+    def cache_key(self) -> str:
+        """Return what tells keys and values computed with these settings from others."""
+        return hashlib.sha256(json.dumps(self.sra.to_dict(), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def read_settings(extra_args: Mapping[str, Any] | None) -> RequestSettings | None:
+    """Read the settings of a request, or the server's where it brings none.
+
+    Parameters
+    ----------
+    extra_args
+        ``sra``: a number (alpha), the notation of ``--sra``, JSON, or a mapping; ``"off"`` for off.
+        ``sra_context_length``: tokens up to the end of the context; needed for ``rows="after_context"``.
+
+    Returns
+    -------
+    settings
+        None for off.
+
+    Raises
+    ------
+    ConfigError
+        If a value is not allowed, or cannot be served by vLLM.
+    """
+    args = extra_args or {}
+    context = _context_length(args.get(_CONTEXT))
+    if args.get(_SETTINGS) is None:
+        sra, own = _default(), False
+    else:
+        sra, own = _parse(args[_SETTINGS]), True
+    if sra is None or not sra.enabled:
+        return None
+    if sra.rows == "after_context" and context is None:
+        if not own:  # the server's default serves what it can
+            return None
+        raise ConfigError(
+            f'rows="after_context" needs {_CONTEXT}: the number of tokens of the prompt up to the end of the context '
+            "(vllm_sra.client.context_length asks the server for it). Give it, or other rows."
+        )
+    _refuse_unservable(sra)
+    return RequestSettings(sra, context)
+
+
+def _default() -> SRAConfig | None:
+    text = os.environ.get(DEFAULT_VARIABLE, "off")
+    try:
+        return parse_sra(text)
+    except ConfigError as error:
+        raise ConfigError(f"{DEFAULT_VARIABLE}={text!r}: {error}") from error
+
+
+def _parse(value: Any) -> SRAConfig | None:
+    if isinstance(value, str):
+        text = value.strip()
+        if not text.startswith("{"):
+            return parse_sra(text, files=False)
+        try:
+            value = json.loads(text)
+        except ValueError as error:
+            raise ConfigError(f"sra={value!r} is no JSON: {error}.") from error
+    if isinstance(value, Mapping | int | float):
+        return SRAConfig.coerce(value)
+    raise ConfigError(
+        f"sra={value!r} is a {type(value).__name__}. Give off, an alpha such as 0.2, options such as "
+        "alpha=0.2,rows=generated, or JSON."
+    )
+
+
+def _context_length(value: Any) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ConfigError(f"{_CONTEXT}={value!r} is not allowed: give a number of tokens, 0 or more.")
+    return value
+
+
+def _refuse_unservable(sra: SRAConfig) -> None:
+    if sra.bounds == "observed" and POLICIES[sra.policy].needs_entropy:
+        raise ConfigError(
+            'bounds="observed" looks at all rows of a prompt, which vLLM may read in parts or take from its cache. '
+            'Use bounds="theoretical" or a pair of numbers.'
+        )

@@ -1,0 +1,83 @@
+"""vLLM engines for the tests, on tiny random models whose attention is far from uniform, and what transformers says."""
+
+import gc
+
+import torch
+from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig
+from vllm import LLM, SamplingParams
+
+from sra_rag import SRAConfig
+from sra_rag.attention.reattend import reattend
+
+VOCABULARY = 128
+SHAPE = {
+    "vocab_size": VOCABULARY, "hidden_size": 128, "intermediate_size": 96, "num_hidden_layers": 3,
+    "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 1024,
+    "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
+}  # fmt: skip
+CONFIGS = {"llama": LlamaConfig(**SHAPE), "mistral": MistralConfig(**SHAPE, sliding_window=48)}
+
+
+def save_tiny(folder, name="llama"):
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(CONFIGS[name], dtype=torch.float32)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim == 2:
+                parameter.mul_(6)
+    model.save_pretrained(folder)
+    return folder
+
+
+def start(folder, **options):
+    """Make an engine in this process; float32, so that it is comparable within rounding."""
+    defaults = {
+        "skip_tokenizer_init": True, "enforce_eager": True, "dtype": "float32", "max_model_len": 512,
+        "max_num_seqs": 8, "block_size": 32, "seed": 0,
+    }  # fmt: skip
+    return LLM(str(folder), **(defaults | options))
+
+
+def stop(llm):
+    llm.llm_engine.engine_core.shutdown()
+    gc.collect()
+
+
+def prompt(seed, length):
+    return torch.randint(3, VOCABULARY, (length,), generator=torch.Generator().manual_seed(seed)).tolist()
+
+
+def run(llm, prompts, extras, tokens=6, prompt_logprobs=None):
+    """Generate greedily, never stopping early."""
+    params = [
+        SamplingParams(
+            max_tokens=tokens, temperature=0, logprobs=1, prompt_logprobs=prompt_logprobs, detokenize=False,
+            ignore_eos=True, extra_args=extra,
+        )
+        for extra in extras
+    ]  # fmt: skip
+    return llm.generate([{"prompt_token_ids": p} for p in prompts], params, use_tqdm=False)
+
+
+def said(output):
+    """Return tokens and their log-probabilities."""
+    done = output.outputs[0]
+    tokens = list(done.token_ids)
+    return tokens, [step[token].logprob for token, step in zip(tokens, done.logprobs, strict=True)]
+
+
+class Reference:
+    """The same model in transformers."""
+
+    def __init__(self, folder):
+        self.model = AutoModelForCausalLM.from_pretrained(folder, attn_implementation="sra", dtype=torch.float32).eval()
+
+    def logprobs(self, tokens, prompt_length, sra=None, context_length=None):
+        """Log-probability of each token behind the prompt, given those before it."""
+        sra = SRAConfig(alpha=0) if sra is None else sra
+        with torch.no_grad(), reattend(
+            self.model, sra, context_length=context_length, prompt_length=prompt_length
+        ):  # fmt: skip
+            logits = self.model(torch.tensor([tokens])).logits[0]
+        found = logits.log_softmax(-1)
+        return [found[i - 1, tokens[i]].item() for i in range(prompt_length, len(tokens))]

@@ -1,0 +1,88 @@
+"""Prefix caching: what settings change is never shared, what they leave alone is."""
+
+import pytest
+
+pytest.importorskip("vllm", reason="needs vLLM in an environment of its own: make test-vllm")
+
+from vllm.v1.core import kv_cache_utils
+from vllm_sra.caching import salt_changed_blocks, sharpening_key
+
+from tests.vllm_sra.engines import prompt, run, said, save_tiny, start, stop
+
+BLOCK = 32
+PROMPT = prompt(1, 150)
+AFTER = {"sra": "alpha=0.8,rows=after_context", "sra_context_length": 100}
+GENERATED = {"sra": "alpha=0.8,rows=generated"}
+ALL = {"sra": 0.8}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return save_tiny(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture
+def llm(model):
+    llm = start(model)
+    yield llm
+    stop(llm)
+
+
+@pytest.fixture(scope="module")
+def alone(model):
+    """What each setting says with nothing cached."""
+    llm = start(model, enable_prefix_caching=False)
+    found = {str(extra): said(run(llm, [PROMPT], [extra])[0]) for extra in (None, ALL, AFTER, GENERATED)}
+    stop(llm)
+    return found
+
+
+def ask(llm, extra):
+    [output] = run(llm, [PROMPT], [extra])
+    return said(output), output.num_cached_tokens
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "shared"),
+    [
+        (None, None, 128),
+        (None, ALL, 0),
+        (ALL, None, 0),
+        (ALL, ALL, 128),
+        (ALL, {"sra": 0.7}, 0),
+        (None, AFTER, 96),
+        (AFTER, None, 96),
+        (AFTER, AFTER, 128),
+        (AFTER, ALL, 0),
+        (None, GENERATED, 128),
+        (GENERATED, None, 128),
+        (GENERATED, AFTER, 96),
+    ],
+)
+def test_blocks_are_shared_up_to_the_first_row_that_changes(llm, alone, first, then, shared):
+    ask(llm, first)
+    (tokens, logprobs), cached = ask(llm, then)
+    assert cached == shared
+    if str(then) in alone:
+        assert tokens == alone[str(then)][0]
+        assert logprobs == pytest.approx(alone[str(then)][1], abs=1e-4)
+
+
+def test_an_answer_is_read_back_only_by_a_request_with_its_settings(llm):
+    [longer] = run(llm, [PROMPT], [GENERATED], tokens=60)
+    conversation = PROMPT + said(longer)[0]
+    settings = {"sra": "alpha=0.8,rows=after_context", "sra_context_length": len(PROMPT)}
+    for other in (None, settings):
+        [output] = run(llm, [conversation], [other], tokens=1)
+        assert output.num_cached_tokens == 128  # the blocks of the prompt
+
+
+def test_vllm_still_hashes_blocks_where_we_think():
+    plain = kv_cache_utils.generate_block_hash_extra_keys
+    salt_changed_blocks()
+    assert kv_cache_utils.generate_block_hash_extra_keys is plain  # salted once, by the plugin
+    assert plain.salted_by == "sra"
+    assert list(plain.__wrapped__.__annotations__)[:4] == [
+        "request", "start_token_idx", "end_token_idx", "start_mm_idx",
+    ]  # fmt: skip
+    assert sharpening_key.__module__ == "vllm_sra.caching"

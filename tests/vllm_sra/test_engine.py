@@ -1,0 +1,117 @@
+"""Reattention inside vLLM says what transformers says: in mixed batches, in chunks, after preemption."""
+
+import pytest
+import torch
+
+pytest.importorskip("vllm", reason="needs vLLM in an environment of its own: make test-vllm")
+
+from vllm.exceptions import VLLMValidationError
+from vllm_sra.cpu import SRACPUAttentionBackend
+from vllm_sra.requests import _TABLES
+
+from sra_rag import SRAConfig
+from tests.vllm_sra.engines import Reference, prompt, run, said, save_tiny, start, stop
+
+HEADS = [[0.0, 0.1, 0.2, 0.3], [0.4, 0.0, 0.0, 0.2], [0.3] * 4]
+SETTINGS = {
+    "off": None,
+    "all": {"sra": 0.5},
+    "focus": {"sra": "alpha=0.5,policy=focus"},
+    "constant": {"sra": "alpha=0.3,policy=constant"},
+    "bounds": {"sra": "alpha=0.5,bounds=0,4.5"},
+    "heads": {"sra": {"alpha": HEADS}},
+    "layers": {"sra": "alpha=0.8,layers=1"},
+    "generated": {"sra": "alpha=0.8,rows=generated"},
+    "after_context": {"sra": "alpha=0.8,rows=after_context", "sra_context_length": 57},
+}
+CONFIGS = {
+    "off": None,
+    "all": SRAConfig(alpha=0.5),
+    "focus": SRAConfig(alpha=0.5, policy="focus"),
+    "constant": SRAConfig(alpha=0.3, policy="constant"),
+    "bounds": SRAConfig(alpha=0.5, bounds=(0, 4.5)),
+    "heads": SRAConfig(alpha=HEADS),
+    "layers": SRAConfig(alpha=0.8, layers=(1,)),
+    "generated": SRAConfig(alpha=0.8, rows="generated"),
+    "after_context": SRAConfig(alpha=0.8, rows="after_context"),
+}
+PROMPTS = [prompt(n, 65 + 13 * n) for n in range(len(SETTINGS))]
+
+
+@pytest.fixture(scope="module", params=["llama", "mistral"])
+def model(request, tmp_path_factory):
+    return save_tiny(tmp_path_factory.mktemp(request.param), request.param)
+
+
+def expect(reference, tokens, length, name):
+    context = 57 if name == "after_context" else None
+    return reference.logprobs(tokens, length, CONFIGS[name], context)
+
+
+def check(outputs, model):
+    reference = Reference(model)
+    changed = 0
+    for output, ids, name in zip(outputs, PROMPTS, SETTINGS, strict=True):
+        tokens, found = said(output)
+        wanted = expect(reference, ids + tokens, len(ids), name)
+        assert found == pytest.approx(wanted, abs=5e-5), name
+        plain = expect(reference, ids + tokens, len(ids), "off")
+        changed += max(abs(a - b) for a, b in zip(found, plain, strict=True)) > 1e-2
+    assert changed == len(SETTINGS) - 1  # or agreement would say nothing
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"max_num_seqs": 16}, {"max_num_seqs": 4, "max_num_batched_tokens": 64, "enable_chunked_prefill": True}],
+    ids=["whole prompts", "chunks"],
+)
+def test_requests_with_and_without_in_one_batch(model, options):
+    llm = start(model, **options)
+    try:
+        assert llm.llm_engine.vllm_config.use_v2_model_runner is False
+        check(run(llm, PROMPTS, SETTINGS.values(), tokens=8), model)
+    finally:
+        stop(llm)
+
+
+def test_requests_that_were_put_off_and_computed_again(tmp_path):
+    model = save_tiny(tmp_path)
+    llm = start(model, max_num_seqs=4, num_gpu_blocks_override=14, max_model_len=256, disable_log_stats=False)
+    try:
+        check(run(llm, PROMPTS, SETTINGS.values(), tokens=40), model)
+        [preempted] = [metric.value for metric in llm.get_metrics() if metric.name == "vllm:num_preemptions"]
+        assert preempted > 0
+    finally:
+        stop(llm)
+
+
+def test_the_table_is_empty_when_all_is_answered(model):
+    llm = start(model)
+    try:
+        run(llm, PROMPTS[:3], list(SETTINGS.values())[:3])
+        run(llm, PROMPTS[:1], [None])
+        [table] = list(_TABLES.values())
+        assert table.entries == {}
+    finally:
+        stop(llm)
+
+
+@pytest.mark.parametrize("extra", [{"sra": "strong"}, {"sra": "rows=after_context"}, {"sra": "bounds=observed"}])
+def test_settings_that_are_not_allowed_are_refused_when_a_request_comes_in(model, extra):
+    llm = start(model)
+    try:
+        with pytest.raises((VLLMValidationError, ValueError)):
+            run(llm, PROMPTS[:1], [extra])
+        assert said(run(llm, PROMPTS[:1], [None])[0])[0]  # and the engine goes on
+    finally:
+        stop(llm)
+
+
+def test_the_backend_is_the_one_registered():
+    from vllm.v1.attention.backends.registry import AttentionBackendEnum
+    from vllm_sra import register
+
+    register()
+    register()
+    assert AttentionBackendEnum.CPU_ATTN.get_class() is SRACPUAttentionBackend
+    assert torch.cuda.is_available() or SRACPUAttentionBackend.get_name() == "CPU_ATTN"

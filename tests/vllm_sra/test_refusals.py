@@ -1,0 +1,59 @@
+"""What vLLM cannot serve with reattention is refused when it starts, naming what it is."""
+
+from types import SimpleNamespace
+
+import pytest
+
+pytest.importorskip("vllm", reason="needs vLLM in an environment of its own: make test-vllm")
+
+from transformers import AutoModelForCausalLM, Gemma2Config
+from vllm_sra import register
+from vllm_sra.model import refuse_speculation, refuse_unservable
+
+from sra_rag.errors import ConfigError, UnsupportedModelError
+from tests.vllm_sra.engines import SHAPE, save_tiny, start
+
+PLAIN = {"soft_cap": None, "alibi": False, "sinks": False, "kv_cache_dtype": "auto"}
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ({"soft_cap": 50.0}, "soft-capped"),
+        ({"alibi": True}, "ALiBi"),
+        ({"sinks": True}, "sinks"),
+        ({"kv_cache_dtype": "fp8"}, r"quantized \(fp8\)"),
+    ],
+)
+def test_attention_that_sharpening_would_not_do_right(what, said):
+    refuse_unservable(**PLAIN)
+    with pytest.raises(UnsupportedModelError, match=said):
+        refuse_unservable(**PLAIN | what)
+
+
+def test_a_soft_capped_model_is_refused_when_it_is_loaded(tmp_path):
+    AutoModelForCausalLM.from_config(Gemma2Config(**SHAPE, head_dim=32)).save_pretrained(tmp_path)
+    with pytest.raises(UnsupportedModelError, match="soft-capped"):
+        start(tmp_path)
+
+
+def test_speculative_decoding(tmp_path):
+    with pytest.raises(UnsupportedModelError, match="Speculative"):
+        start(
+            save_tiny(tmp_path),
+            speculative_config={"method": "ngram", "num_speculative_tokens": 2, "prompt_lookup_max": 3},
+        )
+    refuse_speculation(SimpleNamespace(speculative_config=None))
+
+
+def test_the_second_runner(monkeypatch):
+    monkeypatch.setenv("VLLM_USE_V2_MODEL_RUNNER", "1")
+    with pytest.raises(ConfigError, match="V2_MODEL_RUNNER"):
+        register()
+
+
+def test_a_default_that_is_not_allowed(monkeypatch):
+    monkeypatch.setenv("VLLM_USE_V2_MODEL_RUNNER", "0")
+    monkeypatch.setenv("SRA_RAG_VLLM_SRA", "strong")
+    with pytest.raises(ConfigError, match="SRA_RAG_VLLM_SRA"):
+        register()

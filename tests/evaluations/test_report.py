@@ -177,6 +177,18 @@ def test_what_nothing_is_shown_of_says_why():
     assert cost_words(task, "a") == "Cost: not timed (no timed example has both settings)."
 
 
+def test_one_slow_moment_does_not_move_what_a_setting_costs():
+    records = [
+        record("t", str(at), setting, {"right": 1.0}, timed=True,
+               usage={"prompt_tokens": 9, "completion_tokens": 11, "cached_tokens": 0}, peak_bytes=1_000_000_000,
+               seconds={"prefill_seconds": 60.0 if setting == "a" and at == 0 else 2.0, "decode_seconds": 1.0})
+        for setting in ("off", "a")
+        for at in range(5)
+    ]  # fmt: skip
+    [task] = collect(Comparison(manifest({"off": None, "a": SRAConfig().to_dict()}, {"t": 5}), records), {})
+    assert "prefill 1.00 times (2.00 s for 2.00 s, single examples 1.00 to 30.00; n = 5)" in cost_words(task, "a")
+
+
 def test_harm_to_plain_text_is_said_in_nats_a_token(tmp_path):
     texts = [Example(f"p{at}", "", f"Once upon a time {at}", "", (" there was.",), plain=True) for at in range(12)]
     write_examples(tmp_path, "plain-text", texts)

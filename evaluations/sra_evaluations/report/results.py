@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import statistics
 from collections.abc import Mapping, Sequence
 
 from sra_evaluations.comparison import Comparison, Finding, Verdict
@@ -32,9 +33,9 @@ class Cost:
     label
         What is counted.
     ratio, least, greatest
-        Mean over mean, and the ratios of single examples between which it lies.
+        Median of the ratios of single examples, which one slow moment does not move, and those between which it lies.
     baseline, other
-        Means, with their unit.
+        Medians, with their unit.
     n
         Timed examples.
     """
@@ -154,8 +155,7 @@ def _costs(comparison: Comparison, tasks: Sequence[str], setting: str) -> list[C
             base, other = (comparison.values(task, name, metric) for name in (comparison.baseline, setting))
             pairs += [(base[name] / scale, other[name] / scale) for name in base if name in other and base[name] > 0]
         if setting != comparison.baseline and pairs:
-            before, after = (sum(side) / len(pairs) for side in zip(*pairs, strict=True))
+            medians = (written.format(statistics.median(side)) for side in zip(*pairs, strict=True))
             ratios = [other / base for base, other in pairs]
-            means = written.format(before), written.format(after)
-            costs.append(Cost(label, after / before, min(ratios), max(ratios), *means, len(pairs)))
+            costs.append(Cost(label, statistics.median(ratios), min(ratios), max(ratios), *medians, len(pairs)))
     return costs

@@ -101,7 +101,7 @@ def test_a_part_without_its_extra_names_the_command(part, missing, extra):
 
 def test_the_extras_that_are_promised_exist():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    promised = {"llama-index", "langchain", "pipelines", "evaluations", "serve", "quantization", "all", "dev"}
+    promised = {"llama-index", "langchain", "pipelines", "evaluations", "serve", "quantization", "vllm", "all", "dev"}
     assert promised <= set(project["optional-dependencies"])
 
 

@@ -17,9 +17,9 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from sra_pipelines.embedding import load_embedding
 from sra_pipelines.index_check import check_index
+from sra_pipelines.index_preparation import Progress as ProgressCallback
 from sra_pipelines.index_vectors import bring_vectors, leave_store, named_store
 from sra_pipelines.index_writer import AddReport, add_documents, remove_documents
-from sra_pipelines.index_writer import Progress as ProgressCallback
 from sra_pipelines.library_notices import quiet_libraries
 from sra_pipelines.presets import load_preset
 from sra_pipelines.schema import connect

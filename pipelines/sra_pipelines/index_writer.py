@@ -7,36 +7,27 @@ commit. That commit also removes what was replaced and counts the revision up.
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import sqlite3
 import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from pathlib import Path
 
-import numpy as np
 from llama_index.core.embeddings import BaseEmbedding
 
-from sra_pipelines.documents import Document, DocumentError
-from sra_pipelines.embedding_identity import EmbeddingIdentity, unit_vectors
+from sra_pipelines.embedding_identity import EmbeddingIdentity
 from sra_pipelines.index_plan import Plan, find_files, make_plan
+from sra_pipelines.index_preparation import Progress, Tally, prepare, prepared_before
 from sra_pipelines.index_vectors import drop_vectors, own_store, push_vectors
 from sra_pipelines.lock import writer_lock
 from sra_pipelines.readers.limits import ReadingLimits
-from sra_pipelines.reading import default_workers, read_documents
 from sra_pipelines.schema import DATABASE, StoreError, connect, create, exists, transaction
-from sra_pipelines.splitting import Splitting, embedded_text, split_document
-from sra_pipelines.stored_document import IndexedDocument, StoredDocument, insert_document, list_documents
+from sra_pipelines.splitting import Splitting
+from sra_pipelines.stored_document import IndexedDocument, list_documents
 from sra_pipelines.stored_index import read_meta
 from sra_pipelines.vector_store import VectorStore
 
-__all__ = ["AddReport", "Progress", "add_documents", "remove_documents"]
-
-_EMBED_AT_ONCE = 32
-
-Progress = Callable[[str, float, float], None]
-"""Called with what is being done, how much of it is done and how much there is."""
+__all__ = ["AddReport", "add_documents", "remove_documents"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,13 +150,13 @@ def add_documents(
             plan = make_plan(
                 files, roots, known.values(), sync=sync, on_file=lambda done, total: progress("hashing", done, total)
             )
-            prepared = _prepared(connection, plan)
+            prepared = prepared_before(connection, plan)
             wanted = [path for path in plan.to_read if path not in prepared]
-            tally = _Tally()
+            tally = Tally()
             if wanted:
                 model = model or embedding()
                 identity.require_same(EmbeddingIdentity.of(model, embedding_name), str(folder))
-                _prepare(connection, plan, wanted, model, own, workers, limits, tally, progress)
+                prepare(connection, plan, wanted, model, own, workers, limits, tally, progress)
             with own_store(connection, store) as vectors:
                 if vectors is not None:
                     push_vectors(connection, vectors, progress)
@@ -228,59 +219,6 @@ def remove_documents(folder: Path, names: Sequence[str], *, store: VectorStore |
     return list(chosen.values())
 
 
-@dataclasses.dataclass
-class _Tally:
-    ids: dict[Path, int] = dataclasses.field(default_factory=dict)
-    empty_pages: dict[str, list[str]] = dataclasses.field(default_factory=dict)
-    n_pages: int = 0
-    n_passages: int = 0
-
-
-def _prepared(connection: sqlite3.Connection, plan: Plan) -> dict[Path, int]:
-    """Find what an interrupted ``add`` left that is still wanted; the rest is removed when this one publishes."""
-    left = {Path(about.path): (number, about) for number, about in list_documents(connection, published=False).items()}
-    return {
-        path: left[path][0]
-        for path, (name, digest) in plan.to_read.items()
-        if path in left and (left[path][1].name, left[path][1].sha256) == (name, digest)
-    }
-
-
-def _prepare(
-    connection: sqlite3.Connection,
-    plan: Plan,
-    wanted: Sequence[Path],
-    model: BaseEmbedding,
-    splitting: Splitting,
-    workers: int | None,
-    limits: ReadingLimits | None,
-    tally: _Tally,
-    progress: Progress,
-) -> None:
-    sizes = {path: path.stat().st_size if path.exists() else 0 for path in wanted}
-    total = float(sum(sizes.values()))
-    done = 0.0
-    progress("indexing", done, total)
-    for path, result, digest in read_documents(
-        wanted, workers=default_workers(len(wanted)) if workers is None else workers, limits=limits
-    ):
-        name, planned = plan.to_read[path]
-        if isinstance(result, Document) and digest != planned:
-            result = DocumentError(f"{path}: the file changed while it was being indexed. Run the command again.")
-        if isinstance(result, DocumentError):
-            plan.failed[path] = str(result)
-        else:
-            stored = _embed(result, name, digest, sizes[path], model, splitting, partial(_share, progress, done, total))
-            with transaction(connection):
-                tally.ids[path] = insert_document(connection, stored)
-            tally.n_pages += len(stored.pages)
-            tally.n_passages += len(stored.passages)
-            if result.empty_pages:
-                tally.empty_pages[name] = list(result.empty_pages)
-        done += sizes[path]
-        progress("indexing", done, total)
-
-
 def _own_splitting(folder: Path, identity: str, asked: Splitting | None) -> Splitting:
     """Return how an index splits."""
     own = Splitting.from_name(identity)
@@ -297,38 +235,6 @@ def _own_splitting(folder: Path, identity: str, asked: Splitting | None) -> Spli
             f"{asked.overlap} are asked for.{headings} Leave the preset out, or build the index anew in another folder."
         )
     return own
-
-
-def _share(progress: Progress, done: float, total: float, share: float) -> None:
-    progress("indexing", done + share, total)
-
-
-def _embed(
-    document: Document,
-    name: str,
-    digest: str,
-    size: int,
-    model: BaseEmbedding,
-    splitting: Splitting,
-    on_share: Callable[[float], None],
-) -> StoredDocument:
-    passages = split_document(document, name, splitting)
-    parts = []
-    for start in range(0, len(passages), _EMBED_AT_ONCE):
-        batch = [embedded_text(passage) for passage in passages[start : start + _EMBED_AT_ONCE]]
-        parts.append(unit_vectors(model.get_text_embedding_batch(batch)))
-        on_share(size * min(1.0, (start + len(batch)) / len(passages)))
-    about = IndexedDocument(
-        name=name,
-        path=str(document.path),
-        sha256=digest,
-        bytes=size,
-        n_pages=len(document.pages),
-        n_passages=len(passages),
-        read_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-    )
-    vectors = np.concatenate(parts) if parts else np.empty((0, 0), dtype=np.float32)
-    return StoredDocument(about, document.pages, tuple(passages), vectors)
 
 
 def _publish(

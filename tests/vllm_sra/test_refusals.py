@@ -1,5 +1,8 @@
 """What vLLM cannot serve with reattention is refused when it starts, naming what it is."""
 
+import os
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -37,12 +40,30 @@ def test_a_soft_capped_model_is_refused_when_it_is_loaded(tmp_path):
         start(tmp_path)
 
 
+# In a process of its own: it brings numba, after which vLLM can start no other engine in the same process.
+SPECULATION = """
+import sys
+from sra_rag.errors import UnsupportedModelError
+from tests.vllm_sra.engines import start
+
+if __name__ == "__main__":
+    try:
+        start(sys.argv[1], speculative_config={
+            "method": "ngram", "num_speculative_tokens": 2, "prompt_lookup_max": 3,
+        })
+    except UnsupportedModelError as error:
+        print("REFUSED", error)
+"""
+
+
 def test_speculative_decoding(tmp_path):
-    with pytest.raises(UnsupportedModelError, match="Speculative"):
-        start(
-            save_tiny(tmp_path),
-            speculative_config={"method": "ngram", "num_speculative_tokens": 2, "prompt_lookup_max": 3},
-        )
+    model, script = save_tiny(tmp_path / "model"), tmp_path / "script.py"
+    script.write_text(SPECULATION)
+    done = subprocess.run(
+        [sys.executable, str(script), str(model)],
+        env=os.environ | {"PYTHONPATH": os.getcwd()}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "REFUSED Speculative decoding" in done.stdout, done.stderr[-2000:]
     refuse_speculation(SimpleNamespace(speculative_config=None))
 
 

@@ -1,11 +1,13 @@
 """``vllm serve`` with the plugin, asked through OpenAI's client: settings by request, refusals, the same answers."""
 
 import os
+import re
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +23,7 @@ from sra_rag.models.embedded import embedded_model_folder
 CONTEXT = "\n".join(f"The rent of house {n} is {n}1,{n}00 crowns a year." for n in range(1, 40))
 MESSAGES = [{"role": "user", "content": f"Answer from the text.\n\n{CONTEXT}\n\nWhat is the rent of house 7?"}]
 READY = 300  # seconds
+DOCUMENT = Path(__file__).parents[2] / "docs" / "vllm.md"
 
 
 @pytest.fixture(scope="module")
@@ -101,3 +104,11 @@ def test_a_context_that_is_not_there_or_a_server_that_is_not(server):
         context_length("localhost:8000", MESSAGES, CONTEXT)
     with pytest.raises(VLLMServerError, match="404"):
         context_length(f"{server}/v1", MESSAGES, CONTEXT, model="another")
+
+
+def test_the_code_of_the_document_runs(server):
+    [code] = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
+    code = code.replace("http://localhost:8000", server).replace('"MODEL"', '"embedded"')
+    names = {}
+    exec(compile(code, DOCUMENT.name, "exec"), names)  # noqa: S102 - our own document
+    assert "82,400" in names["answer"].choices[0].message.content

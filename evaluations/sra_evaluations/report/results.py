@@ -155,7 +155,7 @@ def _costs(comparison: Comparison, tasks: Sequence[str], setting: str) -> list[C
             base, other = (comparison.values(task, name, metric) for name in (comparison.baseline, setting))
             pairs += [(base[name] / scale, other[name] / scale) for name in base if name in other and base[name] > 0]
         if setting != comparison.baseline and pairs:
-            medians = (written.format(statistics.median(side)) for side in zip(*pairs, strict=True))
+            before, after = (written.format(statistics.median(side)) for side in zip(*pairs, strict=True))
             ratios = [other / base for base, other in pairs]
-            costs.append(Cost(label, statistics.median(ratios), min(ratios), max(ratios), *medians, len(pairs)))
+            costs.append(Cost(label, statistics.median(ratios), min(ratios), max(ratios), before, after, len(pairs)))
     return costs

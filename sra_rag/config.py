@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeAlias
 
 from sra_rag.attention.policies import POLICIES
 from sra_rag.errors import ConfigError
+from sra_rag.profiles import profile_names, profile_path
 
 __all__ = ["Alpha", "Bounds", "Rows", "SRAConfig", "SRALike"]
 
@@ -128,7 +129,8 @@ class SRAConfig:
     def from_json(cls, path: str | PathLike[str]) -> SRAConfig:
         """Read settings from a JSON file.
 
-        A calibrated profile is such a file too: its settings are under the key ``"sra"``.
+        A calibrated profile is such a file too: its settings are under the key ``"sra"``. The name of one that comes
+        with sra-rag (see `sra_rag.profiles`) stands for its path.
 
         Raises
         ------
@@ -136,9 +138,12 @@ class SRAConfig:
             If the file is missing, is not JSON or holds settings that are not allowed.
         """
         try:
-            parsed = json.loads(Path(path).read_text(encoding="utf-8"))
+            parsed = json.loads((profile_path(str(path)) or Path(path)).read_text(encoding="utf-8"))
         except OSError as error:
-            raise ConfigError(f"The SRA settings {str(path)!r} cannot be read: {error.strerror or error}.") from error
+            raise ConfigError(
+                f"The SRA settings {str(path)!r} cannot be read: {error.strerror or error}. Give a file of settings, "
+                f"or one of {', '.join(profile_names())}, which come with sra-rag."
+            ) from error
         except ValueError as error:
             raise ConfigError(f"The SRA settings {str(path)!r} are not valid JSON: {error}.") from error
         if isinstance(parsed, Mapping) and "sra" in parsed:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sra_rag.config import SRAConfig
 from sra_rag.errors import ConfigError
+from sra_rag.profiles import profile_names
 
 __all__ = ["FORMS", "parse_indices", "parse_sra"]
 
@@ -20,8 +21,9 @@ def parse_sra(text: str, *, files: bool = True) -> SRAConfig | None:
     Parameters
     ----------
     text
-        ``off``, an alpha, ``option=value,option=value`` with the fields of `SRAConfig`, or the path of a JSON file (a
-        profile too). Layers and heads are written as for `parse_indices`, bounds as ``0,6.5``.
+        ``off``, an alpha, ``option=value,option=value`` with the fields of `SRAConfig`, the name of a profile that
+        comes with sra-rag, or the path of a JSON file (a profile too). Layers and heads are written as for
+        `parse_indices`, bounds as ``0,6.5``.
     files
         False for text from somebody else: it is never taken for a path.
 
@@ -37,6 +39,8 @@ def parse_sra(text: str, *, files: bool = True) -> SRAConfig | None:
     """
     if text.lower() == "off":
         return None
+    if text in profile_names():
+        return SRAConfig.from_json(text)
     if re.fullmatch(r"[0-9.]+", text):
         return SRAConfig(alpha=_number("alpha", text))
     if "=" in text and not (files and Path(text).is_file()):

@@ -1,6 +1,7 @@
 """Word files through python-docx: text, tables row by row, headings by style, pages where Word last broke them.
 
-The XML is walked itself, for python-docx passes over what stands in content controls and tracked insertions.
+The XML is walked itself, for python-docx passes over what stands in content controls and tracked insertions. Numbers of
+paragraphs stand in front of their text, notes below the paragraph or the table that refers to them.
 """
 
 from __future__ import annotations
@@ -11,34 +12,34 @@ from pathlib import Path
 from typing import Any
 
 import docx
+from docx.opc.constants import RELATIONSHIP_TYPE
+from docx.oxml import parse_xml
 from docx.oxml.ns import qn
 
 from sra_pipelines.documents import Heading, Page
 from sra_pipelines.readers.content import require_small
+from sra_pipelines.readers.docx_notes import Notes
+from sra_pipelines.readers.docx_numbering import BULLET, Numbering
+from sra_pipelines.readers.docx_xml import BREAK, NOTE_MARK, is_passed_over, text_of, value_of
 from sra_pipelines.readers.rows import join_cells
 
 __all__ = ["read"]
 
 _P, _TBL, _TR, _TC = (qn(f"w:{name}") for name in ("p", "tbl", "tr", "tc"))
-_TEXT, _TAB, _BR, _CR, _HYPHEN = (qn(f"w:{name}") for name in ("t", "tab", "br", "cr", "noBreakHyphen"))
-_RENDERED_BREAK, _TYPE, _VALUE = qn("w:lastRenderedPageBreak"), qn("w:type"), qn("w:val")
-# Tab stops, deleted and moved text, and the second rendering of a drawing for old programs.
-_PASSED_OVER = {
-    qn("w:pPr"),
-    qn("w:rPr"),
-    qn("w:del"),
-    qn("w:moveFrom"),
-    "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback",
-}
-_BREAK = "\f"
+_MERGED, _SECTION_END = f"{qn('w:tcPr')}/{qn('w:vMerge')}", f"{qn('w:pPr')}/{qn('w:sectPr')}"
+_DELETED_ENDS = [f"{qn('w:pPr')}/{qn('w:rPr')}/{qn(tag)}" for tag in ("w:del", "w:moveFrom")]
 _HEADING_STYLE = re.compile(r"title|heading \d", re.IGNORECASE)
 
 
 def read(path: Path, on_page: Callable[[int, int], None] | None = None) -> list[Page]:
-    """Read a Word file; headers, footers, footnotes and automatic numbers of paragraphs are not in it."""
+    """Read a Word file; headers and footers are not in it."""
     require_small(path)
     document = docx.Document(str(path))
     heading_styles = {s.style_id for s in document.styles if s.name and _HEADING_STYLE.match(s.name)}
+    numbering = Numbering(_part(document, RELATIONSHIP_TYPE.NUMBERING), document.styles.element)
+    kinds = {"footnote": RELATIONSHIP_TYPE.FOOTNOTES, "endnote": RELATIONSHIP_TYPE.ENDNOTES}
+    parts = {kind: part for kind, of in kinds.items() if (part := _part(document, of)) is not None}
+    notes = Notes(document.element.body, parts, document.settings.element)
     pages: list[Page] = []
     lines: list[str] = []
     headings: list[Heading] = []
@@ -49,57 +50,85 @@ def read(path: Path, on_page: Callable[[int, int], None] | None = None) -> list[
             lines.clear()
             headings.clear()
 
-    for line, is_heading in _lines(document.element.body, heading_styles):
-        first, *others = line.split(_BREAK)
-        for number, part in enumerate([first, *others]):
+    for line, style in _lines(document.element.body, numbering):
+        for number, part in enumerate(line.split(BREAK)):
             if number:
                 end_page()
-            text = part.strip()
+            text, below = notes.take(part)
+            text = text.strip()
             if text:
-                if is_heading:
+                if style in heading_styles:
                     headings.append(Heading(sum(map(len, lines)) + len(lines), " ".join(text.split())))
                 lines.append(text)
+            lines += below
     end_page()
     if on_page is not None:
         on_page(len(pages), len(pages))
     return pages
 
 
-def _lines(parent: Any, heading_styles: set[str]) -> Iterator[tuple[str, bool]]:
-    """Yield paragraphs and rows in order, with whether each is a heading; page breaks are form feeds."""
+def _part(document: Any, kind: str) -> Any | None:
+    """Return the root of a part of the document; of those that hold notes python-docx has only the bytes."""
+    for relationship in document.part.rels.values():
+        if relationship.reltype == kind and not relationship.is_external:
+            return parse_xml(relationship.target_part.blob)
+    return None
+
+
+def _lines(parent: Any, numbering: Numbering) -> Iterator[tuple[str, str | None]]:
+    """Yield paragraphs with their style, and rows, in order; page breaks are form feeds, notes marked."""
+    kept = ""  # of paragraphs whose end was deleted: it belongs to the next one
     for child in parent.iterchildren():
         if child.tag == _P:
-            yield _text(child), _style(child) in heading_styles
-        elif child.tag == _TBL:
-            for row in child.iter(_TR):
-                if next(row.iterancestors(_TBL)) is child:  # the rows of a table in a cell are in that cell's text
-                    cells = [" ".join(line for line, _ in _lines(cell, set())) for cell in row.iterchildren(_TC)]
-                    line = join_cells(cell.replace(_BREAK, " ") for cell in cells)
-                    yield (_BREAK if any(_BREAK in cell for cell in cells) else "") + line, False
-        elif child.tag not in _PASSED_OVER:  # a content control, or whatever else holds paragraphs
-            yield from _lines(child, heading_styles)
+            text = kept + text_of(child)
+            if any(child.find(mark) is not None for mark in _DELETED_ENDS):
+                kept = text
+                continue
+            kept = ""
+            yield _numbered(child, text, numbering), value_of(child, "w:pPr/w:pStyle")
+        elif not is_passed_over(child) and len(child):
+            if kept:
+                yield kept, None
+                kept = ""
+            if child.tag == _TBL:
+                yield from ((row, None) for row in _rows(child, numbering))
+            else:  # a content control, or whatever else holds paragraphs
+                yield from _lines(child, numbering)
+    if kept:
+        yield kept, None
 
 
-def _text(element: Any) -> str:
-    parts: list[str] = []
-    for child in element.iterchildren():
-        if child.tag in _PASSED_OVER:
-            continue
-        if child.tag == _TEXT:
-            parts.append(child.text or "")
-        elif child.tag == _TAB:
-            parts.append("\t")
-        elif child.tag == _RENDERED_BREAK or (child.tag == _BR and child.get(_TYPE) == "page"):
-            parts.append(_BREAK)
-        elif child.tag in (_BR, _CR):
-            parts.append("\n")
-        elif child.tag == _HYPHEN:
-            parts.append("-")
-        else:
-            parts.append(_text(child))
-    return "".join(parts)
+def _rows(table: Any, numbering: Numbering) -> Iterator[str]:
+    """Yield rows as lines, and the marks of their notes at the end of a page or of the table: rows stay together."""
+    marks = ""
+    for row in table.iter(_TR):
+        if next(row.iterancestors(_TBL)) is table:  # the rows of a table in a cell are in that cell's text
+            read = (cell for cell in row.iterchildren(_TC) if not _is_covered(cell))
+            cells = [" ".join(line for line, _ in _lines(cell, numbering)) for cell in read]
+            begins_page = any(BREAK in cell for cell in cells)
+            if begins_page:
+                yield marks
+                marks = ""
+            marks += "".join(mark[0] for cell in cells for mark in NOTE_MARK.finditer(cell))
+            line = join_cells(NOTE_MARK.sub("", cell).replace(BREAK, " ") for cell in cells)
+            yield (BREAK if begins_page else "") + line
+    yield marks
 
 
-def _style(paragraph: Any) -> str | None:
-    found = paragraph.find(f"{qn('w:pPr')}/{qn('w:pStyle')}")
-    return None if found is None else found.get(_VALUE)
+def _is_covered(cell: Any) -> bool:
+    """Whether a cell is part of the one above it, whose paragraphs alone are shown and numbered."""
+    merged = cell.find(_MERGED)
+    return merged is not None and merged.get(qn("w:val")) != "restart" and not text_of(cell).strip()
+
+
+def _numbered(paragraph: Any, text: str, numbering: Numbering) -> str:
+    """Put a paragraph's number in front of its text, on the page on which that begins."""
+    body = text.lstrip(BREAK)
+    empty = not body.strip()
+    if empty and paragraph.find(_SECTION_END) is not None:  # Word counts none that only ends a section
+        return text
+    number = numbering.number(paragraph)
+    if not number or (empty and number == BULLET):
+        return text
+    breaks = BREAK * (len(text) - len(body))
+    return breaks + number + (body.lstrip(" \t") if number.endswith(" ") else body)

@@ -24,7 +24,7 @@ _PERIOD = re.compile(
     r"|\b(?:January|February|March|April|May|June|July|August|September|October|November|December)\b",
     re.IGNORECASE,
 )
-_CLAUSE = re.compile(r"\s*(\d{1,3}\.\d{1,3}(?:\.\d{1,3})*)\s")
+_CLAUSE = re.compile(r"\s*(\d{1,3}\.\d{1,3}(?:\.\d{1,3})*)\.?\s")
 _YEAR = re.compile(r"(?:19|20)\d\d")
 
 

@@ -15,10 +15,11 @@ from sra_pipelines.support import Claim
 __all__ = ["Definition", "find_definitions", "terms_said", "where_dates_stand"]
 
 _TERM = r"[A-Z][\w-]*(?:\s+(?:(?:of|and)\s+)?[A-Z][\w-]*){0,4}"
-# "Commencement Date means 1 May 2025."
+# "Commencement Date means 1 May 2025.", after a number such as "1.1", "(a)" or "2." too
 _MEANS = re.compile(
-    rf"^[\"\u201c]?(?P<term>{_TERM})[\"\u201d]?\s+(?:means|shall\s+mean|has\s+the\s+meaning)\b"
-    r"(?:[^.]|\.(?=\S)){0,600}\.",
+    r"^(?:(?:-|\d{1,3}(?:\.\d{1,3})*\.?|\(?[a-z\d]{1,5}[.)])[ \t]+)?"
+    rf"(?P<said>[\"\u201c]?(?P<term>{_TERM})[\"\u201d]?\s+(?:means|shall\s+mean|has\s+the\s+meaning)\b"
+    r"(?:[^.]|\.(?=\S)){0,600}\.)",
     re.MULTILINE,
 )
 # "Pellworth Data Services Limited, a company ... (the Supplier)"
@@ -71,7 +72,7 @@ def find_definitions(pages: Pages, documents: Iterable[str]) -> list[Definition]
             continue
         for passage in merge_passages(passages):
             for means in _MEANS.finditer(passage.text):
-                found.append(_definition(means["term"], means[0], passage))
+                found.append(_definition(means["term"], means["said"], passage))
             for brackets in _BRACKETS.finditer(passage.text):
                 if brackets["the"] or brackets["quote"]:
                     before = passage.text[max(0, brackets.start() - _LONGEST) : brackets.start()]

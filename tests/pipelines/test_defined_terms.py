@@ -35,6 +35,13 @@ def test_definitions_as_they_are_written():
     assert find_definitions(page(), ["another"]) == []
 
 
+@pytest.mark.parametrize("number", ["1.1 ", "2. ", "(a) ", "iv) ", "1.1.2. ", "- ", "(10) "])
+def test_a_definition_may_have_a_number(number):
+    [found] = find_definitions(page(f"Terms\n{number}Late Fee means a tenth of it. More."), ["lease"])
+    assert (found.term, found.text) == ("Late Fee", "Late Fee means a tenth of it.")
+    assert find_definitions(page(f"Terms\nNobody says {number}Late Fee means a tenth of it."), ["lease"]) == []
+
+
 def test_terms_of_an_answer_are_quoted():
     assert terms_said("The Tenant pays the Late Fee.", page(), [CITED]) == [
         "'Late Fee' is defined in lease, page 1: \u201cLate Fee\u201d shall mean a tenth of it.",

@@ -11,6 +11,7 @@ from sra_evaluations.calibration.candidates import head_shapes, layer_shapes, st
 from sra_evaluations.calibration.cloze import make_cloze
 from sra_evaluations.calibration.harm import HARM_TASKS, harm_examples, measured_harm
 from sra_evaluations.calibration.profile import make_profile
+from sra_evaluations.calibration.search import _affordable
 from sra_evaluations.calibration.work import Deadline
 from sra_evaluations.comparison import Comparison
 from sra_pipelines import DocumentIndex, read_document
@@ -203,6 +204,14 @@ def test_a_profile_is_a_file_of_settings(tmp_path):
     chosen(RIGHT).to_json(path)
     assert SRAConfig.from_json(path) == FINALISTS["two"]
     assert json.loads(path.read_text())["evidence"]["options"] == {}
+
+
+def test_where_time_is_short_fewer_candidates_are_ranked():
+    candidates = {str(n): SRAConfig(alpha=0.1 * (n + 1)) for n in range(10)}
+    assert _affordable(candidates, 10, 30, 2) == candidates
+    assert _affordable(candidates, 0.0, 1, 2) == candidates  # all known from an earlier run
+    assert list(_affordable(candidates, 10, 15, 2)) == ["0", "1", "2", "3", "4"]
+    assert list(_affordable(candidates, 10, -1, 2)) == ["0", "1"]
 
 
 def test_time_is_up_at_the_deadline_or_when_the_user_says_so():

@@ -52,7 +52,7 @@ def test_models_score_answers(tmp_path, nli):
         }
         assert all(0 <= value <= 1 for name, value in record["scores"].items() if name.startswith("judged_"))
     assert any("judged_faithful" in record["scores"] for record in records)
-    assert "entailed" in (to / "report.html").read_text()
+    assert "sentences that a passage entails" in (to / "report.html").read_text()
 
 
 def test_judges_without_answers_are_refused(tmp_path):

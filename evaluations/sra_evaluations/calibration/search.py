@@ -238,7 +238,10 @@ def _halve(
     deadline: Deadline,
 ) -> list[tuple[str, SRAConfig]]:
     """Return candidates, best first, by how much likelier they make the right answers of more and more questions."""
-    left = dict(candidates)
+    began = time.monotonic()
+    work.measure("search", examples[:1], candidates, deadline, doing=f"{len(candidates)} candidates")
+    now = time.monotonic()
+    left = _affordable(candidates, now - began, deadline.at - now, finalists)
     size = _FIRST_ROUND
     while left:
         shown = examples[:size]
@@ -255,6 +258,15 @@ def _halve(
         left = {name: left[name] for name in ranked[: max(finalists, len(ranked) // 2)]}
         size *= 2
     return []
+
+
+def _affordable(
+    candidates: dict[str, SRAConfig], seconds_a_question: float, seconds_left: float, least: int
+) -> dict[str, SRAConfig]:
+    """Keep as many candidates as there is time to rank, the most promising, which come first; at least some."""
+    rank = seconds_a_question * (_MIN_PAIRS - 1)
+    share = 1.0 if rank <= 0 else max(0.0, seconds_left) / rank
+    return dict(list(candidates.items())[: max(least, int(len(candidates) * min(1.0, share)))])
 
 
 def _gains(work: Work, candidates: dict[str, SRAConfig]) -> dict[str, float]:

@@ -6,7 +6,7 @@ import threading
 import time
 
 import pytest
-from sra_evaluations.calibration import CalibrationOptions, calibrate
+from sra_evaluations.calibration import CalibrationOptions, calibrate, search
 from sra_evaluations.calibration.candidates import head_shapes, layer_shapes, strength_at
 from sra_evaluations.calibration.cloze import make_cloze
 from sra_evaluations.calibration.harm import HARM_TASKS, harm_examples, measured_harm
@@ -258,22 +258,25 @@ def test_measurements_of_other_questions_are_not_gone_on_with(embedded, agreemen
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
-def test_a_whole_calibration_of_the_embedded_model(embedded, agreement, tmp_path):
-    options = CalibrationOptions(minutes=9, questions=40, tokens=200, finalists=1, max_new_tokens=8)
+@pytest.mark.timeout(1800)
+def test_a_whole_calibration_of_the_embedded_model(embedded, agreement, tmp_path, monkeypatch):
+    # Fewer shapes and questions, and more time than they take on a slow machine: the bound on time has other tests.
+    monkeypatch.setattr(search, "layer_shapes", lambda layers: layer_shapes(layers)[:2])
+    monkeypatch.setattr(search, "head_shapes", lambda gradients: head_shapes(gradients)[:1])
+    monkeypatch.setattr(search, "_GRADIENTS", 4)
+    options = CalibrationOptions(minutes=120, questions=20, tokens=200, finalists=1, max_new_tokens=8)
     done = []
 
     def start(doing):
         done.append(doing)
         return lambda n, total: None
 
-    started = time.monotonic()
     profile = calibrate(Engine(embedded), agreement, tmp_path / "work", options, on_progress=start)
-    assert time.monotonic() - started < 9 * 60 + 120
     assert "which heads matter" in done
     searched = profile.evidence["search_nats"]
-    assert searched, profile.reason
-    assert sum(found["n"] >= 4 for found in searched.values()) >= 3, profile.reason
+    assert len(searched) >= 6, profile.reason
+    assert all(found["n"] >= 4 for found in searched.values())
+    assert {name.split(";")[0].split(",")[0] for name in searched} >= {"entropy", "constant"}
     for harm in profile.evidence["harm_nats_a_token"].values():
         assert set(harm) == {f"unseen {task}" for task in HARM_TASKS}
     if profile.chosen != "off":

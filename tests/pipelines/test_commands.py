@@ -113,7 +113,7 @@ def test_nothing_to_answer_from():
         (["--rows", "some"], "after_context"),
         (["--layers", "x"], "last:N"),
         (["--model", "/no/such/model"], "could not be loaded"),
-        (["--sra", "/no/such.json"], "cannot be read"),
+        (["--sra", "/no/such.json"], "nor is there a file"),
         (["--context-tokens", "9000"], "does not fit"),
     ],
 )

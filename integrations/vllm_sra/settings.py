@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import os
@@ -47,7 +48,7 @@ class RequestSettings:
 
     def cache_key(self) -> str:
         """Return what tells keys and values computed with these settings from others."""
-        return hashlib.sha256(json.dumps(self.sra.to_dict(), sort_keys=True).encode()).hexdigest()[:16]
+        return _hash(self.sra)
 
 
 def read_settings(extra_args: Mapping[str, Any] | None) -> RequestSettings | None:
@@ -72,7 +73,7 @@ def read_settings(extra_args: Mapping[str, Any] | None) -> RequestSettings | Non
     args = extra_args or {}
     context = _context_length(args.get(_CONTEXT))
     if args.get(_SETTINGS) is None:
-        sra, own = _default(), False
+        sra, own = _default(os.environ.get(DEFAULT_VARIABLE, "off")), False
     else:
         sra, own = _parse(args[_SETTINGS]), True
     if sra is None or not sra.enabled:
@@ -88,23 +89,35 @@ def read_settings(extra_args: Mapping[str, Any] | None) -> RequestSettings | Non
     return RequestSettings(sra, context)
 
 
-def _default() -> SRAConfig | None:
-    text = os.environ.get(DEFAULT_VARIABLE, "off")
+# vLLM asks for the settings of a request with every block of its prompt.
+@functools.lru_cache(maxsize=1024)
+def _hash(sra: SRAConfig) -> str:
+    return hashlib.sha256(json.dumps(sra.to_dict(), sort_keys=True).encode()).hexdigest()[:16]
+
+
+@functools.lru_cache(maxsize=8)
+def _default(text: str) -> SRAConfig | None:
     try:
         return parse_sra(text)
     except ConfigError as error:
         raise ConfigError(f"{DEFAULT_VARIABLE}={text!r}: {error}") from error
 
 
+@functools.lru_cache(maxsize=1024)
+def _parse_text(text: str) -> SRAConfig | None:
+    if not text.startswith("{"):
+        return parse_sra(text, files=False)
+    try:
+        return SRAConfig.coerce(json.loads(text))
+    except ValueError as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise ConfigError(f"sra={text!r} is no JSON: {error}.") from error
+
+
 def _parse(value: Any) -> SRAConfig | None:
     if isinstance(value, str):
-        text = value.strip()
-        if not text.startswith("{"):
-            return parse_sra(text, files=False)
-        try:
-            value = json.loads(text)
-        except ValueError as error:
-            raise ConfigError(f"sra={value!r} is no JSON: {error}.") from error
+        return _parse_text(value.strip())
     if isinstance(value, Mapping | int | float):
         return SRAConfig.coerce(value)
     raise ConfigError(

@@ -5,6 +5,7 @@ import torch
 
 from sra_rag import SRAConfig
 from sra_rag.attention import fast
+from sra_rag.attention import rows as serving
 from sra_rag.attention.fast import fast_reattention
 from sra_rag.attention.reference import scaled_reattention
 from sra_rag.attention.session import Session
@@ -87,8 +88,8 @@ def test_padding_windows_chunks_and_decoding(path, pad, window, rows, past, dtyp
 
 
 def test_more_rows_than_one_band_and_one_block(path, monkeypatch):
-    monkeypatch.setattr(fast, "_BAND_ROWS", 16)
-    monkeypatch.setattr(fast, "_SCORES_AT_ONCE", 2 * 6 * 50 * 7)
+    monkeypatch.setattr(serving, "_BAND_ROWS", 16)
+    monkeypatch.setattr(serving, "_SCORES_AT_ONCE", 2 * 6 * 50 * 7)
     for bounds in ("theoretical", "observed"):
         config = SRAConfig(alpha=0.6, bounds=bounds)
         visibility = Visibility(session(config), 50, 50, window=20, real=padding("left", 2, 50))

@@ -52,6 +52,7 @@ To = Annotated[Path, typer.Option(metavar="FOLDER", help="Results and report; a 
 Limit = Annotated[int, typer.Option(min=1, metavar="N", help="Examples of each task, at most.")]
 Seed = Annotated[int, typer.Option(metavar="N", help="Of the examples.")]
 MaxNewTokens = Annotated[int, typer.Option(min=1, metavar="N", help="Tokens that an answer may take.")]
+BatchSize = Annotated[int, typer.Option(min=1, metavar="N", help="Examples that are answered at once.")]
 Generate = Annotated[
     bool,
     typer.Option(
@@ -88,6 +89,7 @@ def evaluate(
     limit: Limit = 100,
     seed: Seed = 0,
     max_new_tokens: MaxNewTokens = 48,
+    batch_size: BatchSize = 4,
     generate: Generate = True,
     nli: Nli = None,
     judge: Judge = None,
@@ -136,7 +138,9 @@ def evaluate(
                     to=to,
                     limit=limit,
                     seed=seed,
-                    measures=Measures(generate=generate, max_new_tokens=max_new_tokens, scorers=scorers),
+                    measures=Measures(
+                        generate=generate, max_new_tokens=max_new_tokens, batch_size=batch_size, scorers=scorers
+                    ),
                     on_progress=start,
                     stop=stop,
                 )

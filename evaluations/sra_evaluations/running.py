@@ -1,14 +1,15 @@
 """Run every setting on every example: the same prompts, prefills shared where settings leave the context alone.
 
-Greedy decoding, so that only the settings differ. For each example the settings that do not touch its context come
-first: they read it once between them.
+Greedy decoding, so that only the settings differ. Several examples are answered at once, all with one setting. The
+settings that do not touch the contexts come first: they read them once between them.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 from sra_evaluations.examples import Example
@@ -17,7 +18,7 @@ from sra_evaluations.metrics import score
 from sra_evaluations.records import Records, example_name
 from sra_evaluations.settings import Setting
 from sra_rag.attention.shares import AttentionShares
-from sra_rag.errors import ContextOverflowError
+from sra_rag.errors import ConfigError, ContextOverflowError
 from sra_rag.generation.engine import Engine
 from sra_rag.generation.likelihood import answer_likelihood
 
@@ -52,7 +53,9 @@ class Measures:
     max_new_tokens
         Of an answer.
     timed
-        So many examples of each task are run without sharing prefills, and their seconds and memory compared.
+        So many examples of each task are run alone, without sharing prefills, and their seconds and memory compared.
+    batch_size
+        So many of the others are answered at once.
     scorers
         More metrics of an answer, such as an NLI model's; see `sra_evaluations.metrics`.
     """
@@ -62,7 +65,12 @@ class Measures:
     attention: bool = True
     max_new_tokens: int = 48
     timed: int = 3
+    batch_size: int = 4
     scorers: tuple[Scorer, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise ConfigError(f"batch_size={self.batch_size} is not allowed: it must be at least 1.")
 
 
 def run_task(
@@ -103,56 +111,105 @@ def run_task(
     ordered = sorted(settings, key=lambda setting: 0 if _leaves_context(setting) else 1)
     total, done = len(examples) * len(settings), 0
     skipped: list[str] = []
-    for number, example in enumerate(examples):
-        name = example_name(example)
-        for setting in ordered:
-            if stop is not None and stop.is_set():
-                return skipped
-            key = task, name, setting.name
-            if key not in records and example.id not in skipped:
-                timed = number < measures.timed and measures.generate and not example.plain
-                if timed:
-                    engine.prefixes.clear()
-                try:
-                    found = _measure(engine, example, setting, measures)
-                except ContextOverflowError:
-                    skipped.append(example.id)
-                    continue
-                finally:
-                    if timed:
-                        engine.prefixes.clear()
-                names = dict(zip(("task", "example", "setting"), key, strict=True))
-                records.add(names | {"features": dict(example.features), "timed": timed} | found)
-            done += 1
-            if on_progress is not None:
-                on_progress(done, total)
+    for group, timed in _groups(examples, measures):
+        # Their prefills are wanted again: for the likelihood, and by the next setting that leaves the context alone.
+        with engine.prefixes.room(len(group)):
+            for setting in ordered:
+                if stop is not None and stop.is_set():
+                    return skipped
+                keys = [(task, example_name(example), setting.name) for example in group]
+                asked = [e for e, key in zip(group, keys, strict=True) if key not in records and e.id not in skipped]
+                for example, found in _measured(engine, asked, setting, measures, timed=timed):
+                    if found is None:
+                        skipped.append(example.id)
+                        continue
+                    key = {"task": task, "example": example_name(example), "setting": setting.name}
+                    records.add(key | {"features": dict(example.features), "timed": timed} | found)
+                done += len(group)
+                if on_progress is not None:
+                    on_progress(done, total)
     return skipped
+
+
+def _groups(examples: Sequence[Example], measures: Measures) -> Iterator[tuple[Sequence[Example], bool]]:
+    """Yield examples that are answered at once, all plain or none, and whether they are timed, which is done alone."""
+    timed = min(measures.timed, len(examples)) if measures.generate else 0
+    at_once = measures.batch_size if measures.generate else 1  # likelihoods are measured one by one
+    for example in examples[:timed]:
+        yield [example], not example.plain
+    for _, alike in itertools.groupby(examples[timed:], lambda example: example.plain):
+        rest = list(alike)
+        for start in range(0, len(rest), at_once):
+            yield rest[start : start + at_once], False
+
+
+def _measured(
+    engine: Engine, examples: Sequence[Example], setting: Setting, measures: Measures, *, timed: bool
+) -> Iterator[tuple[Example, dict[str, Any] | None]]:
+    """Yield what is found of each example, None where it is longer than the model's window."""
+    if timed:
+        engine.prefixes.clear()
+    try:
+        answers = _answers(engine, examples, setting, measures)
+        for example, answer in zip(examples, answers, strict=True):
+            try:
+                yield example, _measure(engine, example, setting, measures, answer)
+            except ContextOverflowError:
+                yield example, None
+    finally:
+        if timed:
+            engine.prefixes.clear()
 
 
 def _leaves_context(setting: Setting) -> bool:
     return setting.sra is None or not setting.sra.enabled or setting.sra.rows != "all"
 
 
-def _measure(engine: Engine, example: Example, setting: Setting, measures: Measures) -> dict[str, Any]:
+def _answers(
+    engine: Engine, examples: Sequence[Example], setting: Setting, measures: Measures
+) -> list[dict[str, Any] | None]:
+    """Generate the answers; None for plain texts and for what does not fit the window."""
+    if not examples or not measures.generate or examples[0].plain:
+        return [None] * len(examples)
+    with peak_memory(engine.loaded.device) as peak:
+        try:
+            said = engine.generate_batch(
+                [example.prompt() for example in examples],
+                contexts=[example.context for example in examples],
+                sra=setting.sra,
+                max_new_tokens=measures.max_new_tokens,
+                temperature=0.0,
+            )
+        except ContextOverflowError:
+            if len(examples) == 1:
+                return [None]
+            return [answer for example in examples for answer in _answers(engine, [example], setting, measures)]
+    return [
+        {
+            "answer": one.text.strip(),
+            "finish_reason": one.finish_reason,
+            "usage": dataclasses.asdict(one.usage),
+            "seconds": dataclasses.asdict(one.timing),
+            "peak_bytes": peak(),
+            "answered_at_once": len(examples),
+        }
+        for one in said
+    ]
+
+
+def _measure(
+    engine: Engine, example: Example, setting: Setting, measures: Measures, answer: dict[str, Any] | None
+) -> dict[str, Any]:
     prompt = example.prompt()
     context = None if example.plain else example.context
     found: dict[str, Any] = {"scores": {}}
-    # Generation first: the likelihood then takes its whole prefill, and timed examples time it alone.
     if measures.generate and not example.plain:
-        with peak_memory(engine.loaded.device) as peak:
-            said = engine.generate(
-                prompt, context=context, sra=setting.sra, max_new_tokens=measures.max_new_tokens, temperature=0.0
-            )
-        text = said.text.strip()
-        found |= {
-            "answer": text,
-            "finish_reason": said.finish_reason,
-            "usage": dataclasses.asdict(said.usage),
-            "seconds": dataclasses.asdict(said.timing),
-            "peak_bytes": peak(),
-        }
+        if answer is None:
+            length = len(engine.encode(prompt).token_ids)
+            raise ContextOverflowError(length, measures.max_new_tokens, engine.context_window)
+        found |= answer
         for scorer in (score, *measures.scorers):
-            found["scores"] |= scorer(text, example)
+            found["scores"] |= scorer(answer["answer"], example)
     gold = example.answers[0] if example.plain else example.gold_text()
     if measures.likelihood and gold:
         shares = _shares(engine, example) if measures.attention and not example.plain else None

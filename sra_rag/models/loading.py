@@ -138,8 +138,8 @@ def load_model(
         if isinstance(error, ModelLoadError):
             raise
         raise ModelLoadError(
-            f"The model {str(name)!r} could not be loaded: {_first_line(error)} Give 'embedded', a name on "
-            "the hub (online, or already in the local cache), a folder with config.json and safetensors, or a .gguf file."
+            f"The model {str(name)!r} could not be loaded: {_first_line(error)} Give 'embedded', a name on the hub "
+            "(online, or already in the local cache), a folder with config.json and safetensors, or a .gguf file."
         ) from error
     model.eval()
     return LoadedModel(model, loaded_tokenizer, str(name), config)

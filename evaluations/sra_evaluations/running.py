@@ -9,17 +9,18 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from sra_evaluations.examples import Example
-from sra_evaluations.memory import peak_memory
+from sra_evaluations.in_flight import InFlight
+from sra_evaluations.measured_engine import MeasuredEngine, gold_likelihood, nothing_shared, watched_memory
 from sra_evaluations.metrics import score
 from sra_evaluations.records import Records, example_name
 from sra_evaluations.settings import Setting
 from sra_rag.attention.shares import AttentionShares
 from sra_rag.errors import ContextOverflowError
-from sra_rag.generation.engine import Engine
-from sra_rag.generation.likelihood import answer_likelihood
+from sra_rag.generation.request import Cancellation
 
 __all__ = ["Measures", "Scorer", "Stop", "run_task"]
 
@@ -48,7 +49,7 @@ class Measures:
     likelihood
         The likelihood of the gold answer is measured: one forward pass more.
     attention
-        So are the share of its attention on the gold text, and the entropy by layer and head.
+        So are the share of its attention on the gold text, and the entropy by layer and head; not on a server.
     max_new_tokens
         Of an answer.
     timed
@@ -66,7 +67,7 @@ class Measures:
 
 
 def run_task(
-    engine: Engine,
+    engine: MeasuredEngine,
     task: str,
     examples: Sequence[Example],
     settings: Sequence[Setting],
@@ -81,7 +82,7 @@ def run_task(
     Parameters
     ----------
     engine
-        The model.
+        The model. On a server several answers are under way at once, but for those that are timed.
     task
         What records call the task.
     examples, settings
@@ -93,7 +94,7 @@ def run_task(
     on_progress
         Told of (answers done, in all), those known before included.
     stop
-        Ends the run behind the present answer when it is set.
+        Ends the run behind the present answers when it is set.
 
     Returns
     -------
@@ -103,46 +104,67 @@ def run_task(
     ordered = sorted(settings, key=lambda setting: 0 if _leaves_context(setting) else 1)
     total, done = len(examples) * len(settings), 0
     skipped: list[str] = []
-    for number, example in enumerate(examples):
-        name = example_name(example)
-        for setting in ordered:
-            if stop is not None and stop.is_set():
-                return skipped
-            key = task, name, setting.name
-            if key not in records and example.id not in skipped:
-                timed = number < measures.timed and measures.generate and not example.plain
-                if timed:
-                    engine.prefixes.clear()
-                try:
-                    found = _measure(engine, example, setting, measures)
-                except ContextOverflowError:
-                    skipped.append(example.id)
+
+    def advance() -> None:
+        nonlocal done
+        done += 1
+        if on_progress is not None:
+            on_progress(done, total)
+
+    def take(job: _Job, result: Callable[[], dict[str, Any]]) -> None:
+        try:
+            found = result()
+        except ContextOverflowError:
+            if job.example.id not in skipped:
+                skipped.append(job.example.id)
+            return
+        names = dict(zip(("task", "example", "setting"), job.key, strict=True))
+        records.add(names | {"features": dict(job.example.features), "timed": job.timed} | found)
+        advance()
+
+    with InFlight(engine.in_flight, take) as under_way:
+        for number, example in enumerate(examples):
+            for setting in ordered:
+                if stop is not None and stop.is_set():
+                    return skipped
+                key = task, example_name(example), setting.name
+                if key in records or example.id in skipped:
+                    advance()
                     continue
-                finally:
-                    if timed:
-                        engine.prefixes.clear()
-                names = dict(zip(("task", "example", "setting"), key, strict=True))
-                records.add(names | {"features": dict(example.features), "timed": timed} | found)
-            done += 1
-            if on_progress is not None:
-                on_progress(done, total)
+                timed = number < measures.timed and measures.generate and not example.plain
+                job = _Job(key, example, timed)
+                if timed:
+                    with nothing_shared(engine) as apart:
+                        under_way.alone(job, partial(_measure, apart, example, setting, measures, under_way.cancel))
+                else:
+                    under_way.begin(job, partial(_measure, engine, example, setting, measures, under_way.cancel))
     return skipped
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Job:
+    key: tuple[str, str, str]
+    example: Example
+    timed: bool
 
 
 def _leaves_context(setting: Setting) -> bool:
     return setting.sra is None or not setting.sra.enabled or setting.sra.rows != "all"
 
 
-def _measure(engine: Engine, example: Example, setting: Setting, measures: Measures) -> dict[str, Any]:
+def _measure(
+    engine: MeasuredEngine, example: Example, setting: Setting, measures: Measures, cancel: Cancellation
+) -> dict[str, Any]:
     prompt = example.prompt()
     context = None if example.plain else example.context
     found: dict[str, Any] = {"scores": {}}
     # Generation first: the likelihood then takes its whole prefill, and timed examples time it alone.
     if measures.generate and not example.plain:
-        with peak_memory(engine.loaded.device) as peak:
+        with watched_memory(engine) as peak:
             said = engine.generate(
-                prompt, context=context, sra=setting.sra, max_new_tokens=measures.max_new_tokens, temperature=0.0
-            )
+                prompt, context=context, sra=setting.sra, max_new_tokens=measures.max_new_tokens, temperature=0.0,
+                cancel=cancel,
+            )  # fmt: skip
         text = said.text.strip()
         found |= {
             "answer": text,
@@ -155,8 +177,11 @@ def _measure(engine: Engine, example: Example, setting: Setting, measures: Measu
             found["scores"] |= scorer(text, example)
     gold = example.answers[0] if example.plain else example.gold_text()
     if measures.likelihood and gold:
-        shares = _shares(engine, example) if measures.attention and not example.plain else None
-        likelihood = answer_likelihood(engine, prompt, gold, context=context, sra=setting.sra, shares=shares)
+        seen = measures.attention and engine.sees_attention and not example.plain
+        shares = _shares(engine, example) if seen else None
+        likelihood = gold_likelihood(
+            engine, prompt, gold, context=context, sra=setting.sra, shares=shares, cancel=cancel
+        )  # fmt: skip
         found["scores"] |= {"gold_nats": likelihood.nats, "gold_nats_per_token": likelihood.nats_per_token}
         found["gold_tokens"] = len(likelihood.log_probabilities)
         found["likelihood_seconds"] = likelihood.seconds
@@ -170,7 +195,7 @@ def _measure(engine: Engine, example: Example, setting: Setting, measures: Measu
     return found
 
 
-def _shares(engine: Engine, example: Example) -> AttentionShares:
+def _shares(engine: MeasuredEngine, example: Example) -> AttentionShares:
     whole = engine.encode(example.prompt(), context=example.context)
     spans = [
         tuple(engine.encode(example.prompt(), context=part).context_length if part else 0 for part in (before, with_it))

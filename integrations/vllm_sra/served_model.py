@@ -46,6 +46,8 @@ class ServedModel:
         Whether prompts may be tokens, as vLLM takes them; else they are messages, which the server makes a prompt of.
     versions
         Of the programs there, as far as they are known: ``vllm``, and ``sra-rag`` where settings are honoured.
+    says_off
+        Whether it is ``sra-rag serve``, which may have settings of its own unless a request says that it wants none.
     """
 
     address: str
@@ -54,6 +56,7 @@ class ServedModel:
     context_window: int
     takes_tokens: bool
     versions: Mapping[str, str]
+    says_off: bool = False
 
     @property
     def reattends(self) -> bool:
@@ -108,7 +111,7 @@ def find_model(
             there = client.with_options(base_url=root_url(address))
             versions |= _version(there)
             _check_tokenizer(there, card.id, sample, address)
-    return ServedModel(address, card.id, loaded, window, takes_tokens, versions)
+    return ServedModel(address, card.id, loaded, window, takes_tokens, versions, card.owned_by == "sra-rag")
 
 
 def _choose(cards: Sequence[Model], wanted: str | None, address: str) -> Model:

@@ -85,12 +85,14 @@ def chat_body(model: ServedModel, prompt: Prompt, request: Request, has_template
             "their template."
         )
     options = request.options
-    body = {
+    body: dict[str, Any] = {
         "model": model.name,
         "messages": [dict(message) for message in prompt],
         "max_tokens": options.max_new_tokens,
         **_common(options),
     }
+    if model.says_off:
+        body["extra_body"] = {"sra": None}
     return body if options.json_schema is None else {**body, "response_format": _form(options.json_schema)}
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -138,6 +139,15 @@ def test_the_command_evaluates_by_address(vllm_server, tmp_path):
     for path in (tmp_path / "r").iterdir():
         assert key["SRA_RAG_ENGINE_KEY"] not in path.read_text()
     assert f"--engine {vllm_server.address}" in (tmp_path / "r" / "report.html").read_text()
+
+
+def test_the_code_of_the_document_runs(vllm_server, index):
+    document = (Path(__file__).parents[2] / "docs" / "server.md").read_text(encoding="utf-8")
+    [section] = re.findall(r"## The model on a server\n(.*?)\n## ", document, re.DOTALL)
+    [code] = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    names = {"index": index, "key": vllm_server.api_key}
+    exec(compile(code.replace("http://gpu-box:8000/v1", vllm_server.address), "server.md", "exec"), names)  # noqa: S102
+    assert names["answer"].generation.sra.rows == "after_context"
 
 
 @pytest.mark.slow

@@ -17,9 +17,14 @@ from sra_rag.generation.request import Cancellation
 if TYPE_CHECKING:
     from vllm_sra.served_engine import ServedEngine
 
-__all__ = ["MeasuredEngine", "gold_likelihood", "nothing_shared", "watched_memory"]
+__all__ = ["MeasuredEngine", "gold_likelihood", "nothing_shared", "tells_likelihood", "watched_memory"]
 
 MeasuredEngine: TypeAlias = "Engine | ServedEngine"
+
+
+def tells_likelihood(engine: MeasuredEngine) -> bool:
+    """Whether the likelihood of a given answer can be measured; not by a server that takes messages only."""
+    return isinstance(engine, Engine) or engine.tells_likelihood
 
 
 @contextmanager

@@ -14,7 +14,13 @@ from typing import Any, Protocol
 
 from sra_evaluations.examples import Example
 from sra_evaluations.in_flight import InFlight
-from sra_evaluations.measured_engine import MeasuredEngine, gold_likelihood, nothing_shared, watched_memory
+from sra_evaluations.measured_engine import (
+    MeasuredEngine,
+    gold_likelihood,
+    nothing_shared,
+    tells_likelihood,
+    watched_memory,
+)
 from sra_evaluations.metrics import score
 from sra_evaluations.records import Records, example_name
 from sra_evaluations.settings import Setting
@@ -47,7 +53,7 @@ class Measures:
     generate
         Answers are generated and scored.
     likelihood
-        The likelihood of the gold answer is measured: one forward pass more.
+        The likelihood of the gold answer is measured: one forward pass more. Not on a server that takes no tokens.
     attention
         So are the share of its attention on the gold text, and the entropy by layer and head; not on a server.
     max_new_tokens
@@ -176,7 +182,7 @@ def _measure(
         for scorer in (score, *measures.scorers):
             found["scores"] |= scorer(text, example)
     gold = example.answers[0] if example.plain else example.gold_text()
-    if measures.likelihood and gold:
+    if measures.likelihood and gold and tells_likelihood(engine):
         seen = measures.attention and engine.sees_attention and not example.plain
         shares = _shares(engine, example) if seen else None
         likelihood = gold_likelihood(

@@ -25,11 +25,14 @@ class BackgroundLoop:
         """Begin `work`; cancelling what is returned ends it."""
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
-    def close(self) -> None:
-        """End what is under way, and the thread. Closing again changes nothing."""
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
+    def close(self, last: Coroutine[Any, Any, Any]) -> None:
+        """Do `last`, end what is under way, and the thread. Closing again changes nothing."""
+        if self._loop.is_closed():
+            last.close()
+            return
+        self.submit(last).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)

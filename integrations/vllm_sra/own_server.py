@@ -58,7 +58,8 @@ class OwnServer:
         source = str(embedded_model_folder()) if model == EMBEDDED_NAME else model
         command = [
             sys.executable, "-m", "vllm_sra.own_server_child", "--model", source, "--served-model-name", model,
-            "--host", "127.0.0.1", "--port", str(port), "--enable-prompt-tokens-details", *arguments,
+            "--host", "127.0.0.1", "--port", str(port), "--enable-prompt-tokens-details",
+            "--disable-uvicorn-access-log", *arguments,
         ]  # fmt: skip
         # The key is no argument: those can be read by everybody on the machine.
         environment = os.environ | {"VLLM_API_KEY": self.api_key, DEFAULT_VARIABLE: "off"}

@@ -119,7 +119,12 @@ class ServedEngine:
 
     def close(self) -> None:
         """End what is under way; afterwards nothing can be asked."""
-        self._loop.close()
+        self._loop.close(self._client.close())
+
+    @property
+    def tells_likelihood(self) -> bool:
+        """Whether `answer_likelihood` can be asked."""
+        return self.model.takes_tokens
 
     @property
     def name(self) -> str:
@@ -215,7 +220,7 @@ class ServedEngine:
             If the answer is empty, or too long together with the prompt.
         """
         started = time.perf_counter()
-        if not self.model.takes_tokens:
+        if not self.tells_likelihood:
             raise ConfigError(
                 f"{self.where} does not tell how likely an answer is: it takes no tokens. Serve with vLLM, or leave "
                 "likelihoods out."

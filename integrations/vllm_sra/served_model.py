@@ -9,7 +9,6 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import openai
-from openai.types import Model
 
 from sra_rag.errors import ConfigError, ModelLoadError
 from sra_rag.models.loading import load_tokenizer
@@ -99,29 +98,36 @@ def find_model(
     address = base_url(address)
     client = openai.OpenAI(base_url=address, api_key=api_key or "none", timeout=_PATIENCE)
     with client, server_errors(address):
-        # A page of text instead of a list would be iterated over by its characters.
-        card = _choose([card for card in client.models.list() if isinstance(card, Model)], model, address)
-        told = card.model_extra or {}
-        loaded = _tokenizer(tokenizer, told.get("root"), address)
-        window = _window(context_window, told.get("max_model_len"), address)
+        card = _choose(_cards(client), model, address)
+        name = card["id"]
+        loaded = _tokenizer(tokenizer, card.get("root"), address)
+        window = _window(context_window, card.get("max_model_len"), address)
         sample = list(loaded(_SAMPLE, add_special_tokens=False).input_ids)
-        takes_tokens, version = _probe(client, card.id, sample)
+        takes_tokens, version = _probe(client, name, sample)
         versions = {} if version is None else {"sra-rag": version}
         if takes_tokens:
             there = client.with_options(base_url=root_url(address))
             versions |= _version(there)
-            _check_tokenizer(there, card.id, sample, address)
-    return ServedModel(address, card.id, loaded, window, takes_tokens, versions, card.owned_by == "sra-rag")
+            _check_tokenizer(there, name, sample, address)
+    return ServedModel(address, name, loaded, window, takes_tokens, versions, card.get("owned_by") == "sra-rag")
 
 
-def _choose(cards: Sequence[Model], wanted: str | None, address: str) -> Model:
-    names = ", ".join(repr(card.id) for card in cards) or "none"
+def _cards(client: openai.OpenAI) -> list[Mapping[str, Any]]:
+    # The client's own list of models fails without a word where the answer is a page of HTML.
+    said: Any = client.get("/models", cast_to=object)
+    cards = said.get("data") if isinstance(said, Mapping) else None
+    found = cards if isinstance(cards, list) else []
+    return [card for card in found if isinstance(card, Mapping) and isinstance(card.get("id"), str)]
+
+
+def _choose(cards: Sequence[Mapping[str, Any]], wanted: str | None, address: str) -> Mapping[str, Any]:
+    names = ", ".join(repr(card["id"]) for card in cards) or "none"
     if wanted is None and len(cards) == 1:
         return cards[0]
     if wanted is None:
         raise ConfigError(f"{address} serves {len(cards)} models, so one has to be named (--model). There are {names}.")
     for card in cards:
-        if card.id == wanted:
+        if card["id"] == wanted:
             return card
     raise ConfigError(f"{address} serves no model {wanted!r}. There are {names}.")
 

@@ -73,7 +73,7 @@ def computed(engine: EngineLike, found: Retrieval, sra: SRAConfig | None, **limi
     try:
         said = json.loads(written.text)
         operands = [find_operand(one["label"], one["figure"], found.passages) for one in said["operands"]]
-    except (ValueError, KeyError, TypeError):  # cancelled before it was whole
+    except (ValueError, KeyError, TypeError):  # cancelled or, by a server, cut off before it was whole
         return None
     verified = [operand for operand in operands if operand is not None]
     if said["operation"] == _NONE or len(verified) < len(operands):

@@ -4,7 +4,8 @@ import json
 import threading
 
 import pytest
-from sra_pipelines import Chat, DocumentQA
+from sra_pipelines import DocumentQA
+from sra_pipelines.chat import Chat
 from sra_pipelines.engines import EngineChoice, open_engine
 from sra_pipelines.server import ServerSettings, create_app
 from sra_pipelines.server.page_answers import answer_turn

@@ -21,7 +21,8 @@ from fastapi.testclient import TestClient
 from llama_index.core.embeddings import MockEmbedding
 from sra_evaluations import Example, compare
 from sra_evaluations.running import Measures
-from sra_pipelines import Chat, Document, DocumentIndex, DocumentQA, Page
+from sra_pipelines import Document, DocumentIndex, DocumentQA, Page
+from sra_pipelines.chat import Chat
 from sra_pipelines.server import ServerSettings, create_app
 from typer.testing import CliRunner
 

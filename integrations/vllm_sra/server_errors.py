@@ -42,6 +42,9 @@ def server_errors(address: str) -> Iterator[None]:
     except openai.APIStatusError as error:
         raise VLLMServerError(f"{address} answered with status {error.status_code}: {reason_of(error)}") from error
     except openai.APIError as error:
+        # A stream has begun, with status 200, when vLLM looks at what is asked of it.
+        if isinstance(error.body, dict) and error.body.get("code") in (400, 422):
+            raise ConfigError(f"{address} refused the request: {reason_of(error)}") from error
         raise VLLMServerError(f"{address} broke off: {reason_of(error)}") from error
 
 

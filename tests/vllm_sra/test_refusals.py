@@ -11,6 +11,7 @@ pytest.importorskip("vllm", reason="needs vLLM in an environment of its own: mak
 
 from transformers import AutoModelForCausalLM, Gemma2Config
 from vllm import SamplingParams
+from vllm.exceptions import VLLMValidationError
 from vllm.v1.core import kv_cache_utils
 from vllm_sra import handshake, register
 from vllm_sra.model import refuse_speculation, refuse_unservable
@@ -86,7 +87,7 @@ def test_a_default_that_is_not_allowed(monkeypatch):
 def test_settings_that_do_not_fit_the_model_end_the_request_and_not_the_engine(tmp_path):
     llm = start(save_tiny(tmp_path))
     for sra, said in (({"layers": [77]}, "layers names 77"), ({"alpha": [0.1]}, "layers"), ({"heads": [9]}, "heads")):
-        with pytest.raises(ValueError, match=said):
+        with pytest.raises(VLLMValidationError, match=said):
             run(llm, [prompt(1, 10)], [{"sra": sra}])
     [output] = run(llm, [prompt(1, 10)], [{"sra": {"layers": [2], "heads": [3]}}])
     assert len(output.outputs[0].token_ids) == 6

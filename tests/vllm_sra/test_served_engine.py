@@ -16,7 +16,7 @@ from sra_rag.attention.shares import AttentionShares
 from sra_rag.errors import ConfigError, ContextOverflowError, GenerationTimeoutError, ModelLoadError
 from sra_rag.generation.likelihood import answer_likelihood
 
-CONTEXT = "\n".join(f"The rent of house {n} is {n}1,{n}00 crowns a year." for n in range(1, 30))
+CONTEXT = "\n".join(f"The rent of house {n} is {n}1,{n}00 crowns a year." for n in range(1, 13))
 MESSAGES = [{"role": "user", "content": f"Answer from the text.\n\n{CONTEXT}\n\nWhat is the rent of house 7?"}]
 QUESTION = [{"role": "user", "content": "Name three rivers."}]
 SETTINGS = [

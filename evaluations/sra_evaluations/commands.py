@@ -9,11 +9,22 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from sra_pipelines.engines import (
+    HERE,
+    EngineChoice,
+    EngineKey,
+    EngineOption,
+    EngineTokenizer,
+    EngineWindow,
+    ServedModelName,
+    open_engine,
+)
 from sra_pipelines.library_notices import quiet_libraries
 from sra_pipelines.terminal import progress_bars
 
 from sra_evaluations.comparing import compare
 from sra_evaluations.interrupts import INTERRUPTED, stopped_by_interrupt
+from sra_evaluations.measured_engine import MeasuredEngine
 from sra_evaluations.report import write_report
 from sra_evaluations.rescoring import rescored
 from sra_evaluations.running import Measures, Scorer
@@ -21,7 +32,6 @@ from sra_evaluations.settings import as_settings, parse_setting
 from sra_evaluations.tasks import load_task, task_options
 from sra_rag.errors import ConfigError
 from sra_rag.generation.engine import Engine
-from sra_rag.models.loading import load_model
 
 __all__ = ["evaluate"]
 
@@ -42,10 +52,6 @@ Settings = Annotated[
         help="A setting, and again for each other: off, 0.2 (alpha), option=value,option=value or a profile.json; "
         "NAME: in front names it. By default off and 0.2.",
     ),
-]
-Model = Annotated[
-    str,
-    typer.Option(metavar="MODEL", help="'embedded', a name on the Hugging Face hub, a folder or a .gguf file."),
 ]
 Dtype = Annotated[str, typer.Option(metavar="TYPE", help="float32, bfloat16, float16, or auto: what is fastest here.")]
 To = Annotated[Path, typer.Option(metavar="FOLDER", help="Results and report; a run that was stopped goes on in it.")]
@@ -84,7 +90,7 @@ ReportOnly = Annotated[
 def evaluate(
     tasks: Tasks = None,
     settings: Settings = None,
-    model: Model = "embedded",
+    model: ServedModelName = None,
     to: To = Path("evaluation"),
     limit: Limit = 100,
     seed: Seed = 0,
@@ -95,6 +101,10 @@ def evaluate(
     judge: Judge = None,
     report_only: ReportOnly = False,
     dtype: Dtype = "auto",
+    engine: EngineOption = HERE,
+    engine_key: EngineKey = None,
+    tokenizer: EngineTokenizer = None,
+    window: EngineWindow = None,
 ) -> None:
     """Measure whether reattention helps a model: the same prompts with every setting, answers compared in pairs.
 
@@ -105,6 +115,8 @@ def evaluate(
       sra-rag evaluate needle:length=4000 key-value:pairs=50 --to results
 
       sra-rag evaluate my-questions.jsonl --sra off --sra profile.json
+
+      sra-rag evaluate documents --engine http://localhost:8000/v1
 
       sra-rag evaluate --report-only --to results
 
@@ -121,18 +133,17 @@ def evaluate(
         )
     if (nli or judge) and not generate:
         raise ConfigError("--nli and --judge judge answers; with --no-generate there are none. Leave one of them out.")
+    choice = EngineChoice(engine, model, engine_key, tokenizer, window, dtype)
     quiet_libraries()
     console = Console(stderr=True)
     if report_only:
         comparison = rescored(to)
     else:
         with stopped_by_interrupt() as stop:
-            with progress_bars(console) as start:
-                start(f"loading {model}")
-                engine = Engine(load_model(model, dtype=dtype))
-                scorers = tuple(_scorers(nli, judge, engine, start))
+            with progress_bars(console) as start, open_engine(choice, start=start) as measured:
+                scorers = tuple(_scorers(nli, judge, measured, start))
                 comparison = compare(
-                    engine,
+                    measured,
                     list(zip(tasks, loaded, strict=True)),
                     chosen,
                     to=to,
@@ -153,7 +164,9 @@ def evaluate(
         raise typer.Exit(INTERRUPTED)
 
 
-def _scorers(nli: str | None, judge: str | None, engine: Engine, start: Callable[[str], object]) -> Iterator[Scorer]:
+def _scorers(
+    nli: str | None, judge: str | None, engine: MeasuredEngine, start: Callable[[str], object]
+) -> Iterator[Scorer]:
     if nli:
         from sra_evaluations.metrics.entailment import EntailmentScorer
 
@@ -163,4 +176,4 @@ def _scorers(nli: str | None, judge: str | None, engine: Engine, start: Callable
         from sra_evaluations.metrics.judge import load_judge
 
         start(f"loading {judge}")
-        yield load_judge(judge, engine)
+        yield load_judge(judge, engine if isinstance(engine, Engine) else None)

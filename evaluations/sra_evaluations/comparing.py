@@ -9,7 +9,14 @@ from typing import Any
 
 from sra_evaluations.comparison import Comparison
 from sra_evaluations.examples import content_hash
-from sra_evaluations.provenance import describe_machine, describe_model, describe_versions
+from sra_evaluations.measured_engine import MeasuredEngine
+from sra_evaluations.provenance import (
+    describe_machine,
+    describe_model,
+    describe_served,
+    describe_versions,
+    versions_there,
+)
 from sra_evaluations.records import Records, example_name, write_examples
 from sra_evaluations.running import Measures, Scorer, Stop, run_task
 from sra_evaluations.settings import Setting, as_settings
@@ -24,7 +31,7 @@ _logger = logging.getLogger(__name__)
 
 
 def compare(
-    engine: Engine,
+    engine: MeasuredEngine,
     tasks: Sequence[str | Task | tuple[str, Task]],
     settings: Sequence[Setting | SRALike],
     *,
@@ -40,7 +47,7 @@ def compare(
     Parameters
     ----------
     engine
-        The model. What `load_model` was given as ``sra`` plays no part.
+        The model, here or on a server. What `load_model` was given as ``sra`` plays no part.
     tasks
         As for `load_task`, or tasks of your own, with the name to give them where it is not theirs.
     settings
@@ -107,13 +114,14 @@ def compare(
     return Comparison(records.manifest, records.records)
 
 
-def describe_run(engine: Engine, seed: int, max_new_tokens: int) -> dict[str, Any]:
+def describe_run(engine: MeasuredEngine, seed: int, max_new_tokens: int) -> dict[str, Any]:
     """Return what a manifest says of every run: model, versions, machine, seed."""
+    here = isinstance(engine, Engine)
     return {
         "format": 1,
-        "model": describe_model(engine.loaded),
-        "versions": describe_versions(),
-        "machine": describe_machine(engine.loaded.device),
+        "model": describe_model(engine.loaded) if here else describe_served(engine),
+        "versions": describe_versions() | ({} if here else versions_there(engine)),
+        "machine": describe_machine(engine.loaded.device if here else None),
         "seed": seed,
         "max_new_tokens": max_new_tokens,
     }

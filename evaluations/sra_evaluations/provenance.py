@@ -6,13 +6,16 @@ import hashlib
 import importlib.metadata
 import os
 import platform
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from sra_rag.models.loading import LoadedModel
 
-__all__ = ["describe_machine", "describe_model", "describe_versions"]
+if TYPE_CHECKING:
+    from vllm_sra.served_engine import ServedEngine
+
+__all__ = ["describe_machine", "describe_model", "describe_served", "describe_versions", "versions_there"]
 
 _PACKAGES = ("sra-rag", "torch", "transformers", "numpy", "scipy", "sentence-transformers", "faiss-cpu")
 
@@ -36,6 +39,24 @@ def describe_model(loaded: LoadedModel) -> dict[str, Any]:
     }
 
 
+def describe_served(engine: ServedEngine) -> dict[str, Any]:
+    """Name a model on a server, whose weights cannot be known from here."""
+    template = str(engine.model.tokenizer.chat_template or "")
+    return {
+        "name": engine.name,
+        "server": engine.where,
+        "prompts": "tokens" if engine.model.takes_tokens else "messages",
+        "context_window": engine.context_window,
+        "weights_sha256": "unknown",
+        "chat_template_sha256": hashlib.sha256(template.encode()).hexdigest(),
+    }
+
+
+def versions_there(engine: ServedEngine) -> dict[str, str]:
+    """Return the versions of a server's programs, as far as they are known."""
+    return {f"{name} on the server": version for name, version in sorted(engine.model.versions.items())}
+
+
 def describe_versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that results hang on."""
     found = {"python": platform.python_version()}
@@ -47,8 +68,10 @@ def describe_versions() -> dict[str, str]:
     return found
 
 
-def describe_machine(device: torch.device) -> dict[str, Any]:
-    """Return what the model runs on."""
+def describe_machine(device: torch.device | None) -> dict[str, Any]:
+    """Return what the model runs on; None is a server, of which nothing is known."""
+    if device is None:
+        return {"device": "a server"}
     machine = {"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count()}
     machine |= {"threads": torch.get_num_threads(), "cpu_capability": torch.backends.cpu.get_cpu_capability()}
     if device.type == "cuda":

@@ -10,19 +10,27 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from sra_evaluations.examples import Example
-from sra_evaluations.memory import peak_memory
+from sra_evaluations.in_flight import InFlight
+from sra_evaluations.measured_engine import (
+    MeasuredEngine,
+    gold_likelihood,
+    kept_prefills,
+    nothing_shared,
+    tells_likelihood,
+    watched_memory,
+)
 from sra_evaluations.metrics import score
-from sra_evaluations.records import Records, example_name
+from sra_evaluations.records import Record, Records, example_name
 from sra_evaluations.settings import Setting
 from sra_rag.attention.shares import AttentionShares
 from sra_rag.errors import ConfigError, ContextOverflowError
-from sra_rag.generation.engine import Engine
-from sra_rag.generation.likelihood import answer_likelihood
+from sra_rag.generation.request import Cancellation
 
-__all__ = ["Measures", "Scorer", "Stop", "run_task"]
+__all__ = ["Advance", "Measures", "Scorer", "Stop", "answers", "in_sharing_order", "run_task"]
 
 Scorer = Callable[[str, Example], dict[str, float]]
 
@@ -47,15 +55,15 @@ class Measures:
     generate
         Answers are generated and scored.
     likelihood
-        The likelihood of the gold answer is measured: one forward pass more.
+        The likelihood of the gold answer is measured: one forward pass more. Not on a server that takes no tokens.
     attention
-        So are the share of its attention on the gold text, and the entropy by layer and head.
+        So are the share of its attention on the gold text, and the entropy by layer and head; not on a server.
     max_new_tokens
         Of an answer.
     timed
         So many examples of each task are run alone, without sharing prefills, and their seconds and memory compared.
     batch_size
-        So many of the others are answered at once.
+        So many of the others are answered in one pass of the model; a server makes batches of its own.
     scorers
         More metrics of an answer, such as an NLI model's; see `sra_evaluations.metrics`.
     """
@@ -74,7 +82,7 @@ class Measures:
 
 
 def run_task(
-    engine: Engine,
+    engine: MeasuredEngine,
     task: str,
     examples: Sequence[Example],
     settings: Sequence[Setting],
@@ -89,7 +97,7 @@ def run_task(
     Parameters
     ----------
     engine
-        The model.
+        The model. On a server several answers are under way at once, but for those that are timed.
     task
         What records call the task.
     examples, settings
@@ -101,40 +109,67 @@ def run_task(
     on_progress
         Told of (answers done, in all), those known before included.
     stop
-        Ends the run behind the present answer when it is set.
+        Ends the run behind the present answers when it is set.
 
     Returns
     -------
     skipped
         Ids of examples that are longer than the model's window.
     """
-    ordered = sorted(settings, key=lambda setting: 0 if _leaves_context(setting) else 1)
+    ordered = in_sharing_order(settings)
     total, done = len(examples) * len(settings), 0
     skipped: list[str] = []
-    for group, timed in _groups(examples, measures):
-        # Their prefills are wanted again: for the likelihood, and by the next setting that leaves the context alone.
-        with engine.prefixes.room(len(group)):
-            for setting in ordered:
-                if stop is not None and stop.is_set():
-                    return skipped
-                keys = [(task, example_name(example), setting.name) for example in group]
-                asked = [e for e, key in zip(group, keys, strict=True) if key not in records and e.id not in skipped]
-                for example, found in _measured(engine, asked, setting, measures, timed=timed):
-                    if found is None:
-                        skipped.append(example.id)
-                        continue
-                    key = {"task": task, "example": example_name(example), "setting": setting.name}
-                    records.add(key | {"features": dict(example.features), "timed": timed} | found)
-                done += len(group)
-                if on_progress is not None:
-                    on_progress(done, total)
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        if on_progress is not None:
+            on_progress(done, total)
+
+    def take(asked: Sequence[Example], result: Callable[[], list[Record | None]]) -> None:
+        for example, record in zip(asked, result(), strict=True):
+            if record is not None:
+                records.add(record)
+            elif example.id not in skipped:
+                skipped.append(example.id)
+        advance(len(asked))
+
+    # Likelihoods are measured one by one, and what is asked of a server stands in its batches.
+    at_once = measures.batch_size if measures.generate and engine.in_flight == 1 else 1
+    with InFlight(engine.in_flight, take) as under_way:
+        for group, timed in _groups(examples, measures, at_once):
+            # Their prefills are wanted again: for likelihoods, and by the next setting that leaves the context alone.
+            with kept_prefills(engine, len(group)):
+                for setting in ordered:
+                    if stop is not None and stop.is_set():
+                        return skipped
+                    keys = [(task, example_name(example), setting.name) for example in group]
+                    asked = [
+                        e for e, key in zip(group, keys, strict=True) if key not in records and e.id not in skipped
+                    ]
+                    advance(len(group) - len(asked))
+                    run = partial(answers, task=task, examples=asked, setting=setting, measures=measures, timed=timed,
+                                  cancel=under_way.cancel)  # fmt: skip
+                    if asked and timed:
+                        with nothing_shared(engine) as apart:
+                            under_way.alone(asked, partial(run, apart))
+                    elif asked:
+                        under_way.begin(asked, partial(run, engine))
     return skipped
 
 
-def _groups(examples: Sequence[Example], measures: Measures) -> Iterator[tuple[Sequence[Example], bool]]:
+def in_sharing_order(settings: Sequence[Setting]) -> list[Setting]:
+    """Put those first that leave an example's context alone: they read it once between them."""
+    return sorted(settings, key=lambda setting: 0 if _leaves_context(setting) else 1)
+
+
+def _leaves_context(setting: Setting) -> bool:
+    return setting.sra is None or not setting.sra.enabled or setting.sra.rows != "all"
+
+
+def _groups(examples: Sequence[Example], measures: Measures, at_once: int) -> Iterator[tuple[Sequence[Example], bool]]:
     """Yield examples that are answered at once, all plain or none, and whether they are timed, which is done alone."""
     timed = min(measures.timed, len(examples)) if measures.generate else 0
-    at_once = measures.batch_size if measures.generate else 1  # likelihoods are measured one by one
     for example in examples[:timed]:
         yield [example], not example.plain
     for _, alike in itertools.groupby(examples[timed:], lambda example: example.plain):
@@ -143,47 +178,73 @@ def _groups(examples: Sequence[Example], measures: Measures) -> Iterator[tuple[S
             yield rest[start : start + at_once], False
 
 
-def _measured(
-    engine: Engine, examples: Sequence[Example], setting: Setting, measures: Measures, *, timed: bool
-) -> Iterator[tuple[Example, dict[str, Any] | None]]:
-    """Yield what is found of each example, None where it is longer than the model's window."""
-    if timed:
-        engine.prefixes.clear()
-    try:
-        answers = _answers(engine, examples, setting, measures)
-        for example, answer in zip(examples, answers, strict=True):
-            try:
-                yield example, _measure(engine, example, setting, measures, answer)
-            except ContextOverflowError:
-                yield example, None
-    finally:
-        if timed:
-            engine.prefixes.clear()
+def answers(
+    engine: MeasuredEngine,
+    task: str,
+    examples: Sequence[Example],
+    setting: Setting,
+    measures: Measures,
+    *,
+    timed: bool = False,
+    cancel: Cancellation | None = None,
+) -> list[Record | None]:
+    """Run one setting on examples, all at once.
+
+    Parameters
+    ----------
+    engine
+        The model.
+    task
+        What records call the task.
+    examples
+        What is asked; all plain or none.
+    setting
+        Of the attention.
+    measures
+        What to measure.
+    timed
+        What records say of their seconds and memory.
+    cancel
+        Ends requests when it is set.
+
+    Returns
+    -------
+    records
+        One an example, None for what is longer than the model's window.
+    """
+    cancel = cancel or Cancellation()
+    found: list[Record | None] = []
+    for example, said in zip(examples, _said(engine, examples, setting, measures, cancel), strict=True):
+        try:
+            measured = _measure(engine, example, setting, measures, said, cancel)
+        except ContextOverflowError:
+            found.append(None)
+            continue
+        about = {"task": task, "example": example_name(example), "setting": setting.name}
+        found.append(about | {"features": dict(example.features), "timed": timed} | measured)
+    return found
 
 
-def _leaves_context(setting: Setting) -> bool:
-    return setting.sra is None or not setting.sra.enabled or setting.sra.rows != "all"
-
-
-def _answers(
-    engine: Engine, examples: Sequence[Example], setting: Setting, measures: Measures
+def _said(
+    engine: MeasuredEngine, examples: Sequence[Example], setting: Setting, measures: Measures, cancel: Cancellation
 ) -> list[dict[str, Any] | None]:
     """Generate the answers; None for plain texts and for what does not fit the window."""
-    if not examples or not measures.generate or examples[0].plain:
+    if not measures.generate or examples[0].plain:
         return [None] * len(examples)
-    with peak_memory(engine.loaded.device) as peak:
+    with watched_memory(engine) as peak:
         try:
-            said = engine.generate_batch(
+            generations = engine.generate_batch(
                 [example.prompt() for example in examples],
                 contexts=[example.context for example in examples],
                 sra=setting.sra,
                 max_new_tokens=measures.max_new_tokens,
                 temperature=0.0,
+                cancel=cancel,
             )
         except ContextOverflowError:
             if len(examples) == 1:
                 return [None]
-            return [answer for example in examples for answer in _answers(engine, [example], setting, measures)]
+            return [said for example in examples for said in _said(engine, [example], setting, measures, cancel)]
     return [
         {
             "answer": one.text.strip(),
@@ -193,27 +254,35 @@ def _answers(
             "peak_bytes": peak(),
             "answered_at_once": len(examples),
         }
-        for one in said
+        for one in generations
     ]
 
 
 def _measure(
-    engine: Engine, example: Example, setting: Setting, measures: Measures, answer: dict[str, Any] | None
+    engine: MeasuredEngine,
+    example: Example,
+    setting: Setting,
+    measures: Measures,
+    said: dict[str, Any] | None,
+    cancel: Cancellation,
 ) -> dict[str, Any]:
     prompt = example.prompt()
     context = None if example.plain else example.context
     found: dict[str, Any] = {"scores": {}}
     if measures.generate and not example.plain:
-        if answer is None:
+        if said is None:
             length = len(engine.encode(prompt).token_ids)
             raise ContextOverflowError(length, measures.max_new_tokens, engine.context_window)
-        found |= answer
+        found |= said
         for scorer in (score, *measures.scorers):
-            found["scores"] |= scorer(answer["answer"], example)
+            found["scores"] |= scorer(said["answer"], example)
     gold = example.answers[0] if example.plain else example.gold_text()
-    if measures.likelihood and gold:
-        shares = _shares(engine, example) if measures.attention and not example.plain else None
-        likelihood = answer_likelihood(engine, prompt, gold, context=context, sra=setting.sra, shares=shares)
+    if measures.likelihood and gold and tells_likelihood(engine):
+        seen = measures.attention and engine.sees_attention and not example.plain
+        shares = _shares(engine, example) if seen else None
+        likelihood = gold_likelihood(
+            engine, prompt, gold, context=context, sra=setting.sra, shares=shares, cancel=cancel
+        )  # fmt: skip
         found["scores"] |= {"gold_nats": likelihood.nats, "gold_nats_per_token": likelihood.nats_per_token}
         found["gold_tokens"] = len(likelihood.log_probabilities)
         found["likelihood_seconds"] = likelihood.seconds
@@ -227,7 +296,7 @@ def _measure(
     return found
 
 
-def _shares(engine: Engine, example: Example) -> AttentionShares:
+def _shares(engine: MeasuredEngine, example: Example) -> AttentionShares:
     whole = engine.encode(example.prompt(), context=example.context)
     spans = [
         tuple(engine.encode(example.prompt(), context=part).context_length if part else 0 for part in (before, with_it))

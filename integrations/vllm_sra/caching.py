@@ -17,30 +17,39 @@ from vllm_sra.settings import read_settings
 if TYPE_CHECKING:
     from vllm.v1.request import Request
 
-__all__ = ["salt_changed_blocks", "sharpening_key"]
+__all__ = ["salt_changed_blocks", "salts_blocks", "sharpening_key"]
 
 _NAME = "sra"
 
 
-def sharpening_key(request: Request, end: int) -> tuple[str, str] | None:
-    """Return what is to be hashed with a block of a request that ends before position `end`; None if it is plain."""
+def sharpening_key(request: Request, end: int) -> tuple[str, str, int] | None:
+    """Return what is to be hashed with a block of a request that ends before position `end`; None if it is plain.
+
+    The first sharpened row counts too: the same tokens under the same settings are others where it stands elsewhere.
+    """
     if request.sampling_params is None:
         return None
     settings = read_settings(request.sampling_params.extra_args)
-    if settings is None or end <= settings.first_changed(request.num_prompt_tokens):
+    if settings is None:
         return None
-    return _NAME, settings.cache_key()
+    first = settings.first_changed(request.num_prompt_tokens)
+    return (_NAME, settings.cache_key(), first) if end > first else None
+
+
+def salts_blocks() -> bool:
+    """Whether `salt_changed_blocks` was called in this process: not where vLLM left the plugin out."""
+    return getattr(kv_cache_utils.generate_block_hash_extra_keys, "salted_by", None) == _NAME
 
 
 def salt_changed_blocks() -> None:
     """Have vLLM hash settings with the blocks they change. Calling it again changes nothing.
 
     There is no public way: ``cache_salt`` is one for a whole request, and the client's to give. So the function that
-    gathers what is hashed with a block is wrapped; ``tests/vllm/test_caching.py`` notices when it moves.
+    gathers what is hashed with a block is wrapped; ``tests/vllm_sra/test_caching.py`` notices when it moves.
     """
-    plain = kv_cache_utils.generate_block_hash_extra_keys
-    if getattr(plain, "salted_by", None) == _NAME:
+    if salts_blocks():
         return
+    plain = kv_cache_utils.generate_block_hash_extra_keys
 
     @functools.wraps(plain)
     def salted(

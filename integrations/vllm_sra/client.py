@@ -17,7 +17,7 @@ Message = Mapping[str, Any]
 
 
 class VLLMServerError(SRAError, RuntimeError):
-    """A vLLM server could not be reached, or refused."""
+    """A model's server could not be reached, refused, or failed."""
 
 
 def context_length(

@@ -27,6 +27,7 @@ def register() -> None:
     from vllm.v1.attention.backends.registry import AttentionBackendEnum, register_backend
 
     from vllm_sra.caching import salt_changed_blocks
+    from vllm_sra.fitting import refuse_unfit_settings
     from vllm_sra.settings import read_settings
 
     if not current_platform.is_cpu():
@@ -41,3 +42,4 @@ def register() -> None:
     for name, path in _BACKENDS.items():
         register_backend(AttentionBackendEnum[name], path)
     salt_changed_blocks()
+    refuse_unfit_settings()

@@ -16,6 +16,8 @@ from vllm.v1.sample.logits_processor import BatchUpdate, LogitsProcessor, MoveDi
 from vllm.v1.worker.gpu.sample.logits_processor.interface import LogitsProcessor as RunnerV2LogitsProcessor
 
 from sra_rag.errors import ConfigError
+from vllm_sra import handshake
+from vllm_sra.caching import salts_blocks
 from vllm_sra.settings import RequestSettings, read_settings
 
 if TYPE_CHECKING:
@@ -56,7 +58,7 @@ class RequestTable:
             if settings is None:
                 self.entries.pop(index, None)
             else:
-                self.entries[index] = BatchEntry(settings, len(prompt or ()))
+                self.entries[index] = BatchEntry(settings, settings.own_prompt(len(prompt or ())))
         for source, target, direction in update.moved:
             moved = self.entries.pop(source, None)
             other = self.entries.pop(target, None)
@@ -86,8 +88,17 @@ class SRALogitsProcessor(LogitsProcessor, RunnerV2LogitsProcessor):
     @classmethod
     def validate_params(cls, sampling_params: SamplingParams) -> None:
         """Refuse settings that are not allowed: the client gets status 400 with the reason."""
-        if read_settings(sampling_params.extra_args) is not None and not current_platform.is_cpu():
+        reattends = salts_blocks()
+        if reattends:
+            handshake.answer(sampling_params.extra_args)
+        if read_settings(sampling_params.extra_args) is None or reattends:
+            return
+        # vLLM loads this class even where its VLLM_PLUGINS leave out what does the work.
+        if not current_platform.is_cpu():
             raise ConfigError("vLLM is served with reattention on CPU only, so far. Leave sra out of the request.")
+        raise ConfigError(
+            "This server runs without reattention: VLLM_PLUGINS leaves sra out. Name it there, or ask without sra."
+        )
 
     def __init__(self, vllm_config: VllmConfig, *_: Any) -> None:
         self._table = request_table(vllm_config)

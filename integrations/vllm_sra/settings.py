@@ -20,7 +20,7 @@ __all__ = ["DEFAULT_VARIABLE", "RequestSettings", "read_settings"]
 DEFAULT_VARIABLE = "SRA_RAG_VLLM_SRA"
 """Environment variable: the settings of requests that bring none, written as for ``--sra``; off where it is unset."""
 
-_SETTINGS, _CONTEXT = "sra", "sra_context_length"
+_SETTINGS, _CONTEXT, _PROMPT = "sra", "sra_context_length", "sra_prompt_length"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -33,18 +33,26 @@ class RequestSettings:
         The settings; enabled, or there would be no `RequestSettings`.
     context_length
         Tokens of the prompt up to the end of the context, for ``rows="after_context"``.
+    prompt_length
+        Tokens that count as the prompt where a given answer stands behind it, to measure its likelihood; by default all
+        that vLLM calls the prompt.
     """
 
     sra: SRAConfig
     context_length: int | None = None
+    prompt_length: int | None = None
 
-    def first_changed(self, prompt_length: int) -> int:
+    def own_prompt(self, given: int) -> int:
+        """Return how many of the `given` tokens of vLLM's prompt are the prompt's and not the answer's."""
+        return given if self.prompt_length is None else min(self.prompt_length, given)
+
+    def first_changed(self, given: int) -> int:
         """Position of the first row that may be sharpened: keys and values before it are those of the plain model."""
         if self.sra.rows == "all":
             return 0
         if self.sra.rows == "generated":
-            return prompt_length
-        return min(self.context_length or 0, prompt_length)
+            return self.own_prompt(given)
+        return min(self.context_length or 0, given)
 
     def cache_key(self) -> str:
         """Return what tells keys and values computed with these settings from others."""
@@ -59,6 +67,7 @@ def read_settings(extra_args: Mapping[str, Any] | None) -> RequestSettings | Non
     extra_args
         ``sra``: a number (alpha), the notation of ``--sra``, JSON, or a mapping; ``"off"`` for off.
         ``sra_context_length``: tokens up to the end of the context; needed for ``rows="after_context"``.
+        ``sra_prompt_length``: tokens up to the beginning of an answer that is given and not generated.
 
     Returns
     -------
@@ -71,7 +80,7 @@ def read_settings(extra_args: Mapping[str, Any] | None) -> RequestSettings | Non
         If a value is not allowed, or cannot be served by vLLM.
     """
     args = extra_args or {}
-    context = _context_length(args.get(_CONTEXT))
+    context, prompt = (_length(name, args.get(name)) for name in (_CONTEXT, _PROMPT))
     if args.get(_SETTINGS) is None:
         sra, own = _default(os.environ.get(DEFAULT_VARIABLE, "off")), False
     else:
@@ -86,7 +95,7 @@ def read_settings(extra_args: Mapping[str, Any] | None) -> RequestSettings | Non
             "(vllm_sra.client.context_length asks the server for it). Give it, or other rows."
         )
     _refuse_unservable(sra)
-    return RequestSettings(sra, context)
+    return RequestSettings(sra, context, prompt)
 
 
 # vLLM asks for the settings of a request with every block of its prompt.
@@ -126,11 +135,11 @@ def _parse(value: Any) -> SRAConfig | None:
     )
 
 
-def _context_length(value: Any) -> int | None:
+def _length(name: str, value: Any) -> int | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ConfigError(f"{_CONTEXT}={value!r} is not allowed: give a number of tokens, 0 or more.")
+        raise ConfigError(f"{name}={value!r} is not allowed: give a number of tokens, 0 or more.")
     return value
 
 

@@ -9,7 +9,7 @@ from sra_pipelines.answers import Retrieval
 from sra_pipelines.asked_figures import asked_figures
 from sra_pipelines.calculations import Calculation, Operation, asked_operation, calculate, find_operand
 from sra_rag.config import SRAConfig
-from sra_rag.generation.engine import Engine
+from sra_rag.generation.engine_like import EngineLike
 
 __all__ = ["computed"]
 
@@ -29,7 +29,7 @@ _OPERAND = {
 _LONGEST = 256  # tokens
 
 
-def computed(engine: Engine, found: Retrieval, sra: SRAConfig | None, **limits: Any) -> Calculation | None:
+def computed(engine: EngineLike, found: Retrieval, sra: SRAConfig | None, **limits: Any) -> Calculation | None:
     """Compute what a question asks for, from figures that stand in its passages.
 
     Figures are looked for by the words of the question first; the model, held to JSON that it cannot break, is asked
@@ -73,7 +73,7 @@ def computed(engine: Engine, found: Retrieval, sra: SRAConfig | None, **limits: 
     try:
         said = json.loads(written.text)
         operands = [find_operand(one["label"], one["figure"], found.passages) for one in said["operands"]]
-    except (ValueError, KeyError, TypeError):  # cancelled before it was whole
+    except (ValueError, KeyError, TypeError):  # cancelled or, by a server, cut off before it was whole
         return None
     verified = [operand for operand in operands if operand is not None]
     if said["operation"] == _NONE or len(verified) < len(operands):

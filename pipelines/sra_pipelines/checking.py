@@ -13,7 +13,7 @@ from sra_pipelines.defined_terms import terms_said, where_dates_stand
 from sra_pipelines.packing import Pages
 from sra_pipelines.support import Support
 from sra_rag.errors import ContextOverflowError, GenerationTimeoutError
-from sra_rag.generation.engine import Engine
+from sra_rag.generation.engine_like import EngineLike
 from sra_rag.generation.request import Cancellation
 from sra_rag.generation.result import Generation
 
@@ -22,7 +22,7 @@ __all__ = ["run_checks"]
 
 def run_checks(
     checks: Sequence[str],
-    engine: Engine,
+    engine: EngineLike,
     found: Retrieval,
     generation: Generation,
     citations: Sequence[Citation],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +16,16 @@ from sra_pipelines.answers import Answer
 from sra_pipelines.document_qa import DocumentQA
 from sra_pipelines.documents import Document, DocumentError, find_documents, read_document
 from sra_pipelines.embedding import load_embedding
+from sra_pipelines.engines import (
+    HERE,
+    EngineChoice,
+    EngineKey,
+    EngineOption,
+    EngineTokenizer,
+    EngineWindow,
+    ServedModelName,
+    open_engine,
+)
 from sra_pipelines.index import DocumentIndex
 from sra_pipelines.library_notices import quiet_libraries
 from sra_pipelines.passages import PassageIndex
@@ -24,9 +35,7 @@ from sra_pipelines.stored_index import StoredIndex, open_index
 from sra_pipelines.terminal import Reporter, describe, progress_bars
 from sra_rag.config import SRAConfig
 from sra_rag.errors import ConfigError
-from sra_rag.generation.engine import Engine
 from sra_rag.generation.sampling import SamplingOptions
-from sra_rag.models.loading import load_model
 from sra_rag.notation import parse_indices, parse_sra
 
 __all__ = ["ask", "demo", "presets"]
@@ -37,7 +46,6 @@ _DEMO_QUESTIONS = ("report-total-assets-2025", "report-north-america-2024")
 Question = Annotated[str, typer.Argument(help="The question, in quotes.")]
 Documents = Annotated[list[Path] | None, typer.Argument(help="Files, or folders of them; or give --index.")]
 Index = Annotated[Path | None, typer.Option("--index", help="Index on disk (see 'sra-rag index'), instead of files.")]
-Model = Annotated[str, typer.Option(help="'embedded', a name on the Hugging Face hub, a folder or a .gguf file.")]
 Dtype = Annotated[str, typer.Option(help="float32, bfloat16, float16, or auto: what is fastest here.")]
 Embedding = Annotated[str, typer.Option(help="Embedding model: 'embedded', a name on the hub or a folder.")]
 OwnEmbedding = Annotated[
@@ -79,7 +87,7 @@ def ask(
     question: Question,
     documents: Documents = None,
     index: Index = None,
-    model: Model = "embedded",
+    model: ServedModelName = None,
     compare: Compare = False,
     alpha: Alpha = 0.2,
     rows: Rows = "all",
@@ -94,6 +102,10 @@ def ask(
     as_json: AsJson = False,
     embedding: OwnEmbedding = None,
     dtype: Dtype = "auto",
+    engine: EngineOption = HERE,
+    engine_key: EngineKey = None,
+    tokenizer: EngineTokenizer = None,
+    window: EngineWindow = None,
 ) -> None:
     """Answer a question from documents, citing document and page.
 
@@ -105,9 +117,12 @@ def ask(
 
       sra-rag ask --preset legal "Who are the parties?" --index my-index
 
+      sra-rag ask --engine http://localhost:8000/v1 "When does the agreement end?" contract.pdf
+
     Exit code 2 if a document could not be read; the others are answered from all the same.
     """
     sra = chosen_settings(settings, alpha, rows, layers, policy)
+    choice = EngineChoice(engine, model, engine_key, tokenizer, window, dtype)
     if bool(documents) == (index is not None):
         raise ConfigError("Give either files and folders or --index INDEX, and not both.")
     readable = _answer_questions(
@@ -115,8 +130,7 @@ def ask(
         documents or [],
         [None, sra] if compare else [sra],
         index_folder=index,
-        model=model,
-        dtype=dtype,
+        choice=choice,
         embedding=embedding,
         context_tokens=context_tokens,
         max_new_tokens=max_new_tokens,
@@ -185,8 +199,7 @@ def _answer_questions(
     settings: Sequence[SRAConfig | None],
     *,
     index_folder: Path | None = None,
-    model: str = "embedded",
-    dtype: str = "auto",
+    choice: EngineChoice = EngineChoice(),  # noqa: B008 - frozen
     embedding: str | None = None,
     context_tokens: int | None,
     max_new_tokens: int,
@@ -199,29 +212,30 @@ def _answer_questions(
     """Read, index, ask and report; return whether every document could be read."""
     quiet_libraries()
     console = Console(stderr=True)
-    with progress_bars(console) as start:
-        stored = None if index_folder is None else open_index(index_folder, embedding)
-        documents, problems = _read([] if stored else find_documents(paths), start("reading"))
-        for problem in problems:
-            console.print(f"sra-rag: {problem}", style="red", soft_wrap=True, markup=False, highlight=False)
-        if not documents and stored is None:
-            return False
-        start(f"loading {model}")
-        engine = Engine(load_model(model, dtype=dtype), options=SamplingOptions(max_new_tokens=max_new_tokens))
-        index: PassageIndex = stored or DocumentIndex(
-            documents,
-            load_embedding(embedding or "embedded"),
-            splitting=load_preset(preset).splitting,
-            on_passages=start("embedding"),
-        )
-    if stored is not None:
-        tell_splitting(stored, load_preset(preset))
-    qa = DocumentQA(index, engine, context_tokens=context_tokens, preset=preset)
-    expected: Sequence[str | None] = gold or [None] * len(questions)
-    report = [
-        _ask_one(qa, question, settings, show_context, attention, as_json, answer)
-        for question, answer in zip(questions, expected, strict=True)
-    ]
+    with ExitStack() as opened:
+        with progress_bars(console) as start:
+            stored = None if index_folder is None else open_index(index_folder, embedding)
+            documents, problems = _read([] if stored else find_documents(paths), start("reading"))
+            for problem in problems:
+                console.print(f"sra-rag: {problem}", style="red", soft_wrap=True, markup=False, highlight=False)
+            if not documents and stored is None:
+                return False
+            options = SamplingOptions(max_new_tokens=max_new_tokens)
+            engine = opened.enter_context(open_engine(choice, options=options, start=start))
+            index: PassageIndex = stored or DocumentIndex(
+                documents,
+                load_embedding(embedding or "embedded"),
+                splitting=load_preset(preset).splitting,
+                on_passages=start("embedding"),
+            )
+        if stored is not None:
+            tell_splitting(stored, load_preset(preset))
+        qa = DocumentQA(index, engine, context_tokens=context_tokens, preset=preset)
+        expected: Sequence[str | None] = gold or [None] * len(questions)
+        report = [
+            _ask_one(qa, question, settings, show_context, attention, as_json, answer)
+            for question, answer in zip(questions, expected, strict=True)
+        ]
     if as_json:
         result: dict[str, Any] = report[0]
         result["documents"] = [

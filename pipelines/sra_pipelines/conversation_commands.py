@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +21,6 @@ from sra_pipelines.commands import (
     Dtype,
     Layers,
     MaxNewTokens,
-    Model,
     OwnEmbedding,
     Policy,
     PresetOption,
@@ -28,6 +30,17 @@ from sra_pipelines.commands import (
     tell_splitting,
 )
 from sra_pipelines.document_qa import DocumentQA
+from sra_pipelines.engines import (
+    HERE,
+    SERVED_AT_ONCE,
+    EngineChoice,
+    EngineKey,
+    EngineOption,
+    EngineTokenizer,
+    EngineWindow,
+    ServedModelName,
+    open_engine,
+)
 from sra_pipelines.library_notices import quiet_libraries
 from sra_pipelines.presets import load_preset
 from sra_pipelines.readers.limits import ReadingLimits
@@ -35,9 +48,8 @@ from sra_pipelines.stored_index import StoredIndex, open_index
 from sra_pipelines.terminal import Reporter, describe, progress_bars
 from sra_rag.config import SRAConfig
 from sra_rag.errors import SRAError
-from sra_rag.generation.engine import Engine
+from sra_rag.generation.engine_like import EngineLike
 from sra_rag.generation.sampling import SamplingOptions
-from sra_rag.models.loading import load_model
 from sra_rag.notation import parse_sra
 
 __all__ = ["chat", "serve"]
@@ -58,7 +70,7 @@ Ask anything about the documents. Besides:
 
 def chat(
     index: Index,
-    model: Model = "embedded",
+    model: ServedModelName = None,
     alpha: Alpha = 0.2,
     rows: Rows = "all",
     layers: Layers = "all",
@@ -69,6 +81,10 @@ def chat(
     max_new_tokens: MaxNewTokens = 256,
     embedding: OwnEmbedding = None,
     dtype: Dtype = "auto",
+    engine: EngineOption = HERE,
+    engine_key: EngineKey = None,
+    tokenizer: EngineTokenizer = None,
+    window: EngineWindow = None,
 ) -> None:
     """Talk about the documents of an index; follow-up questions may point back.
 
@@ -77,12 +93,15 @@ def chat(
       sra-rag index add contracts/ --to contracts.index
 
       sra-rag chat contracts.index --alpha 0.3 --rows after_context
+
+      sra-rag chat contracts.index --engine http://localhost:8000/v1
     """
     sra = chosen_settings(settings, alpha, rows, layers, policy)
     chosen = load_preset(preset)  # refused before anything is loaded
-    stored, engine = _open(index, model, dtype, embedding, max_new_tokens)
-    tell_splitting(stored, chosen)
-    _Conversation(Chat(DocumentQA(stored, engine, context_tokens=context_tokens, preset=chosen)), sra).run()
+    choice = EngineChoice(engine, model, engine_key, tokenizer, window, dtype)
+    with _opened(index, choice, embedding, max_new_tokens) as (stored, answers):
+        tell_splitting(stored, chosen)
+        _Conversation(Chat(DocumentQA(stored, answers, context_tokens=context_tokens, preset=chosen)), sra).run()
 
 
 def serve(
@@ -93,7 +112,14 @@ def serve(
         list[str] | None,
         typer.Option(help=f"A key that clients must bring; may be repeated. Or ${_KEYS}, with commas."),
     ] = None,
-    concurrency: Annotated[int, typer.Option(help="Answers written at once.")] = 1,
+    concurrency: Annotated[
+        int | None,
+        typer.Option(
+            show_default=False,
+            help=f"Answers written at once: by default 1 with a model in this process, {SERVED_AT_ONCE} on a server, "
+            "which writes them together.",
+        ),
+    ] = None,
     queue_length: Annotated[int, typer.Option(help="Requests that may wait; more get status 429.")] = 32,
     request_timeout: Annotated[float, typer.Option(help="Seconds that an answer may take, waiting included.")] = 300,
     max_pages: Annotated[int, typer.Option(help="Pages of a document that clients send.")] = 2000,
@@ -103,12 +129,16 @@ def serve(
         typer.Option(help="Settings for requests that bring none: off, 0.3, alpha=0.3,rows=after_context, a profile."),
     ] = "off",
     page: Annotated[bool, typer.Option("--page/--no-page", help="Serve the web page at / beside the API.")] = True,
-    model: Model = "embedded",
+    model: ServedModelName = None,
     preset: PresetOption = "general",
     context_tokens: ContextTokens = None,
     max_new_tokens: MaxNewTokens = 512,
     embedding: OwnEmbedding = None,
     dtype: Dtype = "auto",
+    engine: EngineOption = HERE,
+    engine_key: EngineKey = None,
+    tokenizer: EngineTokenizer = None,
+    window: EngineWindow = None,
 ) -> None:
     """Answer from the documents of an index over HTTP, as OpenAI's API does.
 
@@ -118,11 +148,16 @@ def serve(
 
       curl localhost:8000/v1/chat/completions -H 'Content-Type: application/json'
       -d '{"model": "sra-rag", "messages": [{"role": "user", "content": "Who are the parties?"}], "sra": 0.2}'
+
+      sra-rag serve contracts.index --engine vllm --model Qwen/Qwen3-4B
     """
     from sra_pipelines.server import DocumentShelf, ServerSettings, create_app
 
     keys = [*(api_key or ()), *(key.strip() for key in os.environ.get(_KEYS, "").split(",") if key.strip())]
     limits = ReadingLimits(max_pages=max_pages)
+    choice = EngineChoice(engine, model, engine_key, tokenizer, window, dtype)
+    if concurrency is None:
+        concurrency = 1 if engine == HERE else SERVED_AT_ONCE
     settings = ServerSettings(
         host=host, port=port, api_keys=tuple(keys), concurrency=concurrency, queue_length=queue_length,
         request_timeout=request_timeout, grace=grace, max_new_tokens=max_new_tokens, sra=parse_sra(sra),
@@ -130,24 +165,35 @@ def serve(
     from sra_pipelines.server.running import run_server
 
     chosen = load_preset(preset)
-    stored, engine = _open(index, model, dtype, embedding, max_new_tokens)
-    tell_splitting(stored, chosen)
-    qa = DocumentQA(stored, engine, context_tokens=context_tokens, preset=chosen)
-    shelf = DocumentShelf(stored, index.with_name(f"{index.name}.uploads"), limits)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    run_server(create_app(qa, settings, shelf=shelf, page=page), settings)
+    # Without vLLM nothing can be answered: the server then ends as it does when it is told to.
+    with _opened(index, choice, embedding, max_new_tokens, _stop_serving) as (stored, answers):
+        tell_splitting(stored, chosen)
+        qa = DocumentQA(stored, answers, context_tokens=context_tokens, preset=chosen)
+        shelf = DocumentShelf(stored, index.with_name(f"{index.name}.uploads"), limits)
+        run_server(create_app(qa, settings, shelf=shelf, page=page), settings)
 
 
-def _open(
-    index: Path, model: str, dtype: str, embedding: str | None, max_new_tokens: int
-) -> tuple[StoredIndex, Engine]:
+@contextmanager
+def _opened(
+    index: Path,
+    choice: EngineChoice,
+    embedding: str | None,
+    max_new_tokens: int,
+    on_end: Callable[[], None] | None = None,
+) -> Iterator[tuple[StoredIndex, EngineLike]]:
     quiet_libraries()
-    with progress_bars(Console(stderr=True)) as start:
-        start(f"opening {index}")
-        stored = open_index(index, embedding)
-        start(f"loading {model}")
-        engine = Engine(load_model(model, dtype=dtype), options=SamplingOptions(max_new_tokens=max_new_tokens))
-    return stored, engine
+    with ExitStack() as opened:
+        with progress_bars(Console(stderr=True)) as start:
+            start(f"opening {index}")
+            stored = open_index(index, embedding)
+            options = SamplingOptions(max_new_tokens=max_new_tokens)
+            engine = opened.enter_context(open_engine(choice, options=options, start=start, on_end=on_end))
+        yield stored, engine
+
+
+def _stop_serving() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 class _Conversation:

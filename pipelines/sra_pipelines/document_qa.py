@@ -23,6 +23,7 @@ from sra_rag.config import SRAConfig, SRALike
 from sra_rag.errors import ConfigError, require_extra
 from sra_rag.generation.bridge import iterate_in_thread
 from sra_rag.generation.engine import Engine
+from sra_rag.generation.engine_like import EngineLike
 from sra_rag.generation.request import Cancellation
 from sra_rag.generation.result import Generation
 
@@ -39,7 +40,7 @@ class DocumentQA:
     index
         The documents.
     engine
-        The model.
+        The model: an `Engine` here, or one on a server.
     context_tokens
         Tokens of passages in a prompt; by default what the preset says, else what the model's window leaves, at most
         6,000.
@@ -57,7 +58,7 @@ class DocumentQA:
     def __init__(
         self,
         index: PassageIndex,
-        engine: Engine,
+        engine: EngineLike,
         *,
         context_tokens: int | None = None,
         retriever: Retriever | None = None,
@@ -65,7 +66,8 @@ class DocumentQA:
     ) -> None:
         self.index = index
         self.preset = load_preset(preset)
-        if "arithmetic" in self.preset.checks:
+        # A server holds the model to JSON by means of its own.
+        if "arithmetic" in self.preset.checks and isinstance(engine, Engine):
             require_extra(f"The preset {self.preset.name!r}", "structured", "xgrammar")
         self.retriever = retriever or Retriever(index, order=self.preset.order, whole_pages=self.preset.whole_pages)
         self.engine = engine
@@ -92,7 +94,7 @@ class DocumentQA:
         sra
             Settings of the attention, None for off.
         attention
-            Collect which passages the answer attended to.
+            Collect which passages the answer attended to; a model on a server does not tell.
         **changes
             Changed options of generation, such as ``max_new_tokens``.
         """

@@ -28,6 +28,7 @@ from sra_pipelines.framework_store import passage_metadata  # noqa: E402
 from sra_pipelines.passages import Passage  # noqa: E402
 from sra_pipelines.retrieval import Retriever  # noqa: E402
 from sra_rag.config import SRAConfig  # noqa: E402
+from sra_rag.generation.engine import Engine  # noqa: E402
 from sra_rag.generation.result import Generation, Timing, Usage  # noqa: E402
 
 __all__ = ["AnswerSteps", "PassageRetriever", "answer_chain", "answer_steps", "to_document"]
@@ -98,7 +99,7 @@ def answer_chain(qa: DocumentQA, llm: ChatSRAHuggingFace | None = None) -> Runna
     Raises
     ------
     ConfigError
-        If the model answers with another engine.
+        If the model answers with another engine, or is on a server.
     """
     retrieve, generate, conclude = answer_steps(qa, llm)
     ask = RunnableBranch((_has_passages, generate), RunnablePassthrough())
@@ -107,6 +108,11 @@ def answer_chain(qa: DocumentQA, llm: ChatSRAHuggingFace | None = None) -> Runna
 
 def answer_steps(qa: DocumentQA, llm: ChatSRAHuggingFace | None = None) -> AnswerSteps:
     """Return the steps of `answer_chain`, to put together otherwise; see there."""
+    if not isinstance(qa.engine, Engine):
+        raise ConfigError(
+            f"The DocumentQA answers with {qa.engine.name!r} on a server, and a chain with a model in this process. "
+            "Ask with qa.ask, or give it an Engine."
+        )
     model = llm or ChatSRAHuggingFace(engines=qa.engine)
     if model.engine is not qa.engine:
         raise ConfigError(

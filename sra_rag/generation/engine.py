@@ -22,22 +22,19 @@ from transformers import DynamicCache, GenerationConfig, LogitsProcessorList, St
 
 from sra_rag.attention.reattend import reattend
 from sra_rag.attention.shares import observing
-from sra_rag.config import SRAConfig
-from sra_rag.errors import ConfigError, ContextOverflowError, OutOfMemoryError
+from sra_rag.errors import OutOfMemoryError
 from sra_rag.generation.bridge import iterate_in_thread
 from sra_rag.generation.constraints import JSONConstraint, JSONGrammars
 from sra_rag.generation.monitor import Monitor
 from sra_rag.generation.prefix_cache import PrefixCache, cache_argument, dependence, joined, keeps_all
-from sra_rag.generation.prompts import EncodedPrompt, Message, PromptEncoder
-from sra_rag.generation.request import Cancellation, Request, RequestArguments
+from sra_rag.generation.prompts import EncodedPrompt, Prompt, PromptEncoder
+from sra_rag.generation.request import Cancellation, Request, RequestArguments, read_request
 from sra_rag.generation.result import Generation, TextDelta, Usage
 from sra_rag.generation.sampling import SamplingOptions, logits_processors
 from sra_rag.generation.text import TextAssembler
 from sra_rag.models.loading import LoadedModel
 
 __all__ = ["PREFILL_CHUNK", "Cancellation", "Engine", "Prompt"]
-
-Prompt = str | Sequence[Message] | EncodedPrompt
 
 PREFILL_CHUNK = 1024  # tokens; between chunks a request can be cancelled, and activations stay small
 _LONG = 256  # tokens; so many fill a device by themselves: padding them for a batch would only add work
@@ -76,6 +73,21 @@ class Engine:
         self.context_window = min(context_window or sys.maxsize, model.context_window)
         self._stop_token_ids = frozenset((*_end_tokens(model), *stop_token_ids))
 
+    @property
+    def name(self) -> str:
+        """The model's name, as `load_model` was given it."""
+        return self.loaded.name
+
+    @property
+    def sees_attention(self) -> bool:
+        """Whether requests may bring `shares`: here they may."""
+        return True
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests it is worth having under way at once: more than one would share the processor."""
+        return 1
+
     def encode(
         self,
         prompt: Prompt,
@@ -92,11 +104,7 @@ class Engine:
         context, template_kwargs
             See `RequestArguments`.
         """
-        if isinstance(prompt, EncodedPrompt):
-            return prompt
-        if isinstance(prompt, str):
-            return self.encoder.encode_text(prompt, context=context)
-        return self.encoder.encode_messages(prompt, context=context, template_kwargs=template_kwargs)
+        return self.encoder.encode(prompt, context=context, template_kwargs=template_kwargs)
 
     def generate(self, prompt: Prompt, **arguments: Unpack[RequestArguments]) -> Generation:
         """Answer one prompt.
@@ -177,25 +185,15 @@ class Engine:
         arguments: RequestArguments,
         contexts: Sequence[str | None] | None = None,
     ) -> Request:
-        """Check what a request brings, and encode its prompts."""
-        changes: dict[str, Any] = dict(arguments)
-        context, template_kwargs = changes.pop("context", None), changes.pop("template_kwargs", None)
-        sra = SRAConfig.coerce(changes.pop("sra")) if "sra" in changes else self.loaded.sra
-        shares = changes.pop("shares", None)
-        options = changes.pop("options", None) or self.options
-        cancel = changes.pop("cancel", None) or Cancellation()
-        options = options.replace(**changes) if changes else options
-        contexts = contexts or [context] * len(prompts)
-        encoded = tuple(
-            self.encode(prompt, context=context, template_kwargs=template_kwargs)
-            for prompt, context in zip(prompts, contexts, strict=True)
+        return read_request(
+            prompts,
+            arguments,
+            contexts,
+            encode=self.encode,
+            sra=self.loaded.sra,
+            options=self.options,
+            context_window=self.context_window,
         )
-        longest = max(len(prompt.token_ids) for prompt in encoded)
-        if longest == 0:
-            raise ConfigError("The prompt is empty. Give at least one token of text.")
-        if longest + options.max_new_tokens > self.context_window:
-            raise ContextOverflowError(longest, options.max_new_tokens, self.context_window)
-        return Request(encoded, sra, options, cancel, shares=shares)
 
     def _stream(self, request: Request) -> Generator[TextDelta, None, None]:
         arrived: queue.SimpleQueue[TextDelta | BaseException] = queue.SimpleQueue()

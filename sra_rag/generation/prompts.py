@@ -19,7 +19,7 @@ from sra_rag.errors import PromptError
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["EncodedPrompt", "Message", "PromptEncoder"]
+__all__ = ["EncodedPrompt", "Message", "Prompt", "PromptEncoder"]
 
 Message = Mapping[str, Any]
 
@@ -42,6 +42,9 @@ class EncodedPrompt:
 
     token_ids: tuple[int, ...]
     context_length: int
+
+
+Prompt = str | Sequence[Message] | EncodedPrompt
 
 
 class PromptEncoder:
@@ -68,6 +71,16 @@ class PromptEncoder:
     def has_chat_template(self) -> bool:
         """Whether messages can be encoded."""
         return bool(self.tokenizer.chat_template)
+
+    def encode(
+        self, prompt: Prompt, *, context: str | None = None, template_kwargs: Mapping[str, Any] | None = None
+    ) -> EncodedPrompt:
+        """Turn messages (through the chat template) or plain text into tokens; tokens stay what they are."""
+        if isinstance(prompt, EncodedPrompt):
+            return prompt
+        if isinstance(prompt, str):
+            return self.encode_text(prompt, context=context)
+        return self.encode_messages(prompt, context=context, template_kwargs=template_kwargs)
 
     def shield(self, text: str) -> str:
         """Replace spellings of control tokens by placeholders that `encode_rendered` turns back into plain text."""

@@ -9,10 +9,11 @@ from typing import Any, TypedDict
 
 from sra_rag.attention.shares import AttentionShares
 from sra_rag.config import SRAConfig, SRALike
-from sra_rag.generation.prompts import EncodedPrompt
+from sra_rag.errors import ConfigError, ContextOverflowError
+from sra_rag.generation.prompts import EncodedPrompt, Prompt
 from sra_rag.generation.sampling import SamplingOptions
 
-__all__ = ["Cancellation", "Request", "RequestArguments"]
+__all__ = ["Cancellation", "Request", "RequestArguments", "read_request"]
 
 Cancellation = threading.Event
 
@@ -84,3 +85,52 @@ class Request:
     cancel: Cancellation
     on_text: Callable[[int, str], None] | None = None
     shares: AttentionShares | None = None
+
+
+def read_request(
+    prompts: Sequence[Prompt],
+    arguments: RequestArguments,
+    contexts: Sequence[str | None] | None = None,
+    *,
+    encode: Callable[..., EncodedPrompt],
+    sra: SRAConfig | None,
+    options: SamplingOptions,
+    context_window: int,
+) -> Request:
+    """Check what a request brings, and encode its prompts.
+
+    Parameters
+    ----------
+    prompts, arguments, contexts
+        As an engine was given them.
+    encode
+        The engine's.
+    sra, options
+        Of requests that bring none.
+    context_window
+        Tokens of prompt and answer together.
+
+    Raises
+    ------
+    ConfigError, PromptError
+        If a setting or a prompt is not allowed.
+    ContextOverflowError
+        If a prompt and its answer do not fit.
+    """
+    changes: dict[str, Any] = dict(arguments)
+    context, template_kwargs = changes.pop("context", None), changes.pop("template_kwargs", None)
+    sra = SRAConfig.coerce(changes.pop("sra")) if "sra" in changes else sra
+    shares = changes.pop("shares", None)
+    options = changes.pop("options", None) or options
+    cancel = changes.pop("cancel", None) or Cancellation()
+    options = options.replace(**changes) if changes else options
+    encoded = tuple(
+        encode(prompt, context=its_context, template_kwargs=template_kwargs)
+        for prompt, its_context in zip(prompts, contexts or [context] * len(prompts), strict=True)
+    )
+    longest = max(len(prompt.token_ids) for prompt in encoded)
+    if longest == 0:
+        raise ConfigError("The prompt is empty. Give at least one token of text.")
+    if longest + options.max_new_tokens > context_window:
+        raise ContextOverflowError(longest, options.max_new_tokens, context_window)
+    return Request(encoded, sra, options, cancel, shares=shares)

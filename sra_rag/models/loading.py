@@ -19,7 +19,7 @@ from sra_rag.models.embedded import EMBEDDED_NAME, embedded_model_folder, read_g
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-__all__ = ["LoadedModel", "load_model"]
+__all__ = ["LoadedModel", "load_model", "load_tokenizer"]
 
 Quantization = Literal["4bit", "8bit"]
 
@@ -143,6 +143,31 @@ def load_model(
         ) from error
     model.eval()
     return LoadedModel(model, loaded_tokenizer, str(name), config)
+
+
+def load_tokenizer(name: str | PathLike[str]) -> PreTrainedTokenizerBase:
+    """Load a tokenizer alone, for a model that runs elsewhere.
+
+    Parameters
+    ----------
+    name
+        ``"embedded"``, a name on the Hugging Face hub or a local folder.
+
+    Raises
+    ------
+    ModelLoadError
+        If there is no such tokenizer, or it cannot be read.
+    """
+    from transformers import AutoTokenizer
+
+    source = str(embedded_model_folder()) if str(name) == EMBEDDED_NAME else str(name)
+    try:
+        return AutoTokenizer.from_pretrained(source)
+    except (OSError, ValueError) as error:
+        raise ModelLoadError(
+            f"The tokenizer of {str(name)!r} could not be loaded: {_first_line(error)} Give 'embedded', a name on "
+            "the hub (online, or already in the local cache) or a folder with tokenizer.json."
+        ) from error
 
 
 def _model_options(

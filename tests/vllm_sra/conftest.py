@@ -1,8 +1,44 @@
 """How vLLM runs in the tests; those that need it are skipped where it is not installed, saying so."""
 
 import os
+from types import SimpleNamespace
 
 os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")  # engines are looked into
 os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
 os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
 os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+
+import pytest
+
+SERVED = ("--max-model-len", "2048", "--dtype", "float32", "--max-num-seqs", "8", "--enforce-eager")
+
+
+@pytest.fixture(scope="session")
+def vllm_server():
+    """vLLM's real server on the embedded model, for all tests together: starting it takes half a minute.
+
+    One that is running already can be named: its address in SRA_RAG_TEST_VLLM, its key in SRA_RAG_TEST_VLLM_KEY.
+    """
+    if named := os.environ.get("SRA_RAG_TEST_VLLM"):
+        yield SimpleNamespace(address=named, api_key=os.environ.get("SRA_RAG_TEST_VLLM_KEY"))
+        return
+    from vllm_sra.own_server import own_server
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VLLM_ENABLE_V1_MULTIPROCESSING", "1")
+        with own_server("embedded", arguments=SERVED, ready_within=600) as server:
+            yield server
+
+
+@pytest.fixture
+def served(vllm_server):
+    """An engine of its own for the model on the server."""
+    from vllm_sra.served_engine import ServedEngine
+
+    from sra_rag import SamplingOptions
+
+    options = SamplingOptions(max_new_tokens=12)
+    with ServedEngine.at(
+        vllm_server.address, tokenizer="embedded", api_key=vllm_server.api_key, options=options
+    ) as engine:
+        yield engine

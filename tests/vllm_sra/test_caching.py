@@ -68,6 +68,16 @@ def test_blocks_are_shared_up_to_the_first_row_that_changes(llm, alone, first, t
         assert logprobs == pytest.approx(alone[str(then)][1], abs=1e-4)
 
 
+def test_another_first_row_is_another_prefix(model, llm):
+    later = {**AFTER, "sra_context_length": 120}  # in the block of 96 to 127, where AFTER sharpens from 100 on
+    ask(llm, AFTER)
+    (_, logprobs), cached = ask(llm, later)
+    assert cached == 96
+    alone = start(model, enable_prefix_caching=False)
+    assert logprobs == pytest.approx(ask(alone, later)[0][1], abs=1e-4)
+    stop(alone)
+
+
 def test_an_answer_is_read_back_only_by_a_request_with_its_settings(llm):
     [longer] = run(llm, [PROMPT], [GENERATED], tokens=60)
     conversation = PROMPT + said(longer)[0]

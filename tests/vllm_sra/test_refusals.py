@@ -10,11 +10,15 @@ import pytest
 pytest.importorskip("vllm", reason="needs vLLM in an environment of its own: make test-vllm")
 
 from transformers import AutoModelForCausalLM, Gemma2Config
-from vllm_sra import register
+from vllm import SamplingParams
+from vllm.exceptions import VLLMValidationError
+from vllm.v1.core import kv_cache_utils
+from vllm_sra import handshake, register
 from vllm_sra.model import refuse_speculation, refuse_unservable
+from vllm_sra.requests import SRALogitsProcessor
 
 from sra_rag.errors import ConfigError, UnsupportedModelError
-from tests.vllm_sra.engines import SHAPE, save_tiny, start
+from tests.vllm_sra.engines import SHAPE, prompt, run, save_tiny, start, stop
 
 PLAIN = {"soft_cap": None, "alibi": False, "sinks": False, "kv_cache_dtype": "auto"}
 
@@ -78,3 +82,28 @@ def test_a_default_that_is_not_allowed(monkeypatch):
     monkeypatch.setenv("SRA_RAG_VLLM_SRA", "strong")
     with pytest.raises(ConfigError, match="SRA_RAG_VLLM_SRA"):
         register()
+
+
+def test_settings_that_do_not_fit_the_model_end_the_request_and_not_the_engine(tmp_path):
+    llm = start(save_tiny(tmp_path))
+    for sra, said in (({"layers": [77]}, "layers names 77"), ({"alpha": [0.1]}, "layers"), ({"heads": [9]}, "heads")):
+        with pytest.raises(VLLMValidationError, match=said):
+            run(llm, [prompt(1, 10)], [{"sra": sra}])
+    [output] = run(llm, [prompt(1, 10)], [{"sra": {"layers": [2], "heads": [3]}}])
+    assert len(output.outputs[0].token_ids) == 6
+    stop(llm)
+
+
+def test_vllm_without_the_plugin_takes_no_settings(monkeypatch):
+    def check(extra):
+        SRALogitsProcessor.validate_params(SamplingParams(extra_args=extra))
+
+    salted = kv_cache_utils.generate_block_hash_extra_keys
+    monkeypatch.setattr(kv_cache_utils, "generate_block_hash_extra_keys", getattr(salted, "__wrapped__", salted))
+    check(None)
+    check({"sra": "off"})
+    with pytest.raises(ConfigError, match="VLLM_PLUGINS"):
+        check({"sra": 0.2})
+    with pytest.raises(ConfigError) as caught:
+        check(handshake.QUESTION)
+    assert handshake.version_in(str(caught.value)) is None

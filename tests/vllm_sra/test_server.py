@@ -1,12 +1,6 @@
 """``vllm serve`` with the plugin, asked through OpenAI's client: settings by request, refusals, the same answers."""
 
-import os
 import re
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from pathlib import Path
 
 import pytest
@@ -18,48 +12,20 @@ from vllm_sra.client import VLLMServerError, context_length
 
 from sra_rag import Engine
 from sra_rag.errors import ConfigError
-from sra_rag.models.embedded import embedded_model_folder
 
 CONTEXT = "\n".join(f"The rent of house {n} is {n}1,{n}00 crowns a year." for n in range(1, 40))
 MESSAGES = [{"role": "user", "content": f"Answer from the text.\n\n{CONTEXT}\n\nWhat is the rent of house 7?"}]
-READY = 300  # seconds
 DOCUMENT = Path(__file__).parents[2] / "docs" / "vllm.md"
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    log = tmp_path_factory.mktemp("server") / "log.txt"
-    command = [
-        sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(embedded_model_folder()),
-        "--host", "127.0.0.1", "--port", str(port), "--served-model-name", "embedded", "--max-model-len", "2048",
-        "--dtype", "float32", "--max-num-seqs", "4", "--enforce-eager",
-    ]  # fmt: skip
-    environment = os.environ | {"VLLM_ENABLE_V1_MULTIPROCESSING": "1", "SRA_RAG_VLLM_SRA": "off"}
-    with log.open("w") as file:
-        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=environment)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        deadline = time.monotonic() + READY
-        while True:
-            try:
-                urllib.request.urlopen(f"{url}/health", timeout=2)  # noqa: S310 - our own
-                break
-            except OSError:
-                if process.poll() is not None or time.monotonic() > deadline:
-                    pytest.fail(log.read_text()[-3000:])
-                time.sleep(1)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(60)
+def server(vllm_server):
+    return vllm_server.address.removesuffix("/v1")
 
 
 @pytest.fixture
-def client(server):
-    return openai.OpenAI(base_url=f"{server}/v1", api_key="none", max_retries=0)
+def client(vllm_server):
+    return openai.OpenAI(base_url=vllm_server.address, api_key=vllm_server.api_key, max_retries=0)
 
 
 def ask(client, **xargs):
@@ -106,9 +72,10 @@ def test_a_context_that_is_not_there_or_a_server_that_is_not(server):
         context_length(f"{server}/v1", MESSAGES, CONTEXT, model="another")
 
 
-def test_the_code_of_the_document_runs(server):
+def test_the_code_of_the_document_runs(vllm_server, server):
     [code] = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
     code = code.replace("http://localhost:8000", server).replace('"MODEL"', '"embedded"')
+    code = code.replace('api_key="none"', f'api_key="{vllm_server.api_key}"')
     names = {}
     exec(compile(code, DOCUMENT.name, "exec"), names)  # noqa: S102 - our own document
     assert "82,400" in names["answer"].choices[0].message.content

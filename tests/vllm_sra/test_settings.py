@@ -56,6 +56,7 @@ def test_a_default_that_is_not_allowed_names_the_variable(monkeypatch):
         ({"sra": "rows=after_context"}, "sra_context_length"),
         ({"sra": 0.2, "sra_context_length": -1}, "sra_context_length"),
         ({"sra": 0.2, "sra_context_length": True}, "sra_context_length"),
+        ({"sra": 0.2, "sra_prompt_length": -1}, "sra_prompt_length"),
         ({"sra": "bounds=observed"}, "observed"),
     ],
 )
@@ -79,6 +80,12 @@ def test_observed_bounds_mean_nothing_to_a_constant():
 def test_keys_and_values_change_from_the_first_sharpened_row_on(rows, first):
     settings = read_settings({"sra": f"alpha=0.2,rows={rows}", "sra_context_length": 40})
     assert settings.first_changed(100) == first
+
+
+@pytest.mark.parametrize(("length", "first"), [(None, 100), (40, 40), (140, 100)])
+def test_the_rows_of_a_given_answer_count_as_generated(length, first):
+    settings = read_settings({"sra": "rows=generated", "sra_prompt_length": length})
+    assert settings.first_changed(100) == settings.own_prompt(100) == first
 
 
 def test_other_settings_have_another_key():

@@ -56,6 +56,8 @@ def run_again(manifest: Mapping[str, Any], records: Sequence[Record], examples: 
         words += ["--sra", written]
     counts = [task["examples"] for task in manifest["tasks"].values() if "examples" in task]
     words += ["--model", str(manifest["model"]["name"])]
+    if "server" in manifest["model"]:
+        words += ["--engine", manifest["model"]["server"]]
     if "dtype" in manifest["model"]:
         words += ["--dtype", manifest["model"]["dtype"]]
     words += ["--limit", str(max(counts, default=1)), "--seed", str(manifest["seed"])]

@@ -61,7 +61,7 @@ class Completions:
     @property
     def models(self) -> tuple[str, str]:
         """The names that a request may give."""
-        return DOCUMENTS_MODEL, self.qa.engine.loaded.name
+        return DOCUMENTS_MODEL, self.qa.engine.name
 
     def stop(self) -> None:
         """Stop the answers that are written, and refuse those that wait."""

@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from vllm_sra.client import VLLMServerError
 
 from sra_pipelines.lock import IndexLockedError
 from sra_pipelines.server.slots import QueueFullError
@@ -31,6 +32,7 @@ _STATUS: list[tuple[type[Exception], int, str]] = [
     (GenerationTimeoutError, 504, "timeout"),
     (TimeoutError, 504, "timeout"),
     (OutOfMemoryError, 503, "out_of_memory"),
+    (VLLMServerError, 502, "model_server_failed"),
     (ConfigError, 400, "invalid_value"),
     (PromptError, 400, "invalid_prompt"),
     (SRAError, 400, "invalid_request"),

@@ -109,9 +109,10 @@ async def answer_turn(
         deadline = time.monotonic() + seconds
         most = completions.settings.max_new_tokens
         found = qa.retrieve(Chat(qa, history=history).standalone(question, cancel), max_new_tokens=most)
+        attention = qa.engine.sees_attention
         for sra in settings:
             left = max(deadline - time.monotonic(), 0.001)
-            yield from qa.stream(found, sra=sra, attention=True, cancel=cancel, timeout=left, max_new_tokens=most)
+            yield from qa.stream(found, sra=sra, attention=attention, cancel=cancel, timeout=left, max_new_tokens=most)
 
     async with aclosing(completions.in_turn(work, client)) as pieces:
         following = asyncio.ensure_future(anext(pieces))

@@ -25,6 +25,9 @@ OFF, ON, BOTH = "Off", "On", "Both, side by side"
 _ROWS = [("All rows", "all"), ("After the passages", "after_context"), ("Only the answer", "generated")]
 _LONGEST_QUESTION = 4000  # characters
 _LOGOUT = f'<form method="post" action="{PAGE}/logout"><button type="submit">Log out</button></form>'
+_NO_ATTENTION = (
+    '<p class="sra-note">The model runs on a server of its own: it is not known which passages answers attend to.</p>'
+)
 Said: TypeAlias = tuple[Any, ...]
 
 
@@ -112,6 +115,8 @@ def page_blocks(completions: Completions, shelf: DocumentShelf, *, keyed: bool) 
                     0, 1, value=0.2, step=0.05, label="Alpha", info="Strength; 0 is off.", elem_id="sra-alpha"
                 )
                 rows = gr.Radio(_ROWS, value="all", label="Sharpened rows", elem_id="sra-rows")
+                if not completions.qa.engine.sees_attention:
+                    gr.HTML(_NO_ATTENTION)
         inputs, outputs = [question, documents, mode, alpha, rows, past], [over, now, question, past]
         asked = gr.on(
             [question.submit, send.click], ask, inputs, outputs, show_progress="hidden", concurrency_limit=None,

@@ -1,0 +1,35 @@
+"""A vLLM server of one's own: it says why it does not start, and ends with its parent."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+pytest.importorskip("vllm", reason="needs vLLM in an environment of its own: make test-vllm")
+
+from vllm_sra.client import VLLMServerError
+from vllm_sra.own_server import own_server
+
+
+def test_what_it_said_is_told_where_it_does_not_start():
+    said = r"ended by itself \(status 2\)(.|\n)*no-such-option"
+    with pytest.raises(VLLMServerError, match=said), own_server("embedded", arguments=["--no-such-option"]):
+        pytest.fail("it started")
+
+
+def test_it_does_not_outlive_its_parent():
+    command = [sys.executable, "-m", "vllm_sra.own_server_child", "--model", "nothing"]
+    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                             start_new_session=True)  # fmt: skip
+    try:
+        time.sleep(1)
+        assert child.poll() is None
+        child.stdin.close()
+        assert child.wait(60) == -signal.SIGTERM
+    finally:
+        if child.poll() is None:
+            os.killpg(child.pid, signal.SIGKILL)
+            child.wait()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import os
 import platform
 from typing import Any
 
 import torch
+from sra_pipelines.versions import installed_versions
 
 from sra_rag.models.loading import LoadedModel
 
@@ -38,13 +38,7 @@ def describe_model(loaded: LoadedModel) -> dict[str, Any]:
 
 def describe_versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that results hang on."""
-    found = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+    return installed_versions(_PACKAGES)
 
 
 def describe_machine(device: torch.device) -> dict[str, Any]:

@@ -14,14 +14,14 @@ from typing import Any, Protocol
 from sra_evaluations.examples import Example
 from sra_evaluations.memory import peak_memory
 from sra_evaluations.metrics import score
-from sra_evaluations.records import Records, example_name
+from sra_evaluations.records import Record, Records, example_name
 from sra_evaluations.settings import Setting
 from sra_rag.attention.shares import AttentionShares
 from sra_rag.errors import ContextOverflowError
 from sra_rag.generation.engine import Engine
 from sra_rag.generation.likelihood import answer_likelihood
 
-__all__ = ["Measures", "Scorer", "Stop", "run_task"]
+__all__ = ["Advance", "Measures", "Scorer", "Stop", "answer", "in_sharing_order", "run_task"]
 
 Scorer = Callable[[str, Example], dict[str, float]]
 
@@ -100,7 +100,7 @@ def run_task(
     skipped
         Ids of examples that are longer than the model's window.
     """
-    ordered = sorted(settings, key=lambda setting: 0 if _leaves_context(setting) else 1)
+    ordered = in_sharing_order(settings)
     total, done = len(examples) * len(settings), 0
     skipped: list[str] = []
     for number, example in enumerate(examples):
@@ -111,22 +111,54 @@ def run_task(
             key = task, name, setting.name
             if key not in records and example.id not in skipped:
                 timed = number < measures.timed and measures.generate and not example.plain
-                if timed:
-                    engine.prefixes.clear()
                 try:
-                    found = _measure(engine, example, setting, measures)
+                    records.add(answer(engine, task, example, setting, measures, timed=timed))
                 except ContextOverflowError:
                     skipped.append(example.id)
                     continue
-                finally:
-                    if timed:
-                        engine.prefixes.clear()
-                names = dict(zip(("task", "example", "setting"), key, strict=True))
-                records.add(names | {"features": dict(example.features), "timed": timed} | found)
             done += 1
             if on_progress is not None:
                 on_progress(done, total)
     return skipped
+
+
+def in_sharing_order(settings: Sequence[Setting]) -> list[Setting]:
+    """Put those first that leave an example's context alone: they read it once between them."""
+    return sorted(settings, key=lambda setting: 0 if _leaves_context(setting) else 1)
+
+
+def answer(
+    engine: Engine, task: str, example: Example, setting: Setting, measures: Measures, *, timed: bool = False
+) -> Record:
+    """Run one setting on one example.
+
+    Parameters
+    ----------
+    engine
+        The model.
+    task
+        What records call the task.
+    example, setting
+        What to run.
+    measures
+        What to measure.
+    timed
+        Share no prefill with what ran before, so that seconds and memory say something.
+
+    Raises
+    ------
+    ContextOverflowError
+        If the example is longer than the model's window.
+    """
+    if timed:
+        engine.prefixes.clear()
+    try:
+        found = _measure(engine, example, setting, measures)
+    finally:
+        if timed:
+            engine.prefixes.clear()
+    names = {"task": task, "example": example_name(example), "setting": setting.name}
+    return names | {"features": dict(example.features), "timed": timed} | found
 
 
 def _leaves_context(setting: Setting) -> bool:

@@ -110,13 +110,15 @@ def work_on_ray(
     RayError
         If a worker refuses, or Ray gives up.
     """
+    if not pieces:
+        return
     import ray
     import ray.data
 
     rows = [{"said": json.dumps(piece.said), "data": piece.data} for piece in pieces]
     # One row a block: each comes back when it is done, and no worker waits behind another's rows.
     dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
-        worker,  # type: ignore[arg-type]  # a class is called for each row once it was made
+        worker,
         compute=ray.data.ActorPoolStrategy(size=workers.count, max_tasks_in_flight_per_actor=1),
         num_cpus=workers.cpus,
         num_gpus=workers.gpus or None,

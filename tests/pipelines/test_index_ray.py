@@ -1,17 +1,11 @@
 """An index whose documents were read and embedded by workers of Ray is the one that this process makes."""
 
-import socket
-import subprocess
-import sys
-from functools import partial
-from pathlib import Path
-
 import numpy as np
 import pytest
 from sra_pipelines.embedding import load_embedding
 from sra_pipelines.index_check import check_index
 from sra_pipelines.index_writer import add_documents
-from sra_pipelines.ray_cluster import RayError, RayOptions, ray_cluster
+from sra_pipelines.ray_cluster import RayOptions, ray_cluster
 from sra_pipelines.schema import connect
 from sra_pipelines.stored_document import list_documents, load_document
 

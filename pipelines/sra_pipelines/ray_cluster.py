@@ -105,10 +105,11 @@ def ray_cluster(options: RayOptions) -> Iterator[None]:
         if not callers_own:
             logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what is raised says it too
             try:
-                ray.init(**_init_arguments(address, options.workers))
+                with _without_stderr():
+                    ray.init(**_init_arguments(address, options.workers))
             except BaseException as error:
                 ray.shutdown()
-                if isinstance(error, ConnectionError | RuntimeError | ValueError | OSError):
+                if isinstance(error, Exception):  # Ray raises plain ones too
                     raise RayError(_cannot_connect(address, error)) from error
                 raise
     try:
@@ -177,11 +178,28 @@ def _init_arguments(address: str, workers: int | None) -> dict[str, Any]:
 def _cannot_connect(address: str, error: Exception) -> str:
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
     if address == _LOCAL:
-        return f"Ray cannot be started on this machine: {reason}. Run without Ray, or give the address of a cluster."
+        return (
+            f"Ray cannot be started on this machine: {reason}. Try again, run without Ray, or give the address of a "
+            "cluster."
+        )
     return (
         f"There is no Ray cluster to be had at {address!r}: {reason}. On a machine of the cluster, auto will do; 'ray "
         "status' there says whether it runs, and it has to run the same versions of Ray and Python as this machine."
     )
+
+
+@contextmanager
+def _without_stderr() -> Iterator[None]:
+    """Keep what Ray's C++ writes away from the command's lines: that it takes its log level from where it was told."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -20,11 +21,13 @@ from sra_pipelines.engines import (
     open_engine,
 )
 from sra_pipelines.library_notices import quiet_libraries
+from sra_pipelines.ray_cluster import RayOptions
 from sra_pipelines.terminal import progress_bars
 
 from sra_evaluations.comparing import compare
 from sra_evaluations.interrupts import INTERRUPTED, stopped_by_interrupt
 from sra_evaluations.measured_engine import MeasuredEngine
+from sra_evaluations.ray_comparing import compare_on_ray
 from sra_evaluations.report import write_report
 from sra_evaluations.rescoring import rescored
 from sra_evaluations.running import Measures, Scorer
@@ -32,8 +35,9 @@ from sra_evaluations.settings import as_settings, parse_setting
 from sra_evaluations.tasks import load_task, task_options
 from sra_rag.errors import ConfigError
 from sra_rag.generation.engine import Engine
+from sra_rag.models.loading import load_model
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "load_by_name"]
 
 Tasks = Annotated[
     list[str] | None,
@@ -81,6 +85,23 @@ Judge = Annotated[
         "provider:model, such as openai:gpt-5, through LangChain.",
     ),
 ]
+Ray = Annotated[bool, typer.Option("--ray", help="Ask in workers of Ray, started on this machine; see --ray-address.")]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Ask in workers on this cluster of Ray: auto (that of this machine), HOST:PORT or ray://HOST:PORT. Each "
+        "loads the model by its name.",
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="Workers of Ray; by default one a GPU, or one for four processors as far as memory suffices.",
+    ),
+]
 ReportOnly = Annotated[
     bool,
     typer.Option("--report-only", help="Run nothing; score the answers in the folder anew and write the report."),
@@ -105,6 +126,9 @@ def evaluate(
     engine_key: EngineKey = None,
     tokenizer: EngineTokenizer = None,
     window: EngineWindow = None,
+    ray: Ray = False,
+    ray_address: RayAddress = None,
+    workers: Workers = None,
 ) -> None:
     """Measure whether reattention helps a model: the same prompts with every setting, answers compared in pairs.
 
@@ -134,10 +158,43 @@ def evaluate(
     if (nli or judge) and not generate:
         raise ConfigError("--nli and --judge judge answers; with --no-generate there are none. Leave one of them out.")
     choice = EngineChoice(engine, model, engine_key, tokenizer, window, dtype)
+    if workers is not None and not (ray or ray_address):
+        raise ConfigError("--workers are workers of Ray. Give --ray or --ray-address too, or leave it out.")
+    on_ray = RayOptions(ray_address, workers) if ray or ray_address else None
+    if on_ray is not None and engine != HERE:
+        raise ConfigError(
+            f"--engine {engine} and --ray cannot go together: workers of Ray load the model themselves, and a server has "
+            "its own. Leave one of them out."
+        )
     quiet_libraries()
     console = Console(stderr=True)
     if report_only:
         comparison = rescored(to)
+    elif on_ray is not None:
+        load = partial(
+            load_by_name,
+            model=_from_anywhere(model) or model,
+            dtype=dtype,
+            nli=_from_anywhere(nli),
+            judge=_from_anywhere(judge),
+            generate=generate,
+            max_new_tokens=max_new_tokens,
+            batch_size=batch_size,
+        )
+        with stopped_by_interrupt() as stop:
+            with progress_bars(console) as start:
+                comparison = compare_on_ray(
+                    load,
+                    list(zip(tasks, loaded, strict=True)),
+                    chosen,
+                    to=to,
+                    ray=on_ray,
+                    limit=limit,
+                    seed=seed,
+                    on_progress=start,
+                    stop=stop,
+                )
+            interrupted = stop.is_set()
     else:
         with stopped_by_interrupt() as stop:
             with progress_bars(console) as start, open_engine(choice, start=start) as measured:
@@ -162,6 +219,38 @@ def evaluate(
     if not report_only and interrupted:
         console.print("Stopped. The same command goes on from here.")
         raise typer.Exit(INTERRUPTED)
+
+
+def load_by_name(
+    device_map: str,
+    *,
+    model: str,
+    dtype: str = "auto",
+    nli: str | None = None,
+    judge: str | None = None,
+    generate: bool = True,
+    max_new_tokens: int = 48,
+    batch_size: int = 4,
+) -> tuple[Engine, Measures]:
+    """Load a model and what measures its answers, as the command's options name them: what each worker of Ray does.
+
+    Parameters
+    ----------
+    device_map
+        As for `sra_rag.load_model`.
+    model, dtype, nli, judge, generate, max_new_tokens, batch_size
+        The options.
+    """
+    engine = Engine(load_model(model, dtype=dtype, device_map=device_map))
+    scorers = tuple(_scorers(nli, judge, engine, lambda _: None))
+    return engine, Measures(
+        generate=generate, max_new_tokens=max_new_tokens, batch_size=batch_size, scorers=scorers
+    )  # fmt: skip
+
+
+def _from_anywhere(name: str | None) -> str | None:
+    """Make a path absolute: workers look for it from where they are."""
+    return str(Path(name).resolve()) if name and Path(name).exists() else name
 
 
 def _scorers(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from sra_evaluations.comparison import Comparison
-from sra_evaluations.examples import content_hash
 from sra_evaluations.measured_engine import MeasuredEngine
 from sra_evaluations.provenance import (
     describe_machine,
@@ -17,6 +17,7 @@ from sra_evaluations.provenance import (
     describe_versions,
     versions_there,
 )
+from sra_evaluations.examples import Example, content_hash
 from sra_evaluations.records import Records, example_name, write_examples
 from sra_evaluations.running import Measures, Scorer, Stop, run_task
 from sra_evaluations.settings import Setting, as_settings
@@ -25,9 +26,31 @@ from sra_rag.config import SRALike
 from sra_rag.errors import ConfigError
 from sra_rag.generation.engine import Engine
 
-__all__ = ["compare", "describe_run"]
+__all__ = ["RunPlan", "compare", "describe_run", "plan_run", "warn_of_skipped"]
 
 _logger = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RunPlan:
+    """What is to be run, before anything is.
+
+    Parameters
+    ----------
+    manifest
+        What it is obtained with.
+    examples
+        By the name of their task.
+    settings
+        All of them.
+    context_window
+        Of the model, in tokens.
+    """
+
+    manifest: dict[str, Any]
+    examples: dict[str, Sequence[Example]]
+    settings: list[Setting]
+    context_window: int
 
 
 def compare(
@@ -70,8 +93,36 @@ def compare(
     ConfigError
         If a task or setting is not allowed, or the folder holds other results.
     """
-    named = as_settings(settings)
     measures = measures or Measures()
+    plan = plan_run(engine, tasks, settings, limit=limit, seed=seed, measures=measures)
+    records = Records(Path(to), plan.manifest)
+    for name, them in plan.examples.items():
+        write_examples(Path(to), name, them)
+        skipped = run_task(
+            engine,
+            name,
+            them,
+            plan.settings,
+            records,
+            measures,
+            on_progress=on_progress(name) if on_progress else None,
+            stop=stop,
+        )
+        warn_of_skipped(plan, name, skipped)
+    return Comparison(records.manifest, records.records)
+
+
+def plan_run(
+    engine: Engine,
+    tasks: Sequence[str | Task | tuple[str, Task]],
+    settings: Sequence[Setting | SRALike],
+    *,
+    limit: int,
+    seed: int,
+    measures: Measures,
+) -> RunPlan:
+    """Make the examples, and say what the results will be obtained with. The arguments are those of `compare`."""
+    named = as_settings(settings)
     loaded = [
         (task, load_task(task)) if isinstance(task, str) else task if isinstance(task, tuple) else (task.name, task)
         for task in tasks
@@ -93,25 +144,16 @@ def compare(
             for name, them in examples.items()
         },
     }
-    records = Records(Path(to), manifest)
-    for name, them in examples.items():
-        write_examples(Path(to), name, them)
-        skipped = run_task(
-            engine,
-            name,
-            them,
-            named,
-            records,
-            measures,
-            on_progress=on_progress(name) if on_progress else None,
-            stop=stop,
-        )
-        if skipped:
-            _logger.warning(
-                "%s: %d of %d examples are longer than the model's window of %d tokens and were left out (%s).",
-                name, len(skipped), len(them), engine.context_window, ", ".join(skipped[:3]),
-            )  # fmt: skip
-    return Comparison(records.manifest, records.records)
+    return RunPlan(manifest, dict(examples), named, engine.context_window)
+
+
+def warn_of_skipped(plan: RunPlan, task: str, skipped: Sequence[str]) -> None:
+    """Log which examples were left out because they are too long."""
+    if skipped:
+        _logger.warning(
+            "%s: %d of %d examples are longer than the model's window of %d tokens and were left out (%s).",
+            task, len(skipped), len(plan.examples[task]), plan.context_window, ", ".join(skipped[:3]),
+        )  # fmt: skip
 
 
 def describe_run(engine: MeasuredEngine, seed: int, max_new_tokens: int) -> dict[str, Any]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import os
 import platform
 from typing import TYPE_CHECKING, Any
 
 import torch
+from sra_pipelines.versions import installed_versions
 
 from sra_rag.models.loading import LoadedModel
 
@@ -59,13 +59,7 @@ def versions_there(engine: ServedEngine) -> dict[str, str]:
 
 def describe_versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that results hang on."""
-    found = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+    return installed_versions(_PACKAGES)
 
 
 def describe_machine(device: torch.device | None) -> dict[str, Any]:

@@ -58,6 +58,10 @@ class Records:
         if not settings.keys() <= self.manifest["settings"].keys():
             self._write({"settings": self.manifest["settings"] | settings})
 
+    def note(self, fields: Mapping[str, Any]) -> None:
+        """Note how the present run is made; later ones may be made otherwise, and then say so in its place."""
+        self._write(fields)
+
     def __contains__(self, key: tuple[str, str, str]) -> bool:
         """Whether (task, example, setting) was answered."""
         return key in self._known

@@ -7,11 +7,11 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from llama_index.core.embeddings import BaseEmbedding
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -22,6 +22,7 @@ from sra_pipelines.index_vectors import bring_vectors, leave_store, named_store
 from sra_pipelines.index_writer import AddReport, add_documents, remove_documents
 from sra_pipelines.library_notices import quiet_libraries
 from sra_pipelines.presets import load_preset
+from sra_pipelines.ray_cluster import RayOptions
 from sra_pipelines.schema import connect
 from sra_pipelines.stored_index import index_documents, own_embedding, read_meta
 
@@ -42,7 +43,21 @@ Preset = Annotated[
     typer.Option(help="Split a new index as this preset says (see 'sra-rag presets'); one that exists keeps its own."),
 ]
 Workers = Annotated[
-    int | None, typer.Option(min=0, help="Processes that read; by default one a core, at most 4; 0 reads in this one.")
+    int | None,
+    typer.Option(
+        min=0, help="Processes that read; by default one a core, at most 4; 0 reads in this one. On Ray: its workers."
+    ),
+]
+Ray = Annotated[
+    bool, typer.Option("--ray", help="Read and embed in workers of Ray, started on this machine; see --ray-address.")
+]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Read and embed on this cluster of Ray: auto (that of this machine), HOST:PORT or ray://HOST:PORT. The "
+        "documents are sent there.",
+    ),
 ]
 Embedding = Annotated[
     str | None,
@@ -59,6 +74,8 @@ def add(
     workers: Workers = None,
     preset: Preset = None,
     embedding: Embedding = None,
+    ray: Ray = False,
+    ray_address: RayAddress = None,
     as_json: AsJson = False,
 ) -> None:
     """Bring an index up to date: read what is new or changed, and leave the rest as it is.
@@ -67,6 +84,8 @@ def add(
 
       sra-rag index add contracts/ reports/ --to my-index --sync
 
+      sra-rag index add archive/ --to my-index --ray-address auto
+
     The index changes at the very end, all at once. An interrupted run changes nothing; the next one goes on where it
     was. Exit code 2 if a file could not be read; the others are indexed all the same.
     """
@@ -74,16 +93,16 @@ def add(
     console = Console(stderr=True)
     name = embedding or own_embedding(to)
     splitting = None if preset is None else load_preset(preset).splitting
-
-    def load() -> BaseEmbedding:
-        return load_embedding(name)
-
+    on_ray = RayOptions(ray_address, workers) if ray or ray_address else None
+    # Workers look for a folder from where they are, not from here.
+    load = partial(load_embedding, str(Path(name).resolve()) if Path(name).is_dir() else name)
     with _progress(console) as on_progress:
         report = add_documents(
             to,
             folders,
             load,
             embedding_name=name,
+            ray=on_ray,
             sync=sync,
             workers=workers,
             splitting=splitting,

@@ -8,8 +8,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import sqlite3
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,12 +23,61 @@ from sra_pipelines.schema import transaction
 from sra_pipelines.splitting import Splitting, embedded_text, split_document
 from sra_pipelines.stored_document import IndexedDocument, StoredDocument, insert_document, list_documents
 
-__all__ = ["Progress", "Tally", "prepare", "prepared_before"]
+__all__ = [
+    "Prepared",
+    "Progress",
+    "Tally",
+    "Wanted",
+    "embed_document",
+    "prepare",
+    "prepared_before",
+    "prepared_here",
+    "wanted_files",
+]
 
 _EMBED_AT_ONCE = 32
 
 Progress = Callable[[str, float, float], None]
 """Called with what is being done, how much of it is done and how much there is."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Wanted:
+    """A file that is to go into an index.
+
+    Parameters
+    ----------
+    path
+        Where it lies.
+    name
+        What the index will call it.
+    sha256, bytes
+        Of what was there when the work was planned.
+    """
+
+    path: Path
+    name: str
+    sha256: str
+    bytes: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Prepared:
+    """A file as it goes into an index.
+
+    Parameters
+    ----------
+    file
+        What was wanted.
+    result
+        What stands in it, with its vectors, or why it could not be read.
+    empty_pages
+        Labels of pages without text.
+    """
+
+    file: Wanted
+    result: StoredDocument | DocumentError
+    empty_pages: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass
@@ -62,18 +110,24 @@ def prepared_before(connection: sqlite3.Connection, plan: Plan) -> dict[Path, in
     }
 
 
+def wanted_files(plan: Plan, prepared: Container[Path]) -> list[Wanted]:
+    """Return what a plan says is to be read and no earlier ``add`` has prepared."""
+    return [
+        Wanted(path, name, digest, path.stat().st_size if path.exists() else 0)
+        for path, (name, digest) in plan.to_read.items()
+        if path not in prepared
+    ]
+
+
 def prepare(
     connection: sqlite3.Connection,
     plan: Plan,
-    wanted: Sequence[Path],
-    model: BaseEmbedding,
-    splitting: Splitting,
-    workers: int | None,
-    limits: ReadingLimits | None,
+    files: Sequence[Wanted],
+    found: Iterable[Prepared],
     tally: Tally,
     progress: Progress,
 ) -> None:
-    """Prepare files one by one; what cannot be read is put on the plan's list of failures.
+    """Lay documents into the database as they come; what could not be read is put on the plan's list of failures.
 
     Parameters
     ----------
@@ -81,65 +135,103 @@ def prepare(
         Of the index, for writing.
     plan
         What is to be done; its ``failed`` grows.
-    wanted
-        Files to read.
-    model, splitting
-        Of the index.
-    workers, limits
-        As for `sra_pipelines.index_writer.add_documents`.
+    files
+        All that is wanted.
+    found
+        What becomes of them: from `prepared_here`, or from `sra_pipelines.index_ray.prepared_on_ray`.
     tally
         Grows by each document.
     progress
         Told of bytes.
     """
-    sizes = {path: path.stat().st_size if path.exists() else 0 for path in wanted}
-    total = float(sum(sizes.values()))
-    done = 0.0
-    progress("indexing", done, total)
-    for path, result, digest in read_documents(
-        wanted, workers=default_workers(len(wanted)) if workers is None else workers, limits=limits
-    ):
-        name, planned = plan.to_read[path]
-        if isinstance(result, Document) and digest != planned:
-            result = DocumentError(f"{path}: the file changed while it was being indexed. Run the command again.")
-        if isinstance(result, DocumentError):
-            plan.failed[path] = str(result)
+    total, done = float(sum(file.bytes for file in files)), 0.0
+    for one in found:
+        if isinstance(one.result, DocumentError):
+            plan.failed[one.file.path] = str(one.result)
         else:
-            stored = _embed(result, name, digest, sizes[path], model, splitting, partial(_share, progress, done, total))
             with transaction(connection):
-                tally.ids[path] = insert_document(connection, stored)
-            tally.n_pages += len(stored.pages)
-            tally.n_passages += len(stored.passages)
-            if result.empty_pages:
-                tally.empty_pages[name] = list(result.empty_pages)
-        done += sizes[path]
+                tally.ids[one.file.path] = insert_document(connection, one.result)
+            tally.n_pages += len(one.result.pages)
+            tally.n_passages += len(one.result.passages)
+            if one.empty_pages:
+                tally.empty_pages[one.file.name] = list(one.empty_pages)
+        done += one.file.bytes
         progress("indexing", done, total)
 
 
-def _share(progress: Progress, done: float, total: float, share: float) -> None:
-    progress("indexing", done + share, total)
-
-
-def _embed(
-    document: Document,
-    name: str,
-    digest: str,
-    size: int,
+def prepared_here(
+    files: Sequence[Wanted],
     model: BaseEmbedding,
     splitting: Splitting,
-    on_share: Callable[[float], None],
+    workers: int | None,
+    limits: ReadingLimits | None,
+    progress: Progress,
+) -> Iterator[Prepared]:
+    """Read files in worker processes, and embed them in this one.
+
+    Parameters
+    ----------
+    files
+        What to read.
+    model, splitting
+        Of the index.
+    workers, limits
+        As for `sra_pipelines.index_writer.add_documents`.
+    progress
+        Told of bytes while a document is embedded.
+    """
+    by_path = {file.path: file for file in files}
+    total, done = float(sum(file.bytes for file in files)), 0.0
+    progress("indexing", done, total)
+    for path, result, digest in read_documents(
+        list(by_path), workers=default_workers(len(files)) if workers is None else workers, limits=limits
+    ):
+        file = by_path[path]
+        if isinstance(result, Document) and digest != file.sha256:
+            result = DocumentError(f"{path}: the file changed while it was being indexed. Run the command again.")
+        if isinstance(result, DocumentError):
+            yield Prepared(file, result)
+        else:
+
+            def on_share(share: float, before: float = done, size: int = file.bytes) -> None:
+                progress("indexing", before + share * size, total)
+
+            yield Prepared(file, embed_document(result, file, model, splitting, on_share), result.empty_pages)
+        done += file.bytes
+
+
+def embed_document(
+    document: Document,
+    file: Wanted,
+    model: BaseEmbedding,
+    splitting: Splitting,
+    on_share: Callable[[float], None] | None = None,
 ) -> StoredDocument:
-    passages = split_document(document, name, splitting)
+    """Split a document that was read, and embed its passages.
+
+    Parameters
+    ----------
+    document
+        What was read.
+    file
+        What the index will say of it.
+    model, splitting
+        Of the index.
+    on_share
+        Told which share of the document is embedded.
+    """
+    passages = split_document(document, file.name, splitting)
     parts = []
     for start in range(0, len(passages), _EMBED_AT_ONCE):
         batch = [embedded_text(passage) for passage in passages[start : start + _EMBED_AT_ONCE]]
         parts.append(unit_vectors(model.get_text_embedding_batch(batch)))
-        on_share(size * min(1.0, (start + len(batch)) / len(passages)))
+        if on_share is not None:
+            on_share((start + len(batch)) / len(passages))
     about = IndexedDocument(
-        name=name,
-        path=str(document.path),
-        sha256=digest,
-        bytes=size,
+        name=file.name,
+        path=str(file.path),
+        sha256=file.sha256,
+        bytes=file.bytes,
         n_pages=len(document.pages),
         n_passages=len(passages),
         read_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

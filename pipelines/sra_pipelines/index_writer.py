@@ -11,15 +11,18 @@ import sqlite3
 import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from llama_index.core.embeddings import BaseEmbedding
 
 from sra_pipelines.embedding_identity import EmbeddingIdentity
 from sra_pipelines.index_plan import Plan, find_files, make_plan
-from sra_pipelines.index_preparation import Progress, Tally, prepare, prepared_before
+from sra_pipelines.index_preparation import Progress, Tally, prepare, prepared_before, prepared_here, wanted_files
+from sra_pipelines.index_ray import IndexWork, prepared_on_ray
 from sra_pipelines.index_vectors import drop_vectors, own_store, push_vectors
 from sra_pipelines.lock import writer_lock
+from sra_pipelines.ray_cluster import RayOptions
 from sra_pipelines.readers.limits import ReadingLimits
 from sra_pipelines.schema import DATABASE, StoreError, connect, create, exists, transaction
 from sra_pipelines.splitting import Splitting
@@ -86,6 +89,7 @@ def add_documents(
     splitting: Splitting | None = None,
     on_progress: Progress | None = None,
     store: VectorStore | None = None,
+    ray: RayOptions | None = None,
 ) -> AddReport:
     """Bring an index up to date with files and folders; make it if there is none.
 
@@ -113,6 +117,9 @@ def add_documents(
         For a progress bar. What it raises ends the ``add``, and the index is what it was.
     store
         Where the vectors are brought to as well; by default the place that the index names, see `bring_vectors`.
+    ray
+        Read, split and embed on Ray instead of here: `workers` plays no part then, and `embedding` is called by each
+        worker, so that it has to be picklable, as a function of a module is.
 
     Raises
     ------
@@ -126,6 +133,8 @@ def add_documents(
     VectorStoreError
         If the vectors cannot be brought to their store. The index is then what it was, unless the message comes of
         dropping old vectors: the next ``add`` drops them.
+    MissingExtraError, RayError
+        If Ray is not installed, cannot be reached, or one of its workers has other versions or another model.
     """
     started = time.perf_counter()
     progress = on_progress or (lambda what, done, total: None)
@@ -151,12 +160,19 @@ def add_documents(
                 files, roots, known.values(), sync=sync, on_file=lambda done, total: progress("hashing", done, total)
             )
             prepared = prepared_before(connection, plan)
-            wanted = [path for path in plan.to_read if path not in prepared]
+            files_to_read = wanted_files(plan, prepared)
             tally = Tally()
-            if wanted:
-                model = model or embedding()
-                identity.require_same(EmbeddingIdentity.of(model, embedding_name), str(folder))
-                prepare(connection, plan, wanted, model, own, workers, limits, tally, progress)
+            if files_to_read:
+                if ray is None:
+                    model = model or embedding()
+                    identity.require_same(EmbeddingIdentity.of(model, embedding_name), str(folder))
+                    found = prepared_here(files_to_read, model, own, workers, limits, progress)
+                else:
+                    model = None
+                    on_ray = IndexWork(embedding, embedding_name, identity, str(folder), own, limits)
+                    found = prepared_on_ray(files_to_read, on_ray, ray, progress)
+                with closing(found):
+                    prepare(connection, plan, files_to_read, found, tally, progress)
             with own_store(connection, store) as vectors:
                 if vectors is not None:
                     push_vectors(connection, vectors, progress)

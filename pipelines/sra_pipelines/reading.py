@@ -18,7 +18,7 @@ from pathlib import Path
 from sra_pipelines.documents import Document, DocumentError, read_document
 from sra_pipelines.readers.limits import ReadingLimits, limited_memory, require_extracted_within, require_within
 
-__all__ = ["Reading", "default_workers", "file_hash", "read_documents"]
+__all__ = ["LoneReader", "Reading", "default_workers", "file_hash", "read_documents"]
 
 _MOST_SECONDS = 600.0  # for one document; PDFium needs 0.01 s a page
 _MOST_WORKERS = 4  # embedding takes longer than reading
@@ -70,10 +70,53 @@ def read_documents(
             known = limits is not None and len(suspects) == 1  # somebody else's file gets no second time
             guilty = suspects if known else (yield from _read_in_pool(suspects, 1, 1, seconds, limits))
             for path in list(guilty):
-                reason = f"reading it crashed, or took longer than {seconds:g} s"
-                yield path, DocumentError(f"{path}: {reason}. Leave it out, or print it to PDF anew."), ""
+                yield path, _crashed(path, seconds), ""
             if known:
                 break
+
+
+class LoneReader:
+    """Reads documents as they come, in a process of its own that stays for the next one.
+
+    Parameters
+    ----------
+    seconds
+        After so many on one document its process is ended.
+    limits
+        For files from somebody else; their seconds hold instead.
+    """
+
+    def __init__(self, seconds: float = _MOST_SECONDS, limits: ReadingLimits | None = None) -> None:
+        self._seconds = seconds if limits is None else limits.max_seconds
+        self._limits = limits
+        self._pool: ProcessPoolExecutor | None = None
+
+    def read(self, path: Path) -> Document | DocumentError:
+        """Read a document; one that crashes or hangs costs nothing but itself."""
+        if self._pool is None:
+            self._pool = _new_pool(1)
+        try:
+            with _deaf_to_interrupts():
+                future = self._pool.submit(_read_watched, path, self._seconds, self._limits)
+            return future.result()[1]
+        except BrokenProcessPool:
+            self.close()
+            return _crashed(path, self._seconds)
+
+    def close(self) -> None:
+        """End the process; the next document starts another."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool = None
+
+
+def _new_pool(workers: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker)
+
+
+def _crashed(path: Path, seconds: float) -> DocumentError:
+    reason = f"reading it crashed, or took longer than {seconds:g} s"
+    return DocumentError(f"{path}: {reason}. Leave it out, or print it to PDF anew.")
 
 
 def _read_in_pool(
@@ -81,7 +124,7 @@ def _read_in_pool(
 ) -> Generator[Reading, None, deque[Path]]:
     """Read until nothing waits, or a worker dies; return what was under way then."""
     before = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker)
+    pool = _new_pool(workers)
     under_way: dict[Future[Reading], Path] = {}
     ended = False
     try:

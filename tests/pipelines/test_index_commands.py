@@ -102,13 +102,15 @@ def many(folder):
 
 
 @pytest.mark.slow
-def test_ctrl_c_stops_cleanly_and_the_next_run_goes_on(folder, tmp_path, run):
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("how", [["--workers", "2"], ["--ray", "--workers", "1"]], ids=["processes", "ray"])
+def test_ctrl_c_stops_cleanly_and_the_next_run_goes_on(folder, tmp_path, run, how):
     """In a terminal, where Ctrl-C reaches the workers too."""
     many(folder)
     index = tmp_path / "index"
     leader, follower = pty.openpty()
     process = subprocess.Popen(
-        [*COMMAND, "index", "add", str(folder), "--to", str(index), "--workers", "2"],
+        [*COMMAND, "index", "add", str(folder), "--to", str(index), *how],
         stdin=follower, stdout=subprocess.PIPE, stderr=follower, text=True, start_new_session=True,
     )  # fmt: skip
     os.close(follower)

@@ -8,7 +8,7 @@ import time
 
 import pytest
 from sra_pipelines.documents import Document, DocumentError
-from sra_pipelines.reading import default_workers, file_hash, read_documents
+from sra_pipelines.reading import LoneReader, default_workers, file_hash, read_documents
 
 
 def test_in_this_process(tmp_path):
@@ -41,6 +41,22 @@ def test_a_worker_that_takes_too_long_costs_its_own_document_only(tmp_path):
     assert set(results) == {*small, large}
     assert all(isinstance(results[path], Document) for path in small)
     assert "crashed, or took longer than 2 s" in str(results[large])
+
+
+@pytest.mark.slow
+def test_a_lone_reader_goes_on_behind_a_document_that_takes_too_long(tmp_path):
+    small, large = tmp_path / "small.txt", tmp_path / "large.csv"
+    small.write_text("text")
+    large.write_text("Name,Value\n" + "some words,12\n" * 3_000_000)
+    reader = LoneReader(seconds=2)
+    try:
+        assert isinstance(reader.read(small), Document)
+        slow = reader.read(large)
+        assert isinstance(slow, DocumentError)
+        assert f"{large}: reading it crashed, or took longer than 2 s" in str(slow)
+        assert reader.read(small).pages[0].text == "text"
+    finally:
+        reader.close()
 
 
 @pytest.mark.slow

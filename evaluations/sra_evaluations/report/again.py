@@ -65,6 +65,9 @@ def run_again(manifest: Mapping[str, Any], records: Sequence[Record], examples: 
     asked = [r for r in records if not examples.get((r["task"], r["example"]), {"plain": True})["plain"]]
     if asked and not any("answer" in record for record in asked):
         words.append("--no-generate")
+    if "workers" in manifest:
+        words.append("--ray")
+        notes.append("The run was distributed by Ray; --ray-address names a cluster.")
     words += ["--to", "evaluation-again"]
     if len(set(counts)) > 1:
         notes.append(

@@ -84,7 +84,7 @@ def render_page(comparison: Comparison, examples: Examples, results: Sequence[Ta
         across=[(b.title, parts_figure(b, series)) for b in parts_across_tasks(comparison)],
         again=run_again(manifest, comparison.records, examples),
         versions=manifest["versions"],
-        machine=manifest["machine"],
+        machine={**manifest["machine"], **manifest.get("workers", {})},
         examples_table=Table(
             ["task", "examples", "SHA-256"],
             [[name, str(it.get("examples", "")), it.get("sha256", "")] for name, it in manifest["tasks"].items()],

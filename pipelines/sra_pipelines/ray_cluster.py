@@ -1,0 +1,216 @@
+"""Ray for the length of a block: started on this machine, or a cluster that is there already.
+
+Nothing of Ray is imported before it is asked for.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sra_rag.errors import ConfigError, SRAError, require_extra
+
+__all__ = ["RayError", "RayOptions", "Workers", "place_workers", "ray_cluster"]
+
+_LOCAL = "local"
+# Read when Ray is imported: without it a Ray that is started here listens on every network of the machine. It has no
+# public name that does the same on Linux; a test sees to it that it still does.
+_LOOPBACK_ONLY = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+# What Ray would write between the lines of a command, and what it would send home.
+_QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal", "RAY_IGNORE_UNHANDLED_ERRORS": "1"}
+
+
+class RayError(SRAError, RuntimeError):
+    """Ray, or a worker on it, cannot do what it was asked to."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RayOptions:
+    """Where work is distributed, and to how many.
+
+    Parameters
+    ----------
+    address
+        ``"auto"`` (the cluster that this machine is a node of), ``"host:port"``, ``"ray://host:port"``, or ``"local"``:
+        Ray is started on this machine. By default what the environment variable ``RAY_ADDRESS`` says, else ``"local"``.
+    workers
+        How many processes hold the model; by default one a GPU, or as many as processors and memory suffice for.
+
+    Raises
+    ------
+    ConfigError
+        If a value is not allowed.
+    """
+
+    address: str | None = None
+    workers: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.workers is not None and self.workers < 1:
+            raise ConfigError(f"workers={self.workers} is not allowed: on Ray it takes at least 1.")
+        if self.address is not None and self.address not in ("auto", _LOCAL) and ":" not in self.address:
+            raise ConfigError(
+                f"{self.address!r} is no address of a Ray cluster. Give auto, HOST:PORT or ray://HOST:PORT, or local "
+                "to start Ray on this machine."
+            )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Workers:
+    """What a cluster has room for.
+
+    Parameters
+    ----------
+    count
+        How many workers.
+    cpus, gpus
+        What each of them takes.
+    nodes
+        How many machines there are.
+    """
+
+    count: int
+    cpus: int
+    gpus: int
+    nodes: int
+
+
+@contextmanager
+def ray_cluster(options: RayOptions) -> Iterator[None]:
+    """Start Ray or connect to a cluster; leave it, and end what was started, behind the block.
+
+    A connection that the caller has made already is used as it is, and stays.
+
+    Raises
+    ------
+    MissingExtraError
+        If Ray is not installed.
+    RayError
+        If there is no cluster at the address.
+    """
+    require_extra("Work on Ray", "ray", "ray", "pyarrow")
+    address = options.address or os.environ.get("RAY_ADDRESS") or _LOCAL
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    with _loopback_only(address == _LOCAL):
+        import ray
+        import ray.data
+
+        callers_own = ray.is_initialized()
+        if not callers_own:
+            logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what is raised says it too
+            try:
+                with _without_stderr():
+                    ray.init(**_init_arguments(address, options.workers))
+            except BaseException as error:
+                ray.shutdown()
+                if isinstance(error, Exception):  # Ray raises plain ones too
+                    raise RayError(_cannot_connect(address, error)) from error
+                raise
+    try:
+        yield
+    finally:
+        if not callers_own:
+            ray.shutdown()
+
+
+def place_workers(asked: int | None, rows: int, *, cpus: int, memory: int) -> Workers:
+    """Say how many workers the cluster has room for. Ray has to be connected.
+
+    Parameters
+    ----------
+    asked
+        How many there shall be; None leaves it to the cluster: one a GPU, where there are any.
+    rows
+        No more workers than there are rows of work.
+    cpus
+        Processors for each where there are no GPUs and nothing is asked; fewer on smaller machines.
+    memory
+        Bytes that each takes, where nothing is asked.
+
+    Raises
+    ------
+    ConfigError
+        If the cluster has no room for so many.
+    """
+    import ray
+
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    on_gpus = [int(node.get("GPU", 0)) for node in nodes]
+    on_cpus = [int(node.get("CPU", 0)) for node in nodes]
+    kind, there = ("GPU", on_gpus) if any(on_gpus) else ("processor", on_cpus)
+    if asked is not None:
+        each = _share(asked, there)
+        if each == 0:
+            raise ConfigError(
+                f"{asked} workers are asked for, and there are {sum(there)} {kind}(s) on {len(nodes)} machine(s); each "
+                "takes one. Ask for fewer, or add machines."
+            )
+        count = asked
+    elif any(on_gpus):
+        count, each = sum(on_gpus), 1
+    else:
+        each = max(1, min(cpus, max(on_cpus, default=1)))
+        room = (min(n // each, int(node.get("memory", 0)) // memory) for n, node in zip(on_cpus, nodes, strict=True))
+        count = max(1, sum(room))
+    count = max(1, min(count, rows))
+    return Workers(count, *((1, each) if any(on_gpus) else (each, 0)), nodes=len(nodes))
+
+
+def _share(workers: int, there: Sequence[int]) -> int:
+    """Return the most that each of the workers can have, none of them on two machines; 0 if there is no room."""
+    return next((n for n in range(max(there, default=0), 0, -1) if sum(one // n for one in there) >= workers), 0)
+
+
+def _init_arguments(address: str, workers: int | None) -> dict[str, Any]:
+    arguments: dict[str, Any] = {"address": address, "log_to_driver": False, "logging_level": logging.ERROR}
+    if address == _LOCAL:
+        allowed = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+        arguments |= {"include_dashboard": False, "num_cpus": max(allowed, workers or 1)}
+    return arguments
+
+
+def _cannot_connect(address: str, error: Exception) -> str:
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    if address == _LOCAL:
+        return (
+            f"Ray cannot be started on this machine: {reason}. Try again, run without Ray, or give the address of a "
+            "cluster."
+        )
+    return (
+        f"There is no Ray cluster to be had at {address!r}: {reason}. On a machine of the cluster, auto will do; 'ray "
+        "status' there says whether it runs, and it has to run the same versions of Ray and Python as this machine."
+    )
+
+
+@contextmanager
+def _without_stderr() -> Iterator[None]:
+    """Keep what Ray's C++ writes away from the command's lines: that it takes its log level from where it was told."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+@contextmanager
+def _loopback_only(wanted: bool) -> Iterator[None]:
+    before = os.environ.get(_LOOPBACK_ONLY)
+    if wanted:
+        os.environ[_LOOPBACK_ONLY] = "0"
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(_LOOPBACK_ONLY, None)
+        else:
+            os.environ[_LOOPBACK_ONLY] = before

@@ -163,8 +163,8 @@ def evaluate(
     on_ray = RayOptions(ray_address, workers) if ray or ray_address else None
     if on_ray is not None and engine != HERE:
         raise ConfigError(
-            f"--engine {engine} and --ray cannot go together: workers of Ray load the model themselves, and a server has "
-            "its own. Leave one of them out."
+            f"--engine {engine} and --ray cannot go together: workers of Ray load a model of their own. Leave one of them "
+            "out."
         )
     quiet_libraries()
     console = Console(stderr=True)

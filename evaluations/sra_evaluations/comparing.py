@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sra_evaluations.comparison import Comparison
+from sra_evaluations.examples import Example, content_hash
 from sra_evaluations.measured_engine import MeasuredEngine
 from sra_evaluations.provenance import (
     describe_machine,
@@ -17,7 +18,6 @@ from sra_evaluations.provenance import (
     describe_versions,
     versions_there,
 )
-from sra_evaluations.examples import Example, content_hash
 from sra_evaluations.records import Records, example_name, write_examples
 from sra_evaluations.running import Measures, Scorer, Stop, run_task
 from sra_evaluations.settings import Setting, as_settings

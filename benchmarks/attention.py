@@ -27,6 +27,7 @@ from sra_rag.attention.fast import fast_reattention
 from sra_rag.attention.reference import scaled_reattention
 from sra_rag.attention.session import Session
 from sra_rag.attention.visibility import Visibility
+from sra_rag.generation.prefix_cache import cache_argument
 
 ALPHA = 0.2
 QUESTION_TOKENS = 64  # rows behind the context, for rows="after_context"
@@ -101,11 +102,12 @@ def decode_table(model: transformers.PreTrainedModel, length: int, repetitions: 
     caches, seconds = {}, {name: [] for name in VARIANTS}
     for name, sra in VARIANTS.items():
         with reattend(model, sra, context_length=length - QUESTION_TOKENS):
-            caches[name] = model(ids, use_cache=True, logits_to_keep=1).past_key_values
+            caches[name] = cache_argument(model, transformers.DynamicCache(config=model.config))
+            model(ids, use_cache=True, logits_to_keep=1, **caches[name])
     for _ in range(DECODED * repetitions):
         for name, sra in VARIANTS.items():
             with reattend(model, sra, context_length=length - QUESTION_TOKENS):
-                step = lambda cache=caches[name]: model(ids[:, :1], past_key_values=cache, use_cache=True)  # noqa: E731
+                step = lambda cache=caches[name]: model(ids[:, :1], use_cache=True, **cache)  # noqa: E731
                 seconds[name].append(timed(model, step))
     print(f"| a token decoded after {length:,} | median of {DECODED * repetitions}, and the middle half |\n|---|---|")
     print(f"| sdpa | {statistics.median(seconds['sdpa']):.3g} s |")

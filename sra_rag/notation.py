@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
-from pathlib import Path
 
 from sra_rag.config import SRAConfig
 from sra_rag.errors import ConfigError
 from sra_rag.profiles import profile_names
 
-__all__ = ["FORMS", "parse_indices", "parse_sra"]
+__all__ = ["FORMS", "names_file", "parse_indices", "parse_sra"]
 
 _EXAMPLE = "alpha=0.3,rows=after_context,layers=10-19,policy=focus"
 FORMS = f"Give off, an alpha such as 0.2, options such as {_EXAMPLE}, or the path of a JSON file of settings."
@@ -43,13 +43,18 @@ def parse_sra(text: str, *, files: bool = True) -> SRAConfig | None:
         return SRAConfig.from_json(text)
     if re.fullmatch(r"[0-9.]+", text):
         return SRAConfig(alpha=_number("alpha", text))
-    if "=" in text and not (files and Path(text).is_file()):
+    if "=" in text and not (files and names_file(text)):
         return SRAConfig.from_dict(dict(map(_option, re.split(r",(?=\w+=)", text))))
     if not files:
         raise ConfigError(f"{text!r} is no setting. Give off, an alpha such as 0.2, or options such as {_EXAMPLE}.")
-    if not Path(text).is_file():
+    if not names_file(text):
         raise ConfigError(f"{text!r} is no setting, nor is there a file of that name. {FORMS}")
     return SRAConfig.from_json(text)
+
+
+def names_file(text: str) -> bool:
+    """Whether a text is the path of a file; settings may be longer than any path can be."""
+    return os.path.isfile(text)
 
 
 def parse_indices(name: str, text: str) -> str | tuple[int, ...]:

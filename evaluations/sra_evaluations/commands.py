@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from sra_pipelines.engines import (
     HERE,
+    SERVED_AT_ONCE,
     EngineChoice,
     EngineKey,
     EngineOption,
@@ -35,6 +36,8 @@ from sra_rag.generation.engine import Engine
 
 __all__ = ["evaluate"]
 
+_IN_BATCH = Measures().batch_size
+
 Tasks = Annotated[
     list[str] | None,
     typer.Argument(
@@ -58,6 +61,16 @@ To = Annotated[Path, typer.Option(metavar="FOLDER", help="Results and report; a 
 Limit = Annotated[int, typer.Option(min=1, metavar="N", help="Examples of each task, at most.")]
 Seed = Annotated[int, typer.Option(metavar="N", help="Of the examples.")]
 MaxNewTokens = Annotated[int, typer.Option(min=1, metavar="N", help="Tokens that an answer may take.")]
+BatchSize = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        show_default=False,
+        help=f"Examples that are answered at once: by default {_IN_BATCH} by a model in this process, "
+        f"{SERVED_AT_ONCE} by a server.",
+    ),
+]
 Generate = Annotated[
     bool,
     typer.Option(
@@ -94,6 +107,7 @@ def evaluate(
     limit: Limit = 100,
     seed: Seed = 0,
     max_new_tokens: MaxNewTokens = 48,
+    batch_size: BatchSize = None,
     generate: Generate = True,
     nli: Nli = None,
     judge: Judge = None,
@@ -147,7 +161,12 @@ def evaluate(
                     to=to,
                     limit=limit,
                     seed=seed,
-                    measures=Measures(generate=generate, max_new_tokens=max_new_tokens, scorers=scorers),
+                    measures=Measures(
+                        generate=generate,
+                        max_new_tokens=max_new_tokens,
+                        batch_size=batch_size or max(_IN_BATCH, measured.in_flight),
+                        scorers=scorers,
+                    ),
                     on_progress=start,
                     stop=stop,
                 )

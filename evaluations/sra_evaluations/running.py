@@ -1,23 +1,26 @@
 """Run every setting on every example: the same prompts, prefills shared where settings leave the context alone.
 
-Greedy decoding, so that only the settings differ. For each example the settings that do not touch its context come
-first: they read it once between them.
+Greedy decoding, so that only the settings differ. Several examples are answered at once, all with one setting. The
+settings that do not touch the contexts come first: they read them once between them.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
-from collections.abc import Callable, Sequence
-from functools import partial
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 from sra_evaluations.examples import Example
-from sra_evaluations.in_flight import InFlight
 from sra_evaluations.measured_engine import (
     MeasuredEngine,
+    at_once,
     gold_likelihood,
     nothing_shared,
+    room_for,
     tells_likelihood,
     watched_memory,
 )
@@ -25,12 +28,13 @@ from sra_evaluations.metrics import score
 from sra_evaluations.records import Records, example_name
 from sra_evaluations.settings import Setting
 from sra_rag.attention.shares import AttentionShares
-from sra_rag.errors import ContextOverflowError
+from sra_rag.errors import ConfigError, ContextOverflowError
 from sra_rag.generation.request import Cancellation
 
 __all__ = ["Measures", "Scorer", "Stop", "run_task"]
 
 Scorer = Callable[[str, Example], dict[str, float]]
+_SCORING = threading.Lock()  # scorers have models of their own, which need not be for several threads
 
 
 class Stop(Protocol):
@@ -59,7 +63,9 @@ class Measures:
     max_new_tokens
         Of an answer.
     timed
-        So many examples of each task are run without sharing prefills, and their seconds and memory compared.
+        So many examples of each task are run alone, without sharing prefills, and their seconds and memory compared.
+    batch_size
+        So many of the others are answered at once.
     scorers
         More metrics of an answer, such as an NLI model's; see `sra_evaluations.metrics`.
     """
@@ -69,7 +75,12 @@ class Measures:
     attention: bool = True
     max_new_tokens: int = 48
     timed: int = 3
+    batch_size: int = 4
     scorers: tuple[Scorer, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise ConfigError(f"batch_size={self.batch_size} is not allowed: it must be at least 1.")
 
 
 def run_task(
@@ -88,7 +99,7 @@ def run_task(
     Parameters
     ----------
     engine
-        The model. On a server several answers are under way at once, but for those that are timed.
+        The model.
     task
         What records call the task.
     examples, settings
@@ -100,7 +111,7 @@ def run_task(
     on_progress
         Told of (answers done, in all), those known before included.
     stop
-        Ends the run behind the present answers when it is set.
+        Ends the run behind the present answer when it is set.
 
     Returns
     -------
@@ -110,77 +121,116 @@ def run_task(
     ordered = sorted(settings, key=lambda setting: 0 if _leaves_context(setting) else 1)
     total, done = len(examples) * len(settings), 0
     skipped: list[str] = []
-
-    def advance() -> None:
-        nonlocal done
-        done += 1
-        if on_progress is not None:
-            on_progress(done, total)
-
-    def take(job: _Job, result: Callable[[], dict[str, Any]]) -> None:
-        try:
-            found = result()
-        except ContextOverflowError:
-            if job.example.id not in skipped:
-                skipped.append(job.example.id)
-            return
-        names = dict(zip(("task", "example", "setting"), job.key, strict=True))
-        records.add(names | {"features": dict(job.example.features), "timed": job.timed} | found)
-        advance()
-
-    with InFlight(engine.in_flight, take) as under_way:
-        for number, example in enumerate(examples):
+    for group, timed in _groups(examples, measures, engine.in_flight):
+        # Their prefills are wanted again: for the likelihood, and by the next setting that leaves the context alone.
+        with room_for(engine, len(group)):
             for setting in ordered:
                 if stop is not None and stop.is_set():
                     return skipped
-                key = task, example_name(example), setting.name
-                if key in records or example.id in skipped:
-                    advance()
-                    continue
-                timed = number < measures.timed and measures.generate and not example.plain
-                job = _Job(key, example, timed)
-                if timed:
-                    with nothing_shared(engine) as apart:
-                        under_way.alone(job, partial(_measure, apart, example, setting, measures, under_way.cancel))
-                else:
-                    under_way.begin(job, partial(_measure, engine, example, setting, measures, under_way.cancel))
+                keys = [(task, example_name(example), setting.name) for example in group]
+                asked = [e for e, key in zip(group, keys, strict=True) if key not in records and e.id not in skipped]
+                for example, found in _measured(engine, asked, setting, measures, timed=timed):
+                    if found is None:
+                        skipped.append(example.id)
+                        continue
+                    key = {"task": task, "example": example_name(example), "setting": setting.name}
+                    records.add(key | {"features": dict(example.features), "timed": timed} | found)
+                done += len(group)
+                if on_progress is not None:
+                    on_progress(done, total)
     return skipped
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Job:
-    key: tuple[str, str, str]
-    example: Example
-    timed: bool
+def _groups(
+    examples: Sequence[Example], measures: Measures, in_flight: int
+) -> Iterator[tuple[Sequence[Example], bool]]:
+    """Yield examples that are answered at once, all plain or none, and whether they are timed, which is done alone."""
+    timed = min(measures.timed, len(examples)) if measures.generate else 0
+    # Likelihoods are measured one by one, but for a server.
+    together = measures.batch_size if measures.generate else min(measures.batch_size, in_flight)
+    for example in examples[:timed]:
+        yield [example], not example.plain
+    for _, alike in itertools.groupby(examples[timed:], lambda example: example.plain):
+        rest = list(alike)
+        for start in range(0, len(rest), together):
+            yield rest[start : start + together], False
+
+
+def _measured(
+    engine: MeasuredEngine, examples: Sequence[Example], setting: Setting, measures: Measures, *, timed: bool
+) -> Iterator[tuple[Example, dict[str, Any] | None]]:
+    """Yield what is found of each example, None where it is longer than the model's window."""
+    scope: AbstractContextManager[MeasuredEngine] = nothing_shared(engine) if timed else nullcontext(engine)
+    with scope as one_engine:
+        answers = _answers(one_engine, examples, setting, measures)
+
+        def measure(
+            pair: tuple[Example, dict[str, Any] | None], cancel: Cancellation
+        ) -> tuple[Example, dict[str, Any] | None]:
+            example, answer = pair
+            try:
+                return example, _measure(one_engine, example, setting, measures, answer, cancel)
+            except ContextOverflowError:
+                return example, None
+
+        yield from at_once(one_engine, measure, list(zip(examples, answers, strict=True)))
 
 
 def _leaves_context(setting: Setting) -> bool:
     return setting.sra is None or not setting.sra.enabled or setting.sra.rows != "all"
 
 
+def _answers(
+    engine: MeasuredEngine, examples: Sequence[Example], setting: Setting, measures: Measures
+) -> list[dict[str, Any] | None]:
+    """Generate the answers; None for plain texts and for what does not fit the window."""
+    if not examples or not measures.generate or examples[0].plain:
+        return [None] * len(examples)
+    with watched_memory(engine) as peak:
+        try:
+            said = engine.generate_batch(
+                [example.prompt() for example in examples],
+                contexts=[example.context for example in examples],
+                sra=setting.sra,
+                max_new_tokens=measures.max_new_tokens,
+                temperature=0.0,
+            )
+        except ContextOverflowError:
+            if len(examples) == 1:
+                return [None]
+            return [answer for example in examples for answer in _answers(engine, [example], setting, measures)]
+    return [
+        {
+            "answer": one.text.strip(),
+            "finish_reason": one.finish_reason,
+            "usage": dataclasses.asdict(one.usage),
+            "seconds": dataclasses.asdict(one.timing),
+            "peak_bytes": peak(),
+            "answered_at_once": len(examples),
+        }
+        for one in said
+    ]
+
+
 def _measure(
-    engine: MeasuredEngine, example: Example, setting: Setting, measures: Measures, cancel: Cancellation
+    engine: MeasuredEngine,
+    example: Example,
+    setting: Setting,
+    measures: Measures,
+    answer: dict[str, Any] | None,
+    cancel: Cancellation,
 ) -> dict[str, Any]:
     prompt = example.prompt()
     context = None if example.plain else example.context
     found: dict[str, Any] = {"scores": {}}
-    # Generation first: the likelihood then takes its whole prefill, and timed examples time it alone.
     if measures.generate and not example.plain:
-        with watched_memory(engine) as peak:
-            said = engine.generate(
-                prompt, context=context, sra=setting.sra, max_new_tokens=measures.max_new_tokens, temperature=0.0,
-                cancel=cancel,
-            )  # fmt: skip
-        text = said.text.strip()
-        found |= {
-            "answer": text,
-            "finish_reason": said.finish_reason,
-            "usage": dataclasses.asdict(said.usage),
-            "seconds": dataclasses.asdict(said.timing),
-            "peak_bytes": peak(),
-        }
-        for scorer in (score, *measures.scorers):
-            found["scores"] |= scorer(text, example)
+        if answer is None:
+            length = len(engine.encode(prompt).token_ids)
+            raise ContextOverflowError(length, measures.max_new_tokens, engine.context_window)
+        found |= answer
+        with _SCORING:
+            for scorer in (score, *measures.scorers):
+                found["scores"] |= scorer(answer["answer"], example)
     gold = example.answers[0] if example.plain else example.gold_text()
     if measures.likelihood and gold and tells_likelihood(engine):
         seen = measures.attention and engine.sees_attention and not example.plain

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sra_rag.config import SRAConfig, SRALike
 from sra_rag.errors import ConfigError
-from sra_rag.notation import FORMS, parse_sra
+from sra_rag.notation import FORMS, names_file, parse_sra
 
 __all__ = ["Setting", "as_settings", "parse_setting"]
 
@@ -44,9 +44,9 @@ def parse_setting(text: str) -> Setting:
         If it is no setting, or a value is not allowed.
     """
     named = _NAMED.fullmatch(text)
-    if named and not Path(text).is_file():
+    if named and not names_file(text):
         return Setting(named[1], parse_sra(named[2]))
-    name = f"alpha={text}" if _NUMBER.fullmatch(text) else Path(text).stem if Path(text).is_file() else text
+    name = f"alpha={text}" if _NUMBER.fullmatch(text) else Path(text).stem if names_file(text) else text
     return Setting(name, parse_sra(text))
 
 

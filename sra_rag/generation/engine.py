@@ -26,7 +26,7 @@ from sra_rag.errors import OutOfMemoryError
 from sra_rag.generation.bridge import iterate_in_thread
 from sra_rag.generation.constraints import JSONConstraint, JSONGrammars
 from sra_rag.generation.monitor import Monitor
-from sra_rag.generation.prefix_cache import PrefixCache, dependence
+from sra_rag.generation.prefix_cache import PrefixCache, cache_argument, dependence, joined, keeps_all
 from sra_rag.generation.prompts import EncodedPrompt, Prompt, PromptEncoder
 from sra_rag.generation.request import Cancellation, Request, RequestArguments, read_request
 from sra_rag.generation.result import Generation, TextDelta, Usage
@@ -37,6 +37,7 @@ from sra_rag.models.loading import LoadedModel
 __all__ = ["PREFILL_CHUNK", "Cancellation", "Engine", "Prompt"]
 
 PREFILL_CHUNK = 1024  # tokens; between chunks a request can be cancelled, and activations stay small
+_LONG = 256  # tokens; so many fill a device by themselves: padding them for a batch would only add work
 
 
 class Engine:
@@ -236,34 +237,36 @@ class Engine:
         processors = self._logits_processors(options, len(prompts))
         monitor = Monitor(assemblers, longest, ends, request.cancel, options.timeout, request.on_text)
         alone = len(prompts) == 1
+        # Observed bounds are those of a whole prompt, not of a chunk, and stay with the session that saw it.
+        chunked = sra is None or sra.bounds != "observed"
         untouched, settings = dependence(sra, context[0], longest)
-        with (
-            _clear_memory_errors(self.loaded.device, len(prompts), longest),
-            reattend(model, sra, context_length=context, prompt_length=longest),
-            observing(request.shares),
-        ):
-            cache, cached = None, 0
-            if alone:
-                cache, cached = self.prefixes.take(input_ids[0].tolist(), untouched, settings, model.config)
-                if sra is None or sra.bounds != "observed":  # those are bounds of the whole prompt, not of a chunk
-                    self._prefill(input_ids, cache, cached, monitor)
-            if not monitor.cancelled():
-                output = model.generate(
-                    input_ids,
-                    attention_mask=mask,
-                    past_key_values=cache,
-                    generation_config=self._generation_config(options, pad_id, ends),
-                    logits_processor=processors,
-                    stopping_criteria=StoppingCriteriaList([monitor]),
-                )
-                if alone and cache is not None:
-                    self.prefixes.put(output[0].tolist(), untouched, settings, cache)
+        cache, cached = None, [0] * len(prompts)
+        with _clear_memory_errors(self.loaded.device, len(prompts), longest):
+            if not alone and chunked and longest >= _LONG and keeps_all(DynamicCache(config=model.config)):
+                cache, cached = self._read_one_by_one(request, monitor)
+            with reattend(model, sra, context_length=context, prompt_length=longest), observing(request.shares):
+                if alone:
+                    cache, cached[0] = self.prefixes.take(input_ids[0].tolist(), untouched, settings, model.config)
+                    if chunked:  # `generate` reads the last chunk
+                        whole = (longest - cached[0] - 1) // PREFILL_CHUNK * PREFILL_CHUNK
+                        self._prefill(input_ids, cache, cached[0], cached[0] + whole, monitor)
+                if not monitor.cancelled():
+                    output = model.generate(
+                        input_ids,
+                        attention_mask=mask,
+                        generation_config=self._generation_config(options, pad_id, ends),
+                        logits_processor=processors,
+                        stopping_criteria=StoppingCriteriaList([monitor]),
+                        **cache_argument(model, cache),
+                    )
+                    if alone and cache is not None:
+                        self.prefixes.put(output[0].tolist(), untouched, settings, cache)
         timing = monitor.timing()
         return [
             Generation(
                 text=assembler.text,
                 finish_reason=monitor.reasons[index] or ("cancelled" if request.cancel.is_set() else "length"),
-                usage=Usage(len(prompt.token_ids), len(monitor.token_ids[index]), cached),
+                usage=Usage(len(prompt.token_ids), len(monitor.token_ids[index]), cached[index]),
                 timing=timing,
                 token_ids=tuple(monitor.token_ids[index]),
                 sra=sra if sra is not None and sra.enabled else None,
@@ -272,13 +275,40 @@ class Engine:
             for index, (prompt, assembler) in enumerate(zip(prompts, monitor.finish(), strict=True))
         ]
 
-    def _prefill(self, input_ids: torch.Tensor, cache: DynamicCache, start: int, monitor: Monitor) -> None:
-        """Read all but the last chunk of the prompt into `cache`; `generate` reads the rest."""
-        length = input_ids.shape[1]
-        while length - start > PREFILL_CHUNK and not monitor.cancelled():
-            chunk = input_ids[:, start : start + PREFILL_CHUNK]
-            self.loaded.model(input_ids=chunk, past_key_values=cache, use_cache=True, logits_to_keep=1)
+    def _prefill(self, input_ids: torch.Tensor, cache: DynamicCache, start: int, stop: int, monitor: Monitor) -> None:
+        """Read tokens of a prompt into `cache`, which holds those before `start`."""
+        model = self.loaded.model
+        while start < stop and not monitor.cancelled():
+            chunk = input_ids[:, start : min(start + PREFILL_CHUNK, stop)]
+            model(input_ids=chunk, use_cache=True, logits_to_keep=1, **cache_argument(model, cache))
             start += PREFILL_CHUNK
+
+    def _read_one_by_one(self, request: Request, monitor: Monitor) -> tuple[DynamicCache | None, list[int]]:
+        """Read the prompts of a batch, each by itself and on from an earlier prefill, all but their last tokens.
+
+        Returns
+        -------
+        cache
+            Of the batch; None where the request was cancelled.
+        cached
+            How many tokens of each were taken from earlier prefills.
+        """
+        model, sra = self.loaded.model, request.sra
+        caches, cached = [], []
+        with self.prefixes.room(len(request.prompts)):
+            for prompt in request.prompts:
+                ids, length = list(prompt.token_ids), len(prompt.token_ids)
+                untouched, settings = dependence(sra, prompt.context_length, length)
+                cache, known = self.prefixes.take(ids, untouched, settings, model.config)
+                input_ids = torch.tensor([ids], device=self.loaded.device)
+                with reattend(model, sra, context_length=prompt.context_length, prompt_length=length):
+                    self._prefill(input_ids, cache, known, length - 1, monitor)
+                if monitor.cancelled():
+                    return None, [0] * len(request.prompts)
+                self.prefixes.put(ids[:-1], untouched, settings, cache)
+                caches.append(cache)
+                cached.append(known)
+        return joined(caches, model.config), cached
 
     def _logits_processors(self, options: SamplingOptions, batch_size: int) -> LogitsProcessorList:
         processors = logits_processors(options, batch_size)

@@ -14,7 +14,7 @@ from sra_rag.attention.shares import AttentionShares, observing
 from sra_rag.config import SRAConfig, SRALike
 from sra_rag.errors import ContextOverflowError, PromptError
 from sra_rag.generation.engine import PREFILL_CHUNK, Engine, Prompt
-from sra_rag.generation.prefix_cache import dependence
+from sra_rag.generation.prefix_cache import cache_argument, dependence
 
 __all__ = ["Likelihood", "answer_likelihood"]
 
@@ -98,6 +98,7 @@ def answer_likelihood(
     model, device = engine.loaded.model, engine.loaded.device
     untouched, depends = dependence(settings, encoded.context_length, length)
     cache, cached = engine.prefixes.take(tokens[:length], untouched, depends, model.config)
+    known = cache_argument(model, cache)
     with (
         reattend(model, settings, context_length=encoded.context_length, prompt_length=length),
         observing(shares),
@@ -107,11 +108,11 @@ def answer_likelihood(
         logits = []
         for start in range(cached, length, size):
             chunk = torch.tensor([tokens[start : min(start + size, length)]], device=device)
-            output = model(input_ids=chunk, past_key_values=cache, use_cache=True, logits_to_keep=1)
+            output = model(input_ids=chunk, use_cache=True, logits_to_keep=1, **known)
         logits.append(output.logits[0])
         rest = answer_ids[:-1] if shares is None else answer_ids
         if rest:
-            output = model(input_ids=torch.tensor([rest], device=device), past_key_values=cache, use_cache=True)
+            output = model(input_ids=torch.tensor([rest], device=device), use_cache=True, **known)
             logits.append(output.logits[0, : len(answer_ids) - 1])
     engine.prefixes.put(tokens, untouched, depends, cache)
     targets = torch.tensor(answer_ids, device=device)

@@ -7,19 +7,22 @@ stored stays as it was while a request goes on from a part of it.
 from __future__ import annotations
 
 import dataclasses
+import functools
+import inspect
 import sys
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
-from transformers import DynamicCache
+from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
 from sra_rag.config import SRAConfig
 
-__all__ = ["PrefixCache", "dependence"]
+__all__ = ["PrefixCache", "cache_argument", "dependence", "joined", "keeps_all"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -47,7 +50,24 @@ class PrefixCache:
     def __init__(self, max_entries: int) -> None:
         self.max_entries = max_entries
         self._entries: OrderedDict[Hashable, _Entry] = OrderedDict()
+        self._more = 0
         self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        """How many are kept now."""
+        return len(self._entries)
+
+    @contextmanager
+    def room(self, entries: int) -> Iterator[None]:
+        """Keep so many more within the block, such as those of a batch; where none are kept, none are."""
+        with self._lock:
+            self._more += entries
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._more -= entries
+                self._drop_surplus()
 
     def take(
         self, token_ids: Sequence[int], untouched: int, settings: Hashable, config: object
@@ -87,7 +107,7 @@ class PrefixCache:
 
     def put(self, token_ids: Sequence[int], untouched: int, settings: Hashable, cache: DynamicCache) -> None:
         """Keep what `cache` holds for `token_ids`; a cache whose layers forget (sliding windows) is not kept."""
-        if self.max_entries == 0 or not all(type(layer) is DynamicLayer for layer in cache.layers):
+        if self.max_entries == 0 or not keeps_all(cache):
             return
         length = min(cache.get_seq_length(), len(token_ids))
         ids = tuple(token_ids[:length])
@@ -104,8 +124,11 @@ class PrefixCache:
                 if same and _common_prefix(other.token_ids, ids) == len(other.token_ids):
                     del self._entries[other.name]
             self._entries[entry.name] = entry
-            while len(self._entries) > self.max_entries:
-                self._entries.popitem(last=False)
+            self._drop_surplus()
+
+    def _drop_surplus(self) -> None:
+        while len(self._entries) > self.max_entries + self._more:
+            self._entries.popitem(last=False)
 
     def clear(self) -> None:
         """Forget all, and free the memory."""
@@ -130,6 +153,44 @@ def dependence(sra: SRAConfig | None, context: int, prompt: int) -> tuple[int, s
         # The bounds carried from the prefill are not stored, so sharpened rows are computed again.
         return untouched, f"{sra.to_json()}{time.monotonic_ns()}"
     return untouched, sra.to_json()
+
+
+def joined(caches: Sequence[DynamicCache], config: object) -> DynamicCache:
+    """Make one cache of a batch of those of its sequences, the shorter ones padded at their beginning.
+
+    Parameters
+    ----------
+    caches
+        One per sequence, each of batch 1, of layers that keep all.
+    config
+        The model's config.
+    """
+    batch = DynamicCache(config=config)
+    longest = max(cache.get_seq_length() for cache in caches)
+    for layer, parts in enumerate(zip(*(cache.layers for cache in caches), strict=True)):
+        keys = torch.cat([_padded(part.keys, longest) for part in parts])
+        values = torch.cat([_padded(part.values, longest) for part in parts])
+        batch.update(keys, values, layer)
+    return batch
+
+
+@functools.cache
+def _cache_name(kind: type[PreTrainedModel]) -> str:
+    return "cache" if "cache" in inspect.signature(kind.forward).parameters else "past_key_values"
+
+
+def cache_argument(model: PreTrainedModel, cache: DynamicCache | None) -> dict[str, DynamicCache | None]:
+    """Return the keyword argument that hands a cache to `model`: releases of transformers call it by two names."""
+    return {_cache_name(type(model)): cache}
+
+
+def keeps_all(cache: DynamicCache) -> bool:
+    """Whether no layer forgets, as sliding windows do."""
+    return all(type(layer) is DynamicLayer for layer in cache.layers)
+
+
+def _padded(tensor: torch.Tensor, length: int) -> torch.Tensor:
+    return torch.nn.functional.pad(tensor, (0, 0, length - tensor.shape[2], 0))
 
 
 def _common_prefix(first: Sequence[int], second: Sequence[int]) -> int:

@@ -24,7 +24,7 @@ class Rents:
     name = "rents"
 
     def examples(self, count, seed, count_tokens):
-        rents = [f"The rent of house {n} is {n}1,{n}00 crowns." for n in range(1, 9)]
+        rents = [f"The rent of house {n} is {n}1,{n}00 crowns." for n in range(1, 19)]
         context = " ".join(rents)
         made = [
             Example(f"{n}", "Answer briefly.", context, f"What is the rent of house {n}?", (f"{n}1,{n}00",),
@@ -87,7 +87,7 @@ def test_a_run_goes_on_where_it_stopped_and_asks_nothing_twice(embedded, tmp_pat
     from sra_rag import Engine
 
     stop, done = threading.Event(), []
-    stopped_at = 5
+    stopped_at = 6  # one example alone with four settings, then two at once with the first
 
     def advance(_):
         def on_progress(n, total):
@@ -105,6 +105,7 @@ def test_a_run_goes_on_where_it_stopped_and_asks_nothing_twice(embedded, tmp_pat
     monkeypatch.setattr(running, "_measure", lambda *args: measured.append(1) or measure(*args))
     again = compare(engine, [Rents()], SETTINGS, to=tmp_path, measures=MEASURES)
     assert len(measured) == 16 - stopped_at
+    assert {r.get("answered_at_once") for r in again.records} == {1, 2, None}
     _, whole = run
     assert {(r["example"], r["setting"]): r.get("answer") for r in again.records} == {
         (r["example"], r["setting"]): r.get("answer") for r in whole.records

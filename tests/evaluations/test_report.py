@@ -432,6 +432,14 @@ def test_the_command_runs_the_same_again(tmp_path):
     assert json.dumps(settings["mine"], indent=2) in "".join(read(page).text)
 
 
+def test_settings_longer_than_any_path_are_run_again_from_a_file_or_by_the_name_of_their_profile():
+    heads = SRAConfig(alpha=[[0.1, 0.2, 0.3] * 3] * 30)
+    likely = SRAConfig.from_json("embedded-likelihood")
+    again = run_again(manifest({"heads": heads.to_dict(), "likely": likely.to_dict()}, {"documents": 12}), [], {})
+    assert "--sra heads:setting-1.json --sra likely:embedded-likelihood " in again.command
+    assert len(again.notes) == 1
+
+
 def test_a_report_that_cannot_be_made_leaves_the_one_before(tmp_path):
     whole = whole_run(tmp_path, n=3, settings={"off": None})
     before = write_report(whole, tmp_path).html.read_text()

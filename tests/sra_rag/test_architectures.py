@@ -2,10 +2,11 @@
 
 import pytest
 import torch
-from transformers import StaticCache
+from transformers import DynamicCache, StaticCache
 
 from sra_rag import SRAConfig, reattend
 from sra_rag.errors import UnsupportedModelError
+from sra_rag.generation.prefix_cache import cache_argument
 from tests.sra_rag.tiny_models import CONFIGS, tiny_model, tokens
 
 SRA = SRAConfig(alpha=0.6)
@@ -60,11 +61,11 @@ def test_chunks_and_decoding_are_one_pass(name, cache):
     model, ids = tiny_model(name), tokens(2, 40)
     with reattend(model, SRA):
         whole = model(ids).logits
-        values = StaticCache(config=model.config, max_cache_len=64) if cache == "static" else None
+        static = cache == "static"
+        values = StaticCache(config=model.config, max_cache_len=64) if static else DynamicCache(config=model.config)
         parts = []
         for start, stop in ((0, 20), (20, 37), (37, 38), (38, 39), (39, 40)):
-            out = model(ids[:, start:stop], past_key_values=values, use_cache=True)
-            values = out.past_key_values
+            out = model(ids[:, start:stop], use_cache=True, **cache_argument(model, values))
             parts.append(out.logits)
     torch.testing.assert_close(torch.cat(parts, dim=1), whole, **CLOSE)
 

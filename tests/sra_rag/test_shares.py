@@ -4,13 +4,14 @@ import threading
 
 import pytest
 import torch
-from transformers import AttentionInterface, AttentionMaskInterface
+from transformers import AttentionInterface, AttentionMaskInterface, DynamicCache
 from transformers.masking_utils import eager_mask
 
 from sra_rag import SRAConfig, reattend
 from sra_rag.attention.reference import scaled_reattention
 from sra_rag.attention.shares import AttentionShares, active_shares, decoding_weights, observing
 from sra_rag.errors import ConfigError
+from sra_rag.generation.prefix_cache import cache_argument
 from tests.sra_rag.tiny_models import tiny_model, tokens
 
 SPANS = [(2, 9), (9, 20), (25, 38)]
@@ -120,9 +121,10 @@ def test_several_rows_at_once_are_seen_as_one_by_one(name, sra):
     seen = []
     for steps in ([5], [1] * 5, [2, 3]):
         with reattend(model, sra, prompt_length=LENGTH), observing(AttentionShares(SPANS, LENGTH)) as shares:
-            cache = model(ids[:, :LENGTH], use_cache=True).past_key_values
+            known = cache_argument(model, DynamicCache(config=model.config))
+            model(ids[:, :LENGTH], use_cache=True, **known)
             for start, size in zip([LENGTH + sum(steps[:n]) for n in range(len(steps))], steps, strict=True):
-                model(ids[:, start : start + size], past_key_values=cache, use_cache=True)
+                model(ids[:, start : start + size], use_cache=True, **known)
         assert shares.n_tokens == 5
         seen.append((shares.by_token(), shares.entropy_by_head()))
     for by_token, entropies in seen[1:]:

@@ -18,7 +18,7 @@ from sra_rag.attention.reattend import reattend
 from sra_rag.config import SRAConfig, SRALike
 from sra_rag.errors import ConfigError, ContextOverflowError
 from sra_rag.generation.engine import PREFILL_CHUNK, Engine
-from sra_rag.generation.prefix_cache import dependence
+from sra_rag.generation.prefix_cache import cache_argument, dependence
 from sra_rag.generation.prompts import EncodedPrompt
 from sra_rag.models.loading import load_model
 from sra_rag.notation import parse_sra
@@ -207,10 +207,11 @@ class SRALM(TemplateLM):
         model, prefixes = self.engine.loaded.model, self.engine.prefixes
         untouched, depends = dependence(self.sra, 0, length)
         cache, cached = prefixes.take(tokens[:length], untouched, depends, model.config)
+        known = cache_argument(model, cache)
 
         def read(ids: list[int], keep: int) -> torch.Tensor:
             inputs = torch.tensor([ids], device=self.device)
-            return model(input_ids=inputs, past_key_values=cache, use_cache=True, logits_to_keep=keep).logits[0]
+            return model(input_ids=inputs, use_cache=True, logits_to_keep=keep, **known).logits[0]
 
         with reattend(model, self.sra, context_length=0, prompt_length=length):
             whole = self.sra is not None and self.sra.bounds == "observed"

@@ -14,6 +14,7 @@ from sra_evaluations.settings import Setting, parse_setting
 from sra_evaluations.tasks import load_task
 from sra_rag.config import SRAConfig
 from sra_rag.errors import ConfigError
+from sra_rag.profiles import profile_names
 
 __all__ = ["Again", "run_again"]
 
@@ -76,7 +77,7 @@ def run_again(manifest: Mapping[str, Any], records: Sequence[Record], examples: 
 def _written(name: str, sra: SRAConfig | None) -> str | None:
     """Write a setting so that it is read as the same under the same name; None where only a file can say it."""
     wanted = Setting(name, sra)
-    for text in (name, f"{name}:{_notation(sra)}"):
+    for text in (name, *(f"{name}:{way}" for way in (*profile_names(), _notation(sra)))):
         try:
             if parse_setting(text) == wanted:
                 return text

@@ -32,7 +32,7 @@ from sra_rag.errors import ConfigError
 
 QUESTION = "What is the yearly rent of the warehouse?"
 AFTER = {"alpha": 0.4, "rows": "after_context"}
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from sra_pipelines.engines import (
     HERE,
+    SERVED_AT_ONCE,
     EngineChoice,
     EngineKey,
     EngineOption,
@@ -35,9 +36,12 @@ from sra_evaluations.settings import as_settings, parse_setting
 from sra_evaluations.tasks import load_task, task_options
 from sra_rag.errors import ConfigError
 from sra_rag.generation.engine import Engine
+from sra_rag.models.embedded import EMBEDDED_NAME
 from sra_rag.models.loading import load_model
 
 __all__ = ["evaluate", "load_by_name"]
+
+_IN_BATCH = Measures().batch_size
 
 Tasks = Annotated[
     list[str] | None,
@@ -62,7 +66,16 @@ To = Annotated[Path, typer.Option(metavar="FOLDER", help="Results and report; a 
 Limit = Annotated[int, typer.Option(min=1, metavar="N", help="Examples of each task, at most.")]
 Seed = Annotated[int, typer.Option(metavar="N", help="Of the examples.")]
 MaxNewTokens = Annotated[int, typer.Option(min=1, metavar="N", help="Tokens that an answer may take.")]
-BatchSize = Annotated[int, typer.Option(min=1, metavar="N", help="Examples that are answered at once.")]
+BatchSize = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        show_default=False,
+        help=f"Examples that are answered at once: by default {_IN_BATCH} by a model in this process, "
+        f"{SERVED_AT_ONCE} by a server.",
+    ),
+]
 Generate = Annotated[
     bool,
     typer.Option(
@@ -116,7 +129,7 @@ def evaluate(
     limit: Limit = 100,
     seed: Seed = 0,
     max_new_tokens: MaxNewTokens = 48,
-    batch_size: BatchSize = 4,
+    batch_size: BatchSize = None,
     generate: Generate = True,
     nli: Nli = None,
     judge: Judge = None,
@@ -163,8 +176,7 @@ def evaluate(
     on_ray = RayOptions(ray_address, workers) if ray or ray_address else None
     if on_ray is not None and engine != HERE:
         raise ConfigError(
-            f"--engine {engine} and --ray cannot go together: workers of Ray load a model of their own. Leave one of them "
-            "out."
+            f"--engine {engine} and --ray cannot go together: workers of Ray load a model of their own. Leave one out."
         )
     quiet_libraries()
     console = Console(stderr=True)
@@ -173,7 +185,7 @@ def evaluate(
     elif on_ray is not None:
         load = partial(
             load_by_name,
-            model=_from_anywhere(model) or model,
+            model=_from_anywhere(model) or EMBEDDED_NAME,
             dtype=dtype,
             nli=_from_anywhere(nli),
             judge=_from_anywhere(judge),
@@ -207,7 +219,10 @@ def evaluate(
                     limit=limit,
                     seed=seed,
                     measures=Measures(
-                        generate=generate, max_new_tokens=max_new_tokens, batch_size=batch_size, scorers=scorers
+                        generate=generate,
+                        max_new_tokens=max_new_tokens,
+                        batch_size=batch_size or max(_IN_BATCH, measured.in_flight),
+                        scorers=scorers,
                     ),
                     on_progress=start,
                     stop=stop,

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from sra_evaluations.comparison import Comparison
 from sra_evaluations.examples import Example, content_hash
 from sra_evaluations.measured_engine import MeasuredEngine
@@ -113,7 +115,7 @@ def compare(
 
 
 def plan_run(
-    engine: Engine,
+    engine: MeasuredEngine,
     tasks: Sequence[str | Task | tuple[str, Task]],
     settings: Sequence[Setting | SRALike],
     *,
@@ -158,12 +160,17 @@ def warn_of_skipped(plan: RunPlan, task: str, skipped: Sequence[str]) -> None:
 
 def describe_run(engine: MeasuredEngine, seed: int, max_new_tokens: int) -> dict[str, Any]:
     """Return what a manifest says of every run: model, versions, machine, seed."""
-    here = isinstance(engine, Engine)
+    there: dict[str, str] = {}
+    device: torch.device | None = None
+    if isinstance(engine, Engine):
+        model, device = describe_model(engine.loaded), engine.loaded.device
+    else:
+        model, there = describe_served(engine), versions_there(engine)
     return {
         "format": 1,
-        "model": describe_model(engine.loaded) if here else describe_served(engine),
-        "versions": describe_versions() | ({} if here else versions_there(engine)),
-        "machine": describe_machine(engine.loaded.device if here else None),
+        "model": model,
+        "versions": describe_versions() | there,
+        "machine": describe_machine(device),
         "seed": seed,
         "max_new_tokens": max_new_tokens,
     }

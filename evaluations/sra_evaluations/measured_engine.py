@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from sra_evaluations.memory import peak_memory
 from sra_rag.attention.shares import AttentionShares
@@ -17,9 +18,19 @@ from sra_rag.generation.request import Cancellation
 if TYPE_CHECKING:
     from vllm_sra.served_engine import ServedEngine
 
-__all__ = ["MeasuredEngine", "gold_likelihood", "kept_prefills", "nothing_shared", "tells_likelihood", "watched_memory"]
+__all__ = [
+    "MeasuredEngine",
+    "at_once",
+    "gold_likelihood",
+    "nothing_shared",
+    "room_for",
+    "tells_likelihood",
+    "watched_memory",
+]
 
 MeasuredEngine: TypeAlias = "Engine | ServedEngine"
+Job = TypeVar("Job")
+Found = TypeVar("Found")
 
 
 def tells_likelihood(engine: MeasuredEngine) -> bool:
@@ -40,9 +51,41 @@ def nothing_shared(engine: MeasuredEngine) -> Iterator[MeasuredEngine]:
         engine.prefixes.clear()
 
 
-def kept_prefills(engine: MeasuredEngine, count: int) -> AbstractContextManager[None]:
-    """Keep so many prefills more within the block; a server keeps what it has room for."""
-    return engine.prefixes.room(count) if isinstance(engine, Engine) else nullcontext()
+@contextmanager
+def room_for(engine: MeasuredEngine, requests: int) -> Iterator[None]:
+    """Keep the prefills of so many requests for each other within the block; a server decides that by itself."""
+    if not isinstance(engine, Engine):
+        yield
+        return
+    with engine.prefixes.room(requests):
+        yield
+
+
+def at_once(engine: MeasuredEngine, work: Callable[[Job, Cancellation], Found], jobs: Sequence[Job]) -> Iterator[Found]:
+    """Yield what comes of each job, in their order; a server does several at once.
+
+    Parameters
+    ----------
+    engine
+        Which does it.
+    work
+        Is given a job, and an event that is set when nobody wants its result any more.
+    jobs
+        What is to be done.
+    """
+    cancel = Cancellation()
+    if engine.in_flight == 1 or len(jobs) < 2:
+        for job in jobs:
+            yield work(job, cancel)
+        return
+    with ThreadPoolExecutor(min(engine.in_flight, len(jobs)), thread_name_prefix="sra-rag-measure") as pool:
+        begun = [pool.submit(work, job, cancel) for job in jobs]
+        try:
+            for future in begun:
+                yield future.result()
+        finally:
+            cancel.set()
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 @contextmanager

@@ -67,7 +67,7 @@ class EvaluationWorker(RayWorker):
         records: list[Record] = []
         skipped = False
         for setting in in_sharing_order(settings):
-            [record] = answers(self._engine, piece.said["task"], [example], setting, self._measures)
+            [(_, record)] = answers(self._engine, piece.said["task"], [example], setting, self._measures)
             if record is None:
                 skipped = True
                 break

@@ -9,17 +9,18 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 from sra_evaluations.examples import Example
-from sra_evaluations.in_flight import InFlight
 from sra_evaluations.measured_engine import (
     MeasuredEngine,
+    at_once,
     gold_likelihood,
-    kept_prefills,
     nothing_shared,
+    room_for,
     tells_likelihood,
     watched_memory,
 )
@@ -33,6 +34,7 @@ from sra_rag.generation.request import Cancellation
 __all__ = ["Advance", "Measures", "Scorer", "Stop", "answers", "in_sharing_order", "run_task"]
 
 Scorer = Callable[[str, Example], dict[str, float]]
+_SCORING = threading.Lock()  # scorers have models of their own, which need not be for several threads
 
 
 class Stop(Protocol):
@@ -63,7 +65,7 @@ class Measures:
     timed
         So many examples of each task are run alone, without sharing prefills, and their seconds and memory compared.
     batch_size
-        So many of the others are answered in one pass of the model; a server makes batches of its own.
+        So many of the others are answered at once.
     scorers
         More metrics of an answer, such as an NLI model's; see `sra_evaluations.metrics`.
     """
@@ -97,7 +99,7 @@ def run_task(
     Parameters
     ----------
     engine
-        The model. On a server several answers are under way at once, but for those that are timed.
+        The model.
     task
         What records call the task.
     examples, settings
@@ -109,7 +111,7 @@ def run_task(
     on_progress
         Told of (answers done, in all), those known before included.
     stop
-        Ends the run behind the present answers when it is set.
+        Ends the run behind the present answer when it is set.
 
     Returns
     -------
@@ -119,43 +121,38 @@ def run_task(
     ordered = in_sharing_order(settings)
     total, done = len(examples) * len(settings), 0
     skipped: list[str] = []
-
-    def advance(count: int) -> None:
-        nonlocal done
-        done += count
-        if on_progress is not None:
-            on_progress(done, total)
-
-    def take(asked: Sequence[Example], result: Callable[[], list[Record | None]]) -> None:
-        for example, record in zip(asked, result(), strict=True):
-            if record is not None:
-                records.add(record)
-            elif example.id not in skipped:
-                skipped.append(example.id)
-        advance(len(asked))
-
-    # Likelihoods are measured one by one, and what is asked of a server stands in its batches.
-    at_once = measures.batch_size if measures.generate and engine.in_flight == 1 else 1
-    with InFlight(engine.in_flight, take) as under_way:
-        for group, timed in _groups(examples, measures, at_once):
-            # Their prefills are wanted again: for likelihoods, and by the next setting that leaves the context alone.
-            with kept_prefills(engine, len(group)):
-                for setting in ordered:
-                    if stop is not None and stop.is_set():
-                        return skipped
-                    keys = [(task, example_name(example), setting.name) for example in group]
-                    asked = [
-                        e for e, key in zip(group, keys, strict=True) if key not in records and e.id not in skipped
-                    ]
-                    advance(len(group) - len(asked))
-                    run = partial(answers, task=task, examples=asked, setting=setting, measures=measures, timed=timed,
-                                  cancel=under_way.cancel)  # fmt: skip
-                    if asked and timed:
-                        with nothing_shared(engine) as apart:
-                            under_way.alone(asked, partial(run, apart))
-                    elif asked:
-                        under_way.begin(asked, partial(run, engine))
+    for group, timed in _groups(examples, measures, engine.in_flight):
+        # Their prefills are wanted again: for the likelihood, and by the next setting that leaves the context alone.
+        with room_for(engine, len(group)):
+            for setting in ordered:
+                if stop is not None and stop.is_set():
+                    return skipped
+                keys = [(task, example_name(example), setting.name) for example in group]
+                asked = [e for e, key in zip(group, keys, strict=True) if key not in records and e.id not in skipped]
+                for example, record in answers(engine, task, asked, setting, measures, timed=timed):
+                    if record is None:
+                        skipped.append(example.id)
+                    else:
+                        records.add(record)
+                done += len(group)
+                if on_progress is not None:
+                    on_progress(done, total)
     return skipped
+
+
+def _groups(
+    examples: Sequence[Example], measures: Measures, in_flight: int
+) -> Iterator[tuple[Sequence[Example], bool]]:
+    """Yield examples that are answered at once, all plain or none, and whether they are timed, which is done alone."""
+    timed = min(measures.timed, len(examples)) if measures.generate else 0
+    # Likelihoods are measured one by one, but for a server.
+    together = measures.batch_size if measures.generate else min(measures.batch_size, in_flight)
+    for example in examples[:timed]:
+        yield [example], not example.plain
+    for _, alike in itertools.groupby(examples[timed:], lambda example: example.plain):
+        rest = list(alike)
+        for start in range(0, len(rest), together):
+            yield rest[start : start + together], False
 
 
 def in_sharing_order(settings: Sequence[Setting]) -> list[Setting]:
@@ -167,17 +164,6 @@ def _leaves_context(setting: Setting) -> bool:
     return setting.sra is None or not setting.sra.enabled or setting.sra.rows != "all"
 
 
-def _groups(examples: Sequence[Example], measures: Measures, at_once: int) -> Iterator[tuple[Sequence[Example], bool]]:
-    """Yield examples that are answered at once, all plain or none, and whether they are timed, which is done alone."""
-    timed = min(measures.timed, len(examples)) if measures.generate else 0
-    for example in examples[:timed]:
-        yield [example], not example.plain
-    for _, alike in itertools.groupby(examples[timed:], lambda example: example.plain):
-        rest = list(alike)
-        for start in range(0, len(rest), at_once):
-            yield rest[start : start + at_once], False
-
-
 def answers(
     engine: MeasuredEngine,
     task: str,
@@ -186,9 +172,8 @@ def answers(
     measures: Measures,
     *,
     timed: bool = False,
-    cancel: Cancellation | None = None,
-) -> list[Record | None]:
-    """Run one setting on examples, all at once.
+) -> Iterator[tuple[Example, Record | None]]:
+    """Run one setting on examples, all at once, and yield each with its record, None where it is too long.
 
     Parameters
     ----------
@@ -198,53 +183,46 @@ def answers(
         What records call the task.
     examples
         What is asked; all plain or none.
-    setting
-        Of the attention.
-    measures
-        What to measure.
+    setting, measures
+        How, and what is measured.
     timed
-        What records say of their seconds and memory.
-    cancel
-        Ends requests when it is set.
-
-    Returns
-    -------
-    records
-        One an example, None for what is longer than the model's window.
+        Share no prefill with what runs before or behind, so that seconds and memory say something.
     """
-    cancel = cancel or Cancellation()
-    found: list[Record | None] = []
-    for example, said in zip(examples, _said(engine, examples, setting, measures, cancel), strict=True):
-        try:
-            measured = _measure(engine, example, setting, measures, said, cancel)
-        except ContextOverflowError:
-            found.append(None)
-            continue
-        about = {"task": task, "example": example_name(example), "setting": setting.name}
-        found.append(about | {"features": dict(example.features), "timed": timed} | measured)
-    return found
+    scope: AbstractContextManager[MeasuredEngine] = nothing_shared(engine) if timed else nullcontext(engine)
+    with scope as one_engine:
+        said = _said(one_engine, examples, setting, measures)
+
+        def measure(pair: tuple[Example, dict[str, Any] | None], cancel: Cancellation) -> tuple[Example, Record | None]:
+            example, answer = pair
+            try:
+                found = _measure(one_engine, example, setting, measures, answer, cancel)
+            except ContextOverflowError:
+                return example, None
+            about = {"task": task, "example": example_name(example), "setting": setting.name}
+            return example, about | {"features": dict(example.features), "timed": timed} | found
+
+        yield from at_once(one_engine, measure, list(zip(examples, said, strict=True)))
 
 
 def _said(
-    engine: MeasuredEngine, examples: Sequence[Example], setting: Setting, measures: Measures, cancel: Cancellation
+    engine: MeasuredEngine, examples: Sequence[Example], setting: Setting, measures: Measures
 ) -> list[dict[str, Any] | None]:
     """Generate the answers; None for plain texts and for what does not fit the window."""
-    if not measures.generate or examples[0].plain:
+    if not examples or not measures.generate or examples[0].plain:
         return [None] * len(examples)
     with watched_memory(engine) as peak:
         try:
-            generations = engine.generate_batch(
+            said = engine.generate_batch(
                 [example.prompt() for example in examples],
                 contexts=[example.context for example in examples],
                 sra=setting.sra,
                 max_new_tokens=measures.max_new_tokens,
                 temperature=0.0,
-                cancel=cancel,
             )
         except ContextOverflowError:
             if len(examples) == 1:
                 return [None]
-            return [said for example in examples for said in _said(engine, [example], setting, measures, cancel)]
+            return [answer for example in examples for answer in _said(engine, [example], setting, measures)]
     return [
         {
             "answer": one.text.strip(),
@@ -254,7 +232,7 @@ def _said(
             "peak_bytes": peak(),
             "answered_at_once": len(examples),
         }
-        for one in generations
+        for one in said
     ]
 
 
@@ -263,19 +241,20 @@ def _measure(
     example: Example,
     setting: Setting,
     measures: Measures,
-    said: dict[str, Any] | None,
+    answer: dict[str, Any] | None,
     cancel: Cancellation,
 ) -> dict[str, Any]:
     prompt = example.prompt()
     context = None if example.plain else example.context
     found: dict[str, Any] = {"scores": {}}
     if measures.generate and not example.plain:
-        if said is None:
+        if answer is None:
             length = len(engine.encode(prompt).token_ids)
             raise ContextOverflowError(length, measures.max_new_tokens, engine.context_window)
-        found |= said
-        for scorer in (score, *measures.scorers):
-            found["scores"] |= scorer(said["answer"], example)
+        found |= answer
+        with _SCORING:
+            for scorer in (score, *measures.scorers):
+                found["scores"] |= scorer(answer["answer"], example)
     gold = example.answers[0] if example.plain else example.gold_text()
     if measures.likelihood and gold and tells_likelihood(engine):
         seen = measures.attention and engine.sees_attention and not example.plain

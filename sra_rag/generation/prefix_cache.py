@@ -7,7 +7,6 @@ stored stays as it was while a request goes on from a part of it.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import inspect
 import sys
 import threading
@@ -174,14 +173,10 @@ def joined(caches: Sequence[DynamicCache], config: object) -> DynamicCache:
     return batch
 
 
-@functools.cache
-def _cache_name(kind: type[PreTrainedModel]) -> str:
-    return "cache" if "cache" in inspect.signature(kind.forward).parameters else "past_key_values"
-
-
 def cache_argument(model: PreTrainedModel, cache: DynamicCache | None) -> dict[str, DynamicCache | None]:
     """Return the keyword argument that hands a cache to `model`: releases of transformers call it by two names."""
-    return {_cache_name(type(model)): cache}
+    known = inspect.signature(type(model).forward).parameters
+    return {"cache" if "cache" in known else "past_key_values": cache}
 
 
 def keeps_all(cache: DynamicCache) -> bool:

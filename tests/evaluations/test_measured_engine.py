@@ -28,8 +28,10 @@ def test_here_one_is_done_after_the_other_when_it_is_asked_for():
 
 def test_where_one_fails_the_others_are_told_to_end():
     ended = []
+    begun = threading.Barrier(3)
 
     def work(number, cancel):
+        begun.wait(10)
         if number == 0:
             raise OSError("no more")
         ended.append(cancel.wait(10))

@@ -166,6 +166,19 @@ def test_refusals_are_wrong_where_the_context_holds_the_answer():
     assert score_faithfulness(REFUSAL, found) == {"wrong_refusal": 1}
 
 
+def test_abstaining_is_what_sra_rag_says_of_an_answer():
+    passages = (Passage("lease", 3, "4", "The rent is 82,400 crowns a year."),)
+    right, wrong = "The rent is 82,400 crowns.", "Zebras graze near Nairobi in 1734."
+    nowhere, held = asked(passages=passages), asked("82,400", passages=passages, gold=(passages[0].text,))
+    assert score(REFUSAL, nowhere)["right_abstention"] == score(wrong, nowhere)["right_abstention"] == 1
+    assert score(right, nowhere)["right_abstention"] == score(right, held)["wrong_abstention"] == 0
+    assert score(REFUSAL, held)["wrong_abstention"] == score(wrong, held)["wrong_abstention"] == 1
+    assert score(wrong, held)["wrong_refusal"] == 0
+    assert "wrong_abstention" in LOWER_IS_BETTER
+    for example in (asked("82,400"), asked("82,400", passages=passages, gold_pages=(("lease", 3),))):
+        assert not {"right_abstention", "wrong_abstention"} & score(wrong, example).keys()
+
+
 def test_faithfulness_is_the_share_that_stands_in_the_context():
     half = score_faithfulness("The rent is 82,400 crowns. The deposit is 7,300 crowns.", asked("82,400"))
     assert half["claims_supported"] == 0.5

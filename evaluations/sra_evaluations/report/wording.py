@@ -74,6 +74,8 @@ _METRICS = {
             "figures": "answers with the gold figure",
             "right_refusal": "unanswerable questions refused",
             "wrong_refusal": "answerable questions refused",
+            "right_abstention": "unanswerable questions of which sra-rag says that there is no answer",
+            "wrong_abstention": "answerable questions of which it says so too",
             "claims_supported": "figures, dates and names that stand in the context",
             "sentences_supported": "sentences that stand in the context",
             "citation_precision": "cited pages that hold the answer",

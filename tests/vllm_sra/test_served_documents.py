@@ -21,8 +21,9 @@ from fastapi.testclient import TestClient
 from llama_index.core.embeddings import MockEmbedding
 from sra_evaluations import Example, compare
 from sra_evaluations.running import Measures
-from sra_pipelines import Document, DocumentIndex, DocumentQA, Page
+from sra_pipelines import Document, DocumentIndex, DocumentQA, Page, add_documents
 from sra_pipelines.chat import Chat
+from sra_pipelines.embedding import load_embedding
 from sra_pipelines.server import ServerSettings, create_app
 from typer.testing import CliRunner
 
@@ -156,17 +157,17 @@ def test_serving_with_a_vllm_of_its_own_ends_when_that_dies(tmp_path):
     """The whole command: vLLM is started, answers, is killed; the command ends, says why, and leaves nothing behind."""
     sra_rag = [sys.executable, "-c", "from sra_rag.cli import main; main()"]
     (tmp_path / "lease.txt").write_text("The lease of the warehouse costs 82,400 crowns a year.")
-    index = str(tmp_path / "index")
-    subprocess.run([*sra_rag, "index", "add", str(tmp_path / "lease.txt"), "--to", index], check=True, timeout=300)
+    index = tmp_path / "index"
+    add_documents(index, [tmp_path / "lease.txt"], load_embedding, embedding_name="embedded", workers=0)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [*sra_rag, "serve", index, "--engine", "vllm", "--port", str(port), "--no-page", "--grace", "1"]
+    command = [*sra_rag, "serve", str(index), "--engine", "vllm", "--port", str(port), "--no-page", "--grace", "1"]
     environment = os.environ | {"VLLM_ENABLE_V1_MULTIPROCESSING": "1"}
     with (tmp_path / "log").open("w") as log:
         server = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
     try:
-        until = time.monotonic() + 600
+        until = time.monotonic() + 900
         while True:
             try:
                 httpx.get(f"http://127.0.0.1:{port}/health")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import sqlite3
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Generator, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -166,7 +166,7 @@ def prepared_here(
     workers: int | None,
     limits: ReadingLimits | None,
     progress: Progress,
-) -> Iterator[Prepared]:
+) -> Generator[Prepared, None, None]:
     """Read files in worker processes, and embed them in this one.
 
     Parameters

@@ -89,7 +89,7 @@ class IndexWorker(RayWorker):
 
 def prepared_on_ray(
     files: Sequence[Wanted], work: IndexWork, options: RayOptions, progress: Progress
-) -> Generator[Prepared]:
+) -> Generator[Prepared, None, None]:
     """Read, split and embed files on Ray.
 
     Parameters

@@ -8,16 +8,19 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+import socket
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 from sra_rag.errors import ConfigError, SRAError, require_extra
 
 __all__ = ["RayError", "RayOptions", "Workers", "place_workers", "ray_cluster"]
 
 _LOCAL = "local"
+_CONNECT_SECONDS = 10.0
 # Read when Ray is imported: without it a Ray that is started here listens on every network of the machine. It has no
 # public name that does the same on Linux; a test sees to it that it still does.
 _LOOPBACK_ONLY = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
@@ -95,6 +98,7 @@ def ray_cluster(options: RayOptions) -> Iterator[None]:
     """
     require_extra("Work on Ray", "ray", "ray", "pyarrow")
     address = options.address or os.environ.get("RAY_ADDRESS") or _LOCAL
+    _require_somebody(address)
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     with _loopback_only(address == _LOCAL):
@@ -173,6 +177,16 @@ def _init_arguments(address: str, workers: int | None) -> dict[str, Any]:
         allowed = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
         arguments |= {"include_dashboard": False, "num_cpus": max(allowed, workers or 1)}
     return arguments
+
+
+def _require_somebody(address: str) -> None:
+    """Refuse an address at which nobody listens: Ray would try again for a quarter of an hour."""
+    place = urlsplit(address if "://" in address else f"//{address}")
+    try:
+        if place.hostname and place.port:
+            socket.create_connection((place.hostname, place.port), timeout=_CONNECT_SECONDS).close()
+    except (OSError, ValueError) as error:
+        raise RayError(_cannot_connect(address, error)) from error
 
 
 def _cannot_connect(address: str, error: Exception) -> str:

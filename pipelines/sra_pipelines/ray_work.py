@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import platform
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -86,7 +86,7 @@ def work_on_ray(
     *,
     versions: Mapping[str, str],
     arguments: Mapping[str, Any],
-) -> Iterator[Piece]:
+) -> Generator[Piece, None, None]:
     """Send pieces through workers. Ray has to be connected; closing the iterator ends the work.
 
     Parameters

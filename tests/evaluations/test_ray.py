@@ -113,7 +113,7 @@ def test_a_stop_ends_the_run_behind_the_next_example(cluster, load, questions, t
 
     stop = Stop()
     run = partial(compare_on_ray, load, [questions], SETTINGS, to=tmp_path / "ray", ray=cluster, stop=stop)
-    assert run().records == []
+    assert len(run().records) == 0
     stop.set_after = 1
 
     def on_progress(what):

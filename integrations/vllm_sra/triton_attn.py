@@ -57,9 +57,7 @@ class SRATritonAttentionMetadataBuilder(TritonAttentionMetadataBuilder):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._finder = RowFinder(
-            self.kv_cache_spec, self.layer_names, self.vllm_config, self.device, self.num_heads_q
-        )
+        self._finder = RowFinder(self.kv_cache_spec, self.layer_names, self.vllm_config, self.device, self.num_heads_q)
 
     @classmethod
     def get_cudagraph_support(cls, *_: Any) -> AttentionCGSupport:

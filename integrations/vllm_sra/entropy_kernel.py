@@ -1,14 +1,14 @@
 """Entropy over a paged cache in one pass over the keys, written in Triton.
 
 With scores in base 2, ``s_j = scale * log2(e) * q . k_j``, three running numbers a row are enough: the greatest score
-``m``, ``l = sum_j 2^(s_j - m)`` and ``t = sum_j 2^(s_j - m) (s_j - m)``. Then ``H = ln 2 * (log2 l - t / l)``, a sum of
-two numbers that are never negative, so nothing cancels. When the greatest score grows from ``m`` to ``m'``::
+``m``, ``l = sum_j 2^(s_j - m)`` and ``t = sum_j 2^(s_j - m) (s_j - m)``. Then ``H = ln 2 * (log2 l - t / l)``, a sum
+of two numbers that are never negative, so nothing cancels. When the greatest score grows from ``m`` to ``m'``::
 
     t' = 2^(m - m') * (t + (m - m') * l)        l' = 2^(m - m') * l
 
-A key is read once for all query heads that share it; values are never read, and no score leaves the chip. Where few rows
-see many keys (decoding), the keys are split among several programs, and a second kernel puts their numbers together by
-the same rule.
+A key is read once for all query heads that share it; values are never read, and no score leaves the chip. Where few
+rows see many keys (decoding), the keys are split among several programs, and a second kernel puts their numbers
+together by the same rule.
 """
 
 from __future__ import annotations

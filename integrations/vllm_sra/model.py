@@ -58,7 +58,7 @@ def refuse_configuration(vllm_config: VllmConfig) -> None:
         "keys are shared out among workers (context parallelism)": max(
             parallel.decode_context_parallel_size, parallel.prefill_context_parallel_size
         ) > 1,
-        "rows are left out of the prefill (--kv-sharing-fast-prefill)": vllm_config.cache_config.kv_sharing_fast_prefill,
+        "rows are left out (--kv-sharing-fast-prefill)": vllm_config.cache_config.kv_sharing_fast_prefill,
         "vLLM serves it by its second model runner, which tells no plugin which request stands where": (
             vllm_config.use_v2_model_runner
         ),

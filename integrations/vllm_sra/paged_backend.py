@@ -79,11 +79,11 @@ class RowFinder:
         _refuse_cache(kv_cache_spec)
         self._table = request_table(vllm_config)
         self._share = head_share(vllm_config, n_heads)
-        if n_heads * get_tensor_model_parallel_world_size() != self._share.n_heads:
+        of_all_workers = n_heads * get_tensor_model_parallel_world_size()
+        if of_all_workers != self._share.n_heads:
             raise UnsupportedModelError(
-                f"The layers of this model differ in their query heads ({self._share.n_heads} and "
-                f"{n_heads * get_tensor_model_parallel_world_size()}), which cannot be served with reattention. Serve it "
-                "without (VLLM_PLUGINS without sra)."
+                f"The layers of this model differ in their query heads ({self._share.n_heads} and {of_all_workers}), "
+                "which cannot be served with reattention. Serve it without (VLLM_PLUGINS without sra)."
             )
         self._group = n_heads // kv_cache_spec.num_kv_heads
         layer = vllm_config.compilation_config.static_forward_context[layer_names[0]]
@@ -180,8 +180,7 @@ def check_paged_keys(layer: Any, kv_cache_spec: AttentionSpec, n_heads: int, dev
     read = key_blocks(cache, head_size)
     right = torch.equal(read[torch.tensor(blocks, device=device)].flatten(0, 1)[:n_keys], keys)
     table = torch.tensor([blocks], dtype=torch.int32, device=device)
-    for n_rows in (1, max(1, 64 // (n_heads // n_kv_heads))):
-        n_rows = min(n_rows, n_keys)
+    for n_rows, splits in ((1, 1), (1, SPLITS), (min(64 // (n_heads // n_kv_heads), n_keys), 1)):
         tile = torch.tensor([[0, n_keys - n_rows, n_rows, n_keys - n_rows, 0]], dtype=torch.int32, device=device)
         tiles = RowTiles(tile, n_rows, n_keys)
         wanted = torch.empty(n_rows, n_heads, device=device)
@@ -189,15 +188,14 @@ def check_paged_keys(layer: Any, kv_cache_spec: AttentionSpec, n_heads: int, dev
         own = torch.zeros(1, 1, dtype=torch.int32, device=device)
         arguments: dict[str, Any] = {"scale": head_size**-0.5, "window": NO_WINDOW}
         paged_entropy_reference(query, keys[None], own, tiles, out=wanted, **arguments)
-        for splits in (1, SPLITS):
-            found = torch.empty_like(wanted)
-            paged_entropy(query, read, table, tiles, out=found, splits=splits, **arguments)
-            right = right and bool(((found - wanted).abs() < _TOLERANCE).all())
+        found = torch.empty_like(wanted)
+        paged_entropy(query, read, table, tiles, out=found, splits=splits, **arguments)
+        right = right and bool(((found - wanted).abs() < _TOLERANCE).all())
     if not right:
         raise UnsupportedModelError(
-            f"This build of vLLM lays keys of {kv_cache_spec.dtype} in blocks of {size} x {n_kv_heads} x {head_size} in a "
-            "way that they cannot be read back from. Serve without reattention (VLLM_PLUGINS without sra), or with the "
-            "other of --attention-backend FLASH_ATTN and TRITON_ATTN."
+            f"This build of vLLM lays keys of {kv_cache_spec.dtype} in blocks of {size} x {n_kv_heads} x {head_size} "
+            "in a way that they cannot be read back from. Serve without reattention (VLLM_PLUGINS without sra), or "
+            "with the other of --attention-backend FLASH_ATTN and TRITON_ATTN."
         )
 
 

@@ -1,8 +1,8 @@
 """vLLM's backends that reattention was not added to: never chosen where the plugin is on, and refused by name.
 
 Each attribute of this module is one of vLLM's backends, by its name in `AttentionBackendEnum`, that says of every
-configuration that it is not valid. So vLLM goes on to the next of its choice, FlashAttention or Triton, and a request is
-never served as if it had asked for nothing.
+configuration that it is not valid. So vLLM goes on to the next of its choice, FlashAttention or Triton, and a request
+is never served as if it had asked for nothing.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
-"""Triton compiles the kernels to machine code for GPUs, here where there is none; what they say is tested interpreted."""
+"""Triton compiles the kernels to machine code of GPUs, where there is none; what they say is tested interpreted."""
 
 import pytest
 
-triton = pytest.importorskip("triton", reason="needs Triton")
+pytest.importorskip("triton", reason="needs Triton")
 pytest.importorskip("vllm", reason="needs vLLM in an environment of its own: make test-vllm")
 
+import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from vllm_sra import entropy_kernel

@@ -1,6 +1,7 @@
 """On GPUs, what cannot be served with reattention is refused by name, and vLLM chooses a backend that has it."""
 
-from types import SimpleNamespace
+import sys
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
@@ -8,7 +9,6 @@ import torch
 pytest.importorskip("vllm", reason="needs vLLM in an environment of its own: make test-vllm")
 pytest.importorskip("triton", reason="needs Triton")
 
-from vllm.platforms.cuda import CudaPlatformBase
 from vllm.platforms.interface import DeviceCapability
 from vllm.v1.attention.backend import AttentionType
 from vllm.v1.attention.backends.registry import AttentionBackendEnum, register_backend
@@ -79,11 +79,24 @@ def test_vllms_configuration_still_has_what_is_asked_for():
     assert hasattr(VllmConfig, "use_v2_model_runner")
 
 
+def vllms_platform():
+    # vLLM's build for CPUs lacks the kernels that its module for CUDA imports; choosing a backend needs none of them.
+    kernels = "vllm._C_stable_libtorch"
+    missing = kernels not in sys.modules
+    sys.modules.setdefault(kernels, ModuleType(kernels))
+    try:
+        from vllm.platforms.cuda import CudaPlatformBase
+    finally:
+        if missing:
+            del sys.modules[kernels]
+    return CudaPlatformBase
+
+
 @pytest.fixture
 def on_cuda():
     """Register as on CUDA, and undo it."""
 
-    class Platform(CudaPlatformBase):
+    class Platform(vllms_platform()):
         capability = DeviceCapability(9, 0)
 
         @classmethod
@@ -91,7 +104,7 @@ def on_cuda():
             return cls.capability
 
     before = {name: backend.get_path() for name, backend in served_before().items()}
-    for name, path in plugin._backends(Platform).items():
+    for name, path in plugin._backends(Platform()).items():
         register_backend(AttentionBackendEnum[name], path)
     yield Platform
     for backend in AttentionBackendEnum:

@@ -7,6 +7,7 @@ them before they attend. So the same few steps serve both; the classes are in `v
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -86,8 +87,9 @@ class RowFinder:
                 "which cannot be served with reattention. Serve it without (VLLM_PLUGINS without sra)."
             )
         self._group = n_heads // kv_cache_spec.num_kv_heads
-        layer = vllm_config.compilation_config.static_forward_context[layer_names[0]]
-        check_paged_keys(layer, kv_cache_spec, n_heads, device)
+        layers = vllm_config.compilation_config.static_forward_context
+        _refuse_other_attention(layers.values())
+        check_paged_keys(layers[layer_names[0]], kv_cache_spec, n_heads, device)
 
     def find(self, common: CommonAttentionMetadata) -> SharpenedRows | None:
         """Return the rows of a forward pass; None where no request has settings for any."""
@@ -196,6 +198,22 @@ def check_paged_keys(layer: Any, kv_cache_spec: AttentionSpec, n_heads: int, dev
             f"This build of vLLM lays keys of {kv_cache_spec.dtype} in blocks of {size} x {n_kv_heads} x {head_size} "
             "in a way that they cannot be read back from. Serve without reattention (VLLM_PLUGINS without sra), or "
             "with the other of --attention-backend FLASH_ATTN and TRITON_ATTN."
+        )
+
+
+def _refuse_other_attention(layers: Iterable[Any]) -> None:
+    """Refuse models some of whose layers come with a backend of their own, whatever vLLM would choose."""
+    impls = (getattr(layer, "impl", None) for layer in layers)
+    others = {
+        type(impl).__name__
+        for impl in impls
+        if getattr(impl, "attn_type", None) == AttentionType.DECODER
+        and not type(impl).__module__.startswith("vllm_sra.")
+    }
+    if others:
+        raise UnsupportedModelError(
+            f"Some layers of this model attend by {', '.join(sorted(others))}, which is not served with reattention. "
+            "Serve it without (VLLM_PLUGINS without sra), and leave out --attention-backend by kind of layer."
         )
 
 

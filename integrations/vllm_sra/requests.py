@@ -16,6 +16,7 @@ from vllm.v1.sample.logits_processor import BatchUpdate, LogitsProcessor, MoveDi
 from vllm.v1.worker.gpu.sample.logits_processor.interface import LogitsProcessor as RunnerV2LogitsProcessor
 
 from sra_rag.errors import ConfigError
+from vllm_sra.caching import blocks_are_salted
 from vllm_sra.model import refuse_configuration
 from vllm_sra.plugin import served_on
 from vllm_sra.settings import RequestSettings, read_settings
@@ -88,14 +89,21 @@ class SRALogitsProcessor(LogitsProcessor, RunnerV2LogitsProcessor):
     @classmethod
     def validate_params(cls, sampling_params: SamplingParams) -> None:
         """Refuse settings that are not allowed: the client gets status 400 with the reason."""
-        if read_settings(sampling_params.extra_args) is not None and not served_on(current_platform):
+        if read_settings(sampling_params.extra_args) is None:
+            return
+        if not served_on(current_platform):
             raise ConfigError(
                 "vLLM is served with reattention on CPUs, on CUDA and on ROCm; this server runs on "
                 f"{current_platform.device_name}. Leave sra out of the request."
             )
+        if not blocks_are_salted():  # vLLM loads logits processors whatever VLLM_PLUGINS says
+            raise ConfigError(
+                "This server was started without reattention (VLLM_PLUGINS without sra). Leave sra out of the request, "
+                "or start the server with the plugin."
+            )
 
     def __init__(self, vllm_config: VllmConfig, *_: Any) -> None:
-        if served_on(current_platform):
+        if blocks_are_salted():  # here, because every worker comes by before it loads the model
             refuse_configuration(vllm_config)
         self._table = request_table(vllm_config)
 

@@ -12,6 +12,7 @@ pytest.importorskip("triton", reason="needs Triton")
 from vllm.platforms.interface import DeviceCapability
 from vllm.v1.attention.backend import AttentionType
 from vllm.v1.attention.backends.registry import AttentionBackendEnum, register_backend
+from vllm.v1.attention.backends.triton_attn import TritonAttentionImpl
 from vllm.v1.attention.selector import AttentionSelectorConfig
 from vllm.v1.kv_cache_interface import (
     CrossAttentionSpec,
@@ -20,7 +21,7 @@ from vllm.v1.kv_cache_interface import (
     MLAAttentionSpec,
     SlidingWindowSpec,
 )
-from vllm_sra import paged_backend, plugin, unserved
+from vllm_sra import paged_backend, plugin, requests, unserved
 from vllm_sra.flash_attn import SRAFlashAttentionImpl
 from vllm_sra.model import refuse_configuration
 from vllm_sra.requests import SRALogitsProcessor
@@ -58,8 +59,11 @@ def configuration(part=None, changed=None, second_runner=False):
         ("cache_config", {"kv_sharing_fast_prefill": True}, "--kv-sharing-fast-prefill"),
     ],
 )
-def test_ways_of_serving_in_which_rows_or_keys_stand_elsewhere(part, changed, said):
+def test_ways_of_serving_in_which_rows_or_keys_stand_elsewhere(monkeypatch, part, changed, said):
     refuse_configuration(configuration())
+    monkeypatch.setattr(requests, "blocks_are_salted", lambda: False)
+    SRALogitsProcessor(configuration(part, changed))  # vLLM makes it without the plugin too
+    monkeypatch.setattr(requests, "blocks_are_salted", lambda: True)
     with pytest.raises(UnsupportedModelError, match=said):
         SRALogitsProcessor(configuration(part, changed))  # made in each worker before it loads the model
 
@@ -162,8 +166,6 @@ def test_what_is_registered_where():
 
 
 def test_a_request_on_another_device(monkeypatch):
-    from vllm_sra import requests
-
     other = SimpleNamespace(is_cpu=lambda: False, is_cuda_alike=lambda: False, device_name="tpu")
     monkeypatch.setattr(requests, "current_platform", other)
     SRALogitsProcessor.validate_params(SimpleNamespace(extra_args=None))
@@ -219,3 +221,11 @@ def test_what_is_no_decoder_is_left_alone(spec):
     spec = spec(**SHAPE, dtype=torch.bfloat16)
     finder = paged_backend.RowFinder(spec, ["encoder"], configuration(), torch.device("cpu"), 4)
     assert finder.find(None) is None
+
+
+def test_layers_with_a_backend_of_their_own():
+    own, other = SRATritonAttentionImpl(**ATTENTION), TritonAttentionImpl(**ATTENTION)
+    encoder = TritonAttentionImpl(**ATTENTION | {"attn_type": AttentionType.ENCODER_ONLY})
+    paged_backend._refuse_other_attention([SimpleNamespace(impl=own), SimpleNamespace(impl=encoder), SimpleNamespace()])
+    with pytest.raises(UnsupportedModelError, match="attend by TritonAttentionImpl"):
+        paged_backend._refuse_other_attention([SimpleNamespace(impl=own), SimpleNamespace(impl=other)])

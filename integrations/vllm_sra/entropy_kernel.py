@@ -202,9 +202,9 @@ def paged_entropy(
     padded = max(triton.next_power_of_2(head_size), _LEAST_ROWS)
     rows = max(triton.next_power_of_2(tiles.rows_per_tile * group), _LEAST_ROWS)
     whole = query.dtype == torch.float32
-    parts = (out,) * 3
+    parts = [out] * 3
     if splits > 1:
-        parts = tuple(torch.empty((splits, *out.shape), dtype=torch.float32, device=out.device) for _ in range(3))
+        parts = [torch.empty((splits, *out.shape), dtype=torch.float32, device=out.device) for _ in range(3)]
     _entropy_kernel[(len(tiles), n_kv_heads, splits)](
         out,
         *parts,

@@ -60,7 +60,7 @@ class SRAFlashAttentionMetadataBuilder(FlashAttentionMetadataBuilder):
         self._finder = RowFinder(self.kv_cache_spec, self.layer_names, self.vllm_config, self.device, self.num_heads_q)
 
     @classmethod
-    def get_cudagraph_support(cls, *_: Any) -> AttentionCGSupport:
+    def get_cudagraph_support(cls, vllm_config: Any, kv_cache_spec: Any) -> AttentionCGSupport:
         """Say that attention is no part of a CUDA graph, which would replay the rows it was captured with."""
         return AttentionCGSupport.NEVER
 

@@ -20,7 +20,7 @@ CONFIGS = {
     "mistral": MistralConfig(**SHAPE, sliding_window=48),
     # For an interpreter: two layers, and a window narrower than short prompts.
     "shallow": LlamaConfig(**SHAPE | {"num_hidden_layers": 2}),
-    "narrow": MistralConfig(**SHAPE | {"num_hidden_layers": 2}, sliding_window=17),
+    "narrow": MistralConfig(**SHAPE | {"num_hidden_layers": 2}, sliding_window=9),
 }
 
 

@@ -15,19 +15,19 @@ SETTINGS = {
     "off": (None, None),
     "all": ({"sra": 0.5}, SRAConfig(alpha=0.5)),
     "after_context": (
-        {"sra": "alpha=0.8,rows=after_context", "sra_context_length": 13},
+        {"sra": "alpha=0.8,rows=after_context", "sra_context_length": 8},
         SRAConfig(alpha=0.8, rows="after_context"),
     ),
     "constant": ({"sra": "alpha=0.3,policy=constant,layers=0"}, SRAConfig(alpha=0.3, policy="constant", layers=(0,))),
 }
-PROMPTS = [prompt(n, 22 + n) for n in range(len(SETTINGS))]
+PROMPTS = [prompt(n, 14 + n) for n in range(len(SETTINGS))]
 TOKENS = 2
 
 
 # The first reads its prompts in chunks, and sees no further than a window.
 @pytest.mark.parametrize(
     ("backend", "model", "budget"),
-    [(SRATritonAttentionBackend, "narrow", 64), (SRAFlashAttentionBackend, "shallow", 128)],
+    [(SRATritonAttentionBackend, "narrow", 40), (SRAFlashAttentionBackend, "shallow", 128)],
     ids=["Triton", "FlashAttention"],
 )
 def test_requests_with_and_without_in_one_batch(tmp_path, monkeypatch, backend, model, budget):

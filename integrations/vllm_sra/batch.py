@@ -54,6 +54,8 @@ class RowSpan:
         Of its first row in the sequence.
     blocks
         Of its keys in the cache, in order.
+    request
+        Its place in the batch.
     """
 
     session: Session
@@ -61,6 +63,7 @@ class RowSpan:
     stop: int
     position: int
     blocks: torch.Tensor
+    request: int
 
     @property
     def n_keys(self) -> int:
@@ -98,7 +101,7 @@ def sharpened_spans(
         session = _session(entry, share)
         position = n_keys[index] - (stop - start)
         if session.first_row(position, stop - start) < stop - start:
-            spans.append(RowSpan(session, start, stop, position, block_table[index]))
+            spans.append(RowSpan(session, start, stop, position, block_table[index], index))
     return spans
 
 

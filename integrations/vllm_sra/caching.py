@@ -17,7 +17,7 @@ from vllm_sra.settings import read_settings
 if TYPE_CHECKING:
     from vllm.v1.request import Request
 
-__all__ = ["salt_changed_blocks", "salts_blocks", "sharpening_key"]
+__all__ = ["blocks_are_salted", "salt_changed_blocks", "sharpening_key"]
 
 _NAME = "sra"
 
@@ -36,8 +36,8 @@ def sharpening_key(request: Request, end: int) -> tuple[str, str, int] | None:
     return (_NAME, settings.cache_key(), first) if end > first else None
 
 
-def salts_blocks() -> bool:
-    """Whether `salt_changed_blocks` was called in this process: not where vLLM left the plugin out."""
+def blocks_are_salted() -> bool:
+    """Whether `salt_changed_blocks` was called in this process: whether vLLM was started with the plugin."""
     return getattr(kv_cache_utils.generate_block_hash_extra_keys, "salted_by", None) == _NAME
 
 
@@ -47,7 +47,7 @@ def salt_changed_blocks() -> None:
     There is no public way: ``cache_salt`` is one for a whole request, and the client's to give. So the function that
     gathers what is hashed with a block is wrapped; ``tests/vllm_sra/test_caching.py`` notices when it moves.
     """
-    if salts_blocks():
+    if blocks_are_salted():
         return
     plain = kv_cache_utils.generate_block_hash_extra_keys
 

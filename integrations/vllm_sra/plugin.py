@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from sra_rag.errors import ConfigError, require_extra
 
-__all__ = ["register"]
+__all__ = ["register", "served_on"]
 
-_BACKENDS = {"CPU_ATTN": "vllm_sra.cpu.SRACPUAttentionBackend"}
+_ON_CPU = {"CPU_ATTN": "vllm_sra.cpu.SRACPUAttentionBackend"}
+_ON_ROCM = {"TRITON_ATTN": "vllm_sra.triton_attn.SRATritonAttentionBackend"}
+_ON_CUDA = _ON_ROCM | {"FLASH_ATTN": "vllm_sra.flash_attn.SRAFlashAttentionBackend"}
 _RUNNER = "VLLM_USE_V2_MODEL_RUNNER"
 
 
-def register() -> None:
-    """Put attention with reattention in the place of vLLM's own on CPU. Calling it again changes nothing.
+def served_on(platform: Any) -> bool:
+    """Say whether reattention is served on one of vLLM's platforms."""
+    return bool(platform.is_cpu() or platform.is_cuda_alike())
 
-    Requests without settings are served by vLLM's own kernels, as they were. On other devices nothing is changed.
+
+def register() -> None:
+    """Put attention with reattention in the place of vLLM's own. Calling it again changes nothing.
+
+    Requests without settings are served by vLLM's own kernels, as they were. On a GPU the backends that reattention was
+    not added to say that they are not valid, so that vLLM chooses one that it was added to. On devices other than CPUs
+    and GPUs of CUDA and ROCm nothing is changed.
 
     Raises
     ------
@@ -30,7 +40,7 @@ def register() -> None:
     from vllm_sra.fitting import refuse_unfit_settings
     from vllm_sra.settings import read_settings
 
-    if not current_platform.is_cpu():
+    if not served_on(current_platform):
         return
     if os.environ.get(_RUNNER, "0").strip().lower() in ("1", "true"):
         raise ConfigError(
@@ -39,7 +49,16 @@ def register() -> None:
         )
     os.environ[_RUNNER] = "0"
     read_settings(None)  # a default that is not allowed is refused now
-    for name, path in _BACKENDS.items():
+    for name, path in _backends(current_platform).items():
         register_backend(AttentionBackendEnum[name], path)
     salt_changed_blocks()
     refuse_unfit_settings()
+
+
+def _backends(platform: Any) -> dict[str, str]:
+    if platform.is_cpu():
+        return _ON_CPU
+    from vllm_sra.unserved import unserved_names
+
+    served = _ON_CUDA if platform.is_cuda() else _ON_ROCM
+    return {name: f"vllm_sra.unserved.{name}" for name in unserved_names(set(served))} | served

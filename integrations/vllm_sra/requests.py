@@ -17,7 +17,9 @@ from vllm.v1.worker.gpu.sample.logits_processor.interface import LogitsProcessor
 
 from sra_rag.errors import ConfigError
 from vllm_sra import handshake
-from vllm_sra.caching import salts_blocks
+from vllm_sra.caching import blocks_are_salted
+from vllm_sra.model import refuse_configuration
+from vllm_sra.plugin import served_on
 from vllm_sra.settings import RequestSettings, read_settings
 
 if TYPE_CHECKING:
@@ -88,19 +90,25 @@ class SRALogitsProcessor(LogitsProcessor, RunnerV2LogitsProcessor):
     @classmethod
     def validate_params(cls, sampling_params: SamplingParams) -> None:
         """Refuse settings that are not allowed: the client gets status 400 with the reason."""
-        reattends = salts_blocks()
+        reattends = blocks_are_salted()
         if reattends:
             handshake.answer(sampling_params.extra_args)
         if read_settings(sampling_params.extra_args) is None or reattends:
             return
-        # vLLM loads this class even where its VLLM_PLUGINS leave out what does the work.
-        if not current_platform.is_cpu():
-            raise ConfigError("vLLM is served with reattention on CPU only, so far. Leave sra out of the request.")
+        # vLLM loads this class wherever it is installed, whatever VLLM_PLUGINS says.
+        if not served_on(current_platform):
+            raise ConfigError(
+                "vLLM is served with reattention on CPUs, on CUDA and on ROCm; this server runs on "
+                f"{current_platform.device_name}. Leave sra out of the request."
+            )
         raise ConfigError(
-            "This server runs without reattention: VLLM_PLUGINS leaves sra out. Name it there, or ask without sra."
+            "This server was started without reattention (VLLM_PLUGINS without sra). Leave sra out of the request, "
+            "or start the server with the plugin."
         )
 
     def __init__(self, vllm_config: VllmConfig, *_: Any) -> None:
+        if blocks_are_salted():  # here, because every worker comes by before it loads the model
+            refuse_configuration(vllm_config)
         self._table = request_table(vllm_config)
 
     def is_argmax_invariant(self) -> bool:

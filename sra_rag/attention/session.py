@@ -53,6 +53,7 @@ class Session:
     prompt_length: Length | None = None
     heads: range | None = None
     _alpha: tuple[torch.Tensor | None, ...] = dataclasses.field(init=False, repr=False)
+    _moved: dict[tuple[int, torch.device], torch.Tensor] = dataclasses.field(init=False, repr=False)
     _start: tuple[int, ...] = dataclasses.field(init=False, repr=False)
     _observed: dict[int, tuple[torch.Tensor, torch.Tensor]] = dataclasses.field(init=False, repr=False)
 
@@ -60,7 +61,7 @@ class Session:
         whole = _alpha_by_layer(self.config, self.n_layers, self.n_heads)
         self._alpha = whole if self.heads is None else _of_heads(whole, self.heads)
         self._start = _first_sharpened(self.config, self.context_length, self.prompt_length)
-        self._observed = {}
+        self._moved, self._observed = {}, {}
 
     @property
     def needs_entropy(self) -> bool:
@@ -118,12 +119,20 @@ class Session:
         if alpha is None:
             return torch.ones_like(entropy)
         ratio = self._ratio(layer, position, entropy, count, real) if policy.needs_entropy else entropy
-        beta = 1 + alpha.to(entropy.device) * policy.curve(ratio)
+        beta = 1 + self._on(entropy.device, layer, alpha) * policy.curve(ratio)
         if max(self._start) > position:
             rows = torch.arange(position, position + entropy.shape[-1], device=entropy.device)
             start = torch.tensor(self._start, device=entropy.device)[:, None, None]
             beta = torch.where(rows >= start, beta, 1.0)
         return beta
+
+    def _on(self, device: torch.device, layer: int, alpha: torch.Tensor) -> torch.Tensor:
+        """Move the alpha of a layer to a device once: the copy waits for all that the device has to do."""
+        if alpha.device == device or alpha.requires_grad:
+            return alpha.to(device)
+        if (layer, device) not in self._moved:
+            self._moved[layer, device] = alpha.to(device)
+        return self._moved[layer, device]
 
     def _ratio(
         self, layer: int, position: int, entropy: torch.Tensor, count: torch.Tensor, real: torch.Tensor | None

@@ -15,7 +15,13 @@ SHAPE = {
     "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 1024,
     "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
 }  # fmt: skip
-CONFIGS = {"llama": LlamaConfig(**SHAPE), "mistral": MistralConfig(**SHAPE, sliding_window=48)}
+CONFIGS = {
+    "llama": LlamaConfig(**SHAPE),
+    "mistral": MistralConfig(**SHAPE, sliding_window=48),
+    # For an interpreter: two layers, and a window narrower than short prompts.
+    "shallow": LlamaConfig(**SHAPE | {"num_hidden_layers": 2}),
+    "narrow": MistralConfig(**SHAPE | {"num_hidden_layers": 2}, sliding_window=9),
+}
 
 
 def save_tiny(folder, name="llama"):

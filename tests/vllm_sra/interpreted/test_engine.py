@@ -1,0 +1,56 @@
+"""vLLM as it serves on GPUs says what transformers says: its engine with our backends, their kernels interpreted."""
+
+import pytest
+import torch
+from vllm.platforms.cpu import CpuPlatform
+from vllm.v1.attention.backend import AttentionCGSupport
+from vllm_sra.flash_attn import SRAFlashAttentionBackend
+from vllm_sra.triton_attn import SRATritonAttentionBackend
+
+from sra_rag import SRAConfig
+from tests.vllm_sra.engines import Reference, prompt, run, said, save_tiny, start, stop
+from tests.vllm_sra.interpreted.stand_ins import flash_attention
+
+SETTINGS = {
+    "off": (None, None),
+    "all": ({"sra": 0.5}, SRAConfig(alpha=0.5)),
+    "after_context": (
+        {"sra": "alpha=0.8,rows=after_context", "sra_context_length": 8},
+        SRAConfig(alpha=0.8, rows="after_context"),
+    ),
+    "constant": ({"sra": "alpha=0.3,policy=constant,layers=0"}, SRAConfig(alpha=0.3, policy="constant", layers=(0,))),
+}
+PROMPTS = [prompt(n, 14 + n) for n in range(len(SETTINGS))]
+TOKENS = 2
+
+
+# The first reads its prompts in chunks, and sees no further than a window.
+@pytest.mark.parametrize(
+    ("backend", "model", "budget"),
+    [(SRATritonAttentionBackend, "narrow", 40), (SRAFlashAttentionBackend, "shallow", 128)],
+    ids=["Triton", "FlashAttention"],
+)
+def test_requests_with_and_without_in_one_batch(tmp_path, monkeypatch, backend, model, budget):
+    flash_attention(monkeypatch)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: (8, 0))  # vLLM asks it for the size of a tile
+    monkeypatch.setattr(CpuPlatform, "get_attn_backend_cls", lambda *_, **__: ".".join(backend.full_cls_name()))
+    folder = save_tiny(tmp_path, model)
+    llm = start(folder, block_size=16, max_num_seqs=4, max_model_len=128, max_num_batched_tokens=budget)
+    try:
+        layers = llm.llm_engine.vllm_config.compilation_config.static_forward_context.values()
+        assert {type(layer.impl) for layer in layers} == {backend.get_impl_cls()}
+        outputs = run(llm, PROMPTS, [extra for extra, _ in SETTINGS.values()], tokens=TOKENS)
+    finally:
+        stop(llm)
+    reference = Reference(folder)
+    for output, ids, (name, (extra, sra)) in zip(outputs, PROMPTS, SETTINGS.items(), strict=True):
+        tokens, found = said(output)
+        context = (extra or {}).get("sra_context_length")
+        assert found == pytest.approx(reference.logprobs(ids + tokens, len(ids), sra, context), abs=5e-5), name
+        plain = reference.logprobs(ids + tokens, len(ids))
+        assert sra is None or max(abs(a - b) for a, b in zip(found, plain, strict=True)) > 1e-2, name
+
+
+@pytest.mark.parametrize("backend", [SRATritonAttentionBackend, SRAFlashAttentionBackend])
+def test_attention_stays_out_of_cuda_graphs(backend):
+    assert backend.get_builder_cls().get_cudagraph_support(None, None) is AttentionCGSupport.NEVER

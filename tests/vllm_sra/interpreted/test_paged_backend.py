@@ -1,0 +1,79 @@
+"""Keys that vLLM would lay elsewhere stop the start; each group of layers is read by its own block table."""
+
+import dataclasses
+from types import SimpleNamespace
+
+import pytest
+import torch
+from vllm.v1.attention.backend import AttentionType
+from vllm.v1.kv_cache_interface import FullAttentionSpec
+from vllm_sra.batch import RowSpan
+from vllm_sra.flash_attn import SRAFlashAttentionMetadata, SRAFlashAttentionMetadataBuilder
+from vllm_sra.paged_backend import check_paged_keys, key_blocks, sharpened_query
+from vllm_sra.paged_entropy import paged_entropy_reference
+from vllm_sra.sharpened_rows import SharpenedRows
+
+from sra_rag import SRAConfig
+from sra_rag.attention.session import Session
+from sra_rag.errors import UnsupportedModelError
+
+SPEC = FullAttentionSpec(block_size=16, num_kv_heads=2, head_size=16, dtype=torch.bfloat16)
+HEADS = 4
+
+
+class Writer:
+    """An attention layer that lays keys and values in some way."""
+
+    def __init__(self, first, second=None, shift=0):
+        self.impl = SimpleNamespace(do_kv_cache_update=self.write)
+        self.first, self.second, self.shift = first, second, shift
+
+    def write(self, layer, keys, values, cache, slots):
+        view = cache.transpose(1, 2).unflatten(-1, (2, -1))
+        slots = slots + self.shift
+        for half, given in enumerate((self.first, self.second or "values")):
+            new = {"keys": keys, "values": values, "keys by other heads": keys.flip(1)}[given]
+            view[slots // 16, slots % 16, :, half] = new
+
+
+def test_keys_that_lie_as_vllm_lays_them():
+    check_paged_keys(Writer("keys"), SPEC, HEADS, torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    "writer", [Writer("values", "keys"), Writer("keys by other heads"), Writer("keys", shift=-1)],
+    ids=["values first", "heads turned round", "a place before"],
+)  # fmt: skip
+def test_keys_that_lie_elsewhere(writer):
+    with pytest.raises(UnsupportedModelError, match="16 x 2 x 16 .*--attention-backend"):
+        check_paged_keys(writer, SPEC, HEADS, torch.device("cpu"))
+
+
+def metadata(rows, table):
+    given = {field.name: None for field in dataclasses.fields(SRAFlashAttentionMetadata)}
+    return SRAFlashAttentionMetadata(**given | {"rows": rows, "block_table": table})
+
+
+def test_another_group_of_layers_has_its_own_block_table():
+    cache, query = torch.randn(5, 2, 16, 32), torch.randn(3, HEADS, 16)
+    session = Session(SRAConfig(alpha=0.5), 1, HEADS)
+    span = RowSpan(session, 0, 3, 20, None, 0)
+    rows = SharpenedRows([span], 2, torch.device("cpu"), paged_entropy_reference)
+    one, other = (torch.tensor([blocks], dtype=torch.int32) for blocks in ([1, 2], [4, 3]))
+    impl = SimpleNamespace(attn_type=AttentionType.DECODER, head_size=16, scale=0.25, sliding_window=(-1, -1))
+    layer = SimpleNamespace(layer_name="model.layers.0.self_attn.attn")
+
+    def found(metadata):
+        return sharpened_query(impl, layer, query, cache, metadata)
+
+    of_one = metadata(rows, one)
+    # vLLM makes the metadata of a second group of layers from that of the first.
+    of_other = SRAFlashAttentionMetadataBuilder.update_block_table(None, of_one, other, None)
+    for of, table in ((of_one, one), (of_other, other)):
+        wanted = rows.scaled(query, key_blocks(cache, 16), table, layer=0, scale=0.25)
+        assert torch.equal(found(of), wanted)
+    assert not torch.equal(found(of_one), found(of_other))
+    for unsharpened in (metadata(None, one), None):
+        assert found(unsharpened) is query
+    impl.attn_type = AttentionType.ENCODER
+    assert found(of_one) is query

@@ -1,0 +1,61 @@
+"""Triton compiles the kernels to machine code of GPUs, where there is none; what they say is tested interpreted."""
+
+import pytest
+
+pytest.importorskip("triton", reason="needs Triton")
+pytest.importorskip("vllm", reason="needs vLLM in an environment of its own: make test-vllm")
+
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+from vllm_sra import entropy_kernel
+from vllm_sra.entropy_kernel import SPLITS
+
+SHARED_MEMORY = 99 * 1024  # bytes a block may have on the smaller of the GPUs of compute capability 8
+AMPERE, HOPPER, MI300 = GPUTarget("cuda", 80, 32), GPUTarget("cuda", 90, 32), GPUTarget("hip", "gfx942", 64)
+FLOATS, WHOLE = ("out_ptr", "max_ptr", "sum_ptr", "moment_ptr"), ("block_table_ptr", "tiles_ptr")
+
+
+def compiled(kernel, target, dtype, constants):
+    def kind(name):
+        if name in constants:
+            return "constexpr"
+        if name in FLOATS:
+            return "*fp32"
+        if name in WHOLE:
+            return "*i32"
+        return f"*{dtype}" if name.endswith("_ptr") else {"scale": "fp32"}.get(name, "i32")
+
+    source = ASTSource(fn=kernel, signature={n: kind(n) for n in kernel.arg_names}, constexprs=constants)
+    return triton.compile(source, target=target, options={"num_warps": 4, "num_stages": 2})
+
+
+@pytest.mark.parametrize(
+    ("target", "dtype", "head_size", "rows", "keys", "splits", "window"),
+    [
+        (AMPERE, "bf16", 256, 64, 64, 1, 0),
+        (HOPPER, "fp16", 80, 16, 64, SPLITS, 4096),
+        (MI300, "bf16", 128, 64, 64, 1, 0),
+    ],
+)
+def test_the_kernels_compile(monkeypatch, tmp_path, target, dtype, head_size, rows, keys, splits, window):
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    constants = {
+        "GROUP": 4, "BLOCK_SIZE": 16, "HEAD_SIZE": head_size, "PADDED": triton.next_power_of_2(head_size),
+        "ROWS": rows, "KEYS": keys, "WINDOW": window, "SPLITS": splits, "PRECISION": "tf32", "WIDEN": False,
+    }  # fmt: skip
+    found = compiled(entropy_kernel._entropy_kernel, target, dtype, constants)
+    assert {"cubin", "hsaco"} & set(found.asm)
+    assert found.metadata.shared <= SHARED_MEMORY
+    if splits > 1:
+        assert compiled(entropy_kernel._join_kernel, target, dtype, {"HEADS": 32, "SPLITS": splits}).asm
+
+
+def test_no_gpu_is_needed_to_import_the_backends():
+    from vllm_sra.flash_attn import SRAFlashAttentionBackend
+    from vllm_sra.triton_attn import SRATritonAttentionBackend
+
+    assert [b.get_name() for b in (SRAFlashAttentionBackend, SRATritonAttentionBackend)] == [
+        "FLASH_ATTN",
+        "TRITON_ATTN",
+    ]

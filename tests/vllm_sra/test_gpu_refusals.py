@@ -1,0 +1,231 @@
+"""On GPUs, what cannot be served with reattention is refused by name, and vLLM chooses a backend that has it."""
+
+import sys
+from types import ModuleType, SimpleNamespace
+
+import pytest
+import torch
+
+pytest.importorskip("vllm", reason="needs vLLM in an environment of its own: make test-vllm")
+pytest.importorskip("triton", reason="needs Triton")
+
+from vllm.platforms.interface import DeviceCapability
+from vllm.v1.attention.backend import AttentionType
+from vllm.v1.attention.backends.registry import AttentionBackendEnum, register_backend
+from vllm.v1.attention.backends.triton_attn import TritonAttentionImpl
+from vllm.v1.attention.selector import AttentionSelectorConfig
+from vllm.v1.kv_cache_interface import (
+    CrossAttentionSpec,
+    EncoderOnlyAttentionSpec,
+    FullAttentionSpec,
+    MLAAttentionSpec,
+    SlidingWindowSpec,
+)
+from vllm_sra import paged_backend, plugin, requests, unserved
+from vllm_sra.flash_attn import SRAFlashAttentionImpl
+from vllm_sra.model import refuse_configuration
+from vllm_sra.requests import SRALogitsProcessor
+from vllm_sra.triton_attn import SRATritonAttentionImpl
+
+from sra_rag.errors import ConfigError, UnsupportedModelError
+
+FLASH, TRITON = "vllm_sra.flash_attn.SRAFlashAttentionBackend", "vllm_sra.triton_attn.SRATritonAttentionBackend"
+PLAIN = {
+    "model_config": {"use_mla": False, "attention_chunk_size": None, "is_mm_prefix_lm": False, "rswa_window": None},
+    "parallel_config": {
+        "use_ubatching": False, "decode_context_parallel_size": 1, "prefill_context_parallel_size": 1,
+    },
+    "attention_config": {"use_non_causal": False},
+    "cache_config": {"kv_sharing_fast_prefill": False},
+}  # fmt: skip
+
+
+def configuration(part=None, changed=None, second_runner=False):
+    parts = {name: SimpleNamespace(**values | (changed if name == part else {})) for name, values in PLAIN.items()}
+    return SimpleNamespace(**parts, use_v2_model_runner=second_runner, speculative_config=None)
+
+
+@pytest.mark.parametrize(
+    ("part", "changed", "said"),
+    [
+        ("model_config", {"use_mla": True}, "MLA"),
+        ("model_config", {"attention_chunk_size": 8192}, "chunks"),
+        ("model_config", {"is_mm_prefix_lm": True}, "prefix LM"),
+        ("model_config", {"rswa_window": 128}, "R-SWA"),
+        ("parallel_config", {"use_ubatching": True}, "--enable-dbo"),
+        ("parallel_config", {"decode_context_parallel_size": 2}, "context parallelism"),
+        ("parallel_config", {"prefill_context_parallel_size": 2}, "context parallelism"),
+        ("attention_config", {"use_non_causal": True}, "use_non_causal"),
+        ("cache_config", {"kv_sharing_fast_prefill": True}, "--kv-sharing-fast-prefill"),
+    ],
+)
+def test_ways_of_serving_in_which_rows_or_keys_stand_elsewhere(monkeypatch, part, changed, said):
+    refuse_configuration(configuration())
+    monkeypatch.setattr(requests, "blocks_are_salted", lambda: False)
+    SRALogitsProcessor(configuration(part, changed))  # vLLM makes it without the plugin too
+    monkeypatch.setattr(requests, "blocks_are_salted", lambda: True)
+    with pytest.raises(UnsupportedModelError, match=said):
+        SRALogitsProcessor(configuration(part, changed))  # made in each worker before it loads the model
+
+
+def test_a_second_runner_that_vllm_insists_on():
+    with pytest.raises(UnsupportedModelError, match="second model runner"):
+        refuse_configuration(configuration(second_runner=True))
+
+
+def test_vllms_configuration_still_has_what_is_asked_for():
+    from vllm.config import AttentionConfig, CacheConfig, ModelConfig, ParallelConfig, VllmConfig
+
+    for part, kind in zip(PLAIN, (ModelConfig, ParallelConfig, AttentionConfig, CacheConfig), strict=True):
+        known = {*dir(kind), *kind.__dataclass_fields__}
+        given = set(PLAIN[part]) - {"attention_chunk_size"}  # set when one is made
+        assert given <= known, part
+    assert hasattr(VllmConfig, "use_v2_model_runner")
+
+
+def vllms_platform():
+    # vLLM's build for CPUs lacks the kernels that its module for CUDA imports; choosing a backend needs none of them.
+    kernels = "vllm._C_stable_libtorch"
+    missing = kernels not in sys.modules
+    sys.modules.setdefault(kernels, ModuleType(kernels))
+    try:
+        from vllm.platforms.cuda import CudaPlatformBase
+    finally:
+        if missing:
+            del sys.modules[kernels]
+    return CudaPlatformBase
+
+
+@pytest.fixture
+def on_cuda():
+    """Register as on CUDA, and undo it."""
+
+    class Platform(vllms_platform()):
+        capability = DeviceCapability(9, 0)
+
+        @classmethod
+        def get_device_capability(cls, device_id=0):
+            return cls.capability
+
+    before = {name: backend.get_path() for name, backend in served_before().items()}
+    for name, path in plugin._backends(Platform()).items():
+        register_backend(AttentionBackendEnum[name], path)
+    yield Platform
+    for backend in AttentionBackendEnum:
+        backend.clear_override()
+    for name, path in before.items():
+        register_backend(AttentionBackendEnum[name], path)
+
+
+def served_before():
+    return {backend.name: backend for backend in AttentionBackendEnum if backend.is_overridden()}
+
+
+def asked(**options):
+    defaults = {"head_size": 128, "dtype": torch.bfloat16, "kv_cache_dtype": "auto", "block_size": None}
+    return AttentionSelectorConfig(**defaults | options)
+
+
+@pytest.mark.parametrize(
+    ("capability", "options", "chosen"),
+    [
+        ((9, 0), {}, FLASH),
+        ((10, 0), {}, FLASH),  # where vLLM itself would take FlashInfer
+        ((8, 0), {"has_sliding_window": True}, FLASH),
+        ((9, 0), {"dtype": torch.float32}, TRITON),
+        ((7, 5), {"dtype": torch.float16}, TRITON),
+    ],
+)
+def test_vllm_chooses_a_backend_with_reattention(on_cuda, capability, options, chosen):
+    on_cuda.capability = DeviceCapability(*capability)
+    assert on_cuda.get_attn_backend_cls(None, asked(**options)) == chosen
+
+
+@pytest.mark.parametrize("name", ["FLEX_ATTENTION", "TURBOQUANT"])
+def test_another_backend_is_refused_by_name(on_cuda, name):
+    with pytest.raises(ValueError, match=f"{name}.*not served with reattention"):
+        on_cuda.get_attn_backend_cls(AttentionBackendEnum[name], asked())
+
+
+def test_no_backend_of_latent_attention_is_left(on_cuda):
+    with pytest.raises(ValueError, match="TRITON_MLA: .*not served with reattention"):
+        on_cuda.get_attn_backend_cls(None, asked(use_mla=True, head_size=576))
+
+
+def test_what_is_registered_where():
+    cuda, rocm = (
+        SimpleNamespace(is_cpu=lambda: False, is_cuda=lambda c=c: c, is_cuda_alike=lambda: True) for c in (True, False)
+    )
+    assert plugin._backends(cuda)["FLASH_ATTN"] == FLASH
+    assert plugin._backends(cuda)["TRITON_ATTN"] == plugin._backends(rocm)["TRITON_ATTN"] == TRITON
+    assert plugin._backends(rocm)["ROCM_ATTN"] == "vllm_sra.unserved.ROCM_ATTN"
+    assert "CPU_ATTN" not in plugin._backends(cuda)
+    assert "CUSTOM" not in plugin._backends(cuda)
+    with pytest.raises(AttributeError):
+        unserved.NO_SUCH_BACKEND  # noqa: B018
+
+
+def test_a_request_on_another_device(monkeypatch):
+    other = SimpleNamespace(is_cpu=lambda: False, is_cuda_alike=lambda: False, device_name="tpu")
+    monkeypatch.setattr(requests, "current_platform", other)
+    SRALogitsProcessor.validate_params(SimpleNamespace(extra_args=None))
+    with pytest.raises(ConfigError, match="runs on tpu"):
+        SRALogitsProcessor.validate_params(SimpleNamespace(extra_args={"sra": 0.2}))
+
+
+ATTENTION = {
+    "num_heads": 4, "head_size": 64, "scale": 0.125, "num_kv_heads": 2, "alibi_slopes": None, "sliding_window": None,
+    "kv_cache_dtype": "auto",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"logits_soft_cap": 50.0}, "soft-capped"),
+        ({"alibi_slopes": [0.5] * 4}, "ALiBi"),
+        ({"sinks": torch.zeros(4)}, "sinks"),
+        ({"kv_cache_dtype": "int8_per_token_head"}, "quantized"),
+        ({"chunk_lookback": 1, "sliding_window": 64}, "chunks"),
+    ],
+)
+def test_attention_that_sharpening_would_not_do_right(changed, said):
+    SRATritonAttentionImpl(**ATTENTION)
+    SRATritonAttentionImpl(**ATTENTION | {"attn_type": AttentionType.ENCODER_ONLY, "logits_soft_cap": 50.0})
+    with pytest.raises(UnsupportedModelError, match=said):
+        SRATritonAttentionImpl(**ATTENTION | changed)
+    if said in ("soft-capped", "ALiBi"):
+        with pytest.raises(UnsupportedModelError, match=said):
+            SRAFlashAttentionImpl(**ATTENTION | changed)
+
+
+SHAPE = {"block_size": 16, "num_kv_heads": 2, "head_size": 64}
+
+
+def test_caches_of_another_kind():
+    for spec in (
+        FullAttentionSpec(**SHAPE, dtype=torch.bfloat16),
+        SlidingWindowSpec(**SHAPE, dtype=torch.float16, sliding_window=64),
+    ):
+        paged_backend._refuse_cache(spec)
+    for spec in (
+        MLAAttentionSpec(**SHAPE, dtype=torch.bfloat16),
+        FullAttentionSpec(**SHAPE, dtype=torch.uint8),
+    ):
+        with pytest.raises(UnsupportedModelError, match=f"{type(spec).__name__} and {spec.dtype}"):
+            paged_backend._refuse_cache(spec)
+
+
+@pytest.mark.parametrize("spec", [EncoderOnlyAttentionSpec, CrossAttentionSpec])
+def test_what_is_no_decoder_is_left_alone(spec):
+    spec = spec(**SHAPE, dtype=torch.bfloat16)
+    finder = paged_backend.RowFinder(spec, ["encoder"], configuration(), torch.device("cpu"), 4)
+    assert finder.find(None) is None
+
+
+def test_layers_with_a_backend_of_their_own():
+    own, other = SRATritonAttentionImpl(**ATTENTION), TritonAttentionImpl(**ATTENTION)
+    encoder = TritonAttentionImpl(**ATTENTION | {"attn_type": AttentionType.ENCODER_ONLY})
+    paged_backend._refuse_other_attention([SimpleNamespace(impl=own), SimpleNamespace(impl=encoder), SimpleNamespace()])
+    with pytest.raises(UnsupportedModelError, match="attend by TritonAttentionImpl"):
+        paged_backend._refuse_other_attention([SimpleNamespace(impl=own), SimpleNamespace(impl=other)])

@@ -17,7 +17,7 @@ from vllm_sra.settings import read_settings
 if TYPE_CHECKING:
     from vllm.v1.request import Request
 
-__all__ = ["salt_changed_blocks", "sharpening_key"]
+__all__ = ["blocks_are_salted", "salt_changed_blocks", "sharpening_key"]
 
 _NAME = "sra"
 
@@ -32,15 +32,20 @@ def sharpening_key(request: Request, end: int) -> tuple[str, str] | None:
     return _NAME, settings.cache_key()
 
 
+def blocks_are_salted() -> bool:
+    """Whether `salt_changed_blocks` was called in this process: whether vLLM was started with the plugin."""
+    return getattr(kv_cache_utils.generate_block_hash_extra_keys, "salted_by", None) == _NAME
+
+
 def salt_changed_blocks() -> None:
     """Have vLLM hash settings with the blocks they change. Calling it again changes nothing.
 
     There is no public way: ``cache_salt`` is one for a whole request, and the client's to give. So the function that
     gathers what is hashed with a block is wrapped; ``tests/vllm/test_caching.py`` notices when it moves.
     """
-    plain = kv_cache_utils.generate_block_hash_extra_keys
-    if getattr(plain, "salted_by", None) == _NAME:
+    if blocks_are_salted():
         return
+    plain = kv_cache_utils.generate_block_hash_extra_keys
 
     @functools.wraps(plain)
     def salted(

@@ -16,6 +16,7 @@ from vllm.v1.sample.logits_processor import BatchUpdate, LogitsProcessor, MoveDi
 from vllm.v1.worker.gpu.sample.logits_processor.interface import LogitsProcessor as RunnerV2LogitsProcessor
 
 from sra_rag.errors import ConfigError
+from vllm_sra.caching import blocks_are_salted
 from vllm_sra.settings import RequestSettings, read_settings
 
 if TYPE_CHECKING:
@@ -86,8 +87,15 @@ class SRALogitsProcessor(LogitsProcessor, RunnerV2LogitsProcessor):
     @classmethod
     def validate_params(cls, sampling_params: SamplingParams) -> None:
         """Refuse settings that are not allowed: the client gets status 400 with the reason."""
-        if read_settings(sampling_params.extra_args) is not None and not current_platform.is_cpu():
+        if read_settings(sampling_params.extra_args) is None:
+            return
+        if not current_platform.is_cpu():
             raise ConfigError("vLLM is served with reattention on CPU only, so far. Leave sra out of the request.")
+        if not blocks_are_salted():  # vLLM loads logits processors whatever VLLM_PLUGINS says
+            raise ConfigError(
+                "This server was started without reattention (VLLM_PLUGINS without sra). Leave sra out of the request, "
+                "or start the server with the plugin."
+            )
 
     def __init__(self, vllm_config: VllmConfig, *_: Any) -> None:
         self._table = request_table(vllm_config)

@@ -2,11 +2,10 @@
 
     python benchmarks/sizing.py                                     the shapes written out below
     python benchmarks/sizing.py meta-llama/Llama-3.1-8B FOLDER      by config.json: a name on the hub, or a folder
-    python benchmarks/sizing.py Llama-3.1-8B --kernel two-calls --contexts 4096 131072
+    python benchmarks/sizing.py Llama-3.1-8B --on cpu --contexts 4096 131072
 
-A multiplication and its addition are two FLOPs. Counted are products of matrices, as everybody does: weights, scores,
-sums of values. Per token, not counted: exponentials, norms, and the multiplication of a query by its factor, which is
-all that policy=constant adds.
+A multiplication and its addition are two FLOPs. Counted are products of matrices: weights, scores, sums of values. Not
+counted: exponentials, norms, and the multiplication of a query by its factor, which is all that policy=constant adds.
 """
 
 from __future__ import annotations
@@ -42,9 +41,10 @@ SHAPES: dict[str, PretrainedConfig] = {
     ),
 }  # fmt: skip
 
-# Products of a query with the keys that finding the entropy of a row adds, in prefill and in decoding. Plain attention
-# has two: with the keys, and of the weights with the values.
-KERNELS = {"cpu": (2, 1), "two-calls": (2, 2), "one-read": (1, 1)}
+# Products that finding the entropy of a row adds, in prefill and in decoding. Plain attention has two: of queries and
+# keys, and of weights and values. The prefill of vLLM's CPU backend calls a kernel with the keys in the values' place;
+# everything else needs the scores alone.
+PRODUCTS = {"cpu": (2, 1), "gpu": (1, 1)}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -159,11 +159,7 @@ def main() -> None:
     parser.add_argument("models", nargs="*", metavar="MODEL", help=f"one of {', '.join(SHAPES)}, a folder, a hub name")
     parser.add_argument("--contexts", type=int, nargs="+", default=[1024, 4096, 16384, 65536, 131072], metavar="TOKENS")
     parser.add_argument("--question", type=int, default=128, metavar="TOKENS", help="behind the context (default: 128)")
-    parser.add_argument(
-        "--kernel", choices=KERNELS, default="cpu",
-        help="how entropy is found: 'cpu' as vLLM's CPU backend does (default), 'two-calls' of a kernel such as "
-        "FlashAttention's with keys in the values' place, 'one-read' of the keys by a kernel of its own",
-    )  # fmt: skip
+    parser.add_argument("--on", choices=PRODUCTS, default="gpu", help="which of vLLM's backends (default: gpu)")
     options = parser.parse_args()
     if min(options.contexts) <= options.question or options.question < 1:
         parser.error("a context is longer than its question, and that is 1 token at least")
@@ -174,8 +170,12 @@ def main() -> None:
         except (OSError, ValueError) as error:
             kind = "the folder" if Path(name).is_dir() else "the model"
             parser.error(f"{kind} {name!r} cannot be sized: {error}")
-        print(f"{name}, {count_weights(config)[0] / 1e9:.2f} billion numbers, kernel {options.kernel}\n")
-        print(table(shape, options.contexts, options.question, *KERNELS[options.kernel]), end="\n\n")
+        copied = 8192 * shape.heads * shape.head_size * shape.element_bytes / 1e6
+        print(f"{name}, {count_weights(config)[0] / 1e9:.2f} billion numbers, on {options.on}\n")
+        print(table(shape, options.contexts, options.question, *PRODUCTS[options.on]))
+        print(
+            f"\nMemory kept: none. While a layer runs: a copy of its queries, {copied:.0f} MB for 8,192 tokens at once.\n"
+        )
 
 
 def table(shape: Shape, contexts: list[int], question: int, prefill_products: int, decode_products: int) -> str:
@@ -189,12 +189,17 @@ def table(shape: Shape, contexts: list[int], question: int, prefill_products: in
         of_all = shape.added(0, tokens, prefill_products) / prefill
         of_question = shape.added(tokens - question, tokens, prefill_products) / prefill
         of_token = shape.added(tokens - 1, tokens, decode_products) / decode
-        read = decode_products * shape.keys_read(tokens) / 1e6
+        read = decode_products * shape.keys_read(tokens) / 1e9
         lines.append(
-            f"| {tokens:,} | {prefill / 1e12:.3g} | +{of_all:.1%} | +{of_question:.2%} "
-            f"| {decode / 1e9:.3g} | +{of_token:.1%} | {read:,.3g} MB |"
+            f"| {tokens:,} | {_short(prefill / 1e12)} | +{of_all:.1%} | +{of_question:.2%} "
+            f"| {_short(decode / 1e9)} | +{of_token:.1%} | {_short(read)} GB |"
         )
     return "\n".join(lines)
+
+
+def _short(number: float) -> str:
+    """Three digits that matter."""
+    return f"{float(f'{number:.3g}'):,g}"
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ def register() -> None:
 
     from vllm_sra.caching import salt_changed_blocks
     from vllm_sra.settings import read_settings
+    from vllm_sra.workers import carry_default_to_ray
 
     if not current_platform.is_cpu():
         return
@@ -41,3 +42,4 @@ def register() -> None:
     for name, path in _BACKENDS.items():
         register_backend(AttentionBackendEnum[name], path)
     salt_changed_blocks()
+    carry_default_to_ray()

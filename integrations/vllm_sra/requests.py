@@ -18,6 +18,7 @@ from vllm.v1.worker.gpu.sample.logits_processor.interface import LogitsProcessor
 from sra_rag.errors import ConfigError
 from vllm_sra.caching import blocks_are_salted
 from vllm_sra.settings import RequestSettings, read_settings
+from vllm_sra.workers import refuse_different_workers
 
 if TYPE_CHECKING:
     from vllm import SamplingParams
@@ -98,6 +99,7 @@ class SRALogitsProcessor(LogitsProcessor, RunnerV2LogitsProcessor):
             )
 
     def __init__(self, vllm_config: VllmConfig, *_: Any) -> None:
+        refuse_different_workers()
         self._table = request_table(vllm_config)
 
     def is_argmax_invariant(self) -> bool:

@@ -173,9 +173,7 @@ def main() -> None:
         copied = 8192 * shape.heads * shape.head_size * shape.element_bytes / 1e6
         print(f"{name}, {count_weights(config)[0] / 1e9:.2f} billion numbers, on {options.on}\n")
         print(table(shape, options.contexts, options.question, *PRODUCTS[options.on]))
-        print(
-            f"\nMemory kept: none. While a layer runs: a copy of its queries, {copied:.0f} MB for 8,192 tokens at once.\n"
-        )
+        print(f"\nMemory kept: none. While a layer runs: a copy of its queries, {copied:.0f} MB for 8,192 tokens.\n")
 
 
 def table(shape: Shape, contexts: list[int], question: int, prefill_products: int, decode_products: int) -> str:

@@ -18,7 +18,7 @@ from vllm.v1.attention.backends.cpu_attn import (
 from vllm_sra.batch import RowSpan, scaled_query, sharpened_spans
 from vllm_sra.decoding import DecodingRows, decoding_spans
 from vllm_sra.key_layout import KeyLayout, find_layout
-from vllm_sra.model import head_share, layer_index, refuse_speculation, refuse_unservable
+from vllm_sra.model import head_share, layer_index, refuse_speculation, refuse_uncompiled_stages, refuse_unservable
 from vllm_sra.requests import request_table
 
 __all__ = ["SRACPUAttentionBackend", "SRACPUAttentionImpl", "SRACPUAttentionMetadata", "SRACPUAttentionMetadataBuilder"]
@@ -63,6 +63,7 @@ class SRACPUAttentionMetadataBuilder(CPUAttentionMetadataBuilder):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         refuse_speculation(self.vllm_config)
+        refuse_uncompiled_stages(self.vllm_config)
         self._table = request_table(self.vllm_config)
         self._share = head_share(self.vllm_config, self.num_heads)
         self._layout = find_layout(self._write_block, self.block_size, self.head_dim, self.dtype)

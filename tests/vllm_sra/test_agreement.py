@@ -25,8 +25,9 @@ def mean(comparisons, part):
     return statistics.fmean(value for comparison in comparisons for value in getattr(comparison, part))
 
 
-def greatest(comparisons, part):
-    return max(value for comparison in comparisons for value in getattr(comparison, part))
+def quantile(comparisons, part):
+    """Of 100 tokens 99 stand less far apart."""
+    return statistics.quantiles((v for c in comparisons for v in getattr(c, part)), n=100)[-1]
 
 
 def test_twenty_prompts_agree_within_the_noise_of_bfloat16(tmp_path, monkeypatch):
@@ -46,7 +47,7 @@ def test_twenty_prompts_agree_within_the_noise_of_bfloat16(tmp_path, monkeypatch
     assert (every[0].length, every[-1].length) == (100, 4000)
     assert mean(every, "off") > 0
     assert mean(every, "on") < 1.25 * mean(every, "off")
-    assert greatest(every, "on") < 1.5 * greatest(every, "off")
+    assert quantile(every, "on") < 1.5 * quantile(every, "off")
     assert mean(every, "effect") > 5 * mean(every, "off")  # or agreement would say nothing
     assert sum(comparison.clear for comparison in every) > 0
     assert all(comparison.equal == comparison.clear for comparison in every)

@@ -32,7 +32,9 @@ if __name__ == "__main__":
     "options",
     [
         '{"tensor_parallel_size": 2, "distributed_executor_backend": "mp"}',
-        '{"pipeline_parallel_size": 2, "distributed_executor_backend": "mp"}',
+        # Traced, which is what vLLM needs to serve stages on CPU, but not compiled, which would take a minute more.
+        '{"pipeline_parallel_size": 2, "distributed_executor_backend": "mp", "enforce_eager": false, '
+        '"compilation_config": {"mode": 2, "backend": "eager"}}',
         '{"enforce_eager": false}',
     ],
     ids=["two workers", "two stages", "compiled"],

@@ -10,8 +10,9 @@ import pytest
 pytest.importorskip("vllm", reason="needs vLLM in an environment of its own: make test-vllm")
 
 from transformers import AutoModelForCausalLM, Gemma2Config
+from vllm.config import CompilationMode
 from vllm_sra import register
-from vllm_sra.model import refuse_speculation, refuse_unservable
+from vllm_sra.model import refuse_speculation, refuse_uncompiled_stages, refuse_unservable
 
 from sra_rag.errors import ConfigError, UnsupportedModelError
 from tests.vllm_sra.engines import SHAPE, save_tiny, start
@@ -65,6 +66,17 @@ def test_speculative_decoding(tmp_path):
     )  # fmt: skip
     assert "REFUSED Speculative decoding" in done.stdout, done.stderr[-2000:]
     refuse_speculation(SimpleNamespace(speculative_config=None))
+
+
+def test_stages_that_are_not_compiled():
+    def config(mode, stages):
+        parallel = SimpleNamespace(pipeline_parallel_size=stages)
+        return SimpleNamespace(compilation_config=SimpleNamespace(mode=mode), parallel_config=parallel)
+
+    refuse_uncompiled_stages(config(CompilationMode.NONE, 1))
+    refuse_uncompiled_stages(config(CompilationMode.DYNAMO_TRACE_ONCE, 2))
+    with pytest.raises(UnsupportedModelError, match="enforce-eager"):
+        refuse_uncompiled_stages(config(CompilationMode.NONE, 2))
 
 
 def test_the_second_runner(monkeypatch):

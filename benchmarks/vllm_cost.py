@@ -3,9 +3,12 @@
 Run it in an environment with vLLM (`make test-vllm` makes one)::
 
     .venv-vllm/bin/python benchmarks/vllm_cost.py
+    .venv-vllm/bin/python benchmarks/vllm_cost.py --layers 4     in a tenth of the time
+    OMP_NUM_THREADS=1 .venv-vllm/bin/python benchmarks/vllm_cost.py --clock cpu    on a machine that others use too
 
 Every repetition measures all settings one after the other, and ratios are taken within a repetition, so that what else
-the machine does spoils them less. Decoding follows prompts that the engine has cached.
+the machine does spoils them less. Decoding is timed by step of the engine, all requests in each, behind prompts that it
+has cached.
 """
 
 from __future__ import annotations
@@ -14,23 +17,97 @@ import argparse
 import os
 import random
 import statistics
+import sys
 import time
+from collections.abc import Callable
+from typing import Any
 
 os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
 os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
+QUESTION = 128  # tokens behind the context
 PREFILL = {
     "vLLM": None,
-    "rows=all": {"sra": 0.2},
-    "rows=after_context": {"sra": "alpha=0.2,rows=after_context"},
-    "policy=constant": {"sra": "alpha=0.1,policy=constant"},
+    'rows="all"': {"sra": 0.2},
+    'rows="after_context"': {"sra": "alpha=0.2,rows=after_context"},
+    'policy="constant"': {"sra": "alpha=0.1,policy=constant"},
 }
 DECODING = {
     "vLLM": None,
-    "rows=generated": {"sra": "alpha=0.2,rows=generated"},
-    "rows=generated, constant": {"sra": "alpha=0.1,rows=generated,policy=constant"},
+    'rows="generated"': {"sra": "alpha=0.2,rows=generated"},
+    'rows="generated", policy="constant"': {"sra": "alpha=0.1,rows=generated,policy=constant"},
 }
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
+
+Prompt = dict[str, list[int]]
+
+
+class Engine:
+    """A vLLM engine that is driven step by step.
+
+    Parameters
+    ----------
+    options
+        Of the command line.
+    """
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        from vllm import LLM
+
+        from sra_rag.models.embedded import embedded_model_folder
+
+        model = options.model or str(embedded_model_folder())
+        length = options.tokens + 1 + options.new_tokens + 2
+        self.llm = LLM(
+            model, dtype=options.dtype, enforce_eager=True, seed=0, skip_tokenizer_init=True,
+            max_model_len=length, max_num_seqs=options.batch, max_num_batched_tokens=length,
+            **({} if options.layers is None else fewer_layers(model, options.layers)),
+        )  # fmt: skip
+        self.tokens = options.tokens
+        self.clock: Callable[[], float] = CLOCKS[options.clock]
+        self._vocabulary = self.llm.llm_engine.vllm_config.model_config.get_vocab_size()
+        self._rng = random.Random(0)  # noqa: S311 - any prompt will do
+        self._asked = 0
+
+    @property
+    def dtype(self) -> str:
+        """Of the model."""
+        return str(self.llm.llm_engine.vllm_config.model_config.dtype)
+
+    def prompt(self) -> Prompt:
+        """Make one that nothing is cached of; of one token more than is measured, for one is always computed anew."""
+        return {"prompt_token_ids": [self._rng.randrange(100, self._vocabulary) for _ in range(self.tokens + 1)]}
+
+    def steps(self, prompts: list[Prompt], extra: dict[str, Any] | None, new_tokens: int) -> list[float]:
+        """Answer prompts; return the seconds of each step of the engine."""
+        from vllm import SamplingParams
+
+        if extra is not None and "after_context" in str(extra["sra"]):
+            extra = extra | {"sra_context_length": self.tokens + 1 - QUESTION}
+        engine = self.llm.llm_engine
+        params = SamplingParams(
+            max_tokens=new_tokens, temperature=0, ignore_eos=True, detokenize=False, extra_args=extra
+        )
+        for prompt in prompts:
+            self._asked += 1
+            engine.add_request(str(self._asked), prompt, params)
+        seconds = []
+        while engine.has_unfinished_requests():
+            started = self.clock()
+            engine.step()
+            seconds.append(self.clock() - started)
+        return seconds
+
+
+def fewer_layers(model: str, layers: int) -> dict[str, Any]:
+    """Say how vLLM makes a model of some layers with arbitrary weights, and of as much of its output layer."""
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(model)
+    share = layers / config.num_hidden_layers
+    smaller = {"num_hidden_layers": layers, "vocab_size": 64 * round(config.vocab_size * share / 64)}
+    return {"hf_overrides": smaller, "load_format": "dummy"}
 
 
 def main() -> None:
@@ -39,63 +116,59 @@ def main() -> None:
     parser.add_argument("--model", default=None, help="a folder or a name on the hub (default: the embedded model)")
     parser.add_argument("--tokens", type=int, default=4096, help="of a prompt (default: 4096)")
     parser.add_argument("--batch", type=int, default=8, help="requests that decode at once (default: 8)")
-    parser.add_argument("--new-tokens", type=int, default=16, help="decoded in a repetition (default: 16)")
-    parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--new-tokens", type=int, default=8, help="decoded in a repetition (default: 8)")
+    parser.add_argument("--repetitions", type=int, default=3, help="(default: 3)")
     parser.add_argument("--dtype", default="auto", help="as for vLLM (default: auto)")
-    options = parser.parse_args()
-
-    from vllm import LLM, SamplingParams
-
-    from sra_rag.models.embedded import embedded_model_folder
-
-    llm = LLM(
-        options.model or str(embedded_model_folder()), dtype=options.dtype, enforce_eager=True, seed=0,
-        max_model_len=options.tokens + 64, max_num_seqs=options.batch, max_num_batched_tokens=options.tokens + 64,
+    parser.add_argument(
+        "--layers", type=int, metavar="N",
+        help="serve a model of N such layers with arbitrary weights, which cost what its own do, in less time",
     )  # fmt: skip
-    rng = random.Random(0)  # noqa: S311 - any prompt will do
-    size = llm.get_tokenizer().vocab_size
+    parser.add_argument(
+        "--clock", choices=CLOCKS, default="wall",
+        help="wall (default), or cpu: the time of the processor that all threads take, which others do not lengthen",
+    )  # fmt: skip
+    options = parser.parse_args()
+    if min(options.tokens - QUESTION, options.batch, options.new_tokens - 1, options.repetitions) < 1:
+        parser.error(f"give more than {QUESTION} tokens, 2 new ones, and 1 of the others at least")
 
-    def prompt() -> dict[str, list[int]]:
-        return {"prompt_token_ids": [rng.randrange(100, size) for _ in range(options.tokens)]}
-
-    def seconds(prompts: list, extra: dict | None, tokens: int) -> float:
-        if extra is not None and "after_context" in str(extra["sra"]):
-            extra = extra | {"sra_context_length": options.tokens - 32}
-        params = SamplingParams(max_tokens=tokens, temperature=0, ignore_eos=True, detokenize=False, extra_args=extra)
-        started = time.perf_counter()
-        llm.generate(prompts, params, use_tqdm=False)
-        return time.perf_counter() - started
-
-    seconds([prompt()], None, 2)  # what is done once
-    print(f"{llm.llm_engine.vllm_config.model_config.dtype}, prompts of {options.tokens} tokens\n")
-    # A prompt of its own for each: nothing of it is cached.
+    engine = Engine(options)
+    engine.steps([engine.prompt()], None, 2)  # what is done once
+    layers = "" if options.layers is None else f"{options.layers} layers, "
+    print(f"{layers}{engine.dtype}, prompts of {options.tokens} tokens, {options.clock} time\n", flush=True)
     table(
         "prefill of one prompt",
         options.repetitions,
-        lambda: {name: seconds([prompt()], extra, 1) for name, extra in PREFILL.items()},
+        {name: lambda extra=extra: sum(engine.steps([engine.prompt()], extra, 1)) for name, extra in PREFILL.items()},
     )
-    batch = [prompt() for _ in range(options.batch)]
-    seconds(batch, None, 1)
-
-    def decoding() -> dict[str, float]:
-        return {
-            name: (seconds(batch, extra, 1 + options.new_tokens) - seconds(batch, extra, 1)) / options.new_tokens
+    batch = [engine.prompt() for _ in range(options.batch)]
+    for prompt in batch:
+        engine.steps([prompt], None, 1)
+    table(
+        f"a step of decoding, {options.batch} requests",
+        options.repetitions,
+        {
+            name: lambda extra=extra: statistics.median(engine.steps(batch, extra, options.new_tokens)[1:])
             for name, extra in DECODING.items()
-        }
+        },
+    )
 
-    table(f"a step of decoding, {options.batch} requests", options.repetitions, decoding)
 
-
-def table(title: str, repetitions: int, measure) -> None:  # noqa: ANN001
-    """Print medians of ratios to the first, with the least and greatest."""
-    rounds = [measure() for _ in range(repetitions)]
-    first, *others = rounds[0]
+def table(title: str, repetitions: int, variants: dict[str, Callable[[], float]]) -> None:
+    """Measure, and print medians of ratios to the first, with the least and greatest."""
+    rounds = []
+    for repetition in range(repetitions):
+        rounds.append({})
+        for name, measure in variants.items():
+            print(f"\r{title}, {repetition + 1} of {repetitions}: {name:40}", end="", file=sys.stderr, flush=True)
+            rounds[-1][name] = measure()
+    print("\r" + " " * 100 + "\r", end="", file=sys.stderr)
+    first, *others = variants
     print(f"| {title} | median of {repetitions}, least and greatest |\n|---|---|")
     print(f"| {first} | {statistics.median(r[first] for r in rounds):.3f} s |")
     for name in others:
         ratios = sorted(r[name] / r[first] for r in rounds)
         print(f"| {name} | {statistics.median(ratios):.2f}x ({ratios[0]:.2f}-{ratios[-1]:.2f}) |")
-    print()
+    print(flush=True)
 
 
 if __name__ == "__main__":

@@ -147,9 +147,13 @@ def scaled_query(
         visibility = Visibility(
             span.session, rows, span.n_keys - offset, position=span.position, key_position=offset, window=window
         )
+        if span.session.needs_entropy:
+            keys = read_keys(blocks, span.n_keys - offset, rows == 1)
+        else:  # nobody looks at them
+            keys = query.new_empty(1, 1, 0, query.shape[-1])
         first, beta = sharpening_factors(
             query[span.start : span.stop].transpose(0, 1)[None],
-            read_keys(blocks, span.n_keys - offset, rows == 1),
+            keys,
             visibility=visibility,
             layer=layer,
             scale=scale,

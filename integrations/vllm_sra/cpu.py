@@ -16,8 +16,9 @@ from vllm.v1.attention.backends.cpu_attn import (
 )
 
 from vllm_sra.batch import RowSpan, scaled_query, sharpened_spans
+from vllm_sra.decoding import DecodingRows, decoding_spans
 from vllm_sra.key_layout import KeyLayout, find_layout
-from vllm_sra.model import head_share, layer_index, refuse_speculation, refuse_unservable
+from vllm_sra.model import head_share, layer_index, refuse_speculation, refuse_uncompiled_stages, refuse_unservable
 from vllm_sra.requests import request_table
 
 __all__ = ["SRACPUAttentionBackend", "SRACPUAttentionImpl", "SRACPUAttentionMetadata", "SRACPUAttentionMetadataBuilder"]
@@ -45,11 +46,14 @@ class SRACPUAttentionMetadata(CPUAttentionMetadata):
     ----------
     spans
         Rows of requests with settings.
+    decoding
+        Those of them that stand alone, where the layout allows for serving them together.
     layout
         How keys lie in the cache.
     """
 
     spans: tuple[RowSpan, ...] = ()
+    decoding: DecodingRows | None = None
     layout: KeyLayout | None = None
 
 
@@ -59,6 +63,7 @@ class SRACPUAttentionMetadataBuilder(CPUAttentionMetadataBuilder):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         refuse_speculation(self.vllm_config)
+        refuse_uncompiled_stages(self.vllm_config)
         self._table = request_table(self.vllm_config)
         self._share = head_share(self.vllm_config, self.num_heads)
         self._layout = find_layout(self._write_block, self.block_size, self.head_dim, self.dtype)
@@ -69,6 +74,7 @@ class SRACPUAttentionMetadataBuilder(CPUAttentionMetadataBuilder):
         """Prepare a forward pass."""
         plain = super().build(common_prefix_len, common_attn_metadata, fast_build)
         spans: list[RowSpan] = []
+        decoding = None
         if self._table.entries:
             spans = sharpened_spans(
                 self._table.entries,
@@ -77,8 +83,11 @@ class SRACPUAttentionMetadataBuilder(CPUAttentionMetadataBuilder):
                 common_attn_metadata.seq_lens.tolist(),
                 common_attn_metadata.block_table_tensor,
             )
+        if self._layout.transposed:
+            alone, spans = decoding_spans(spans)
+            decoding = DecodingRows(alone) if alone else None
         fields = {field.name: getattr(plain, field.name) for field in dataclasses.fields(plain)}
-        return SRACPUAttentionMetadata(**fields, spans=tuple(spans), layout=self._layout)
+        return SRACPUAttentionMetadata(**fields, spans=tuple(spans), decoding=decoding, layout=self._layout)
 
     def _write_block(self, keys: torch.Tensor) -> torch.Tensor:
         block_size, head_size = keys.shape
@@ -117,21 +126,35 @@ class SRACPUAttentionImpl(CPUAttentionBackendImpl):
         output_block_scale: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Attend; shapes are those of vLLM's CPU backend."""
-        layout = getattr(attn_metadata, "layout", None)
-        if isinstance(attn_metadata, SRACPUAttentionMetadata) and attn_metadata.spans and layout is not None:
-            block_size = kv_cache.shape[2]
-            # As vLLM views it: ``(blocks, H_kv, 2 * block_size, D)``, keys first.
-            halves = kv_cache.view(kv_cache.shape[0], kv_cache.shape[1], 2 * block_size, -1)
-            key_cache = halves[:, :, :block_size]
-            query = scaled_query(
-                query,
-                attn_metadata.spans,
-                lambda blocks, n_keys, one_row: layout.read(key_cache, blocks, n_keys, columns=one_row),
-                layer=layer_index(layer),
-                scale=self.scale,
-                block_size=block_size,
-                window=self.sliding_window if self.sliding_window > 0 else None,
-            )
+        if isinstance(attn_metadata, SRACPUAttentionMetadata) and attn_metadata.layout is not None:
+            query = self._sharpened(layer_index(layer), query, kv_cache, attn_metadata, attn_metadata.layout)
         return super().forward(
             layer, query, key, value, kv_cache, attn_metadata, output, output_scale, output_block_scale
         )
+
+    def _sharpened(
+        self,
+        layer: int,
+        query: torch.Tensor,
+        kv_cache: torch.Tensor,
+        metadata: SRACPUAttentionMetadata,
+        layout: KeyLayout,
+    ) -> torch.Tensor:
+        blocks, kv_heads, block_size, _ = kv_cache.shape
+        window = self.sliding_window if self.sliding_window > 0 else None
+        if metadata.spans:
+            # As vLLM views it: ``(blocks, H_kv, 2 * block_size, D)``, keys first.
+            key_cache = kv_cache.view(blocks, kv_heads, 2 * block_size, -1)[:, :, :block_size]
+            query = scaled_query(
+                query,
+                metadata.spans,
+                lambda blocks, n_keys, one_row: layout.read(key_cache, blocks, n_keys, columns=one_row),
+                layer=layer,
+                scale=self.scale,
+                block_size=block_size,
+                window=window,
+            )
+        if metadata.decoding is not None:
+            cache = kv_cache.view(blocks, kv_heads, 2, -1, block_size)
+            query = metadata.decoding.scaled(query, cache, layer=layer, scale=self.scale, window=window)
+        return query

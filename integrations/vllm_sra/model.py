@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from vllm.config import CompilationMode
 from vllm.distributed import get_tensor_model_parallel_rank
 from vllm.model_executor.models.utils import extract_layer_index
 from vllm.utils.torch_utils import is_quantized_kv_cache
@@ -14,7 +15,14 @@ from vllm_sra.batch import HeadShare
 if TYPE_CHECKING:
     from vllm.config import VllmConfig
 
-__all__ = ["head_share", "layer_index", "refuse_configuration", "refuse_speculation", "refuse_unservable"]
+__all__ = [
+    "head_share",
+    "layer_index",
+    "refuse_configuration",
+    "refuse_speculation",
+    "refuse_uncompiled_stages",
+    "refuse_unservable",
+]
 
 
 def head_share(vllm_config: VllmConfig, n_heads_here: int) -> HeadShare:
@@ -35,6 +43,26 @@ def refuse_speculation(vllm_config: VllmConfig) -> None:
     if vllm_config.speculative_config is not None:
         raise UnsupportedModelError(
             "Speculative decoding cannot be served with reattention. Serve without it, or without reattention "
+            "(VLLM_PLUGINS without sra)."
+        )
+
+
+def refuse_uncompiled_stages(vllm_config: VllmConfig) -> None:
+    """Refuse pipeline parallelism on CPU where the model is not compiled.
+
+    vLLM's first model runner, the one that tells plugins which request stands where, makes the buffers of later stages
+    while it warms a compiled model up, and on CPU nowhere else: without, the first request ends the engine.
+
+    Raises
+    ------
+    UnsupportedModelError
+        When the engine starts.
+    """
+    uncompiled = vllm_config.compilation_config.mode == CompilationMode.NONE
+    if uncompiled and vllm_config.parallel_config.pipeline_parallel_size > 1:
+        raise UnsupportedModelError(
+            "Pipeline parallelism cannot be served on CPU with reattention where the model is not compiled "
+            "(--enforce-eager, LoRA). Leave that out, use --tensor-parallel-size instead, or serve without reattention "
             "(VLLM_PLUGINS without sra)."
         )
 

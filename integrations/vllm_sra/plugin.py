@@ -39,6 +39,7 @@ def register() -> None:
     from vllm_sra.caching import salt_changed_blocks
     from vllm_sra.fitting import refuse_unfit_settings
     from vllm_sra.settings import read_settings
+    from vllm_sra.workers import carry_default_to_ray
 
     if not served_on(current_platform):
         return
@@ -53,6 +54,7 @@ def register() -> None:
         register_backend(AttentionBackendEnum[name], path)
     salt_changed_blocks()
     refuse_unfit_settings()
+    carry_default_to_ray()
 
 
 def _backends(platform: Any) -> dict[str, str]:

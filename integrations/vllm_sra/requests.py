@@ -21,6 +21,7 @@ from vllm_sra.caching import blocks_are_salted
 from vllm_sra.model import refuse_configuration
 from vllm_sra.plugin import served_on
 from vllm_sra.settings import RequestSettings, read_settings
+from vllm_sra.workers import refuse_different_workers
 
 if TYPE_CHECKING:
     from vllm import SamplingParams
@@ -109,6 +110,7 @@ class SRALogitsProcessor(LogitsProcessor, RunnerV2LogitsProcessor):
     def __init__(self, vllm_config: VllmConfig, *_: Any) -> None:
         if blocks_are_salted():  # here, because every worker comes by before it loads the model
             refuse_configuration(vllm_config)
+        refuse_different_workers()
         self._table = request_table(vllm_config)
 
     def is_argmax_invariant(self) -> bool:

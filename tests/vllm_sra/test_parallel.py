@@ -1,4 +1,4 @@
-"""Two workers that share the heads, and compiled models, give what one uncompiled worker gives."""
+"""Two workers that share heads, two that share layers, and compiled models give what one uncompiled worker gives."""
 
 import json
 import os
@@ -30,8 +30,14 @@ if __name__ == "__main__":
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     "options",
-    ['{"tensor_parallel_size": 2, "distributed_executor_backend": "mp"}', '{"enforce_eager": false}'],
-    ids=["two workers", "compiled"],
+    [
+        '{"tensor_parallel_size": 2, "distributed_executor_backend": "mp"}',
+        # Traced, which is what vLLM needs to serve stages on CPU, but not compiled, which would take a minute more.
+        '{"pipeline_parallel_size": 2, "distributed_executor_backend": "mp", "enforce_eager": false, '
+        '"compilation_config": {"mode": 2, "backend": "eager"}}',
+        '{"enforce_eager": false}',
+    ],
+    ids=["two workers", "two stages", "compiled"],
 )
 def test_the_same_answers(tmp_path, options):
     model = save_tiny(tmp_path / "model")

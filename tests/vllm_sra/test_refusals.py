@@ -11,10 +11,11 @@ pytest.importorskip("vllm", reason="needs vLLM in an environment of its own: mak
 
 from transformers import AutoModelForCausalLM, Gemma2Config
 from vllm import SamplingParams
+from vllm.config import CompilationMode
 from vllm.exceptions import VLLMValidationError
 from vllm.v1.core import kv_cache_utils
 from vllm_sra import handshake, register
-from vllm_sra.model import refuse_speculation, refuse_unservable
+from vllm_sra.model import refuse_speculation, refuse_uncompiled_stages, refuse_unservable
 from vllm_sra.requests import SRALogitsProcessor
 
 from sra_rag.errors import ConfigError, UnsupportedModelError
@@ -69,6 +70,17 @@ def test_speculative_decoding(tmp_path):
     )  # fmt: skip
     assert "REFUSED Speculative decoding" in done.stdout, done.stderr[-2000:]
     refuse_speculation(SimpleNamespace(speculative_config=None))
+
+
+def test_stages_that_are_not_compiled():
+    def config(mode, stages):
+        parallel = SimpleNamespace(pipeline_parallel_size=stages)
+        return SimpleNamespace(compilation_config=SimpleNamespace(mode=mode), parallel_config=parallel)
+
+    refuse_uncompiled_stages(config(CompilationMode.NONE, 1))
+    refuse_uncompiled_stages(config(CompilationMode.DYNAMO_TRACE_ONCE, 2))
+    with pytest.raises(UnsupportedModelError, match="enforce-eager"):
+        refuse_uncompiled_stages(config(CompilationMode.NONE, 2))
 
 
 def test_the_second_runner(monkeypatch):

@@ -1,0 +1,172 @@
+"""Whether vLLM with reattention says what transformers with reattention says, within the rounding of the data type.
+
+    .venv-vllm/bin/python benchmarks/vllm_agreement.py                      20 prompts, 100 to 4,000 tokens, bfloat16
+    .venv-vllm/bin/python benchmarks/vllm_agreement.py --longest 800 --dtype float32
+
+The same tokens go through both, and the log-probability of each is compared: first with reattention off, which shows
+how far the two stand apart by themselves, then with it on. Then vLLM goes on greedily, and its tokens are compared
+where the two best of transformers stand further apart than twice the greatest difference seen with reattention off.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import statistics
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import torch
+
+from sra_rag import SRAConfig, reattend
+
+LENGTHS = (
+    100, 110, 120, 135, 150, 165, 180, 200, 220, 250, 280, 320, 370, 430, 500, 600, 750, 1000, 2000, 4000,
+)  # fmt: skip
+GENERATED = 8
+PROSE = Path(__file__).parents[1] / "pipelines" / "sra_pipelines" / "samples" / "prose"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Comparison:
+    """One prompt, compared.
+
+    Parameters
+    ----------
+    length
+        In tokens.
+    off, on
+        How far the log-probabilities of the prompt's tokens stand apart in the two, without and with reattention.
+    effect
+        How far they move in transformers through reattention.
+    clear, equal
+        Of the tokens that vLLM generated with reattention, how many were clear, and how many of those are
+        transformers' own choice.
+    """
+
+    length: int
+    off: tuple[float, ...]
+    on: tuple[float, ...]
+    effect: tuple[float, ...]
+    clear: int
+    equal: int
+
+
+class Pair:
+    """A model in vLLM and in transformers.
+
+    Parameters
+    ----------
+    llm
+        vLLM's.
+    model
+        The same in transformers, with the attention ``"sra"``.
+    """
+
+    def __init__(self, llm: Any, model: torch.nn.Module) -> None:
+        self.llm, self.model = llm, model
+
+    def compare(self, ids: list[int], sra: SRAConfig, context_length: int) -> Comparison:
+        """Compare a prompt without and with reattention."""
+        none = SRAConfig(alpha=0)
+        plain, _, _ = self._transformers(ids, [], none, context_length)
+        off = _apart(self._vllm(ids, none, context_length)[0], plain)
+        found, generated = self._vllm(ids, sra, context_length, GENERATED)
+        wanted, choices, margins = self._transformers(ids, generated, sra, context_length)
+        clear = [n for n, margin in enumerate(margins) if margin > 2 * max(off)]
+        return Comparison(
+            len(ids), off, _apart(found, wanted), _apart(wanted, plain), len(clear),
+            sum(choices[n] == generated[n] for n in clear),
+        )  # fmt: skip
+
+    def _vllm(
+        self, ids: list[int], sra: SRAConfig, context_length: int, new_tokens: int = 1
+    ) -> tuple[list[float], list[int]]:
+        from vllm import SamplingParams
+
+        extra = {"sra": sra.to_dict(), "sra_context_length": context_length}
+        params = SamplingParams(
+            max_tokens=new_tokens, temperature=0, prompt_logprobs=0, detokenize=False, ignore_eos=True,
+            extra_args=extra,
+        )  # fmt: skip
+        [output] = self.llm.generate([{"prompt_token_ids": ids}], params, use_tqdm=False)
+        steps = zip(output.prompt_logprobs[1:], ids[1:], strict=True)
+        return [step[token].logprob for step, token in steps], list(output.outputs[0].token_ids)
+
+    def _transformers(
+        self, ids: list[int], generated: list[int], sra: SRAConfig, context_length: int
+    ) -> tuple[list[float], list[int], list[float]]:
+        """Log-probabilities of the prompt's tokens; of each generated one the best in its place, and its margin."""
+        tokens = torch.tensor([ids + generated[:-1]])
+        with torch.inference_mode(), reattend(self.model, sra, context_length=context_length, prompt_length=len(ids)):
+            logits = self.model(tokens).logits[0].float()
+        own = torch.tensor(ids[1:])[:, None]
+        said = logits[: len(ids) - 1].log_softmax(-1).gather(1, own)[:, 0].tolist()
+        best = logits[len(ids) - 1 :].topk(2)
+        return said, best.indices[:, 0].tolist(), (best.values[:, 0] - best.values[:, 1]).tolist()
+
+
+def _apart(one: Sequence[float], other: Sequence[float]) -> tuple[float, ...]:
+    return tuple(abs(a - b) for a, b in zip(one, other, strict=True))
+
+
+def settings(number: int, length: int) -> tuple[SRAConfig, int]:
+    """Say with which settings, and with how long a context, a prompt is asked: all rows and after_context in turn."""
+    return SRAConfig(alpha=0.3, rows="after_context" if number % 2 else "all"), length // 2
+
+
+def main() -> None:
+    """Compare prompts from the sample documents and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default=None, help="a folder or a name on the hub (default: the embedded model)")
+    parser.add_argument("--dtype", default="bfloat16", choices=["bfloat16", "float16", "float32"])
+    parser.add_argument("--longest", type=int, default=LENGTHS[-1], metavar="TOKENS", help="leave longer prompts out")
+    options = parser.parse_args()
+    lengths = [length for length in LENGTHS if length <= options.longest]
+    if not lengths:
+        parser.error(f"the shortest prompt has {LENGTHS[0]} tokens")
+
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from vllm import LLM
+
+    from sra_rag.models.embedded import embedded_model_folder
+
+    folder = options.model or str(embedded_model_folder())
+    model = AutoModelForCausalLM.from_pretrained(folder, attn_implementation="sra", dtype=options.dtype).eval()
+    llm = LLM(
+        folder, dtype=options.dtype, enforce_eager=True, seed=0, skip_tokenizer_init=True, max_num_seqs=4,
+        max_model_len=lengths[-1] + GENERATED + 1,
+    )  # fmt: skip
+    text = "\n\n".join(path.read_text(encoding="utf-8") for path in sorted(PROSE.glob("*.md")))
+    tokens = AutoTokenizer.from_pretrained(folder)(text)["input_ids"]
+    pair = Pair(llm, model)
+    print(f"{options.dtype}; nats apart, mean and greatest\n")
+    print("| prompt | off | on | effect of reattention | clear tokens equal |\n|---|---|---|---|---|")
+    every = []
+    for number, length in enumerate(lengths):
+        print(f"\r{number + 1} of {len(lengths)}", end="\r", file=sys.stderr, flush=True)
+        start = number * 997 % (len(tokens) - length)
+        sra, context_length = settings(number, length)
+        every.append(pair.compare(tokens[start : start + length], sra, context_length))
+        print(_row(f"{length:,}, {sra.rows}", every[-1:]), flush=True)
+    print(_row("all", every))
+
+
+def _row(name: str, comparisons: Sequence[Comparison]) -> str:
+    cells = []
+    for part in ("off", "on", "effect"):
+        values = [value for comparison in comparisons for value in getattr(comparison, part)]
+        cells.append(f"{statistics.fmean(values):.5f}, {max(values):.4f}")
+    equal, clear = (sum(getattr(c, part) for c in comparisons) for part in ("equal", "clear"))
+    return f"| {name} | {' | '.join(cells)} | {equal} of {clear} |"
+
+
+if __name__ == "__main__":
+    main()

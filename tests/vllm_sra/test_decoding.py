@@ -1,0 +1,108 @@
+"""Rows that decode, scaled from a cache whose keys lie transposed: held to the reference; needs no vLLM."""
+
+import pytest
+import torch
+from vllm_sra import decoding
+from vllm_sra.batch import RowSpan
+from vllm_sra.decoding import DecodingRows, decoding_spans
+
+from sra_rag import SRAConfig
+from sra_rag.attention.reference import scaled_reattention
+from sra_rag.attention.session import Session
+
+BLOCK, D, HEADS, GROUP, LAYERS = 32, 16, 6, 3, 3
+KV_HEADS = HEADS // GROUP
+SCALE = D**-0.5
+
+
+class Batch:
+    """Requests that decode; their blocks lie scattered in one cache."""
+
+    def __init__(self, lengths, configs, dtype=torch.float32):
+        torch.manual_seed(1)
+        self.keys = [torch.randn(1, KV_HEADS, n, D).to(dtype) for n in lengths]
+        needed = [-(-n // BLOCK) for n in lengths]
+        order = torch.randperm(sum(needed) + 3)
+        self.cache = torch.randn(len(order), KV_HEADS, 2, D, BLOCK).to(dtype) * 9  # what is not written is no key
+        self.query = (torch.randn(len(lengths) + 1, HEADS, D) * 3).to(dtype)
+        self.spans = []
+        for row, (keys, count, config) in enumerate(zip(self.keys, needed, configs, strict=True)):
+            blocks, order = order[:count], order[count:]
+            for place, block in enumerate(blocks):
+                part = keys[0, :, place * BLOCK : (place + 1) * BLOCK]
+                self.cache[block, :, 0, :, : part.shape[1]] = part.transpose(1, 2)
+            session = Session(config, LAYERS, HEADS, context_length=3, prompt_length=keys.shape[2] - 1)
+            table = torch.cat((blocks, torch.zeros(4, dtype=torch.long))).int()  # as wide as the longest
+            self.spans.append(RowSpan(session, row, row + 1, keys.shape[2] - 1, table))
+
+    def scaled(self, window=None, layer=1, cache=None):
+        cache = self.cache if cache is None else cache
+        return DecodingRows(self.spans).scaled(self.query, cache, layer=layer, scale=SCALE, window=window)
+
+    def beta(self, row, alpha=0.5, policy="entropy", window=None):
+        query, keys = self.query[None, row, :, None].float(), self.keys[row].float()
+        mask = None
+        if window is not None:
+            mask = (torch.arange(keys.shape[2]) >= keys.shape[2] - window)[None]
+        return scaled_reattention(
+            query, keys, keys, attention_mask=mask, scale=SCALE, alpha=alpha, policy=policy
+        ).beta.flatten()  # fmt: skip
+
+
+LENGTHS = [1, 31, 32, 33, 250, 97]
+SHARPENED = [SRAConfig(alpha=0.5, rows=rows) for rows in ("all", "all", "generated", "all", "all", "generated")]
+
+
+@pytest.fixture(params=["few blocks at once", "all blocks at once"])
+def at_once(request, monkeypatch):
+    if request.param.startswith("few"):
+        monkeypatch.setattr(decoding, "_SCORES_AT_ONCE", 3 * HEADS * BLOCK)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("window", [None, 20, 32, 70])
+@pytest.mark.usefixtures("at_once")
+def test_each_row_is_sharpened_by_what_it_sees(dtype, window):
+    batch = Batch(LENGTHS, SHARPENED, dtype)
+    before = batch.query.clone()
+    scaled = batch.scaled(window=window)
+    for row in range(len(LENGTHS)):
+        wanted = (batch.query[row].float() * batch.beta(row, window=window)[:, None]).to(dtype)
+        torch.testing.assert_close(scaled[row], wanted)
+    assert torch.equal(scaled[-1], before[-1])  # a row of nobody's
+    assert torch.equal(batch.query, before)
+    assert not torch.equal(scaled, before)
+
+
+def test_a_cache_with_gaps_is_read_too():
+    batch = Batch(LENGTHS, SHARPENED)
+    wide = torch.randn(len(batch.cache), KV_HEADS + 1, 2, D, BLOCK)
+    wide[:, :KV_HEADS] = batch.cache
+    torch.testing.assert_close(batch.scaled(cache=wide[:, :KV_HEADS]), batch.scaled())
+
+
+def test_settings_of_each_request():
+    heads = ((0.0,) * HEADS, (0.1, 0.0, 0.3, 0.4, 0.0, 0.9), (0.2,) * HEADS)
+    configs = [
+        SRAConfig(alpha=0.5), SRAConfig(alpha=0.3, policy="focus"), SRAConfig(alpha=0.2, policy="constant"),
+        SRAConfig(alpha=0.7, layers=(0,)), SRAConfig(alpha=heads), SRAConfig(alpha=0.5),
+    ]  # fmt: skip
+    batch = Batch(LENGTHS, configs)
+    scaled = batch.scaled()
+    torch.testing.assert_close(scaled[0], batch.query[0])  # one key: nothing to sharpen
+    torch.testing.assert_close(scaled[1], batch.query[1] * batch.beta(1, 0.3, "focus")[:, None])
+    torch.testing.assert_close(scaled[2], batch.query[2] * 1.2)
+    assert torch.equal(scaled[3], batch.query[3])
+    by_head = torch.stack([batch.beta(4, alpha)[n] for n, alpha in enumerate(heads[1])])
+    torch.testing.assert_close(scaled[4], batch.query[4] * by_head[:, None])
+    torch.testing.assert_close(scaled[5], batch.query[5] * batch.beta(5)[:, None])
+
+
+def test_nothing_is_copied_where_nothing_is_sharpened():
+    batch = Batch([40], [SRAConfig(alpha=0.7, layers=(0,))])
+    assert batch.scaled(layer=2).data_ptr() == batch.query.data_ptr()
+
+
+def test_requests_with_one_row_are_told_from_others():
+    one, several = (RowSpan(None, 0, stop, 7, torch.arange(2)) for stop in (1, 5))
+    assert decoding_spans([several, one, several]) == ([one], [several, several])

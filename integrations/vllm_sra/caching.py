@@ -41,11 +41,6 @@ def blocks_are_salted() -> bool:
     return getattr(kv_cache_utils.generate_block_hash_extra_keys, "salted_by", None) == _NAME
 
 
-def blocks_are_salted() -> bool:
-    """Whether `salt_changed_blocks` was called in this process: whether vLLM was started with the plugin."""
-    return getattr(kv_cache_utils.generate_block_hash_extra_keys, "salted_by", None) == _NAME
-
-
 def salt_changed_blocks() -> None:
     """Have vLLM hash settings with the blocks they change. Calling it again changes nothing.
 

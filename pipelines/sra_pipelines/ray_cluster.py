@@ -198,7 +198,8 @@ def _cannot_connect(address: str, error: Exception) -> str:
         )
     return (
         f"There is no Ray cluster to be had at {address!r}: {reason}. On a machine of the cluster, auto will do; 'ray "
-        "status' there says whether it runs, and it has to run the same versions of Ray and Python as this machine."
+        "status' there says whether it runs, and it has to run the same versions of Ray and Python as this machine. "
+        "Where it asks for a token, set RAY_AUTH_MODE=token here too."
     )
 
 

@@ -104,6 +104,7 @@ def test_the_answers_are_those_without_ray_and_a_later_run_asks_for_what_is_left
         compare(engine, [questions], SETTINGS, to=tmp_path / "ray", measures=measures)
 
 
+@pytest.mark.slow
 def test_a_stop_ends_the_run_behind_the_next_example(cluster, load, questions, tmp_path):
     class Stop:
         set_after = 0
@@ -112,7 +113,8 @@ def test_a_stop_ends_the_run_behind_the_next_example(cluster, load, questions, t
             return self.set_after <= 0
 
     stop = Stop()
-    run = partial(compare_on_ray, load, [questions], SETTINGS, to=tmp_path / "ray", ray=cluster, stop=stop)
+    one = RayOptions("local", workers=1)
+    run = partial(compare_on_ray, load, [questions], SETTINGS, to=tmp_path / "ray", ray=one, stop=stop)
     assert len(run().records) == 0
     stop.set_after = 1
 
@@ -154,5 +156,5 @@ def test_a_refusal_ends_the_run_with_its_words(cluster, load, questions, tmp_pat
     monkeypatch.setattr("sra_evaluations.provenance._PACKAGES", ("sra-rag",))
     monkeypatch.setattr("sra_pipelines.versions.platform.python_version", lambda: "3.0.0")
     with pytest.raises(RayError, match=r"A worker on .* refuses: .*python 3\..* instead of 3\.0\.0"):
-        compare_on_ray(load, [questions], SETTINGS, to=tmp_path / "ray", ray=cluster)
+        compare_on_ray(load, [questions], SETTINGS, to=tmp_path / "ray", ray=RayOptions("local", workers=1))
     assert not (tmp_path / "ray" / "records.jsonl").exists()

@@ -9,7 +9,7 @@ from sra_pipelines.ray_cluster import RayOptions, ray_cluster
 from sra_pipelines.schema import connect
 from sra_pipelines.stored_document import list_documents, load_document
 
-pytest.importorskip("ray", reason="needs Ray: pip install 'sra-rag[ray]'")
+ray = pytest.importorskip("ray", reason="needs Ray: pip install 'sra-rag[ray]'")
 pytestmark = pytest.mark.timeout(900)
 
 
@@ -25,8 +25,8 @@ def folder(tmp_path, make_pdf):
 
 @pytest.fixture(scope="module")
 def cluster():
-    """Ray with two workers' worth of processors, for the tests of this file."""
-    options = RayOptions("local", workers=2)
+    """Ray, for the tests of this file."""
+    options = RayOptions("local", workers=1)
     with ray_cluster(options):
         yield options
 
@@ -37,6 +37,10 @@ def contents(index):
             about.name: load_document(connection, number, about, 384)[0]
             for number, about in list_documents(connection).items()
         }
+
+
+def test_ray_that_is_started_here_is_found_from_here_only(cluster):
+    assert [node["NodeManagerAddress"] for node in ray.nodes()] == ["127.0.0.1"]
 
 
 def test_the_index_is_the_one_that_is_made_without_ray(cluster, folder, tmp_path, embedding):

@@ -178,6 +178,8 @@ def evaluate(
         raise ConfigError(
             f"--engine {engine} and --ray cannot go together: workers of Ray load a model of their own. Leave one out."
         )
+    if on_ray is not None and batch_size is not None:
+        raise ConfigError("--batch-size says nothing to workers of Ray, which answer example by example. Leave it out.")
     quiet_libraries()
     console = Console(stderr=True)
     if report_only:
@@ -191,7 +193,6 @@ def evaluate(
             judge=_from_anywhere(judge),
             generate=generate,
             max_new_tokens=max_new_tokens,
-            batch_size=batch_size,
         )
         with stopped_by_interrupt() as stop:
             with progress_bars(console) as start:
@@ -245,7 +246,6 @@ def load_by_name(
     judge: str | None = None,
     generate: bool = True,
     max_new_tokens: int = 48,
-    batch_size: int = 4,
 ) -> tuple[Engine, Measures]:
     """Load a model and what measures its answers, as the command's options name them: what each worker of Ray does.
 
@@ -253,14 +253,12 @@ def load_by_name(
     ----------
     device_map
         As for `sra_rag.load_model`.
-    model, dtype, nli, judge, generate, max_new_tokens, batch_size
+    model, dtype, nli, judge, generate, max_new_tokens
         The options.
     """
     engine = Engine(load_model(model, dtype=dtype, device_map=device_map))
     scorers = tuple(_scorers(nli, judge, engine, lambda _: None))
-    return engine, Measures(
-        generate=generate, max_new_tokens=max_new_tokens, batch_size=batch_size, scorers=scorers
-    )  # fmt: skip
+    return engine, Measures(generate=generate, max_new_tokens=max_new_tokens, scorers=scorers)
 
 
 def _from_anywhere(name: str | None) -> str | None:

@@ -118,6 +118,9 @@ def test_a_run_that_is_stopped_before_its_first_answer_says_so(run, questions, t
         (["needle", "--sra", "much"], "Give off, an alpha such as 0.2"),
         (["needle", "--sra", "0.2", "--sra", "0.2"], "two settings have this name"),
         (["needle", "--no-generate", "--judge", "embedded"], "judge answers"),
+        (["needle", "--ray", "--engine", "vllm"], "--engine vllm and --ray cannot go together"),
+        (["needle", "--ray", "--batch-size", "2"], "--batch-size says nothing to workers of Ray"),
+        (["needle", "--workers", "2"], "--workers are workers of Ray"),
         (["needle", "--report-only", "--to", "nothing"], "nothing holds no results"),
     ],
 )

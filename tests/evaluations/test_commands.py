@@ -118,7 +118,7 @@ def test_a_run_that_is_stopped_before_its_first_answer_says_so(run, questions, t
         (["needle", "--sra", "much"], "Give off, an alpha such as 0.2"),
         (["needle", "--sra", "0.2", "--sra", "0.2"], "two settings have this name"),
         (["needle", "--no-generate", "--judge", "embedded"], "judge answers"),
-        (["needle", "--ray", "--engine", "vllm"], "--engine vllm and --ray cannot go together"),
+        (["needle", "--ray", "--engine", "http://127.0.0.1:9/v1"], "and --ray cannot go together"),
         (["needle", "--ray", "--batch-size", "2"], "--batch-size says nothing to workers of Ray"),
         (["needle", "--workers", "2"], "--workers are workers of Ray"),
         (["needle", "--report-only", "--to", "nothing"], "nothing holds no results"),
@@ -158,7 +158,7 @@ def test_help_teaches_at_80_columns(monkeypatch):
     assert max(map(len, lines)) <= 80
     assert "\u2026" not in shown
     examples = [line.strip() for line in lines if line.strip().startswith("sra-rag evaluate ")]
-    assert len(examples) == 4
+    assert len(examples) == 5
     for name in commands.task_options():
         assert name in shown
     assert set(re.findall(r"--[a-z-]+", " ".join(examples))) <= set(re.findall(r"│ *(--[a-z-]+)", shown))

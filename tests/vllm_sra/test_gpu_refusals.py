@@ -40,9 +40,13 @@ PLAIN = {
 }  # fmt: skip
 
 
+class Configuration(SimpleNamespace):
+    """One that can be referred to weakly, as vLLM's."""
+
+
 def configuration(part=None, changed=None, second_runner=False):
     parts = {name: SimpleNamespace(**values | (changed if name == part else {})) for name, values in PLAIN.items()}
-    return SimpleNamespace(**parts, use_v2_model_runner=second_runner, speculative_config=None)
+    return Configuration(**parts, use_v2_model_runner=second_runner, speculative_config=None)
 
 
 @pytest.mark.parametrize(

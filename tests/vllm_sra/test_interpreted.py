@@ -14,7 +14,7 @@ FOLDER = Path(__file__).parent / "interpreted"
 
 
 @pytest.mark.skipif(find_spec("triton") is None, reason="needs Triton, which this environment has not")
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_what_runs_on_gpus_in_tritons_interpreter():
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-o", "addopts=-ra --import-mode=importlib", "-o", "timeout=900",

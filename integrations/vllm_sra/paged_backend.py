@@ -1,18 +1,19 @@
 """What vLLM's paged backends for GPUs (FlashAttention, Triton) have in common when reattention is added to them.
 
 Both keep keys and values side by side, ``(blocks, H_kv, block_size, 2 * D)`` with strides of vLLM's choice, and write
-them before they attend. So the same few steps serve both; the classes are in `vllm_sra.flash_attn` and
-`vllm_sra.triton_attn`.
+them before they attend. So the same few steps serve both, as mixins before vLLM's own classes; what they make is in
+`vllm_sra.flash_attn` and `vllm_sra.triton_attn`.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from vllm.distributed import get_tensor_model_parallel_world_size
-from vllm.v1.attention.backend import AttentionType
+from vllm.v1.attention.backend import AttentionCGSupport, AttentionType
 from vllm.v1.kv_cache_interface import (
     CrossAttentionSpec,
     EncoderOnlyAttentionSpec,
@@ -39,7 +40,15 @@ if TYPE_CHECKING:
     from vllm.v1.attention.backend import AttentionLayer, CommonAttentionMetadata
     from vllm.v1.kv_cache_interface import AttentionSpec
 
-__all__ = ["RowFinder", "check_paged_keys", "key_blocks", "refuse_attention", "sharpened_query"]
+__all__ = [
+    "RowFinder",
+    "RowFindingBuilder",
+    "SharpeningImpl",
+    "check_paged_keys",
+    "key_blocks",
+    "refuse_attention",
+    "sharpened_query",
+]
 
 _DECODERS = (FullAttentionSpec, SlidingWindowSpec)
 _OTHERS = (EncoderOnlyAttentionSpec, CrossAttentionSpec)  # never sharpened, and left alone
@@ -105,6 +114,59 @@ class RowFinder:
             common.block_table_tensor,
         )
         return SharpenedRows(spans, self._group, self._device, paged_entropy) if spans else None
+
+
+class RowFindingBuilder:
+    """Before a metadata builder of vLLM's: finds the requests with settings in each batch.
+
+    `metadata` is that builder's metadata with a field ``rows`` more.
+    """
+
+    metadata: ClassVar[type[Any]]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        it: Any = self
+        self._finder = RowFinder(it.kv_cache_spec, it.layer_names, it.vllm_config, it.device, it.num_heads_q)
+
+    @classmethod
+    def get_cudagraph_support(cls, vllm_config: Any, kv_cache_spec: Any) -> AttentionCGSupport:
+        """Say that attention is no part of a CUDA graph, which would replay the rows it was captured with."""
+        return AttentionCGSupport.NEVER
+
+    def build(
+        self, common_prefix_len: int, common_attn_metadata: CommonAttentionMetadata, fast_build: bool = False
+    ) -> Any:
+        """Prepare a forward pass."""
+        plain = super().build(common_prefix_len, common_attn_metadata, fast_build)  # type: ignore[misc]
+        fields = {field.name: getattr(plain, field.name) for field in dataclasses.fields(plain)}
+        return self.metadata(**fields, rows=self._finder.find(common_attn_metadata))
+
+
+class SharpeningImpl:
+    """Before an attention of vLLM's: multiplies each query row by its factor, and attends as vLLM does."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        refuse_attention(self)
+
+    def forward(
+        self,
+        layer: AttentionLayer,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        kv_cache: torch.Tensor,
+        attn_metadata: Any,
+        output: torch.Tensor,
+        output_scale: torch.Tensor | None = None,
+        output_block_scale: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Attend; shapes are those of vLLM's backend."""
+        query = sharpened_query(self, layer, query, kv_cache, attn_metadata)
+        return super().forward(  # type: ignore[misc]
+            layer, query, key, value, kv_cache, attn_metadata, output, output_scale, output_block_scale
+        )
 
 
 def refuse_attention(impl: Any) -> None:

@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 _LOOK_AGAIN = 0.5  # seconds
 _GRACE = 20.0  # seconds that it gets to end by itself
+_LAST_WORDS = 2.0  # seconds
 _KEPT = 40  # of its last lines
 
 
@@ -74,7 +75,9 @@ class OwnServer:
             errors="replace",
             start_new_session=True,
         )
-        threading.Thread(target=self._follow, name="sra-rag-vllm-log", daemon=True).start()
+        self._following = threading.Thread(target=self._follow, name="sra-rag-vllm-log", daemon=True)
+        self._following.start()
+        threading.Thread(target=self._watch, name="sra-rag-vllm-watch", daemon=True).start()
 
     def wait_until_ready(self, seconds: float, on_progress: Callable[[int, int], None] | None = None) -> None:
         """Wait until it answers.
@@ -144,7 +147,11 @@ class OwnServer:
         for line in self._process.stdout:
             self._lines.append(line.rstrip())
             logger.info("%s", line.rstrip())
+
+    def _watch(self) -> None:
         self._process.wait()
+        # Its last lines come first; but where it was killed, the processes that it started still hold its output open.
+        self._following.join(_LAST_WORDS)
         if not self._ending:
             logger.error("vLLM has ended by itself (status %s).", self._process.returncode)
             if self._on_end is not None:

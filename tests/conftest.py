@@ -4,6 +4,8 @@ import os
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# Beside other tests, workers that give way to all would hardly run.
+os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - Ray wants it so
 
 import pytest
 import torch

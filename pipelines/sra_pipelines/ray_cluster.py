@@ -21,8 +21,8 @@ __all__ = ["RayError", "RayOptions", "Workers", "place_workers", "ray_cluster"]
 
 _LOCAL = "local"
 _CONNECT_SECONDS = 10.0
-# Read when Ray is imported: without it a Ray that is started here listens on every network of the machine. It has no
-# public name that does the same on Linux; a test sees to it that it still does.
+# Without it a Ray that is started here listens on every network of the machine. There is no public way to the same on
+# Linux; a test sees to it that it still works.
 _LOOPBACK_ONLY = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 # What Ray would write between the lines of a command, and what it would send home.
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal", "RAY_IGNORE_UNHANDLED_ERRORS": "1"}
@@ -221,10 +221,15 @@ def _without_stderr() -> Iterator[None]:
 def _loopback_only(wanted: bool) -> Iterator[None]:
     before = os.environ.get(_LOOPBACK_ONLY)
     if wanted:
-        os.environ[_LOOPBACK_ONLY] = "0"
+        os.environ[_LOOPBACK_ONLY] = "0"  # for the processes that are started
+    from ray._private import ray_constants
+
+    read_before = ray_constants.ENABLE_RAY_CLUSTER  # when Ray was imported, perhaps by somebody else
+    ray_constants.ENABLE_RAY_CLUSTER = read_before and not wanted
     try:
         yield
     finally:
+        ray_constants.ENABLE_RAY_CLUSTER = read_before
         if before is None:
             os.environ.pop(_LOOPBACK_ONLY, None)
         else:

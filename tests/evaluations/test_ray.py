@@ -17,7 +17,7 @@ from sra_rag.errors import ConfigError
 from sra_rag.models.embedded import embedded_model_folder
 
 pytest.importorskip("ray", reason="needs Ray: pip install 'sra-rag[ray]'")
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 SETTINGS = ["off", "late:alpha=0.5,rows=after_context", "all:alpha=0.5"]
 
@@ -105,7 +105,6 @@ def test_the_answers_are_those_without_ray_and_a_later_run_asks_for_what_is_left
         compare(engine, [questions], SETTINGS, to=tmp_path / "ray", measures=measures)
 
 
-@pytest.mark.slow
 def test_a_stop_ends_the_run_behind_the_next_example(cluster, load, questions, tmp_path):
     class Stop:
         set_after = 0

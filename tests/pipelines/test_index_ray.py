@@ -10,7 +10,7 @@ from sra_pipelines.schema import connect
 from sra_pipelines.stored_document import list_documents, load_document
 
 ray = pytest.importorskip("ray", reason="needs Ray: pip install 'sra-rag[ray]'")
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture

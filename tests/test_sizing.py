@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, MixtralConfig
+from transformers import AutoModelForCausalLM, DynamicCache, LlamaConfig, MistralConfig, MixtralConfig
 
 from sra_rag import SRAConfig, reattend
 from sra_rag.attention.fast import sharpening_factors
 from sra_rag.attention.session import Session
 from sra_rag.attention.visibility import Visibility
+from sra_rag.generation.prefix_cache import cache_argument
 
 SIZING = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "sizing.py"))
 SHAPE = {
@@ -66,8 +67,9 @@ def test_decoding(model, shape):
     ids = torch.arange(CONTEXT)[None]
 
     def step():
-        cache = model(ids[:, :-1], logits_to_keep=1).past_key_values
-        return counted(lambda: model(ids[:, -1:], past_key_values=cache))
+        known = cache_argument(model, DynamicCache(config=model.config))
+        model(ids[:, :-1], logits_to_keep=1, **known)
+        return counted(lambda: model(ids[:, -1:], **known))
 
     with torch.no_grad():
         plain = step()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import platform
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
@@ -37,7 +38,7 @@ class Piece:
     data: bytes = b""
 
 
-class RayWorker:
+class RayWorker(ABC):
     """One of the workers: a subclass says what it loads and what it does.
 
     Parameters
@@ -59,13 +60,13 @@ class RayWorker:
         except SRAError as error:
             self._refusal = str(error)
 
+    @abstractmethod
     def load(self, **arguments: Any) -> None:
         """Load what `work` needs; an `SRAError` refuses all work, and ends the run with its words."""
-        raise NotImplementedError
 
+    @abstractmethod
     def work(self, piece: Piece) -> Piece:
         """Do a piece of work; an `SRAError` ends the run with its words."""
-        raise NotImplementedError
 
     def __call__(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Take a row of Ray Data and return another."""

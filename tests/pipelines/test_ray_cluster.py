@@ -84,22 +84,27 @@ CLOSED = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token", "R
 @pytest.fixture
 def head():
     """The address of a cluster of one machine, that was started by Ray's own command."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
     command = Path(sysconfig.get_path("scripts")) / "ray"
     process = subprocess.Popen(
-        [str(command), "start", "--head", "--block", "--port=0", "--num-cpus=1", "--include-dashboard=false",
+        [str(command), "start", "--head", "--block", f"--port={port}", "--num-cpus=1", "--include-dashboard=false",
          "--disable-usage-stats"],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | CLOSED, start_new_session=True,
     )  # fmt: skip
     shown = ""
-    for line in process.stdout:
+    for line in process.stdout:  # it ends where Ray does not start
         shown += line
-        if found := re.search(r"--address='([^']+)'", line):
+        if "Ray runtime started" in line:
             break
     else:
         pytest.fail(shown)
-    yield found[1]
-    process.send_signal(signal.SIGTERM)
-    process.wait(60)
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
 
 
 @pytest.mark.slow

@@ -1,9 +1,12 @@
 """Rows that decode, scaled from a cache whose keys lie transposed: held to the reference; needs no vLLM."""
 
+from importlib.util import find_spec
+
 import pytest
 import torch
-from vllm_sra import decoding
+from vllm_sra import block_sums
 from vllm_sra.batch import RowSpan
+from vllm_sra.compiled import compiled_block_sums
 from vllm_sra.decoding import DecodingRows, decoding_spans
 
 from sra_rag import SRAConfig
@@ -53,15 +56,22 @@ LENGTHS = [1, 31, 32, 33, 250, 97]
 SHARPENED = [SRAConfig(alpha=0.5, rows=rows) for rows in ("all", "all", "generated", "all", "all", "generated")]
 
 
-@pytest.fixture(params=["few blocks at once", "all blocks at once"])
-def at_once(request, monkeypatch):
+@pytest.fixture(params=["compiled", "few blocks at once", "all blocks at once"])
+def sums(request, monkeypatch):
+    """How sums over blocks are computed: by the kernel, or by PyTorch's operators."""
+    if request.param == "compiled":
+        if find_spec("vllm") is None:
+            pytest.skip("needs vLLM in an environment of its own: make test-vllm")
+        assert compiled_block_sums() is not None
+        return
+    monkeypatch.setattr(block_sums, "compiled_block_sums", lambda: None)
     if request.param.startswith("few"):
-        monkeypatch.setattr(decoding, "_SCORES_AT_ONCE", 3 * HEADS * BLOCK)
+        monkeypatch.setattr(block_sums, "_SCORES_AT_ONCE", 3 * HEADS * BLOCK)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("window", [None, 20, 32, 70])
-@pytest.mark.usefixtures("at_once")
+@pytest.mark.usefixtures("sums")
 def test_each_row_is_sharpened_by_what_it_sees(dtype, window):
     batch = Batch(LENGTHS, SHARPENED, dtype)
     before = batch.query.clone()
@@ -74,6 +84,7 @@ def test_each_row_is_sharpened_by_what_it_sees(dtype, window):
     assert not torch.equal(scaled, before)
 
 
+@pytest.mark.usefixtures("sums")
 def test_a_cache_with_gaps_is_read_too():
     batch = Batch(LENGTHS, SHARPENED)
     wide = torch.randn(len(batch.cache), KV_HEADS + 1, 2, D, BLOCK)
@@ -81,6 +92,7 @@ def test_a_cache_with_gaps_is_read_too():
     torch.testing.assert_close(batch.scaled(cache=wide[:, :KV_HEADS]), batch.scaled())
 
 
+@pytest.mark.usefixtures("sums")
 def test_settings_of_each_request():
     heads = ((0.0,) * HEADS, (0.1, 0.0, 0.3, 0.4, 0.0, 0.9), (0.2,) * HEADS)
     configs = [

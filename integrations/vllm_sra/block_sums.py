@@ -1,28 +1,24 @@
 """Partial softmaxes of rows over the blocks of keys that they see, where the keys of a block lie transposed.
 
 There the scores of a query over a block are the sum of the block's rows, ``(D, block_size)``, each multiplied by one of
-the query's numbers. A compiled kernel reads each key once for all heads of a group. Without one, `embedding_bag`
+the query's numbers. Compiled kernels read each key once for all heads of a group. Without them, `embedding_bag`
 computes such sums from the cache itself, wherever its blocks lie, for many rows at once.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from typing import Any, Protocol
 
 import torch
 
-from vllm_sra.compiled import compiled_block_sums
+from vllm_sra.compiled import compiled_kernels
 
-__all__ = ["SeenBlocks", "block_sums"]
-
-Sums = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-"""Of queries ``(rows, H_q, D)``, float32, scaled, and the cache, of each block and head the greatest score, the sum of
-exponentials ``e``, and ``sum e * score``, both of scores less the greatest: ``(3, N, H_q)``."""
+__all__ = ["BlockSums", "SeenBlocks", "block_sums"]
 
 _SCORES_AT_ONCE = 1 << 16  # float32; they and what is computed of them stay in a core's own cache
 _WIDENED_AT_ONCE = 1 << 18  # numbers of keys that are copied into float32 at once
-_KEYS_AT_ONCE = 32  # of a block: the kernel takes so many, or half of them
+_KEYS_AT_ONCE = 32  # the kernels take so many, or half of them
 _HIDDEN = -1e30  # stands for -inf where 0 * -inf would spoil a sum
 
 
@@ -46,8 +42,56 @@ class SeenBlocks:
     last: torch.Tensor
 
 
-def block_sums(seen: SeenBlocks, n_heads: int, cache: torch.Tensor) -> Sums:
-    """Prepare sums over blocks that all layers of a forward pass ask for.
+class BlockSums(Protocol):
+    """Sums over blocks that all layers of a forward pass ask for."""
+
+    attends: bool
+    """Whether it can attend too."""
+
+    def measure(self, query: torch.Tensor, cache: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Measure the scores of rows.
+
+        Parameters
+        ----------
+        query
+            ``(R, H_q, D)``, float32, multiplied by the scale.
+        cache
+            Keys and values, ``(blocks, H_kv, 2, D, block_size)``: the keys first, transposed.
+
+        Returns
+        -------
+        sums
+            ``(3, N, H_q)``, float32: of each block and head the greatest score, the sum of exponentials ``e``, and
+            ``sum e * score``, both of scores less the greatest.
+        scores
+            ``(N, H_q, block_size)``, float32; empty where it does not attend.
+        """
+        ...
+
+    def attend(self, scores: torch.Tensor, beta: torch.Tensor, peak: torch.Tensor, cache: torch.Tensor) -> torch.Tensor:
+        """Weigh the values of the cache, which lie in rows, by ``softmax(beta * scores)``.
+
+        Parameters
+        ----------
+        scores
+            As measured.
+        beta
+            ``(R, H_q)``, float32.
+        peak
+            The greatest score of each row, ``(R, H_q)``.
+        cache
+            As it was measured.
+
+        Returns
+        -------
+        attended
+            ``(R, H_q, D)``, float32.
+        """
+        ...
+
+
+def block_sums(seen: SeenBlocks, n_heads: int, cache: torch.Tensor) -> BlockSums:
+    """Prepare sums over blocks.
 
     Parameters
     ----------
@@ -56,13 +100,29 @@ def block_sums(seen: SeenBlocks, n_heads: int, cache: torch.Tensor) -> Sums:
     n_heads
         Of queries.
     cache
-        Keys and values, ``(blocks, H_kv, 2, D, block_size)``, of any layer: the keys first, transposed.
+        Of any layer.
     """
     size = cache.shape[-1]
     in_one_piece = cache.stride(-1) == 1 and cache.stride(-2) == size
-    if in_one_piece and size % _KEYS_AT_ONCE == 0 and (kernel := compiled_block_sums()) is not None:
-        return lambda query, cache: kernel(query.contiguous(), cache, *(seen.blocks, seen.owners, seen.first, seen.last))
+    if in_one_piece and size % _KEYS_AT_ONCE == 0 and (kernels := compiled_kernels()) is not None:
+        return _Compiled(kernels, seen, attends=cache.shape[-2] % _KEYS_AT_ONCE == 0)
     return _Bags(seen, n_heads, cache)
+
+
+class _Compiled:
+    """Sums by the compiled kernels."""
+
+    def __init__(self, kernels: Any, seen: SeenBlocks, attends: bool) -> None:
+        self._kernels = kernels
+        self._seen = seen.blocks, seen.owners, seen.first, seen.last
+        self.attends = attends
+
+    def measure(self, query: torch.Tensor, cache: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        scores, sums = self._kernels.block_scores(query.contiguous(), cache, *self._seen)
+        return sums, scores
+
+    def attend(self, scores: torch.Tensor, beta: torch.Tensor, peak: torch.Tensor, cache: torch.Tensor) -> torch.Tensor:
+        return self._kernels.attend(scores, beta.contiguous(), peak.contiguous(), cache, *self._seen)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -88,6 +148,8 @@ class _Chunk:
 class _Bags:
     """Sums by PyTorch's operators."""
 
+    attends = False
+
     def __init__(self, seen: SeenBlocks, n_heads: int, cache: torch.Tensor) -> None:
         _, kv_heads, _, head_size, block_size = cache.shape
         self._in_place = _is_table(cache)
@@ -112,8 +174,11 @@ class _Bags:
                 hidden = partly, torch.where(shown, 0.0, _HIDDEN)[:, None]
             self._chunks.append(_Chunk(blocks, owners, terms, hidden))
 
-    def __call__(self, query: torch.Tensor, cache: torch.Tensor) -> torch.Tensor:
-        return torch.cat([self._sums(chunk, query, cache) for chunk in self._chunks], 1)
+    def measure(self, query: torch.Tensor, cache: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.cat([self._sums(chunk, query, cache) for chunk in self._chunks], 1), query.new_empty(0)
+
+    def attend(self, scores: torch.Tensor, beta: torch.Tensor, peak: torch.Tensor, cache: torch.Tensor) -> torch.Tensor:
+        raise NotImplementedError("only the compiled kernels attend")
 
     def _sums(self, chunk: _Chunk, query: torch.Tensor, cache: torch.Tensor) -> torch.Tensor:
         if self._in_place:

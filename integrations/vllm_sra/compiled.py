@@ -1,4 +1,4 @@
-"""The compiled kernel of rows that decode on a CPU: built once by the machine's compiler, kept in the user's cache.
+"""The compiled kernels of rows that decode on a CPU: built once by the machine's compiler, kept in the user's cache.
 
 A machine without a compiler does without, and says so. The file is built aside and renamed when it is whole; its name
 tells what it was built from, so that another release never loads it.
@@ -13,21 +13,18 @@ import os
 import shlex
 import subprocess
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from filelock import FileLock
 
 from sra_rag.models.embedded import cache_folder
 
-__all__ = ["compiled_block_sums"]
+__all__ = ["compiled_kernels"]
 
-BlockSums = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
-"""Of queries, cache, blocks, owners, first and last keys; see ``block_sums.cpp``."""
-
-_SOURCE = Path(__file__).with_name("block_sums.cpp")
-_COMPILED, _MADE = "block_sums.o", "block_sums.so"
+_SOURCE = Path(__file__).with_name("paged_decoding.cpp")
+_COMPILED, _MADE = "paged_decoding.o", "paged_decoding.so"
 _SECONDS = 600.0  # that compiling may take; it takes some 15
 # What the processor can do as PyTorch found it, and how compilers are told.
 _FLAGS = {
@@ -39,8 +36,8 @@ logger = logging.getLogger(__name__)
 
 
 @functools.cache
-def compiled_block_sums() -> BlockSums | None:
-    """Return the kernel, compiled if need be; None where it cannot be had.
+def compiled_kernels() -> Any | None:
+    """Return what ``paged_decoding.cpp`` defines, compiled if need be; None where it cannot be had.
 
     The compiler is ``c++``, or what the environment variable ``CXX`` names.
     """
@@ -51,19 +48,19 @@ def compiled_block_sums() -> BlockSums | None:
         torch.ops.load_library(_library(capability))
     except (OSError, subprocess.SubprocessError) as error:
         logger.warning(
-            "The kernel for decoding could not be compiled (%s): PyTorch's operators serve instead, slower. Install a "
-            "C++ compiler of C++20, or name one in CXX.",
+            "The kernels for decoding could not be compiled (%s): PyTorch's operators serve instead, slower. Install a "
+            "compiler of C++20, or name one in CXX.",
             _reason(error),
         )
         return None
-    return torch.ops.sra_vllm.block_sums
+    return torch.ops.sra_vllm
 
 
 def _library(capability: str) -> Path:
     compiler = shlex.split(os.environ.get("CXX") or "c++")
     commands = [[*compiler, *arguments] for arguments in _arguments(capability)]
     made_from = "\0".join([*commands[0], *commands[1], torch.__version__, _SOURCE.read_text(encoding="utf-8")])
-    name = f"block_sums-{capability.lower()}-{hashlib.sha256(made_from.encode()).hexdigest()[:16]}"
+    name = f"paged_decoding-{capability.lower()}-{hashlib.sha256(made_from.encode()).hexdigest()[:16]}"
     folder = cache_folder() / "kernels"
     library = folder / f"{name}.so"
     if not library.exists():
@@ -75,7 +72,7 @@ def _library(capability: str) -> Path:
 
 
 def _build(commands: list[list[str]], library: Path) -> None:
-    logger.info("Compiling the kernel for decoding once, into %s", library)
+    logger.info("Compiling the kernels for decoding once, into %s", library)
     with tempfile.TemporaryDirectory(dir=library.parent) as aside:
         for command in commands:
             subprocess.run(  # noqa: S603 - the user's own compiler, on our own source

@@ -5,6 +5,7 @@ Entropy does not ask in which order keys stand, so what blocks give is merged as
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import torch
@@ -38,6 +39,7 @@ class DecodingRows:
         for span in spans:
             by_config.setdefault(span.session.config, []).append(span)
         self._groups = [_Group(tuple(group)) for group in by_config.values()]
+        self.count = len(spans)
 
     def scaled(
         self, query: torch.Tensor, cache: torch.Tensor, *, layer: int, scale: float, window: int | None
@@ -68,6 +70,35 @@ class DecodingRows:
             scaled[group.rows] = (chosen * beta).to(query.dtype)
         return query if scaled is None else scaled
 
+    def attended(
+        self, query: torch.Tensor, cache: torch.Tensor, *, layer: int, scale: float, window: int | None
+    ) -> torch.Tensor | None:
+        """Attend for the rows, with each key read once for its entropy and its scores alike.
+
+        Parameters
+        ----------
+        query
+            ``(rows, H_q, D)``, those of this object and no others.
+        cache
+            As for `scaled`; the values of a block lie in rows, ``(block_size, D)``.
+        layer, scale, window
+            Of the attention.
+
+        Returns
+        -------
+        attended
+            ``(rows, H_q, D)``, float32; None where nothing is sharpened in this layer, or the kernels cannot be had.
+        """
+        if not any(group.session.sharpens(layer) for group in self._groups):
+            return None
+        attended = torch.empty(query.shape, dtype=torch.float32)
+        for group in self._groups:
+            part = group.attended(query[group.rows], cache, layer, scale, window)
+            if part is None:
+                return None
+            attended[group.rows] = part
+        return attended
+
 
 class _Group:
     """Rows of the same settings."""
@@ -82,15 +113,50 @@ class _Group:
         self, query: torch.Tensor, cache: torch.Tensor, layer: int, scale: float, window: int | None
     ) -> torch.Tensor:
         """Return what the rows are multiplied by, ``(R, H_q, 1)``, float32."""
+        seen = self._seen_through(window, query, cache)
+        if self.session.needs_entropy:
+            return self._beta(layer, seen, seen.measure(query, cache, scale).entropy)
+        return self._beta(layer, seen, query.new_ones(query.shape[:2], dtype=torch.float32))
+
+    def attended(
+        self, query: torch.Tensor, cache: torch.Tensor, layer: int, scale: float, window: int | None
+    ) -> torch.Tensor | None:
+        """Return what `DecodingRows.attended` does, of these rows."""
+        seen = self._seen_through(window, query, cache)
+        if not seen.attends:
+            return None
+        measured = seen.measure(query, cache, scale)
+        if self.session.sharpens(layer):
+            beta = self._beta(layer, seen, measured.entropy)
+        else:
+            beta = torch.ones_like(measured.entropy)[..., None]
+        return seen.attend(measured, beta.expand(*query.shape[:2], 1)[..., 0], cache)
+
+    def _seen_through(self, window: int | None, query: torch.Tensor, cache: torch.Tensor) -> _SeenKeys:
         if window not in self._seen:  # all layers of a forward pass ask the same
             self._seen[window] = _SeenKeys(self._spans, window, query.shape[1], cache)
-        seen = self._seen[window]
-        if self.session.needs_entropy:
-            entropy = seen.entropy(query, cache, scale)[..., None]
-        else:
-            entropy = query.new_ones((*query.shape[:2], 1), dtype=torch.float32)
+        return self._seen[window]
+
+    def _beta(self, layer: int, seen: _SeenKeys, entropy: torch.Tensor) -> torch.Tensor:
         # All rows here are sharpened, so the first one's position says all that a session wants to know of positions.
-        return self.session.beta(layer, self._spans[0].position, entropy, seen.count, None)
+        return self.session.beta(layer, self._spans[0].position, entropy[..., None], seen.count, None)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class _Measured:
+    """Of rows in a layer.
+
+    Parameters
+    ----------
+    entropy, peak
+        In nats, and the greatest score: ``(R, H_q)``, float32.
+    scores
+        Of each block; see `BlockSums.measure`.
+    """
+
+    entropy: torch.Tensor
+    peak: torch.Tensor
+    scores: torch.Tensor
 
 
 class _SeenKeys:
@@ -124,13 +190,23 @@ class _SeenKeys:
             list(torch.arange(n_blocks - 1, -1, -1).split(counts)), batch_first=True, padding_value=n_blocks
         )
 
-    def entropy(self, query: torch.Tensor, cache: torch.Tensor, scale: float) -> torch.Tensor:
-        """Entropy (nats) of rows ``(R, H_q, D)``: ``(R, H_q)``, float32."""
-        sums = self._sums(query.float() * scale, cache)
+    @property
+    def attends(self) -> bool:
+        """Whether `attend` can be called."""
+        return self._sums.attends
+
+    def measure(self, query: torch.Tensor, cache: torch.Tensor, scale: float) -> _Measured:
+        """Measure rows ``(R, H_q, D)``."""
+        sums, scores = self._sums.measure(query.float() * scale, cache)
         nothing = sums.new_tensor([_LOWEST, 0, 0])[:, None, None].expand(-1, 1, sums.shape[-1])
-        peak, total, weighted = torch.cat((sums, nothing), 1)[:, self._by_row]
-        shift = peak - peak.amax(1, keepdim=True)
+        peaks, total, weighted = torch.cat((sums, nothing), 1)[:, self._by_row]
+        peak = peaks.amax(1)
+        shift = peaks - peak[:, None]
         weight = shift.exp()
         normaliser = (weight * total).sum(1)
         mean = (weight * torch.addcmul(weighted, total, shift)).sum(1) / normaliser
-        return normaliser.log_().sub_(mean).clamp_min_(0)
+        return _Measured(normaliser.log_().sub_(mean).clamp_min_(0), peak, scores)
+
+    def attend(self, measured: _Measured, beta: torch.Tensor, cache: torch.Tensor) -> torch.Tensor:
+        """Attend with factors ``(R, H_q)``."""
+        return self._sums.attend(measured.scores, beta, measured.peak, cache)

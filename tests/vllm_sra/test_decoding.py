@@ -6,14 +6,14 @@ import pytest
 import torch
 from vllm_sra import block_sums
 from vllm_sra.batch import RowSpan
-from vllm_sra.compiled import compiled_block_sums
+from vllm_sra.compiled import compiled_kernels
 from vllm_sra.decoding import DecodingRows, decoding_spans
 
 from sra_rag import SRAConfig
 from sra_rag.attention.reference import scaled_reattention
 from sra_rag.attention.session import Session
 
-BLOCK, D, HEADS, GROUP, LAYERS = 32, 16, 6, 3, 3
+BLOCK, D, HEADS, GROUP, LAYERS = 32, 32, 6, 3, 3
 KV_HEADS = HEADS // GROUP
 SCALE = D**-0.5
 
@@ -23,17 +23,21 @@ class Batch:
 
     def __init__(self, lengths, configs, dtype=torch.float32):
         torch.manual_seed(1)
-        self.keys = [torch.randn(1, KV_HEADS, n, D).to(dtype) for n in lengths]
+        self.keys, self.values = (
+            [torch.randn(1, KV_HEADS, n, D).to(dtype) for n in lengths] for _ in ("keys", "values")
+        )
         needed = [-(-n // BLOCK) for n in lengths]
         order = torch.randperm(sum(needed) + 3)
         self.cache = torch.randn(len(order), KV_HEADS, 2, D, BLOCK).to(dtype) * 9  # what is not written is no key
         self.query = (torch.randn(len(lengths) + 1, HEADS, D) * 3).to(dtype)
         self.spans = []
-        for row, (keys, count, config) in enumerate(zip(self.keys, needed, configs, strict=True)):
+        for row, (keys, values, count, config) in enumerate(zip(self.keys, self.values, needed, configs, strict=True)):
             blocks, order = order[:count], order[count:]
             for place, block in enumerate(blocks):
                 part = keys[0, :, place * BLOCK : (place + 1) * BLOCK]
                 self.cache[block, :, 0, :, : part.shape[1]] = part.transpose(1, 2)
+                in_rows = self.cache[block, :, 1].view(KV_HEADS, BLOCK, D)
+                in_rows[:, : part.shape[1]] = values[0, :, place * BLOCK : (place + 1) * BLOCK]
             session = Session(config, LAYERS, HEADS, context_length=3, prompt_length=keys.shape[2] - 1)
             table = torch.cat((blocks, torch.zeros(4, dtype=torch.long))).int()  # as wide as the longest
             self.spans.append(RowSpan(session, row, row + 1, keys.shape[2] - 1, table, row))
@@ -42,14 +46,19 @@ class Batch:
         cache = self.cache if cache is None else cache
         return DecodingRows(self.spans).scaled(self.query, cache, layer=layer, scale=SCALE, window=window)
 
-    def beta(self, row, alpha=0.5, policy="entropy", window=None):
-        query, keys = self.query[None, row, :, None].float(), self.keys[row].float()
+    def attended(self, window=None, layer=1):
+        rows = len(self.spans)
+        return DecodingRows(self.spans).attended(self.query[:rows], self.cache, layer=layer, scale=SCALE, window=window)
+
+    def beta(self, row, **settings):
+        return self.reference(row, **settings).beta.flatten()
+
+    def reference(self, row, alpha=0.5, policy="entropy", window=None):
+        query, keys, values = (x.float() for x in (self.query[None, row, :, None], self.keys[row], self.values[row]))
         mask = None
         if window is not None:
             mask = (torch.arange(keys.shape[2]) >= keys.shape[2] - window)[None]
-        return scaled_reattention(
-            query, keys, keys, attention_mask=mask, scale=SCALE, alpha=alpha, policy=policy
-        ).beta.flatten()  # fmt: skip
+        return scaled_reattention(query, keys, values, attention_mask=mask, scale=SCALE, alpha=alpha, policy=policy)
 
 
 LENGTHS = [1, 31, 32, 33, 250, 97]
@@ -62,9 +71,9 @@ def sums(request, monkeypatch):
     if request.param == "compiled":
         if find_spec("vllm") is None:
             pytest.skip("needs vLLM in an environment of its own: make test-vllm")
-        assert compiled_block_sums() is not None
+        assert compiled_kernels() is not None
         return
-    monkeypatch.setattr(block_sums, "compiled_block_sums", lambda: None)
+    monkeypatch.setattr(block_sums, "compiled_kernels", lambda: None)
     if request.param.startswith("few"):
         monkeypatch.setattr(block_sums, "_SCORES_AT_ONCE", 3 * HEADS * BLOCK)
 
@@ -102,12 +111,57 @@ def test_settings_of_each_request():
     batch = Batch(LENGTHS, configs)
     scaled = batch.scaled()
     torch.testing.assert_close(scaled[0], batch.query[0])  # one key: nothing to sharpen
-    torch.testing.assert_close(scaled[1], batch.query[1] * batch.beta(1, 0.3, "focus")[:, None])
+    torch.testing.assert_close(scaled[1], batch.query[1] * batch.beta(1, alpha=0.3, policy="focus")[:, None])
     torch.testing.assert_close(scaled[2], batch.query[2] * 1.2)
     assert torch.equal(scaled[3], batch.query[3])
-    by_head = torch.stack([batch.beta(4, alpha)[n] for n, alpha in enumerate(heads[1])])
+    by_head = torch.stack([batch.beta(4, alpha=alpha)[n] for n, alpha in enumerate(heads[1])])
     torch.testing.assert_close(scaled[4], batch.query[4] * by_head[:, None])
     torch.testing.assert_close(scaled[5], batch.query[5] * batch.beta(5)[:, None])
+
+
+@pytest.fixture
+def compiled():
+    if find_spec("vllm") is None:
+        pytest.skip("needs vLLM in an environment of its own: make test-vllm")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("window", [None, 20, 32, 70])
+@pytest.mark.usefixtures("compiled")
+def test_each_row_is_attended_for_by_what_it_sees(dtype, window):
+    batch = Batch(LENGTHS, SHARPENED, dtype)
+    attended = batch.attended(window=window)
+    assert attended.shape == (len(LENGTHS), HEADS, D)
+    for row in range(len(LENGTHS)):
+        wanted = batch.reference(row, window=window).output[0, :, 0]
+        torch.testing.assert_close(attended[row], wanted, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.usefixtures("compiled")
+def test_rows_of_several_settings_are_attended_for_together(threads, monkeypatch):
+    before = torch.get_num_threads()
+    batch = Batch([250, 97, 40], [SRAConfig(alpha=0.3, policy="focus"), SRAConfig(alpha=0.7, layers=(0,)),
+                                  SRAConfig(alpha=0.2, policy="constant")])  # fmt: skip
+    try:
+        torch.set_num_threads(threads)
+        attended = batch.attended()
+    finally:
+        torch.set_num_threads(before)
+    for row, (alpha, policy) in enumerate([(0.3, "focus"), (0.0, "entropy"), (0.2, "constant")]):
+        wanted = batch.reference(row, alpha=alpha, policy=policy).output[0, :, 0]
+        torch.testing.assert_close(attended[row], wanted, atol=1e-5, rtol=1e-5)
+    assert batch.attended(layer=2) is not None  # two of the three are sharpened there
+
+
+@pytest.mark.usefixtures("compiled")
+def test_a_layer_with_nothing_to_sharpen_is_left_to_vllm():
+    assert Batch([40], [SRAConfig(alpha=0.7, layers=(0,))]).attended() is None
+
+
+def test_without_the_kernels_rows_are_left_to_vllm(monkeypatch):
+    monkeypatch.setattr(block_sums, "compiled_kernels", lambda: None)
+    assert Batch([40], [SRAConfig(alpha=0.7)]).attended() is None
 
 
 def test_nothing_is_copied_where_nothing_is_sharpened():

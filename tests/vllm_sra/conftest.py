@@ -1,6 +1,7 @@
 """How vLLM runs in the tests; those that need it are skipped where it is not installed, saying so."""
 
 import os
+import sys
 from types import SimpleNamespace
 
 os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")  # engines are looked into
@@ -9,6 +10,18 @@ os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
 os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
 
 import pytest
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """Let engines start in a process that has loaded llvmlite, as the web page's libraries do.
+
+    vLLM 0.32 looks through all loaded modules for objects with a `__dict__`; llvmlite's library gives a function of
+    that name, as it does for any name.
+    """
+    if ffi := sys.modules.get("llvmlite.binding.ffi"):
+        ffi.lib._fntab["__dict__"] = {}
+
 
 SERVED = ("--max-model-len", "2048", "--dtype", "float32", "--max-num-seqs", "8", "--enforce-eager")
 

@@ -103,7 +103,7 @@ RayAddress = Annotated[
     str | None,
     typer.Option(
         metavar="ADDRESS",
-        help="Ask in workers on this cluster of Ray: auto (that of this machine), HOST:PORT or ray://HOST:PORT. Each "
+        help="Ask in workers on this cluster of Ray: auto (that of this machine), or HOST:PORT. Each "
         "loads the model by its name.",
     ),
 ]

@@ -55,7 +55,7 @@ RayAddress = Annotated[
     str | None,
     typer.Option(
         metavar="ADDRESS",
-        help="Read and embed on this cluster of Ray: auto (that of this machine), HOST:PORT or ray://HOST:PORT. The "
+        help="Read and embed on this cluster of Ray: auto (that of this machine), or HOST:PORT. The "
         "documents are sent there.",
     ),
 ]

@@ -39,7 +39,7 @@ class RayOptions:
     Parameters
     ----------
     address
-        ``"auto"`` (the cluster that this machine is a node of), ``"host:port"``, ``"ray://host:port"``, or ``"local"``:
+        ``"auto"`` (the cluster that this machine is a node of), ``"host:port"`` of its head, or ``"local"``:
         Ray is started on this machine. By default what the environment variable ``RAY_ADDRESS`` says, else ``"local"``.
     workers
         How many processes hold the model; by default one a GPU, or as many as processors and memory suffice for.
@@ -56,10 +56,15 @@ class RayOptions:
     def __post_init__(self) -> None:
         if self.workers is not None and self.workers < 1:
             raise ConfigError(f"workers={self.workers} is not allowed: on Ray it takes at least 1.")
+        if self.address is not None and self.address.startswith("ray://"):
+            raise ConfigError(
+                f"{self.address!r} is an address of Ray's client, through which Ray Data does not run. Start on a "
+                "machine of the cluster with auto, or give HOST:PORT of its head (6379, where nothing else was chosen)."
+            )
         if self.address is not None and self.address not in ("auto", _LOCAL) and ":" not in self.address:
             raise ConfigError(
-                f"{self.address!r} is no address of a Ray cluster. Give auto, HOST:PORT or ray://HOST:PORT, or local "
-                "to start Ray on this machine."
+                f"{self.address!r} is no address of a Ray cluster. Give auto, HOST:PORT, or local to start Ray "
+                "on this machine."
             )
 
 
@@ -98,6 +103,7 @@ def ray_cluster(options: RayOptions) -> Iterator[None]:
     """
     require_extra("Work on Ray", "ray", "ray", "pyarrow")
     address = options.address or os.environ.get("RAY_ADDRESS") or _LOCAL
+    RayOptions(address)  # what the environment says is held to the same
     _require_somebody(address)
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)

@@ -27,6 +27,7 @@ GB = 1 << 30
     ("options", "says"),
     [
         ({"workers": 0}, "workers=0 is not allowed"),
+        ({"address": "ray://head:10001"}, "through which Ray Data does not run"),
         ({"address": "contracts"}, "'contracts' is no address of a Ray cluster. Give auto, HOST:PORT"),
     ],
 )
@@ -126,11 +127,10 @@ def test_a_cluster_that_is_there_is_used_by_its_address_and_left_as_it_is(head, 
         assert (report["added"], report["revision"]) == ([name], number + 1)
 
 
-@pytest.mark.parametrize("scheme", ["", "ray://"])
-def test_an_address_without_a_cluster_says_so(scheme):
+def test_an_address_without_a_cluster_says_so():
     with socket.socket() as probe:  # bound, but nobody listens
         probe.bind(("127.0.0.1", 0))
-        options = RayOptions(f"{scheme}127.0.0.1:{probe.getsockname()[1]}")
+        options = RayOptions(f"127.0.0.1:{probe.getsockname()[1]}")
         says = re.escape(f"no Ray cluster to be had at {options.address!r}: [Errno 111] Connection refused")
         with pytest.raises(RayError, match=says), ray_cluster(options):
             pass

@@ -172,6 +172,7 @@ def test_what_is_registered_where():
 def test_a_request_on_another_device(monkeypatch):
     other = SimpleNamespace(is_cpu=lambda: False, is_cuda_alike=lambda: False, device_name="tpu")
     monkeypatch.setattr(requests, "current_platform", other)
+    monkeypatch.setattr(requests, "blocks_are_salted", lambda: False)  # as where no plugin was called
     SRALogitsProcessor.validate_params(SimpleNamespace(extra_args=None))
     with pytest.raises(ConfigError, match="runs on tpu"):
         SRALogitsProcessor.validate_params(SimpleNamespace(extra_args={"sra": 0.2}))

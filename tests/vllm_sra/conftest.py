@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import ExitStack
 from types import SimpleNamespace
 
 os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")  # engines are looked into
@@ -37,10 +38,11 @@ def vllm_server():
         return
     from vllm_sra.own_server import own_server
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("VLLM_ENABLE_V1_MULTIPROCESSING", "1")
-        with own_server("embedded", arguments=SERVED, ready_within=600) as server:
-            yield server
+    with ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patch:  # for the server alone, not for the tests that come after
+            patch.setenv("VLLM_ENABLE_V1_MULTIPROCESSING", "1")
+            server = stack.enter_context(own_server("embedded", arguments=SERVED, ready_within=600))
+        yield server
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
     make bench                                    the table of the README, with the embedded model
     python benchmarks/attention.py --quick        1,024 tokens only, in a minute
     python benchmarks/attention.py --model NAME   another model, on whatever device it loads to
+    python benchmarks/attention.py --shape FOLDER a model as FOLDER/config.json says, with arbitrary weights
 
 Each repetition runs the variants one after the other and divides each time by that of "sdpa" in the same
 repetition; the table shows the median ratio and, in brackets, the least and greatest.
@@ -44,6 +45,7 @@ def main() -> None:
     """Measure and print the tables as Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="embedded", help="as for load_model (default: embedded)")
+    parser.add_argument("--shape", metavar="FOLDER", help="a folder with a config.json: its shape, arbitrary weights")
     parser.add_argument("--dtype", default="auto", help="as for load_model (default: auto)")
     parser.add_argument("--repetitions", type=int, default=3, help="of each measurement (default: 3)")
     parser.add_argument("--quick", action="store_true", help="1,024 tokens only, no memory")
@@ -51,15 +53,14 @@ def main() -> None:
     parser.add_argument("--length", type=int, default=8192 - QUESTION_TOKENS, help=argparse.SUPPRESS)
     options = parser.parse_args()
 
-    loaded = load_model(options.model, dtype=options.dtype)
-    model = loaded.model
+    name, model = arbitrary(options) if options.shape else loaded(options)
     if options.peak_of:
         prefill(model, options.length, VARIANTS[options.peak_of])
         print(peak_bytes())
         return
     device = torch.cuda.get_device_name() if model.device.type == "cuda" else platform.processor() or "CPU"
     print(
-        f"Model {loaded.name}, {model.dtype}, on {device} with {torch.get_num_threads()} threads; "
+        f"Model {name}, {model.dtype}, on {device} with {torch.get_num_threads()} threads; "
         f"torch {torch.__version__}, transformers {transformers.__version__}; alpha {ALPHA}.\n"
     )
     lengths = [1024] if options.quick else [1024, 4096, 8192 - QUESTION_TOKENS]
@@ -67,8 +68,27 @@ def main() -> None:
     decode_at = 1024 if options.quick else 4096
     decode_table(model, decode_at, options.repetitions)
     against_reference(model, [1024] if options.quick else [1024, 2048], options.repetitions)
-    if not options.quick and model.device.type == "cpu":
+    if options.quick:
+        return
+    if model.device.type == "cpu":
         memory(options)
+    else:
+        memory_of_gpu(model, options.length)
+
+
+def loaded(options: argparse.Namespace) -> tuple[str, transformers.PreTrainedModel]:
+    """Load the model that is asked for."""
+    found = load_model(options.model, dtype=options.dtype)
+    return found.name, found.model
+
+
+def arbitrary(options: argparse.Namespace) -> tuple[str, transformers.PreTrainedModel]:
+    """Make a model of a shape, where load_model would put it."""
+    config = transformers.AutoConfig.from_pretrained(options.shape)
+    dtype = "bfloat16" if options.dtype == "auto" else options.dtype
+    with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
+        model = transformers.AutoModelForCausalLM.from_config(config, dtype=getattr(torch, dtype)).eval()
+    return f"of arbitrary weights in the shape of {options.shape}", model
 
 
 def prefill_table(model: transformers.PreTrainedModel, lengths: list[int], repetitions: int) -> None:
@@ -149,9 +169,22 @@ def memory(options: argparse.Namespace) -> None:
     print(f"| peak memory of the process, prefill of {options.length:,} tokens | |\n|---|---|")
     peaks = {}
     for name in VARIANTS:
-        command = [sys.executable, __file__, "--model", options.model, "--dtype", options.dtype, "--peak-of", name]
+        chosen = ["--shape", options.shape] if options.shape else ["--model", options.model]
+        command = [sys.executable, __file__, *chosen, "--dtype", options.dtype, "--peak-of", name]
         done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - this very file
         peaks[name] = int(done.stdout.split()[-1])
+        shown = f"{peaks[name] / 2**30:.2f} GiB" if name == "sdpa" else f"{peaks[name] / peaks['sdpa']:.2f}x"
+        print(f"| {name} | {shown} |", flush=True)
+
+
+def memory_of_gpu(model: transformers.PreTrainedModel, length: int) -> None:
+    """Print the most memory of the GPU that reading one long prompt takes, the weights included."""
+    print(f"| peak memory of the GPU, prefill of {length:,} tokens | |\n|---|---|")
+    peaks = {}
+    for name, sra in VARIANTS.items():
+        torch.cuda.reset_peak_memory_stats()
+        prefill(model, length, sra)
+        peaks[name] = torch.cuda.max_memory_allocated()
         shown = f"{peaks[name] / 2**30:.2f} GiB" if name == "sdpa" else f"{peaks[name] / peaks['sdpa']:.2f}x"
         print(f"| {name} | {shown} |", flush=True)
 

@@ -24,6 +24,7 @@ os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import torch
+import transformers
 
 from sra_rag import SRAConfig, reattend
 
@@ -70,7 +71,7 @@ class Pair:
         The same in transformers, with the attention ``"sra"``.
     """
 
-    def __init__(self, llm: Any, model: torch.nn.Module) -> None:
+    def __init__(self, llm: Any, model: transformers.PreTrainedModel) -> None:
         self.llm, self.model = llm, model
 
     def compare(self, ids: list[int], sra: SRAConfig, context_length: int) -> Comparison:
@@ -104,10 +105,10 @@ class Pair:
         self, ids: list[int], generated: list[int], sra: SRAConfig, context_length: int
     ) -> tuple[list[float], list[int], list[float]]:
         """Log-probabilities of the prompt's tokens; of each generated one the best in its place, and its margin."""
-        tokens = torch.tensor([ids + generated[:-1]])
+        tokens = torch.tensor([ids + generated[:-1]], device=self.model.device)
         with torch.inference_mode(), reattend(self.model, sra, context_length=context_length, prompt_length=len(ids)):
             logits = self.model(tokens).logits[0].float()
-        own = torch.tensor(ids[1:])[:, None]
+        own = torch.tensor(ids[1:], device=logits.device)[:, None]
         said = logits[: len(ids) - 1].log_softmax(-1).gather(1, own)[:, 0].tolist()
         best = logits[len(ids) - 1 :].topk(2)
         return said, best.indices[:, 0].tolist(), (best.values[:, 0] - best.values[:, 1]).tolist()
@@ -140,6 +141,8 @@ def main() -> None:
 
     folder = options.model or str(embedded_model_folder())
     model = AutoModelForCausalLM.from_pretrained(folder, attn_implementation="sra", dtype=options.dtype).eval()
+    if torch.cuda.is_available():
+        model.cuda()
     llm = LLM(
         folder, dtype=options.dtype, enforce_eager=True, seed=0, skip_tokenizer_init=True, max_num_seqs=4,
         max_model_len=lengths[-1] + GENERATED + 1,

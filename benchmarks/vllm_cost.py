@@ -60,7 +60,7 @@ class Engine:
         model = options.model or str(embedded_model_folder())
         length = options.tokens + 1 + options.new_tokens + 2
         self.llm = LLM(
-            model, dtype=options.dtype, enforce_eager=True, seed=0, skip_tokenizer_init=True,
+            model, dtype=options.dtype, enforce_eager=not options.compiled, seed=0, skip_tokenizer_init=True,
             max_model_len=length, max_num_seqs=options.batch, max_num_batched_tokens=length,
             **({} if options.layers is None else fewer_layers(model, options.layers)),
         )  # fmt: skip
@@ -125,6 +125,12 @@ def main() -> None:
         help="serve a model of N such layers with arbitrary weights, which cost what its own do, in less time",
     )  # fmt: skip
     parser.add_argument(
+        "--off", action="store_true", help="vLLM alone: to compare with it as it is without sra-rag (VLLM_PLUGINS=)"
+    )
+    parser.add_argument(
+        "--compiled", action="store_true", help="as vLLM serves by default: compiled, and on GPUs in CUDA graphs"
+    )
+    parser.add_argument(
         "--clock", choices=CLOCKS, default="wall",
         help="wall (default), or cpu: the time of the processor that all threads take, which others do not lengthen",
     )  # fmt: skip
@@ -137,17 +143,21 @@ def main() -> None:
     layers = "" if options.layers is None else f"{options.layers} layers, "
     print(f"{layers}{engine.dtype}, prompts of {options.tokens} tokens, {options.clock} time\n", flush=True)
     if options.part != "decoding":
-        measure_prefill(engine, options.repetitions)
+        measure_prefill(engine, options)
     if options.part != "prefill":
         measure_decoding(engine, options)
 
 
-def measure_prefill(engine: Engine, repetitions: int) -> None:
+def measure_prefill(engine: Engine, options: argparse.Namespace) -> None:
     """Time prompts of which nothing is cached."""
     table(
         "prefill of one prompt",
-        repetitions,
-        {name: lambda extra=extra: sum(engine.steps([engine.prompt()], extra, 1)) for name, extra in PREFILL.items()},
+        options.repetitions,
+        {
+            name: lambda extra=extra: sum(engine.steps([engine.prompt()], extra, 1))
+            for name, extra in PREFILL.items()
+            if extra is None or not options.off
+        },
     )
 
 
@@ -164,6 +174,7 @@ def measure_decoding(engine: Engine, options: argparse.Namespace) -> None:
         {
             name: lambda extra=extra: statistics.median(engine.steps(batch, extra, options.new_tokens)[1:])
             for name, extra in DECODING.items()
+            if extra is None or not options.off
         },
     )
 
@@ -179,7 +190,7 @@ def table(title: str, repetitions: int, variants: dict[str, Callable[[], float]]
     print("\r" + " " * 100 + "\r", end="", file=sys.stderr)
     first, *others = variants
     print(f"| {title} | median of {repetitions}, least and greatest |\n|---|---|")
-    print(f"| {first} | {statistics.median(r[first] for r in rounds):.3f} s |")
+    print(f"| {first} | {statistics.median(r[first] for r in rounds):.4g} s |")
     for name in others:
         ratios = sorted(r[name] / r[first] for r in rounds)
         print(f"| {name} | {statistics.median(ratios):.2f}x ({ratios[0]:.2f}-{ratios[-1]:.2f}) |")

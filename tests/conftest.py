@@ -13,6 +13,10 @@ import torch
 import sra_rag
 
 
+def pytest_addoption(parser):
+    parser.addoption("--device", default="cpu", help="where the tests of attention compute: cpu (default) or cuda")
+
+
 @pytest.fixture(autouse=True)
 def seeded():
     """Give each test the same random numbers, whatever ran before it."""

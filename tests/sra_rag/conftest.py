@@ -32,3 +32,13 @@ def reference_settings():
 def without_gradients():
     with torch.no_grad():
         yield
+
+
+@pytest.fixture(autouse=True)
+def on_the_device_asked_for(request):
+    """Make tensors and models where ``--device`` says."""
+    if (name := request.config.getoption("--device")) == "cpu":
+        yield
+    else:
+        with torch.device(name):
+            yield

@@ -43,4 +43,7 @@ def tiny_model(name, attention="sra", dtype=torch.float32):
 
 
 def tokens(rows=1, length=40):
-    return torch.randint(3, VOCABULARY, (rows, length), generator=torch.Generator().manual_seed(1))
+    generator = torch.Generator("cpu").manual_seed(1)  # the same on every device
+    return torch.randint(3, VOCABULARY, (rows, length), generator=generator, device="cpu").to(
+        torch.get_default_device()
+    )

@@ -35,18 +35,25 @@ def save_tiny(folder, name="llama"):
     return folder
 
 
+ON_GPU = torch.cuda.is_available()
+# A share of a GPU, so that engines fit beside each other.
+_OF_A_GPU = {"kv_cache_memory_bytes": 2**28, "gpu_memory_utilization": 0.1} if ON_GPU else {}
+
+
 def start(folder, **options):
     """Make an engine in this process; float32, so that it is comparable within rounding."""
     defaults = {
         "skip_tokenizer_init": True, "enforce_eager": True, "dtype": "float32", "max_model_len": 512,
         "max_num_seqs": 8, "block_size": 32, "seed": 0,
     }  # fmt: skip
-    return LLM(str(folder), **(defaults | options))
+    return LLM(str(folder), **(defaults | _OF_A_GPU | options))
 
 
 def stop(llm):
     llm.llm_engine.engine_core.shutdown()
     gc.collect()
+    if ON_GPU:
+        torch.cuda.empty_cache()
 
 
 def prompt(seed, length):

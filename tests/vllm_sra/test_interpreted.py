@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("vllm", reason="needs vLLM in an environment of its own: make test-vllm")
 
-FOLDER = Path(__file__).parent / "interpreted"
+FOLDER = Path(__file__).parent / "gpu"
 
 
 @pytest.mark.skipif(find_spec("triton") is None, reason="needs Triton, which this environment has not")

@@ -9,7 +9,7 @@ from vllm_sra.triton_attn import SRATritonAttentionBackend
 
 from sra_rag import SRAConfig
 from tests.vllm_sra.engines import Reference, prompt, run, said, save_tiny, start, stop
-from tests.vllm_sra.interpreted.stand_ins import flash_attention
+from tests.vllm_sra.gpu.stand_ins import flash_attention
 
 SETTINGS = {
     "off": (None, None),

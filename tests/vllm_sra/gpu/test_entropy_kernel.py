@@ -9,7 +9,7 @@ from vllm_sra.paged_entropy import NO_WINDOW, RowTiles, paged_entropy_reference
 LENGTHS, ROWS = [90, 37, 20, 1], [1, 9, 20, 1]
 
 
-def batch(dtype, heads, kv_heads, head_size, block_size, rows_per_tile, lengths=LENGTHS, rows=ROWS):
+def batch(device, dtype, heads, kv_heads, head_size, block_size, rows_per_tile, lengths=LENGTHS, rows=ROWS):
     needed = [-(-n // block_size) for n in lengths]
     order = torch.randperm(sum(needed) + 1)[1:].split(needed)
     table = torch.zeros(len(lengths), max(needed), dtype=torch.int32)
@@ -25,8 +25,9 @@ def batch(dtype, heads, kv_heads, head_size, block_size, rows_per_tile, lengths=
             tiles.append([request, start + first, n, length - count + first, result])
             result += n
         start += count
-    laid = RowTiles(torch.tensor(tiles, dtype=torch.int32), rows_per_tile, max(lengths))
-    return (query, cache.transpose(1, 2)[..., :head_size], table, laid), torch.full((result, heads), float("nan"))
+    laid = RowTiles(torch.tensor(tiles, dtype=torch.int32, device=device), rows_per_tile, max(lengths))
+    keys = cache.to(device).transpose(1, 2)[..., :head_size]
+    return (query.to(device), keys, table.to(device), laid), torch.full((result, heads), float("nan"), device=device)
 
 
 def both(arguments, out, window, splits, head_size):
@@ -51,16 +52,18 @@ def both(arguments, out, window, splits, head_size):
         (torch.bfloat16, 2, 1, 32, 16, 8, 40, 2),
     ],
 )
-def test_it_agrees_with_the_reference(dtype, heads, kv_heads, head_size, block_size, rows_per_tile, window, splits):
-    arguments, out = batch(dtype, heads, kv_heads, head_size, block_size, rows_per_tile)
+def test_it_agrees_with_the_reference(
+    device, dtype, heads, kv_heads, head_size, block_size, rows_per_tile, window, splits
+):
+    arguments, out = batch(device, dtype, heads, kv_heads, head_size, block_size, rows_per_tile)
     found, wanted = both(arguments, out, window, splits, head_size)
     assert wanted.max() > 1
     assert wanted[-1].abs().max() < 1e-6  # the row with one key
     torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
 
 
-def test_scores_far_from_nought_lose_nothing():
-    arguments, out = batch(torch.float32, 2, 1, 32, 16, 8, lengths=[70], rows=[3])
+def test_scores_far_from_nought_lose_nothing(device):
+    arguments, out = batch(device, torch.float32, 2, 1, 32, 16, 8, lengths=[70], rows=[3])
     query, keys, *rest = arguments
     keys[..., 0] += 1000  # nearly the same for all keys: entropies stay where they are
     query[..., 0] = 4
@@ -69,8 +72,8 @@ def test_scores_far_from_nought_lose_nothing():
     torch.testing.assert_close(found, wanted, atol=2e-3, rtol=1e-3)
 
 
-def test_no_key_behind_a_row_or_beyond_its_request_is_looked_at():
-    arguments, out = batch(torch.float32, 2, 1, 32, 16, 8)
+def test_no_key_behind_a_row_or_beyond_its_request_is_looked_at(device):
+    arguments, out = batch(device, torch.float32, 2, 1, 32, 16, 8)
     query, keys, table, tiles = arguments
     first, wanted = both(arguments, out.clone(), NO_WINDOW, 1, 32)
     used = {int(b) for request, n in enumerate(LENGTHS) for b in table[request, : -(-n // 16)]}

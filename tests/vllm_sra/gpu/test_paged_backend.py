@@ -36,17 +36,17 @@ class Writer:
             view[slots // 16, slots % 16, :, half] = new
 
 
-def test_keys_that_lie_as_vllm_lays_them():
-    check_paged_keys(Writer("keys"), SPEC, HEADS, torch.device("cpu"))
+def test_keys_that_lie_as_vllm_lays_them(device):
+    check_paged_keys(Writer("keys"), SPEC, HEADS, device)
 
 
 @pytest.mark.parametrize(
     "writer", [Writer("values", "keys"), Writer("keys by other heads"), Writer("keys", shift=-1)],
     ids=["values first", "heads turned round", "a place before"],
 )  # fmt: skip
-def test_keys_that_lie_elsewhere(writer):
+def test_keys_that_lie_elsewhere(writer, device):
     with pytest.raises(UnsupportedModelError, match="16 x 2 x 16 .*--attention-backend"):
-        check_paged_keys(writer, SPEC, HEADS, torch.device("cpu"))
+        check_paged_keys(writer, SPEC, HEADS, device)
 
 
 def metadata(rows, table):

@@ -23,7 +23,6 @@ from vllm.v1.kv_cache_interface import (
 
 from sra_rag.errors import UnsupportedModelError
 from vllm_sra.batch import sharpened_spans
-from vllm_sra.entropy_kernel import SPLITS, paged_entropy
 from vllm_sra.model import (
     head_share,
     layer_index,
@@ -31,9 +30,10 @@ from vllm_sra.model import (
     refuse_speculation,
     refuse_unservable,
 )
-from vllm_sra.paged_entropy import NO_WINDOW, RowTiles, paged_entropy_reference
 from vllm_sra.requests import request_table
+from vllm_sra.row_tiles import NO_WINDOW, RowTiles, sharpen_reference
 from vllm_sra.sharpened_rows import SharpenedRows
+from vllm_sra.sharpening_kernel import SPLITS, sharpen
 
 if TYPE_CHECKING:
     from vllm.config import VllmConfig
@@ -53,7 +53,7 @@ __all__ = [
 _DECODERS = (FullAttentionSpec, SlidingWindowSpec)
 _OTHERS = (EncoderOnlyAttentionSpec, CrossAttentionSpec)  # never sharpened, and left alone
 _DTYPES = (torch.float32, torch.bfloat16, torch.float16)
-_TOLERANCE = 1e-2  # nats; a wrong key, block or head is off by tenths and more
+_TOLERANCE = 1e-2  # of a row; where a key, a block or a head is wrong, factors are off by several times that
 
 
 class RowFinder:
@@ -113,7 +113,7 @@ class RowFinder:
             n_keys.tolist(),
             common.block_table_tensor,
         )
-        return SharpenedRows(spans, self._group, self._device, paged_entropy) if spans else None
+        return SharpenedRows(spans, self._group, self._device, sharpen) if spans else None
 
 
 class RowFindingBuilder:
@@ -244,17 +244,19 @@ def check_paged_keys(layer: Any, kv_cache_spec: AttentionSpec, n_heads: int, dev
     read = key_blocks(cache, head_size)
     right = torch.equal(read[torch.tensor(blocks, device=device)].flatten(0, 1)[:n_keys], keys)
     table = torch.tensor([blocks], dtype=torch.int32, device=device)
+    # Factors of 1 + H.
+    rules = {"lines": torch.tensor([[0.0, 1, 0, 1]], device=device), "alpha": torch.ones(1, n_heads, device=device)}
     for n_rows, splits in ((1, 1), (1, SPLITS), (min(64 // (n_heads // n_kv_heads), n_keys), 1)):
-        tile = torch.tensor([[0, n_keys - n_rows, n_rows, n_keys - n_rows, 0]], dtype=torch.int32, device=device)
-        tiles = RowTiles(tile, n_rows, n_keys)
-        wanted = torch.empty(n_rows, n_heads, device=device)
+        tile = torch.tensor([[0, n_keys - n_rows, n_rows, n_keys - n_rows, 0, 0]], dtype=torch.int32, device=device)
+        tiles = RowTiles(tile, n_rows, n_rows, n_keys)
+        arguments: dict[str, Any] = {"scale": head_size**-0.5, "window": NO_WINDOW, **rules}
+        wanted, found = query.clone(), query.clone()
         # The keys as they came in, as one block of their own.
         own = torch.zeros(1, 1, dtype=torch.int32, device=device)
-        arguments: dict[str, Any] = {"scale": head_size**-0.5, "window": NO_WINDOW}
-        paged_entropy_reference(query, keys[None], own, tiles, out=wanted, **arguments)
-        found = torch.empty_like(wanted)
-        paged_entropy(query, read, table, tiles, out=found, splits=splits, **arguments)
-        right = right and bool(((found - wanted).abs() < _TOLERANCE).all())
+        sharpen_reference(query, keys[None], own, tiles, out=wanted, **arguments)
+        sharpen(query, read, table, tiles, out=found, splits=splits, **arguments)
+        apart = (found.float() - wanted.float()).norm(dim=-1) / wanted.float().norm(dim=-1)
+        right = right and bool((apart < _TOLERANCE).all())
     if not right:
         raise UnsupportedModelError(
             f"This build of vLLM lays keys of {kv_cache_spec.dtype} in blocks of {size} x {n_kv_heads} x {head_size} "

@@ -74,6 +74,13 @@ class Session:
             raise ConfigError(f"The model asked for layer {layer}, but was said to have {self.n_layers}.")
         return self._alpha[layer] is not None
 
+    def strength(self, layer: int) -> torch.Tensor:
+        """Return alpha of the heads at hand in a layer, ``(H_q,)``; 0 where a head is not sharpened."""
+        alpha = self._alpha[layer]
+        if alpha is None:
+            return torch.zeros(self.n_heads if self.heads is None else len(self.heads))
+        return alpha[:, 0]
+
     def alpha_with_gradient(self) -> torch.Tensor:
         """Make alpha a tensor that gathers gradients, also where it is 0.
 

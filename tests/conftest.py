@@ -14,7 +14,7 @@ import sra_rag
 
 
 def pytest_addoption(parser):
-    parser.addoption("--device", default="cpu", help="where the tests of attention compute: cpu (default) or cuda")
+    parser.addoption("--device", default="cpu", help="where tests marked on_device compute: cpu (default) or cuda")
 
 
 @pytest.fixture(autouse=True)

@@ -63,5 +63,6 @@ def _line(config: SRAConfig) -> tuple[float, float, float, float]:
     start, middle, end = POLICIES[config.policy].curve(torch.tensor([0.0, 0.5, 1.0])).tolist()
     if middle != (start + end) / 2:
         raise NotImplementedError(f"policy={config.policy!r} is no straight line; the kernel has to learn it first")
-    low, high = (0.0, THEORETICAL) if config.bounds == "theoretical" else config.bounds
-    return start, end - start, float(low), float(high)
+    # "observed" bounds are refused when a request comes in.
+    low, high = config.bounds if isinstance(config.bounds, tuple) else (0.0, THEORETICAL)
+    return start, end - start, low, high

@@ -57,6 +57,8 @@ def attend(
     lse
         ``(B, H_q, Q)``, float32 (float64 for float64). Undefined for a row from which the bias hides every key.
     """
+    # The kernels take the numbers of a row to lie side by side; the one for CPUs does not even look.
+    query, key, value = (x if x.stride(-1) == 1 else x.contiguous() for x in (query, key, value))
     if query.device.type == "cpu":
         return _attend_cpu(query, key, value, scale, causal, bias)
     return _attend_cuda(query, key, value, scale, causal, bias)
@@ -68,8 +70,6 @@ def _attend_cpu(
     if bias is not None:
         bias = bias.to(torch.promote_types(query.dtype, torch.float32))
         bias = bias.expand(query.shape[0], -1, query.shape[2], key.shape[2])
-    # The kernel takes the numbers of a row to lie side by side, and does not look.
-    query, key, value = (x if x.stride(-1) == 1 else x.contiguous() for x in (query, key, value))
     return torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
         query, key, value, 0.0, causal, attn_mask=bias, scale=scale
     )
@@ -95,8 +95,7 @@ def _attend_cuda(
 
 
 def _aligned(bias: torch.Tensor, batch: int, heads: int, rows: int, columns: int) -> torch.Tensor:
-    # The memory-efficient kernel reads the bias in vectors: each of its rows must start at a multiple of 16 bytes.
-    bias = bias.expand(batch, -1, rows, columns)
-    padded = bias.new_zeros(batch, bias.shape[1], rows, -(-columns // 8) * 8)
-    padded[..., :columns] = bias
-    return padded[..., :columns].expand(-1, heads, -1, -1)
+    # The memory-efficient kernel reads the bias in vectors: each of its rows must start at a multiple of 16 bytes. Rows
+    # that are alike stay one.
+    padded = torch.nn.functional.pad(bias.expand(*bias.shape[:-1], columns), (0, -columns % 8))
+    return padded[..., :columns].expand(batch, heads, rows, columns)

@@ -36,8 +36,9 @@ def without_gradients():
 
 @pytest.fixture(autouse=True)
 def on_the_device_asked_for(request):
-    """Make tensors and models where ``--device`` says."""
-    if (name := request.config.getoption("--device")) == "cpu":
+    """Make tensors and models of tests marked so where ``--device`` says."""
+    name = request.config.getoption("--device")
+    if name == "cpu" or request.node.get_closest_marker("on_device") is None:
         yield
     else:
         with torch.device(name):

@@ -9,6 +9,8 @@ from sra_rag.errors import UnsupportedModelError
 from sra_rag.generation.prefix_cache import cache_argument
 from tests.sra_rag.tiny_models import CONFIGS, tiny_model, tokens
 
+pytestmark = pytest.mark.on_device
+
 SRA = SRAConfig(alpha=0.6)
 CLOSE = {"atol": 2e-3, "rtol": 2e-3}  # three layers of float32, logits up to some tens
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from sra_rag import SRAConfig, reattend
+from sra_rag.attention.session import Session
 from sra_rag.errors import ConfigError
 from tests.sra_rag.tiny_models import tiny_model, tokens
 
@@ -121,3 +122,14 @@ def test_earlier_rows_are_untouched(rows, lengths):
     for sequence, start in enumerate((25, 30)):
         torch.testing.assert_close(logits[sequence, :start], off[sequence, :start])
         assert (logits[sequence, start] - off[sequence, start]).abs().max() > 1e-3
+
+
+def test_alpha_goes_to_a_device_once(monkeypatch):
+    state = Session(SRAConfig(alpha=0.5), 1, 6)
+    moved = []
+    plain = torch.Tensor.to
+    monkeypatch.setattr(torch.Tensor, "to", lambda tensor, *a, **k: moved.append(tensor) or plain(tensor, *a, **k))
+    entropy, count = torch.ones(1, 6, 4, device="meta"), torch.ones(4, device="meta")
+    for _ in range(3):
+        assert state.beta(0, 0, entropy, count, None).device.type == "meta"
+    assert len(moved) == 1

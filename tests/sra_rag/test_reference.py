@@ -8,6 +8,8 @@ import torch.nn.functional as F
 
 from sra_rag.attention.reference import scaled_reattention
 
+pytestmark = pytest.mark.on_device
+
 
 def qkv(rows=6, keys=6, heads=4, kv_heads=2, size=8, batch=2):
     return (

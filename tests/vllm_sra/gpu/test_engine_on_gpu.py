@@ -39,5 +39,5 @@ def test_requests_with_and_without_in_one_batch(tmp_path, backend, eager):
         apart(on, list(SETTINGS), list(SETTINGS)),
         apart(on, list(SETTINGS), none),
     )
-    assert noise_on < 1.5 * noise
+    assert noise_on < 2 * noise  # sharper rows pass more of what they are made of on
     assert effect > 5 * noise

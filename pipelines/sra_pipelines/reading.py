@@ -13,6 +13,7 @@ from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 from sra_pipelines.documents import Document, DocumentError, read_document
@@ -96,7 +97,7 @@ class LoneReader:
         if self._pool is None:
             self._pool = _new_pool(1)
         try:
-            with _deaf_to_interrupts():
+            with _interrupts_put_off():
                 future = self._pool.submit(_read_watched, path, self._seconds, self._limits)
             return future.result()[1]
         except BrokenProcessPool:
@@ -130,7 +131,7 @@ def _read_in_pool(
     try:
         while waiting or under_way:
             try:
-                with _deaf_to_interrupts():  # what is spawned here inherits it from its first instruction on
+                with _interrupts_put_off():  # what is spawned here inherits it from its first instruction on
                     while waiting and len(under_way) < ahead:
                         under_way[pool.submit(_read_watched, waiting[0], seconds, limits)] = waiting[0]
                         waiting.popleft()
@@ -209,12 +210,22 @@ def _start_worker() -> None:
 
 
 @contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
+def _interrupts_put_off() -> Iterator[None]:
+    """Have processes that are started within never hear of Ctrl-C; here it takes effect behind the block."""
     if threading.current_thread() is not threading.main_thread():  # only there may it be set
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    heard: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: heard.append(number))
+    if hasattr(signal, "pthread_sigmask"):
+        # It lets signals in when it is started, which the first process of a pool would do.
+        resource_tracker.ensure_running()
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # which a process inherits
     try:
         yield
     finally:
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         signal.signal(signal.SIGINT, before)
+        if heard:
+            signal.raise_signal(signal.SIGINT)

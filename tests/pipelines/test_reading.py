@@ -1,6 +1,7 @@
 """Worker processes: what they read, and what one that dies takes with it."""
 
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -8,7 +9,7 @@ import time
 
 import pytest
 from sra_pipelines.documents import Document, DocumentError
-from sra_pipelines.reading import LoneReader, default_workers, file_hash, read_documents
+from sra_pipelines.reading import LoneReader, _interrupts_put_off, default_workers, file_hash, read_documents
 
 
 def test_in_this_process(tmp_path):
@@ -57,6 +58,28 @@ def test_a_lone_reader_goes_on_behind_a_document_that_takes_too_long(tmp_path):
         assert reader.read(small).pages[0].text == "text"
     finally:
         reader.close()
+
+
+def test_ctrl_c_while_a_process_is_started_is_not_lost_and_not_heard_there():
+    blocked = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()))"
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever this run was started by
+    said = []
+
+    def press_and_start():
+        with _interrupts_put_off():
+            os.kill(os.getpid(), signal.SIGINT)
+            said.append(
+                subprocess.run([sys.executable, "-c", blocked], capture_output=True, text=True, check=True).stdout
+            )
+
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            press_and_start()
+        assert said == ["True\n"]
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.slow

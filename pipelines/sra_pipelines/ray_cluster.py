@@ -122,11 +122,12 @@ def ray_cluster(options: RayOptions) -> Iterator[None]:
                 if isinstance(error, Exception):  # Ray raises plain ones too
                     raise RayError(_cannot_connect(address, error)) from error
                 raise
-    try:
-        yield
-    finally:
-        if not callers_own:
-            ray.shutdown()
+    with _notices_beside(not callers_own):
+        try:
+            yield
+        finally:
+            if not callers_own:
+                ray.shutdown()
 
 
 def place_workers(asked: int | None, rows: int, *, cpus: int, memory: int) -> Workers:
@@ -203,8 +204,8 @@ def _cannot_connect(address: str, error: Exception) -> str:
             "cluster."
         )
     return (
-        f"There is no Ray cluster to be had at {address!r}: {reason}. On a machine of the cluster, auto will do; 'ray "
-        "status' there says whether it runs, and it has to run the same versions of Ray and Python as this machine. "
+        f"There is no Ray cluster to be had at {address!r}: {reason}. This has to be a machine of the cluster, where "
+        "auto will do; 'ray status' says whether it runs, with the same versions of Ray and Python as this command. "
         "Where it asks for a token, set RAY_AUTH_MODE=token here too."
     )
 
@@ -240,3 +241,20 @@ def _loopback_only(wanted: bool) -> Iterator[None]:
             os.environ.pop(_LOOPBACK_ONLY, None)
         else:
             os.environ[_LOOPBACK_ONLY] = before
+
+
+@contextmanager
+def _notices_beside(wanted: bool) -> Iterator[None]:
+    """Have Ray say on stderr that a machine has died: on stdout, its place for that, stands what a command found."""
+    from ray._private import worker
+
+    # There is no public way; a test of a machine that dies notices when it moves.
+    before = getattr(worker, "print_to_stdstream", None)
+    if not wanted or before is None:
+        yield
+        return
+    worker.print_to_stdstream = lambda data, **options: before(data | {"is_err": True}, **options)
+    try:
+        yield
+    finally:
+        worker.print_to_stdstream = before

@@ -9,14 +9,13 @@ import signal
 import socket
 import subprocess
 import sys
-import sysconfig
-from pathlib import Path
 
 import pytest
 from sra_pipelines.ray_cluster import RayError, RayOptions, Workers, place_workers, ray_cluster
 from sra_pipelines.versions import installed_versions, require_versions
 
 from sra_rag.errors import ConfigError, MissingExtraError
+from tests.machines import RAY, wait_for_ray
 
 ray = pytest.importorskip("ray", reason="needs Ray: pip install 'sra-rag[ray]'")
 
@@ -88,19 +87,12 @@ def head():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = Path(sysconfig.get_path("scripts")) / "ray"
     process = subprocess.Popen(
-        [str(command), "start", "--head", "--block", f"--port={port}", "--num-cpus=1", "--include-dashboard=false",
+        [str(RAY), "start", "--head", "--block", f"--port={port}", "--num-cpus=1", "--include-dashboard=false",
          "--disable-usage-stats"],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | CLOSED, start_new_session=True,
     )  # fmt: skip
-    shown = ""
-    for line in process.stdout:  # it ends where Ray does not start
-        shown += line
-        if "Ray runtime started" in line:
-            break
-    else:
-        pytest.fail(shown)
+    wait_for_ray(process)
     try:
         yield f"127.0.0.1:{port}"
     finally:

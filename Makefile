@@ -33,7 +33,7 @@ test-vllm:
 	    -o timeout=900 -n $(WORKERS) --dist loadfile tests/vllm_sra; \
 	else echo 'vLLM ($(VLLM)) cannot be installed here: its tests are left out.'; fi
 
-# On a machine with a GPU of CUDA: make test-gpu TORCH=torch VLLM=vllm
+# On a machine with a GPU of CUDA: make clean test-gpu TORCH=torch VLLM=vllm (without clean, what is there is kept)
 test-gpu: $(READY) $(VLLM_READY)
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m 'on_device or gpu' --device cuda -n $(WORKERS) tests/sra_rag
 	HF_HUB_OFFLINE=1 $(VLLM_BIN)/python -m pytest -o addopts='-ra --import-mode=importlib' -o timeout=900 -n $(WORKERS) \

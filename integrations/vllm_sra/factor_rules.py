@@ -1,6 +1,6 @@
 """How entropies become factors, as a few numbers that a kernel can read.
 
-With all policies and bounds that vLLM serves, a row's factor is a straight line of its entropy::
+With the policies and bounds that are served on GPUs, a row's factor is a straight line of its entropy::
 
     beta = 1 + alpha * (constant + slope * (H - low) / (high - low))
 """
@@ -16,8 +16,9 @@ import torch
 from sra_rag.attention.policies import POLICIES
 from sra_rag.attention.session import Session
 from sra_rag.config import SRAConfig
+from sra_rag.errors import ConfigError
 
-__all__ = ["THEORETICAL", "FactorRules", "factor_rules"]
+__all__ = ["THEORETICAL", "FactorRules", "factor_rules", "line"]
 
 THEORETICAL = math.inf
 """Stands as `high` for the log of how many keys a row may see."""
@@ -55,14 +56,23 @@ def factor_rules(
     # From which position on rows are sharpened does not matter here: those that are not have no factor.
     sessions = [Session(config, n_layers, n_heads, 0, 0, heads) for config in configs]
     alpha = torch.stack([torch.stack([session.strength(layer) for session in sessions]) for layer in range(n_layers)])
-    lines = torch.tensor([_line(config) for config in configs], dtype=torch.float32)
+    lines = torch.tensor([line(config) for config in configs], dtype=torch.float32)
     return FactorRules(lines.to(device), alpha.float().to(device))
 
 
-def _line(config: SRAConfig) -> tuple[float, float, float, float]:
+def line(config: SRAConfig) -> tuple[float, float, float, float]:
+    """Return constant, slope, low and high of settings.
+
+    Raises
+    ------
+    ConfigError
+        If their policy is no straight line.
+    """
     start, middle, end = POLICIES[config.policy].curve(torch.tensor([0.0, 0.5, 1.0])).tolist()
     if middle != (start + end) / 2:
-        raise NotImplementedError(f"policy={config.policy!r} is no straight line; the kernel has to learn it first")
-    # "observed" bounds are refused when a request comes in.
+        raise ConfigError(
+            f"policy={config.policy!r} is no straight line, and cannot be served inside vLLM on a GPU. Use another "
+            "policy, or serve it on a CPU or without vLLM."
+        )
     low, high = config.bounds if isinstance(config.bounds, tuple) else (0.0, THEORETICAL)
     return start, end - start, low, high

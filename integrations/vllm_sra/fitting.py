@@ -7,11 +7,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from vllm.exceptions import VLLMValidationError
+from vllm.platforms import current_platform
 from vllm.v1.engine.input_processor import InputProcessor
 
 from sra_rag.attention.session import Session
 from sra_rag.config import SRAConfig
 from sra_rag.errors import ConfigError
+from vllm_sra.factor_rules import line
 from vllm_sra.settings import read_settings
 
 if TYPE_CHECKING:
@@ -61,3 +63,5 @@ def _check(others: Callable[[SamplingParams], None], n_layers: int, n_heads: int
 @functools.lru_cache(maxsize=1024)
 def _fit(sra: SRAConfig, n_layers: int, n_heads: int) -> None:
     Session(sra, n_layers, n_heads, context_length=0, prompt_length=0)
+    if not current_platform.is_cpu():
+        line(sra)  # the kernel for GPUs knows no other

@@ -82,6 +82,21 @@ def test_ctrl_c_while_a_process_is_started_is_not_lost_and_not_heard_there():
         signal.signal(signal.SIGINT, before)
 
 
+def test_the_first_process_of_a_pool_does_not_hear_ctrl_c_either():
+    script = """
+        import multiprocessing
+        from sra_pipelines.reading import _interrupts_put_off
+        blocked = "import signal, sys; sys.exit(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()))"
+        process = multiprocessing.get_context("spawn").Process(target=exec, args=(blocked,))
+        with _interrupts_put_off():
+            process.start()  # in a process that has started none before
+        process.join()
+        print("blocked", process.exitcode)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "blocked 1\n"
+
+
 @pytest.mark.slow
 def test_workers_end_with_a_parent_that_is_killed(tmp_path):
     (tmp_path / "large.csv").write_text("Name,Value\n" + "some words,12\n" * 20_000_000)

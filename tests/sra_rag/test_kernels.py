@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sra_rag.attention.kernels import attend, has_kernel
+from sra_rag.attention.kernels import _aligned, attend, has_kernel
 
 pytestmark = pytest.mark.on_device
 
@@ -55,6 +55,17 @@ def test_numbers_of_a_row_need_not_lie_side_by_side(across):
     )
     plain = attend(*(x.contiguous() for x in (q, k, v)), scale=0.3)
     torch.testing.assert_close(attend(q, k, v, scale=0.3), plain)
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 1, 13), (1, 1, 5, 13), (2, 1, 5, 1), (1, 1, 1, 16)])
+def test_a_bias_for_cuda_keeps_what_is_alike_once(shape):
+    bias = torch.randn(shape)
+    columns = max(shape[-1], 13)
+    aligned = _aligned(bias, 2, 6, 5, columns)
+    assert torch.equal(aligned, bias.expand(2, 6, 5, columns))
+    assert all(stride % 8 == 0 for stride in aligned.stride()[:-1])
+    assert aligned.stride(-1) == 1
+    assert aligned.untyped_storage().nbytes() == 4 * shape[0] * shape[2] * 16
 
 
 def test_what_no_kernel_serves():

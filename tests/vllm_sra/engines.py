@@ -82,8 +82,8 @@ def said(output):
 class Reference:
     """The same model in transformers."""
 
-    def __init__(self, folder):
-        self.model = AutoModelForCausalLM.from_pretrained(folder, attn_implementation="sra", dtype=torch.float32).eval()
+    def __init__(self, folder, dtype=torch.float32):
+        self.model = AutoModelForCausalLM.from_pretrained(folder, attn_implementation="sra", dtype=dtype).eval()
 
     def logprobs(self, tokens, prompt_length, sra=None, context_length=None):
         """Log-probability of each token behind the prompt, given those before it."""
@@ -92,5 +92,5 @@ class Reference:
             self.model, sra, context_length=context_length, prompt_length=prompt_length
         ):  # fmt: skip
             logits = self.model(torch.tensor([tokens])).logits[0]
-        found = logits.log_softmax(-1)
+        found = logits.float().log_softmax(-1)
         return [found[i - 1, tokens[i]].item() for i in range(prompt_length, len(tokens))]

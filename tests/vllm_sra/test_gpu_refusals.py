@@ -9,6 +9,7 @@ import torch
 pytest.importorskip("vllm", reason="needs vLLM in an environment of its own: make test-vllm")
 pytest.importorskip("triton", reason="needs Triton")
 
+from vllm.exceptions import VLLMValidationError
 from vllm.platforms.interface import DeviceCapability
 from vllm.v1.attention.backend import AttentionType
 from vllm.v1.attention.backends.registry import AttentionBackendEnum, register_backend
@@ -21,12 +22,13 @@ from vllm.v1.kv_cache_interface import (
     MLAAttentionSpec,
     SlidingWindowSpec,
 )
-from vllm_sra import paged_backend, plugin, requests, unserved
+from vllm_sra import fitting, paged_backend, plugin, requests, unserved
 from vllm_sra.flash_attn import SRAFlashAttentionImpl
 from vllm_sra.model import refuse_configuration
 from vllm_sra.requests import SRALogitsProcessor
 from vllm_sra.triton_attn import SRATritonAttentionImpl
 
+from sra_rag.attention.policies import POLICIES, EntropyPolicy
 from sra_rag.errors import ConfigError, UnsupportedModelError
 
 FLASH, TRITON = "vllm_sra.flash_attn.SRAFlashAttentionBackend", "vllm_sra.triton_attn.SRATritonAttentionBackend"
@@ -176,6 +178,25 @@ def test_a_request_on_another_device(monkeypatch):
     SRALogitsProcessor.validate_params(SimpleNamespace(extra_args=None))
     with pytest.raises(ConfigError, match="runs on tpu"):
         SRALogitsProcessor.validate_params(SimpleNamespace(extra_args={"sra": 0.2}))
+
+
+def test_a_policy_that_the_kernel_does_not_know_ends_the_request(monkeypatch):
+    class Curved(EntropyPolicy):
+        def curve(self, ratio):
+            return ratio**2
+
+    monkeypatch.setitem(POLICIES, "curved", Curved())
+    given = SimpleNamespace(extra_args={"sra": "alpha=0.123,policy=curved"})
+
+    def ask():
+        fitting._fit.cache_clear()
+        fitting._check(lambda _: None, 2, 4, given)
+
+    ask()  # on a CPU any curve will do
+    monkeypatch.setattr(fitting, "current_platform", SimpleNamespace(is_cpu=lambda: False))
+    with pytest.raises(VLLMValidationError, match="no straight line"):
+        ask()
+    fitting._fit.cache_clear()
 
 
 ATTENTION = {

@@ -3,13 +3,14 @@
 import pytest
 import torch
 from vllm_sra.batch import HeadShare, sharpened_spans
-from vllm_sra.factor_rules import factor_rules
+from vllm_sra.factor_rules import factor_rules, line
 from vllm_sra.row_tiles import NO_WINDOW, paged_entropy_reference, sharpen_reference
 from vllm_sra.sharpened_rows import SharpenedRows
 
 from sra_rag import SRAConfig
 from sra_rag.attention.entropy import entropy_from_scores
 from sra_rag.attention.policies import POLICIES, EntropyPolicy
+from sra_rag.errors import ConfigError
 from tests.vllm_sra.test_batch import BLOCK, GROUPS, HEADS, LAYERS, SCALE, WHOLE, Batch, D
 
 PLACES = 16  # blocks a request
@@ -76,6 +77,14 @@ def test_each_row_is_scaled_as_one_by_one(name, window):
         changed += not torch.equal(found, before)
     assert changed
     assert torch.equal(batch.query, before)
+
+
+def test_rows_whose_settings_look_at_no_entropy_read_no_keys():
+    batch = Batch(*BATCHES["constant"])
+    key_cache, table = cache(batch)
+    key_cache.fill_(float("nan"))
+    found = rows(batch).scaled(batch.query, key_cache, table, layer=0, scale=SCALE)
+    torch.testing.assert_close(found, batch.scaled(layer=0))
 
 
 def test_heads_split_among_workers():
@@ -150,8 +159,8 @@ def test_a_policy_that_is_none_is_refused(monkeypatch):
             return ratio**2
 
     monkeypatch.setitem(POLICIES, "curved", Curved())
-    with pytest.raises(NotImplementedError, match="curved"):
-        factor_rules((SRAConfig(alpha=0.5, policy="curved"),), 2, 4, None, torch.device("cpu"))
+    with pytest.raises(ConfigError, match="policy='curved' is no straight line.*Use another"):
+        line(SRAConfig(alpha=0.5, policy="curved"))
 
 
 def test_rules_are_laid_out_once():

@@ -1,8 +1,12 @@
-"""vLLM on a GPU, both backends, in CUDA graphs and without: as near to transformers with settings as without."""
+"""vLLM on a GPU, both backends, in CUDA graphs and without: as near to transformers in float32 as transformers is.
+
+That is, in bfloat16. It is nearer with settings off: what sharpened rows round, later layers make more of, in both.
+"""
 
 import statistics
 
 import pytest
+import torch
 from vllm_sra.flash_attn import SRAFlashAttentionBackend
 from vllm_sra.triton_attn import SRATritonAttentionBackend
 
@@ -18,26 +22,25 @@ def test_requests_with_and_without_in_one_batch(tmp_path, backend, eager):
     try:
         layers = llm.llm_engine.vllm_config.compilation_config.static_forward_context.values()
         assert {type(layer.impl) for layer in layers} == {backend.get_impl_cls()}
-        off = run(llm, PROMPTS, [None] * len(PROMPTS), tokens=16)
-        on = run(llm, PROMPTS, SETTINGS.values(), tokens=16)
+        answers = {
+            "off": run(llm, PROMPTS, [None] * len(PROMPTS), tokens=16),
+            "on": run(llm, PROMPTS, SETTINGS.values(), tokens=16),
+        }
     finally:
         stop(llm)
-    reference = Reference(folder)
+    exact, rounded = Reference(folder), Reference(folder, torch.bfloat16)
+    for which, outputs in answers.items():
+        names = list(SETTINGS) if which == "on" else ["off"] * len(PROMPTS)
+        noise, own_noise, effect = [], [], []
+        for output, ids, name in zip(outputs, PROMPTS, names, strict=True):
+            tokens, found = said(output)
+            wanted, plain = (expect(exact, ids + tokens, len(ids), of) for of in (name, "off"))
+            noise += apart(found, wanted)
+            own_noise += apart(expect(rounded, ids + tokens, len(ids), name), wanted)
+            effect += apart(plain, wanted)
+        assert statistics.fmean(noise) < 1.25 * statistics.fmean(own_noise), which
+        assert which == "off" or statistics.fmean(effect) > 5 * statistics.fmean(noise)
 
-    def apart(outputs, names, of_names):
-        found = []
-        for output, ids, name, of in zip(outputs, PROMPTS, names, of_names, strict=True):
-            tokens, logprobs = said(output)
-            other = logprobs if of is name else expect(reference, ids + tokens, len(ids), of)
-            wanted = expect(reference, ids + tokens, len(ids), name)
-            found += [abs(a - b) for a, b in zip(other, wanted, strict=True)]
-        return statistics.fmean(found)
 
-    none = ["off"] * len(PROMPTS)
-    noise, noise_on, effect = (
-        apart(off, none, none),
-        apart(on, list(SETTINGS), list(SETTINGS)),
-        apart(on, list(SETTINGS), none),
-    )
-    assert noise_on < 2 * noise  # sharper rows pass more of what they are made of on
-    assert effect > 5 * noise
+def apart(one, other):
+    return [abs(a - b) for a, b in zip(one, other, strict=True)]

@@ -12,7 +12,7 @@ from sra_rag import SRAConfig
 
 # Decoding; a chunk behind cached keys; a prefill; a single key. One block of the cache belongs to nobody.
 LENGTHS, ROWS = [90, 37, 20, 1], [1, 9, 20, 1]
-SETTINGS = [0, 1, 1, 0]
+SETTINGS = [1, 0, 1, 0]  # of each request
 
 
 def batch(device, dtype, heads, kv_heads, head_size, block_size, rows_per_tile, lengths=LENGTHS, rows=ROWS):

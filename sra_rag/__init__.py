@@ -3,15 +3,35 @@
 >>> import sra_rag
 >>> engine = sra_rag.Engine(sra_rag.load_model("embedded", sra=0.2))  # doctest: +SKIP
 >>> print(engine.generate([{"role": "user", "content": "What is attention?"}]).text)  # doctest: +SKIP
+
+Importing the package is fast: each name imports its module, and torch and transformers with it, when it is first used.
 """
 
-from sra_rag.attention.reattend import reattend
-from sra_rag.config import SRAConfig
-from sra_rag.errors import SRAError
-from sra_rag.generation.engine import Engine
-from sra_rag.generation.result import Generation
-from sra_rag.generation.sampling import SamplingOptions
-from sra_rag.models.loading import LoadedModel, load_model
+from typing import TYPE_CHECKING
+
+from sra_rag.lazy_imports import lazy_names
+
+if TYPE_CHECKING:
+    from sra_rag.attention.reattend import reattend
+    from sra_rag.config import SRAConfig
+    from sra_rag.errors import SRAError
+    from sra_rag.generation.engine import Engine
+    from sra_rag.generation.result import Generation
+    from sra_rag.generation.sampling import SamplingOptions
+    from sra_rag.models.loading import LoadedModel, load_model
+else:  # type checkers would take any name for public if they saw a __getattr__
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "sra_rag.attention.reattend": ["reattend"],
+            "sra_rag.config": ["SRAConfig"],
+            "sra_rag.errors": ["SRAError"],
+            "sra_rag.generation.engine": ["Engine"],
+            "sra_rag.generation.result": ["Generation"],
+            "sra_rag.generation.sampling": ["SamplingOptions"],
+            "sra_rag.models.loading": ["LoadedModel", "load_model"],
+        },
+    )
 
 __all__ = [
     "Engine",

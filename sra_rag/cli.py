@@ -1,30 +1,52 @@
 """The command line ``sra-rag``: subcommands come from the entry-point group ``sra_rag.commands``.
 
-The core knows none of them by name, so it imports nothing above it.
+A subcommand is imported when it is the one to run. The list of ``sra-rag --help`` needs names and one line of help
+only, and those are known without an import.
 """
 
 from __future__ import annotations
 
 import functools
 import importlib.metadata
+import importlib.util
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
+from sra_rag import __version__
 from sra_rag.errors import MissingExtraError, SRAError
 
-__all__ = ["main", "make_app"]
+__all__ = ["load_command", "main", "make_app"]
 
 _GROUP = "sra_rag.commands"
 _BAD_INPUT = 2
 _INTERRUPTED = 130
 
+# The first sentence of each command's own help; a test compares them. A command of another distribution is imported
+# for its help.
+_SHORT_HELP = {
+    "ask": "Answer a question from documents, citing document and page.",
+    "bake": "Fold a constant setting into a model's weights: a checkpoint that runs anywhere, without sra-rag.",
+    "calibrate": "Find the setting that helps a model most on your documents, without labels, and write it as a "
+    "profile.",
+    "chat": "Talk about the documents of an index; follow-up questions may point back.",
+    "demo": "Ask the sample documents (an annual report and a services agreement), without and with reattention.",
+    "evaluate": "Measure whether reattention helps a model: the same prompts with every setting, answers compared in "
+    "pairs.",
+    "harness": "Run tasks of lm-evaluation-harness with every setting, and compare its metrics in pairs.",
+    "index": "Keep an index of documents on disk: add, remove, list, check, store.",
+    "presets": "List the presets: prompt, retrieval, splitting and checks for a kind of document.",
+    "serve": "Answer from the documents of an index over HTTP, as OpenAI's API does.",
+}
+
 
 def make_app() -> typer.Typer:
-    """Gather the subcommands of all installed parts."""
+    """Return the command line with the subcommands of all installed parts; none of them is imported yet."""
     app = typer.Typer(
+        cls=_EntryPointGroup,
         name="sra-rag",
         help="Answer questions from documents with a local language model whose attention keeps to them "
         "(Scaled ReAttention).",
@@ -34,29 +56,75 @@ def make_app() -> typer.Typer:
     )
 
     @app.callback()
-    def options() -> None:
-        """Take no options of its own; makes even a single subcommand one that is named."""
+    def options(
+        version: Annotated[
+            bool,
+            typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit."),
+        ] = False,
+    ) -> None:
+        pass
 
-    options.__doc__ = None
-    for entry in sorted(importlib.metadata.entry_points(group=_GROUP), key=lambda entry: entry.name):
-        try:
-            command = entry.load()
-        except MissingExtraError as error:
-            _add_missing(app, entry.name, str(error))
-        else:
-            _add(app, entry.name, command)
     return app
 
 
-def _add(app: typer.Typer, name: str, command: Callable[..., None] | typer.Typer) -> None:
-    """Add a command, or a group of commands."""
-    if not isinstance(command, typer.Typer):
-        app.command(name)(_interruptible(command))
-        return
-    for one in command.registered_commands:
-        if one.callback is not None:
-            one.callback = _interruptible(one.callback)
-    app.add_typer(command, name=name)
+def load_command(entry: importlib.metadata.EntryPoint) -> TyperCommand | TyperGroup:
+    """Import a subcommand.
+
+    Parameters
+    ----------
+    entry
+        Entry point whose object is a function with typer's annotations, or a `typer.Typer` with several.
+
+    Raises
+    ------
+    MissingExtraError
+        If the extra that the command needs is not installed.
+    """
+    target: Callable[..., None] | typer.Typer = entry.load()
+    app = typer.Typer()
+    app.callback()(lambda: None)  # makes it a group even with a single command, so that the command keeps its name
+    if isinstance(target, typer.Typer):
+        for command in target.registered_commands:
+            if command.callback is not None:
+                command.callback = _interruptible(command.callback)
+        app.add_typer(target, name=entry.name)
+    else:
+        app.command(entry.name)(_interruptible(target))
+    return typer.main.get_group(app).commands[entry.name]  # type: ignore[return-value]  # typer makes no other kinds
+
+
+class _EntryPointGroup(TyperGroup):
+    """The subcommands that entry points announce: listed by name, imported when chosen."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        entries = importlib.metadata.entry_points(group=_GROUP)
+        self._entries = {entry.name: entry for entry in sorted(entries, key=lambda entry: entry.name)}
+        for name in self._entries:
+            self.add_command(TyperCommand(name))
+
+    def get_command(self, ctx: Any, cmd_name: str) -> TyperCommand | None:  # typer has its own class of contexts
+        """Return what the list shows of a subcommand: its name and its short help."""
+        entry = self._entries.get(cmd_name)
+        return None if entry is None else TyperCommand(cmd_name, short_help=_short_help(entry))
+
+    def resolve_command(
+        self, ctx: Any, args: list[str]
+    ) -> tuple[str | None, TyperCommand | TyperGroup | None, list[str]]:
+        """Import the subcommand that the arguments choose, and return it with the arguments that are left."""
+        name, _, rest = super().resolve_command(ctx, args)
+        return name, None if name is None else load_command(self._entries[name]), rest
+
+
+def _short_help(entry: importlib.metadata.EntryPoint) -> str:
+    try:
+        # Imports the packages around the command's module, which ask for their extra, and not the module itself.
+        importlib.util.find_spec(entry.module)
+        return _SHORT_HELP.get(entry.name) or load_command(entry).get_short_help_str(limit=120)
+    except MissingExtraError as error:
+        from rich.markup import escape  # the command to install it has brackets
+
+        return f"Not installed. {escape(str(error))}"
 
 
 def _interruptible(command: Callable[..., None]) -> Callable[..., None]:
@@ -73,14 +141,10 @@ def _interruptible(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def _add_missing(app: typer.Typer, name: str, message: str) -> None:
-    @app.command(
-        name,
-        help=f"Not installed. {message}",
-        context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-    )
-    def missing() -> None:
-        raise SRAError(message)
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"sra-rag {__version__}\n")
+        raise typer.Exit
 
 
 def main() -> None:

@@ -14,8 +14,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from sra_rag.attention.policies import POLICIES
 from sra_rag.errors import ConfigError
+from sra_rag.policies import POLICIES
 from sra_rag.profiles import profile_names, profile_path
 
 __all__ = ["Alpha", "Bounds", "Rows", "SRAConfig", "SRALike"]

@@ -1,6 +1,7 @@
 """What holds for the house as a whole: one direction of imports, quiet imports, a README whose commands exist."""
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
@@ -8,6 +9,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
+
+import sra_rag
 
 ROOT = Path(__file__).parents[1]
 
@@ -58,26 +61,72 @@ def test_namespace_packages_stay_shared():
         assert not (ROOT / folder / "__init__.py").exists()
 
 
-def test_importing_the_core_is_quiet_and_light():
-    code = (
-        "import sys, sra_rag; "
-        "heavy = {'llama_index', 'langchain_core', 'faiss', 'sentence_transformers', 'bitsandbytes', 'gguf'}; "
-        "print(sorted(heavy & set(sys.modules)))"
-    )
+HEAVY = {"torch", "transformers", "numpy", "llama_index", "langchain_core", "faiss", "sentence_transformers",
+         "bitsandbytes", "gguf"}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "modules",
+    ["sra_rag", "sra_rag.config, sra_rag.notation, sra_rag.profiles", "sra_rag.generation.sampling", "sra_rag.cli"],
+)
+def test_importing_the_core_is_quiet_and_light(modules):
+    code = f"import sys, {modules}; print(sorted({HEAVY!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert (done.stdout.strip(), done.stderr) == ("[]", "")
 
 
-def test_importing_registers_one_name_and_changes_no_other():
+@pytest.mark.parametrize(
+    ("quiet", "registering"),
+    [
+        ("import sra_rag", "import sra_rag.attention"),
+        ("from sra_rag import SRAConfig", "from sra_rag import load_model"),
+    ],
+)
+def test_importing_the_attention_registers_one_name_and_changes_no_other(quiet, registering):
     code = (
         "from transformers import AttentionInterface as A, AttentionMaskInterface as M\n"
         "before = dict(A()), dict(M())\n"
-        "import sra_rag\n"
+        f"{quiet}\n"
+        "assert (dict(A()), dict(M())) == before\n"
+        f"{registering}\n"
         "after = dict(A()), dict(M())\n"
         "assert [set(a) - set(b) for a, b in zip(after, before)] == [{'sra'}, {'sra'}]\n"
         "assert all(a[k] is b[k] for a, b in zip(after, before) for k in b)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+LAZY = [path.parent for _, path in SOURCES if path.name == "__init__.py" and "lazy_names(" in path.read_text("utf-8")]
+
+
+def package_name(folder):
+    floor = next(ROOT / floor for floor in FLOORS if folder.is_relative_to(ROOT / floor))
+    return ".".join(folder.relative_to(ROOT if floor.name == "sra_rag" else floor).parts)
+
+
+@pytest.mark.parametrize("folder", LAZY, ids=package_name)
+def test_lazy_names_are_those_that_type_checkers_see(folder):
+    tree = ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))
+    (branch,) = (node for node in tree.body if isinstance(node, ast.If))
+    seen = {node.module: [alias.name for alias in node.names] for node in branch.body}
+    (call,) = (node for node in ast.walk(tree) if isinstance(node, ast.Call) and node.func.id == "lazy_names")
+    assert ast.literal_eval(call.args[1]) == seen
+
+    package = importlib.import_module(package_name(folder))
+    names = {name for names in seen.values() for name in names}
+    assert names <= set(package.__all__) <= set(dir(package))
+    for name in package.__all__:
+        assert getattr(package, name) is not None
+    # Importing a submodule would put it in the place of the name.
+    assert not names & {path.stem for path in folder.iterdir()}
+    with pytest.raises(AttributeError, match="has no attribute 'no_such_name'"):
+        package.no_such_name  # noqa: B018
+
+
+def test_a_lazy_name_is_looked_up_once():
+    assert "load_model" in dir(sra_rag)
+    loaded = sra_rag.load_model
+    assert vars(sra_rag)["load_model"] is loaded
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The README's code runs, and its commands and names exist."""
 
+import importlib.metadata
 import re
 from pathlib import Path
 
@@ -36,11 +37,10 @@ def test_every_framework_has_its_changed_lines():
 
 
 def test_the_options_of_the_command_line_exist():
-    from typer.main import get_command
+    from sra_rag.cli import load_command
 
-    from sra_rag.cli import make_app
-
-    ask = get_command(make_app()).commands["ask"]
+    (entry,) = importlib.metadata.entry_points(group="sra_rag.commands", name="ask")
+    ask = load_command(entry)
     known = {option for parameter in ask.params for option in parameter.opts}
     used = set(re.findall(r"(--[a-z-]+)", "\n".join(re.findall(r"\$ sra-rag ask.*", README))))
     assert used

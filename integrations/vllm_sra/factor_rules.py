@@ -13,10 +13,10 @@ import math
 
 import torch
 
-from sra_rag.attention.policies import POLICIES
 from sra_rag.attention.session import Session
 from sra_rag.config import SRAConfig
 from sra_rag.errors import ConfigError
+from sra_rag.policies import POLICIES
 
 __all__ = ["THEORETICAL", "FactorRules", "factor_rules", "line"]
 

@@ -10,10 +10,10 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from sra_rag.attention.policies import POLICIES
 from sra_rag.config import SRAConfig
 from sra_rag.errors import ConfigError
 from sra_rag.notation import parse_sra
+from sra_rag.policies import POLICIES
 
 __all__ = ["DEFAULT_VARIABLE", "RequestSettings", "read_settings"]
 

@@ -1,1 +1,9 @@
-"""Scaled ReAttention: the reference, the fast path, and how a transformers model comes to use it."""
+"""Scaled ReAttention: the reference, the fast path, and how a transformers model comes to use it.
+
+Importing this package, or any module in it, registers the attention ``"sra"`` with transformers. `load_model` does
+so too.
+"""
+
+from sra_rag.attention.interface import ATTENTION_NAME
+
+__all__ = ["ATTENTION_NAME"]

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import torch
 
-from sra_rag.attention.policies import POLICIES
+from sra_rag.policies import POLICIES
 
 __all__ = ["ReferenceOutput", "scaled_reattention"]
 
@@ -73,7 +73,7 @@ def scaled_reattention(
     scale
         Factor of the dot product; ``D ** -0.5`` by default.
     policy
-        Name of the curve from ratio to share of alpha, see `sra_rag.attention.policies`.
+        Name of the curve from ratio to share of alpha, see `sra_rag.policies`.
     softcap
         Where given, scores become ``softcap * tanh(s / softcap)`` before anything else.
     """

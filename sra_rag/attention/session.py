@@ -13,9 +13,9 @@ from contextvars import ContextVar
 
 import torch
 
-from sra_rag.attention.policies import POLICIES
 from sra_rag.config import SRAConfig
 from sra_rag.errors import ConfigError
+from sra_rag.policies import POLICIES
 
 __all__ = ["Session", "activate", "active_session"]
 

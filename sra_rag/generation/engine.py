@@ -25,12 +25,13 @@ from sra_rag.attention.shares import observing
 from sra_rag.errors import OutOfMemoryError
 from sra_rag.generation.bridge import iterate_in_thread
 from sra_rag.generation.constraints import JSONConstraint, JSONGrammars
+from sra_rag.generation.logits_processors import logits_processors
 from sra_rag.generation.monitor import Monitor
 from sra_rag.generation.prefix_cache import PrefixCache, cache_argument, dependence, joined, keeps_all
 from sra_rag.generation.prompts import EncodedPrompt, Prompt, PromptEncoder
 from sra_rag.generation.request import Cancellation, Request, RequestArguments, read_request
 from sra_rag.generation.result import Generation, TextDelta, Usage
-from sra_rag.generation.sampling import SamplingOptions, logits_processors
+from sra_rag.generation.sampling import SamplingOptions
 from sra_rag.generation.text import TextAssembler
 from sra_rag.models.loading import LoadedModel
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from sra_rag.attention.policies import POLICIES
+from sra_rag.policies import POLICIES
 
 RATIO = torch.linspace(0, 1, 11)
 

@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from sra_rag.errors import ConfigError
-from sra_rag.generation.sampling import SamplingOptions, logits_processors
+from sra_rag.generation.logits_processors import logits_processors
+from sra_rag.generation.sampling import SamplingOptions
 
 
 def draws(options, logits, n=4000):

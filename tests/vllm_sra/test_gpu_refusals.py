@@ -28,8 +28,8 @@ from vllm_sra.model import refuse_configuration
 from vllm_sra.requests import SRALogitsProcessor
 from vllm_sra.triton_attn import SRATritonAttentionImpl
 
-from sra_rag.attention.policies import POLICIES, EntropyPolicy
 from sra_rag.errors import ConfigError, UnsupportedModelError
+from sra_rag.policies import POLICIES, EntropyPolicy
 
 FLASH, TRITON = "vllm_sra.flash_attn.SRAFlashAttentionBackend", "vllm_sra.triton_attn.SRATritonAttentionBackend"
 PLAIN = {

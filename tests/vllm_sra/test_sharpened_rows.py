@@ -9,8 +9,8 @@ from vllm_sra.sharpened_rows import SharpenedRows
 
 from sra_rag import SRAConfig
 from sra_rag.attention.entropy import entropy_from_scores
-from sra_rag.attention.policies import POLICIES, EntropyPolicy
 from sra_rag.errors import ConfigError
+from sra_rag.policies import POLICIES, EntropyPolicy
 from tests.vllm_sra.test_batch import BLOCK, GROUPS, HEADS, LAYERS, SCALE, WHOLE, Batch, D
 
 PLACES = 16  # blocks a request

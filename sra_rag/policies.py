@@ -3,13 +3,17 @@
 A policy maps ``r``, the normalised entropy of a row (0 focused, 1 spread out), to a curve ``c(r)``;
 the row's factor is ``beta = 1 + alpha * c(r)``. To add one, write its class here and enter it in
 `POLICIES`.
+
+`SRAConfig` checks names against `POLICIES`, so this module does not import torch: a curve calls the methods of the
+tensor that it is given.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["POLICIES", "ConstantPolicy", "EntropyPolicy", "FocusPolicy", "Policy"]
 
@@ -63,7 +67,7 @@ class ConstantPolicy:
 
     def curve(self, ratio: torch.Tensor) -> torch.Tensor:
         """Return 1 everywhere."""
-        return torch.ones_like(ratio)
+        return ratio.new_ones(ratio.shape)
 
 
 POLICIES: dict[str, Policy] = {

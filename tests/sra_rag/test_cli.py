@@ -1,0 +1,88 @@
+"""The command line as a whole: it knows its commands without importing them, and imports the chosen one."""
+
+import importlib.metadata
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
+
+import sra_rag
+from sra_rag.cli import load_command, make_app
+
+ENTRIES = {entry.name: entry for entry in importlib.metadata.entry_points(group="sra_rag.commands")}
+
+# A child process in which a package cannot be found, as where its extra is not installed.
+WITHOUT = """
+import importlib.util as u, sys
+found = u.find_spec
+u.find_spec = lambda name, *a: None if name == {missing!r} else found(name, *a)
+sys.argv = ["sra-rag", *{arguments!r}]
+from sra_rag.cli import main
+main()
+"""
+
+
+def run(code):
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | {"COLUMNS": "300"}
+    )
+
+
+def words(text):
+    return " ".join(re.sub("[│╭╮╰╯─]", " ", text).split())
+
+
+def test_the_version_is_that_of_the_package():
+    done = CliRunner().invoke(make_app(), ["--version"])
+    assert (done.exit_code, done.stdout) == (0, f"sra-rag {sra_rag.__version__}\n")
+
+
+def test_the_list_of_commands_imports_none_of_them():
+    modules = {entry.module for entry in ENTRIES.values()}
+    code = (
+        "import atexit, sys\n"
+        f"atexit.register(lambda: print('imported', sorted({modules!r} & set(sys.modules))))\n"
+        "sys.argv = ['sra-rag', '--help']\n"
+        "from sra_rag.cli import main\n"
+        "main()\n"
+    )
+    done = run(code)
+    assert done.stdout.endswith("imported []\n"), done.stdout + done.stderr
+    for name in ENTRIES:
+        assert f" {name} " in done.stdout
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_the_short_help_in_the_list_is_the_first_sentence_of_the_commands_own(name):
+    group = get_command(make_app())
+    listed = group.get_command(None, name)
+    loaded = load_command(ENTRIES[name])
+    assert listed.name == loaded.name == name
+    assert listed.short_help == " ".join(loaded.help.split("\n\n")[0].split())
+
+
+def test_a_misspelt_command_is_refused_with_the_right_name():
+    done = CliRunner().invoke(make_app(), ["evalute"])
+    assert done.exit_code == 2
+    assert "Did you mean 'evaluate'?" in words(done.output)
+
+
+def test_a_command_whose_extra_is_missing_is_listed_with_the_line_that_installs_it():
+    done = run(WITHOUT.format(missing="faiss", arguments=["--help"]))
+    assert done.returncode == 0, done.stderr
+    asked, line = "ask Not installed. sra_pipelines needs the package 'faiss'", "pip install 'sra-rag[pipelines]'"
+    assert asked in words(done.stdout)
+    assert line in words(done.stdout)
+
+
+@pytest.mark.parametrize("arguments", [["ask", "why?", "a.pdf"], ["index", "list", "folder"], ["ask", "--help"]])
+def test_a_command_whose_extra_is_missing_ends_with_the_line_that_installs_it(arguments):
+    done = run(WITHOUT.format(missing="faiss", arguments=arguments))
+    assert done.returncode == 2
+    assert done.stderr.startswith("sra-rag: sra_pipelines needs the package 'faiss'")
+    assert "pip install 'sra-rag[pipelines]'" in done.stderr
+    assert not done.stdout

@@ -26,9 +26,9 @@ from typing import Any
 
 from scipy.stats import binomtest
 from sra_pipelines import DocumentQA, add_documents, open_index
-from sra_pipelines.embedding import load_embedding
-from sra_pipelines.retrieval import Retriever
-from sra_pipelines.stored_index import StoredIndex
+from sra_pipelines.index.embedding import load_embedding
+from sra_pipelines.index.stored_index import StoredIndex
+from sra_pipelines.retrieval.retriever import Retriever
 from transformers.utils import logging as transformers_logging
 
 from sra_rag import Engine, SamplingOptions, SRAConfig, load_model

@@ -32,7 +32,7 @@ LENGTHS = (
     100, 110, 120, 135, 150, 165, 180, 200, 220, 250, 280, 320, 370, 430, 500, 600, 750, 1000, 2000, 4000,
 )  # fmt: skip
 GENERATED = 8
-PROSE = Path(__file__).parents[1] / "pipelines" / "sra_pipelines" / "samples" / "prose"
+PROSE = Path(__file__).parents[1] / "tools" / "sample_documents" / "prose"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -1,11 +1,13 @@
 """What holds for the house as a whole: one direction of imports, quiet imports, a README whose commands exist."""
 
 import ast
+import graphlib
 import importlib
 import re
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -43,7 +45,7 @@ def test_imports_go_one_way(floor, path):
 
 
 def test_the_direction_test_can_fail():
-    tree = ast.parse("def f():\n    from sra_pipelines.index import DocumentIndex")
+    tree = ast.parse("def f():\n    from sra_pipelines.index.memory import DocumentIndex")
     assert set(imported_roots(tree)) & OURS - FLOORS["sra_rag"] == {"sra_pipelines"}
 
 
@@ -54,6 +56,113 @@ def test_public_packages_say_what_is_public(path):
     imports = [n for n in tree.body if isinstance(n, ast.ImportFrom)]
     assert "__all__" in names or not imports
     assert ast.get_docstring(tree)
+
+
+def module_name(path, root=ROOT):
+    """Name a file as it is imported; `root` holds the floors."""
+    parts = path.relative_to(root).with_suffix("").parts
+    parts = parts if parts[0] == "sra_rag" else parts[1:]
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def on_import(body):
+    """Yield the imports that run with the module, those for type checkers included; not those within functions."""
+    for node in body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield node
+        elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            for field in ("body", "orelse", "finalbody", "handlers"):
+                yield from on_import(getattr(node, field, []))
+
+
+def modules_used(name, path, known):
+    """Return those of the known modules that a file imports when it is imported itself."""
+    used = set()
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    for node in on_import(ast.parse(path.read_text(encoding="utf-8")).body):
+        if isinstance(node, ast.Import):
+            used |= {alias.name for alias in node.names}
+            continue
+        base = node.module or ""
+        if node.level:
+            base = ".".join([*package.split(".")[: package.count(".") + 2 - node.level], *filter(None, [base])])
+        names = {f"{base}.{alias.name}" for alias in node.names}
+        used |= names & known
+        if names - known:
+            used.add(base)
+    return used & known - {name}
+
+
+def circle_in(graph):
+    """Return a circle of a graph, or None."""
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        return error.args[1]
+    return None
+
+
+def import_graph(paths, root=ROOT):
+    modules = {module_name(path, root): path for path in paths}
+    return {name: modules_used(name, path, set(modules)) for name, path in modules.items()}
+
+
+def test_no_files_import_each_other_in_a_circle():
+    circle = circle_in(import_graph([path for _, path in SOURCES]))
+    assert circle is None, " <- ".join(circle)
+
+
+@pytest.mark.parametrize(
+    "back",
+    [
+        "from sra_pipelines.index import one",
+        "from .one import name",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from sra_pipelines.index.one import name",
+        "try:\n    import sra_pipelines.index.one\nexcept ImportError:\n    pass",
+    ],
+)
+def test_the_circle_test_can_fail(tmp_path, back):
+    one, two = tmp_path / "pipelines/sra_pipelines/index/one.py", tmp_path / "pipelines/sra_pipelines/index/two.py"
+    one.parent.mkdir(parents=True)
+    one.write_text("from sra_pipelines.index.two import other\n")
+    two.write_text(back + "\n")
+    assert circle_in(import_graph([one, two], tmp_path))
+    two.write_text("def late():\n    from sra_pipelines.index.one import name\n")
+    assert circle_in(import_graph([one, two], tmp_path)) is None
+
+
+def test_no_folder_holds_more_than_twenty_modules():
+    counts = Counter(path.parent.relative_to(ROOT) for _, path in SOURCES)
+    assert len(counts) > 20
+    assert not {str(folder): n for folder, n in counts.items() if n > 20}
+
+
+# Names that several files have because they have the same role.
+SAME_ROLE = {"__init__", "__main__", "commands", "call", "structured"}
+
+
+def test_no_two_modules_have_one_name():
+    counts = Counter(path.stem for _, path in SOURCES)
+    assert not {name for name, n in counts.items() if n > 1} - SAME_ROLE
+
+
+PUBLIC = {
+    "sra_pipelines": [
+        "Answer", "Document", "DocumentError", "DocumentIndex", "DocumentQA", "Page", "Passage", "PassageIndex",
+        "StoredIndex", "add_documents", "open_index", "read_document", "remove_documents",
+    ],
+    "sra_evaluations": ["Comparison", "Example", "compare", "load_task", "task_names"],
+    "langchain_sra": ["ChatSRAHuggingFace", "SRAHuggingFaceLLM"],
+    "llama_index.llms.sra": ["SRAHuggingFaceLLM"],
+    "vllm_sra": ["DEFAULT_VARIABLE", "RequestSettings", "read_settings", "register"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("package", PUBLIC)
+def test_what_users_import_stays_where_it_is(package):
+    module = importlib.import_module(package)
+    assert sorted(module.__all__) == PUBLIC[package]
+    assert all(getattr(module, name) is not None for name in PUBLIC[package])
 
 
 def test_namespace_packages_stay_shared():
@@ -161,9 +270,16 @@ def test_the_readmes_make_targets_exist():
     assert used <= set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
 
 
-@pytest.mark.parametrize("name", ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", *map(str, Path("docs").glob("*.md"))])
-def test_links_between_the_documents_hold(name):
-    text = (ROOT / name).read_text(encoding="utf-8")
-    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def test_the_documents_are_found_from_any_working_directory():
+    names = {str(path.relative_to(ROOT)) for path in DOCUMENTS}
+    assert {"README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/evaluation.md", "docs/vllm.md"} <= names
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_links_between_the_documents_hold(path):
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8")):
         if "://" not in target:
-            assert (ROOT / name).parent.joinpath(target).exists(), f"{name} links to {target}"
+            assert path.parent.joinpath(target).exists(), f"{path.name} links to {target}"

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sra_pipelines.passages import Passage
 from sra_pipelines.readers import FORMATS
+from sra_pipelines.values import Passage
 
 __all__ = ["Example", "content_hash", "document_stem"]
 

@@ -17,13 +17,19 @@ require_extra(
     "semantic_text_splitter",
 )
 
-from sra_pipelines.answers import Answer  # noqa: E402 - only once its packages are known to be there
-from sra_pipelines.document_qa import DocumentQA  # noqa: E402
-from sra_pipelines.documents import Document, DocumentError, Page, read_document  # noqa: E402
-from sra_pipelines.index import DocumentIndex  # noqa: E402
-from sra_pipelines.index_writer import add_documents, remove_documents  # noqa: E402
-from sra_pipelines.passages import Passage, PassageIndex  # noqa: E402
-from sra_pipelines.stored_index import StoredIndex, open_index  # noqa: E402
+from sra_pipelines.answering.answers import Answer  # noqa: E402 - only once its packages are known to be there
+from sra_pipelines.answering.document_qa import DocumentQA  # noqa: E402
+from sra_pipelines.index.memory import DocumentIndex  # noqa: E402
+from sra_pipelines.index.passage_index import PassageIndex  # noqa: E402
+from sra_pipelines.index.stored_index import StoredIndex, open_index  # noqa: E402
+from sra_pipelines.index.writer import add_documents, remove_documents  # noqa: E402
+from sra_pipelines.readers import read_document  # noqa: E402
+from sra_pipelines.values import (  # noqa: E402
+    Document,
+    DocumentError,
+    Page,
+    Passage,
+)
 
 __all__ = [
     "Answer",

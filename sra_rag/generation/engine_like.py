@@ -14,7 +14,10 @@ __all__ = ["EngineLike"]
 
 
 class EngineLike(Protocol):
-    """Answers prompts; `Engine` does, and so does `vllm_sra.served_engine.ServedEngine`. Threads may share one."""
+    """Answers prompts; `Engine` does, and so does `vllm_sra.client.served_engine.ServedEngine`.
+
+    Threads may share one.
+    """
 
     @property
     def name(self) -> str:

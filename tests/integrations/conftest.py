@@ -6,7 +6,7 @@ import pytest
 import torch
 from llama_index.core import VectorStoreIndex
 from llama_index.core.schema import Document
-from sra_pipelines.embedding import load_embedding
+from sra_pipelines.index.embedding import load_embedding
 
 from sra_rag import Engine, SamplingOptions
 from sra_rag.models.loading import LoadedModel

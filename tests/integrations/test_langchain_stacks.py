@@ -20,7 +20,7 @@ from langgraph.prebuilt import ToolNode, tools_condition
 from llama_index.core.llms import ChatMessage
 from llama_index.llms.sra import SRAHuggingFaceLLM as LlamaIndexLLM
 from pydantic import BaseModel
-from sra_pipelines.embedding import load_embedding
+from sra_pipelines.index.embedding import load_embedding
 
 from sra_rag import Engine, SRAConfig
 

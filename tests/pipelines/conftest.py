@@ -11,7 +11,7 @@ import pytest
 import uvicorn
 from fpdf import FPDF
 from llama_index.core.embeddings import BaseEmbedding
-from sra_pipelines.embedding import load_embedding
+from sra_pipelines.index.embedding import load_embedding
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from sra_pipelines import add_documents
-from sra_pipelines.index_vectors import named_store
+from sra_pipelines.index.stores.index_vectors import named_store
 
 DOCS = Path(__file__).parents[2] / "docs"
 

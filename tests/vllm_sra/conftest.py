@@ -37,7 +37,7 @@ def vllm_server():
     if named := os.environ.get("SRA_RAG_TEST_VLLM"):
         yield SimpleNamespace(address=named, api_key=os.environ.get("SRA_RAG_TEST_VLLM_KEY"))
         return
-    from vllm_sra.own_server import own_server
+    from vllm_sra.client.own_server import own_server
 
     with ExitStack() as stack:
         with pytest.MonkeyPatch.context() as patch:  # for the server alone, not for the tests that come after
@@ -49,7 +49,7 @@ def vllm_server():
 @pytest.fixture
 def served(vllm_server):
     """An engine of its own for the model on the server."""
-    from vllm_sra.served_engine import ServedEngine
+    from vllm_sra.client.served_engine import ServedEngine
 
     from sra_rag import SamplingOptions
 

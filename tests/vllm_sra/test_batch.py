@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 import torch
-from vllm_sra.batch import HeadShare, scaled_query, sharpened_spans
-from vllm_sra.settings import RequestSettings, read_settings
+from vllm_sra.plugin.batch import HeadShare, scaled_query, sharpened_spans
+from vllm_sra.plugin.request_settings import RequestSettings, read_settings
 
 from sra_rag.attention.reference import scaled_reattention
 

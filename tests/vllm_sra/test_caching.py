@@ -5,7 +5,7 @@ import pytest
 pytest.importorskip("vllm", reason="needs vLLM in an environment of its own: make test-vllm")
 
 from vllm.v1.core import kv_cache_utils
-from vllm_sra.caching import salt_changed_blocks, sharpening_key
+from vllm_sra.plugin.caching import salt_changed_blocks, sharpening_key
 
 from tests.vllm_sra.engines import prompt, run, said, save_tiny, start, stop
 
@@ -95,4 +95,4 @@ def test_vllm_still_hashes_blocks_where_we_think():
     assert list(plain.__wrapped__.__annotations__)[:4] == [
         "request", "start_token_idx", "end_token_idx", "start_mm_idx",
     ]  # fmt: skip
-    assert sharpening_key.__module__ == "vllm_sra.caching"
+    assert sharpening_key.__module__ == "vllm_sra.plugin.caching"

@@ -8,8 +8,8 @@ pytest.importorskip("vllm", reason="needs vLLM in an environment of its own: mak
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from vllm_sra import sharpening_kernel
-from vllm_sra.sharpening_kernel import SPLITS
+from vllm_sra.gpu import sharpening_kernel
+from vllm_sra.gpu.sharpening_kernel import SPLITS
 
 SHARED_MEMORY = 99 * 1024  # bytes a block may have on the smaller of the GPUs of compute capability 8
 AMPERE, HOPPER, MI300 = GPUTarget("cuda", 80, 32), GPUTarget("cuda", 90, 32), GPUTarget("hip", "gfx942", 64)
@@ -54,8 +54,8 @@ def test_the_kernels_compile(monkeypatch, tmp_path, target, dtype, head_size, ro
 
 
 def test_no_gpu_is_needed_to_import_the_backends():
-    from vllm_sra.flash_attn import SRAFlashAttentionBackend
-    from vllm_sra.triton_attn import SRATritonAttentionBackend
+    from vllm_sra.gpu.flash_attn import SRAFlashAttentionBackend
+    from vllm_sra.gpu.triton_attn import SRATritonAttentionBackend
 
     assert [b.get_name() for b in (SRAFlashAttentionBackend, SRATritonAttentionBackend)] == [
         "FLASH_ATTN",

@@ -4,10 +4,10 @@ from importlib.util import find_spec
 
 import pytest
 import torch
-from vllm_sra import block_sums
-from vllm_sra.batch import RowSpan
-from vllm_sra.compiled import compiled_kernels
-from vllm_sra.decoding import DecodingRows, decoding_spans
+from vllm_sra.cpu import block_sums
+from vllm_sra.cpu.compiled import compiled_kernels
+from vllm_sra.cpu.decoding import DecodingRows, decoding_spans
+from vllm_sra.plugin.batch import RowSpan
 
 from sra_rag import SRAConfig
 from sra_rag.attention.reference import scaled_reattention

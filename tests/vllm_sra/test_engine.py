@@ -6,8 +6,8 @@ import torch
 pytest.importorskip("vllm", reason="needs vLLM in an environment of its own: make test-vllm")
 
 from vllm.exceptions import VLLMValidationError
-from vllm_sra.cpu import SRACPUAttentionBackend
-from vllm_sra.requests import _TABLES
+from vllm_sra.cpu.cpu_attn import SRACPUAttentionBackend
+from vllm_sra.plugin.request_table import _TABLES
 
 from sra_rag import SRAConfig
 from tests.vllm_sra.engines import Reference, prompt, run, said, save_tiny, start, stop

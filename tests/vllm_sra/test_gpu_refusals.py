@@ -22,16 +22,19 @@ from vllm.v1.kv_cache_interface import (
     MLAAttentionSpec,
     SlidingWindowSpec,
 )
-from vllm_sra import fitting, paged_backend, plugin, requests, unserved
-from vllm_sra.flash_attn import SRAFlashAttentionImpl
-from vllm_sra.model import refuse_configuration
-from vllm_sra.requests import SRALogitsProcessor
-from vllm_sra.triton_attn import SRATritonAttentionImpl
+from vllm_sra.gpu import paged_backend, unserved
+from vllm_sra.gpu.flash_attn import SRAFlashAttentionImpl
+from vllm_sra.gpu.triton_attn import SRATritonAttentionImpl
+from vllm_sra.plugin import fitting
+from vllm_sra.plugin import registration as plugin
+from vllm_sra.plugin import request_table as requests
+from vllm_sra.plugin.request_table import SRALogitsProcessor
+from vllm_sra.plugin.servable_models import refuse_configuration
 
 from sra_rag.errors import ConfigError, UnsupportedModelError
 from sra_rag.policies import POLICIES, EntropyPolicy
 
-FLASH, TRITON = "vllm_sra.flash_attn.SRAFlashAttentionBackend", "vllm_sra.triton_attn.SRATritonAttentionBackend"
+FLASH, TRITON = "vllm_sra.gpu.flash_attn.SRAFlashAttentionBackend", "vllm_sra.gpu.triton_attn.SRATritonAttentionBackend"
 PLAIN = {
     "model_config": {"use_mla": False, "attention_chunk_size": None, "is_mm_prefix_lm": False, "rswa_window": None},
     "parallel_config": {
@@ -164,7 +167,7 @@ def test_what_is_registered_where():
     )
     assert plugin._backends(cuda)["FLASH_ATTN"] == FLASH
     assert plugin._backends(cuda)["TRITON_ATTN"] == plugin._backends(rocm)["TRITON_ATTN"] == TRITON
-    assert plugin._backends(rocm)["ROCM_ATTN"] == "vllm_sra.unserved.ROCM_ATTN"
+    assert plugin._backends(rocm)["ROCM_ATTN"] == "vllm_sra.gpu.unserved.ROCM_ATTN"
     assert "CPU_ATTN" not in plugin._backends(cuda)
     assert "CUSTOM" not in plugin._backends(cuda)
     with pytest.raises(AttributeError):

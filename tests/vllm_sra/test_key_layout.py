@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from vllm_sra.key_layout import find_layout
+from vllm_sra.cpu.key_layout import find_layout
 
 from sra_rag.errors import UnsupportedModelError
 

@@ -10,8 +10,8 @@ import pytest
 
 pytest.importorskip("vllm", reason="needs vLLM in an environment of its own: make test-vllm")
 
-from vllm_sra.client import VLLMServerError
-from vllm_sra.own_server import own_server
+from vllm_sra.client.own_server import own_server
+from vllm_sra.client.prompt_context import VLLMServerError
 
 
 def test_what_it_said_is_told_where_it_does_not_start():
@@ -21,7 +21,7 @@ def test_what_it_said_is_told_where_it_does_not_start():
 
 
 def test_it_does_not_outlive_its_parent():
-    command = [sys.executable, "-m", "vllm_sra.own_server_child", "--model", "nothing"]
+    command = [sys.executable, "-m", "vllm_sra.client.own_server_child", "--model", "nothing"]
     child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                              start_new_session=True)  # fmt: skip
     try:

@@ -14,9 +14,10 @@ from vllm import SamplingParams
 from vllm.config import CompilationMode
 from vllm.exceptions import VLLMValidationError
 from vllm.v1.core import kv_cache_utils
-from vllm_sra import handshake, register
-from vllm_sra.model import refuse_speculation, refuse_uncompiled_stages, refuse_unservable
-from vllm_sra.requests import SRALogitsProcessor
+from vllm_sra import register
+from vllm_sra.plugin import handshake
+from vllm_sra.plugin.request_table import SRALogitsProcessor
+from vllm_sra.plugin.servable_models import refuse_speculation, refuse_uncompiled_stages, refuse_unservable
 
 from sra_rag.errors import ConfigError, UnsupportedModelError
 from tests.vllm_sra.engines import SHAPE, prompt, run, save_tiny, start, stop

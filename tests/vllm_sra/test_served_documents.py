@@ -20,10 +20,10 @@ import httpx
 from fastapi.testclient import TestClient
 from llama_index.core.embeddings import MockEmbedding
 from sra_evaluations import Example, compare
-from sra_evaluations.running import Measures
+from sra_evaluations.runs.run_task import Measures
 from sra_pipelines import Document, DocumentIndex, DocumentQA, Page, add_documents
-from sra_pipelines.chat import Chat
-from sra_pipelines.embedding import load_embedding
+from sra_pipelines.answering.chat import Chat
+from sra_pipelines.index.embedding import load_embedding
 from sra_pipelines.server import ServerSettings, create_app
 from typer.testing import CliRunner
 

@@ -8,8 +8,8 @@ import pytest
 
 pytest.importorskip("vllm", reason="needs vLLM in an environment of its own: make test-vllm")
 
-from vllm_sra.client import VLLMServerError
-from vllm_sra.served_engine import ServedEngine
+from vllm_sra.client.prompt_context import VLLMServerError
+from vllm_sra.client.served_engine import ServedEngine
 
 from sra_rag import Engine, SamplingOptions
 from sra_rag.attention.shares import AttentionShares

@@ -1,7 +1,7 @@
 """What a request may say of reattention, and what is refused; needs no vLLM."""
 
 import pytest
-from vllm_sra.settings import DEFAULT_VARIABLE, RequestSettings, read_settings
+from vllm_sra.plugin.request_settings import DEFAULT_VARIABLE, RequestSettings, read_settings
 
 from sra_rag import SRAConfig
 from sra_rag.errors import ConfigError

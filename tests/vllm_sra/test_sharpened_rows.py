@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from vllm_sra.batch import HeadShare, sharpened_spans
-from vllm_sra.factor_rules import factor_rules, line
-from vllm_sra.row_tiles import NO_WINDOW, paged_entropy_reference, sharpen_reference
-from vllm_sra.sharpened_rows import SharpenedRows
+from vllm_sra.gpu.factor_rules import factor_rules, line
+from vllm_sra.gpu.row_tiles import NO_WINDOW, paged_entropy_reference, sharpen_reference
+from vllm_sra.gpu.sharpened_rows import SharpenedRows
+from vllm_sra.plugin.batch import HeadShare, sharpened_spans
 
 from sra_rag import SRAConfig
 from sra_rag.attention.entropy import entropy_from_scores

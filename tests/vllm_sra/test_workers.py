@@ -9,13 +9,13 @@ import pytest
 pytest.importorskip("vllm", reason="needs vLLM in an environment of its own: make test-vllm")
 
 from vllm_sra import DEFAULT_VARIABLE, register
-from vllm_sra.workers import carry_default_to_ray
+from vllm_sra.plugin.workers import carry_default_to_ray
 
 # Three comparisons of two processes: alike, unlike, and one that says nothing.
 SCRIPT = """
 import datetime, sys, torch
 from sra_rag.errors import ConfigError
-from vllm_sra.workers import refuse_differences
+from vllm_sra.plugin.workers import refuse_differences
 
 rank = int(sys.argv[1])
 torch.distributed.init_process_group("gloo", init_method="file://" + sys.argv[2], rank=rank, world_size=2)

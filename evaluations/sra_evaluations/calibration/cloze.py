@@ -7,10 +7,10 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from sra_pipelines.packing import format_passages
-from sra_pipelines.passages import Passage
-from sra_pipelines.retrieval import Retriever
-from sra_pipelines.support import Claim, check_support
+from sra_pipelines.checks.support import Claim, check_support
+from sra_pipelines.retrieval.packing import format_passages
+from sra_pipelines.retrieval.retriever import Retriever
+from sra_pipelines.values import Passage
 
 from sra_evaluations.examples import Example
 from sra_evaluations.tasks.haystack import CountTokens

@@ -8,18 +8,20 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from sra_pipelines.documents import DocumentError, find_documents, read_document
-from sra_pipelines.embedding import load_embedding
-from sra_pipelines.index import DocumentIndex
-from sra_pipelines.library_notices import quiet_libraries
-from sra_pipelines.passages import PassageIndex
-from sra_pipelines.schema import exists
-from sra_pipelines.stored_index import open_index
-from sra_pipelines.terminal import progress_bars
+from sra_pipelines.commands.library_notices import quiet_libraries
+from sra_pipelines.commands.terminal import progress_bars
+from sra_pipelines.index.embedding import load_embedding
+from sra_pipelines.index.memory import DocumentIndex
+from sra_pipelines.index.passage_index import PassageIndex
+from sra_pipelines.index.schema import exists
+from sra_pipelines.index.stored_index import open_index
+from sra_pipelines.readers import read_document
+from sra_pipelines.reading.finding import find_documents
+from sra_pipelines.values import DocumentError
 
 from sra_evaluations.calibration.profile import Profile
 from sra_evaluations.calibration.search import CalibrationOptions, calibrate
-from sra_evaluations.interrupts import INTERRUPTED, stopped_by_interrupt
+from sra_evaluations.runs.interrupts import INTERRUPTED, stopped_by_interrupt
 from sra_rag.config import SRAConfig
 from sra_rag.errors import ConfigError
 from sra_rag.generation.engine import Engine

@@ -9,11 +9,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from sra_pipelines.passages import Passage
+from sra_pipelines.values import Passage
 
-from sra_evaluations.comparison import Comparison
 from sra_evaluations.examples import Example
-from sra_evaluations.statistics import PairedDifference
+from sra_evaluations.results.comparison import Comparison
+from sra_evaluations.results.statistics import PairedDifference
 from sra_evaluations.tasks.haystack import CountTokens
 from sra_evaluations.tasks.plain_text import cut_texts
 

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from sra_evaluations.comparison import Comparison, Finding
-from sra_evaluations.records import write_whole
-from sra_evaluations.statistics import PairedDifference
+from sra_evaluations.results.comparison import Comparison, Finding
+from sra_evaluations.results.records import write_whole
+from sra_evaluations.results.statistics import PairedDifference
 from sra_rag.config import SRAConfig
 
 __all__ = ["Profile", "make_profile"]

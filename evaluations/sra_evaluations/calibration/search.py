@@ -17,8 +17,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from sra_pipelines.passages import PassageIndex
-from sra_pipelines.retrieval import Retriever
+from sra_pipelines.index.passage_index import PassageIndex
+from sra_pipelines.retrieval.retriever import Retriever
 
 from sra_evaluations.calibration.candidates import Shape, head_shapes, layer_shapes, strength_at
 from sra_evaluations.calibration.cloze import make_cloze
@@ -26,7 +26,7 @@ from sra_evaluations.calibration.harm import harm_examples, measured_harm
 from sra_evaluations.calibration.profile import Profile, make_profile
 from sra_evaluations.calibration.work import Deadline, Work
 from sra_evaluations.examples import Example, content_hash
-from sra_evaluations.running import Stop
+from sra_evaluations.runs.run_task import Stop
 from sra_rag.config import Rows, SRAConfig
 from sra_rag.errors import ConfigError
 from sra_rag.generation.engine import Engine

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from sra_evaluations.settings import as_settings, parse_setting
+from sra_evaluations.runs.named_settings import as_settings, parse_setting
 from sra_rag.errors import ConfigError, require_extra
 from sra_rag.generation.engine import Engine
 from sra_rag.models.loading import load_model
@@ -53,9 +53,9 @@ def harness(
       sra-rag harness squadv2 --limit 100 --model Qwen/Qwen3-4B --chat-template --sra off --sra 0.2
     """
     require_extra("sra-rag harness", "lm-eval", "lm_eval")
-    from sra_pipelines.library_notices import quiet_libraries
+    from sra_pipelines.commands.library_notices import quiet_libraries
 
-    from sra_evaluations.harness.comparing import as_table, compare_in_harness
+    from sra_evaluations.harness.harness_comparison import as_table, compare_in_harness
 
     chosen = as_settings([parse_setting(text) for text in settings or ["off", "0.2"]])
     if len(chosen) < 2:

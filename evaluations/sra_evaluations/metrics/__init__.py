@@ -1,9 +1,9 @@
 """Metrics of an answer: right, faithful, traced to its pages. Each takes the answer and its example."""
 
 from sra_evaluations.examples import Example
-from sra_evaluations.metrics.abstention import score_abstention
-from sra_evaluations.metrics.answers import score_answer
-from sra_evaluations.metrics.citations import score_citations
+from sra_evaluations.metrics.abstention_score import score_abstention
+from sra_evaluations.metrics.citation_score import score_citations
+from sra_evaluations.metrics.correctness import score_answer
 from sra_evaluations.metrics.faithfulness import score_faithfulness
 
 __all__ = ["LOWER_IS_BETTER", "score"]

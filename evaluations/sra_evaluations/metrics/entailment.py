@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import torch
 from sentence_transformers import CrossEncoder
-from sra_pipelines.abstention import abstains
-from sra_pipelines.support import check_support
+from sra_pipelines.checks.abstention import abstains
+from sra_pipelines.checks.support import check_support
 
 from sra_evaluations.examples import Example
 from sra_rag.errors import ConfigError, ModelLoadError
@@ -24,7 +24,7 @@ _PREMISE_LEAST = 16  # tokens of a passage that have to fit beside the sentence
 
 
 class EntailmentScorer:
-    """The share of an answer's sentences that a cross-encoder finds entailed: a `sra_evaluations.running.Scorer`.
+    """The share of an answer's sentences that a cross-encoder finds entailed: a `sra_evaluations.runs.run_task.Scorer`.
 
     An answer of up to five words, such as a name, is judged behind its question. Answers that say that the documents
     do not say are not scored.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sra_pipelines.abstention import abstains
-from sra_pipelines.passages import Passage
-from sra_pipelines.support import check_support
+from sra_pipelines.checks.abstention import abstains
+from sra_pipelines.checks.support import check_support
+from sra_pipelines.values import Passage
 
 from sra_evaluations.examples import Example
 

@@ -8,9 +8,9 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sra_evaluations.records import Record
-from sra_evaluations.report.results import Examples
-from sra_evaluations.settings import Setting, parse_setting
+from sra_evaluations.report.task_results import Examples
+from sra_evaluations.results.records import Record
+from sra_evaluations.runs.named_settings import Setting, parse_setting
 from sra_evaluations.tasks import load_task
 from sra_rag.config import SRAConfig
 from sra_rag.errors import ConfigError

@@ -9,9 +9,9 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from sra_evaluations.comparison import Comparison
-from sra_evaluations.report.results import Examples
+from sra_evaluations.report.task_results import Examples
 from sra_evaluations.report.wording import Metric
+from sra_evaluations.results.comparison import Comparison
 
 __all__ = ["Answer", "Change", "Changes", "find_changes"]
 

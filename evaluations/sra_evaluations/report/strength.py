@@ -6,7 +6,7 @@ import dataclasses
 import json
 from collections.abc import Sequence
 
-from sra_evaluations.comparison import Comparison, Finding
+from sra_evaluations.results.comparison import Comparison, Finding
 from sra_rag.config import SRAConfig
 
 __all__ = ["Strengths", "by_strength"]

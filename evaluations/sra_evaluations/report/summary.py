@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sra_evaluations.comparison import Comparison
 from sra_evaluations.report.breakdown import parts_across_tasks
-from sra_evaluations.report.results import Examples, TaskResults, collect, cost_words, in_short, overall_cost
-from sra_evaluations.report.tables import Table, table_of_metrics, table_side_by_side
+from sra_evaluations.report.task_results import Examples, TaskResults, collect, cost_words, in_short, overall_cost
+from sra_evaluations.report.text_tables import Table, table_of_metrics, table_side_by_side
 from sra_evaluations.report.wording import lead, metric_of, reasons
+from sra_evaluations.results.comparison import Comparison
 
 __all__ = ["summarize"]
 
@@ -21,9 +21,9 @@ def summarize(comparison: Comparison, examples: Examples, results: Sequence[Task
     comparison
         The results.
     examples
-        From `sra_evaluations.records.read_examples`.
+        From `sra_evaluations.results.records.read_examples`.
     results
-        From `sra_evaluations.report.results.collect`, where they are there already.
+        From `sra_evaluations.report.task_results.collect`, where they are there already.
     """
     tasks = list(results) if results is not None else collect(comparison, examples)
     lines = [f"# With and without reattention: {_plain(str(comparison.manifest['model']['name']))}", ""]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from sra_evaluations.comparison import Comparison
-from sra_evaluations.records import read_examples, write_whole
-from sra_evaluations.report.results import collect
 from sra_evaluations.report.summary import summarize
+from sra_evaluations.report.task_results import collect
+from sra_evaluations.results.comparison import Comparison
+from sra_evaluations.results.records import read_examples, write_whole
 
 __all__ = ["Report", "write_report"]
 
@@ -37,7 +37,7 @@ def write_report(comparison: Comparison, folder: Path | str) -> Report:
         If the examples in the folder cannot be read.
     """
     # Only here, as every subcommand of sra-rag imports this file: Matplotlib takes a while.
-    from sra_evaluations.report.page import render_page
+    from sra_evaluations.report.html_page import render_page
 
     folder = Path(folder)
     report = Report(folder / "summary.md", folder / "report.html")

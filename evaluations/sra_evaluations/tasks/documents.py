@@ -11,19 +11,19 @@ import dataclasses
 from pathlib import Path
 from typing import Any, ClassVar, get_args
 
-from sra_pipelines.documents import read_document
-from sra_pipelines.embedding import load_embedding
-from sra_pipelines.index import DocumentIndex
-from sra_pipelines.index_writer import add_documents
-from sra_pipelines.packing import Order, format_passages
-from sra_pipelines.passages import PassageIndex
-from sra_pipelines.retrieval import Retriever
+from sra_pipelines.index.embedding import load_embedding
+from sra_pipelines.index.memory import DocumentIndex
+from sra_pipelines.index.passage_index import PassageIndex
+from sra_pipelines.index.stored_index import open_index
+from sra_pipelines.index.writer import add_documents
+from sra_pipelines.readers import read_document
+from sra_pipelines.retrieval.packing import Order, format_passages
+from sra_pipelines.retrieval.retriever import Retriever
 from sra_pipelines.samples import SAMPLES_DIR
-from sra_pipelines.stored_index import open_index
 
 from sra_evaluations.examples import Example, document_stem
 from sra_evaluations.tasks.haystack import CountTokens
-from sra_evaluations.tasks.reading import answers_of, choose, field_of, read_rows
+from sra_evaluations.tasks.jsonl_rows import answers_of, choose, field_of, read_rows
 from sra_rag.errors import ConfigError
 
 __all__ = ["DocumentQuestions"]
@@ -51,7 +51,7 @@ class DocumentQuestions:
     embedding
         Name of the embedding model that searches; an index has its own.
     order
-        Of the passages in the prompt, as for `sra_pipelines.packing.pack_passages`.
+        Of the passages in the prompt, as for `sra_pipelines.retrieval.packing.pack_passages`.
     keep
         A folder in which the indexes of long documents are kept for the next time.
     """

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sra_pipelines.passages import Passage
+from sra_pipelines.values import Passage
 
 from sra_evaluations.examples import Example
 

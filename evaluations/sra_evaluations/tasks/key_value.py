@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from sra_evaluations.examples import Example
 from sra_evaluations.tasks.haystack import CountTokens
-from sra_evaluations.tasks.reading import field_of, read_rows
+from sra_evaluations.tasks.jsonl_rows import field_of, read_rows
 from sra_rag.errors import ConfigError
 
 __all__ = ["KeyValue"]

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from sra_evaluations.examples import Example
 from sra_evaluations.tasks.haystack import CountTokens
-from sra_evaluations.tasks.reading import answers_of, field_of, read_rows
+from sra_evaluations.tasks.jsonl_rows import answers_of, field_of, read_rows
 from sra_rag.errors import ConfigError
 
 __all__ = ["MultiDocument"]

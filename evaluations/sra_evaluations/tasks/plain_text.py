@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from sra_pipelines.documents import find_documents, read_document
+from sra_pipelines.readers import read_document
+from sra_pipelines.reading.finding import find_documents
 from sra_pipelines.samples import sample_documents
 
 from sra_evaluations.examples import Example
 from sra_evaluations.tasks.haystack import CountTokens
-from sra_evaluations.tasks.reading import field_of, read_rows
+from sra_evaluations.tasks.jsonl_rows import field_of, read_rows
 from sra_rag.errors import ConfigError
 
 __all__ = ["PlainText", "cut_texts"]

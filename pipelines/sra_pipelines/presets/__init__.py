@@ -1,6 +1,6 @@
 """Presets: prompt, retrieval, splitting and checks for a kind of document, each a short TOML or YAML file."""
 
-from sra_pipelines.presets.loading import load_preset, preset_names, preset_path
 from sra_pipelines.presets.preset import CHECKS, Preset
+from sra_pipelines.presets.preset_files import load_preset, preset_names, preset_path
 
 __all__ = ["CHECKS", "Preset", "load_preset", "preset_names", "preset_path"]

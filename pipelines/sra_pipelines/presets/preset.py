@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import get_args
 
-from sra_pipelines.packing import Order
-from sra_pipelines.splitting import Splitting
+from sra_pipelines.reading.splitting import Splitting
+from sra_pipelines.retrieval.packing import Order
 from sra_rag.errors import ConfigError
 
 __all__ = ["CHECKS", "Preset"]
@@ -31,7 +31,7 @@ class Preset:
         ``"unit_and_period"`` (notes figures that come without), ``"arithmetic"`` (computes what the question asks for
         from figures that were verified to stand in the passages).
     order, whole_pages
-        As for `sra_pipelines.retrieval.Retriever`.
+        As for `sra_pipelines.retrieval.retriever.Retriever`.
     context_tokens
         Of passages in a prompt; None for what the model's window leaves, at most 6,000.
     splitting

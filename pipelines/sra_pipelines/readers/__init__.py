@@ -11,10 +11,10 @@ import importlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from sra_pipelines.documents import DocumentError, Page
 from sra_pipelines.readers.content import Content, content_of
+from sra_pipelines.values import Document, DocumentError, Page
 
-__all__ = ["CONVERT", "FORMATS", "Format", "known_names", "read_pages"]
+__all__ = ["CONVERT", "FORMATS", "Format", "known_names", "read_document", "read_pages"]
 
 OnPage = Callable[[int, int], None] | None
 
@@ -43,7 +43,7 @@ _DOCX = Format("Word (DOCX)", "docx", Content.DOCX)
 _XLSX = Format("Excel (XLSX)", "xlsx", Content.XLSX)
 _HTML = Format("HTML", "html", Content.TEXT)
 _MARKDOWN = Format("Markdown", "markdown", Content.TEXT)
-_TEXT = Format("text", "text", Content.TEXT)
+_TEXT = Format("text", "txt", Content.TEXT)
 _CSV = Format("CSV", "csv", Content.TEXT)
 
 FORMATS: dict[str, Format] = {
@@ -78,6 +78,25 @@ def known_names() -> str:
     """Name all formats, for a message."""
     names = list(dict.fromkeys(known.name for known in FORMATS.values()))
     return f"{', '.join(names[:-1])} or {names[-1]}"
+
+
+def read_document(path: Path, on_page: OnPage = None) -> Document:
+    """Read a file of any of the formats.
+
+    Parameters
+    ----------
+    path
+        The file.
+    on_page
+        Called with pages read and pages in all, for a progress bar.
+
+    Raises
+    ------
+    DocumentError
+        If the file is missing, empty, of another format than its name says, damaged, encrypted, too large when
+        unpacked, or without any text (scanned).
+    """
+    return Document(path, tuple(read_pages(path, on_page)))
 
 
 def read_pages(path: Path, on_page: OnPage = None) -> list[Page]:

@@ -9,7 +9,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import IO
 
-from sra_pipelines.documents import DocumentError
+from sra_pipelines.values import DocumentError
 
 __all__ = ["require_tame_archive"]
 

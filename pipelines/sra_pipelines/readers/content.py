@@ -6,7 +6,7 @@ import enum
 import zipfile
 from pathlib import Path
 
-from sra_pipelines.documents import DocumentError
+from sra_pipelines.values import DocumentError
 
 __all__ = ["MOST_UNPACKED", "Content", "content_of", "require_small"]
 

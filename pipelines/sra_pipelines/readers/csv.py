@@ -7,9 +7,9 @@ import io
 from collections.abc import Callable
 from pathlib import Path
 
-from sra_pipelines.documents import Page
-from sra_pipelines.readers.rows import table_pages
-from sra_pipelines.readers.text import decode
+from sra_pipelines.readers.tables import table_pages
+from sra_pipelines.readers.txt import decode
+from sra_pipelines.values import Page
 
 __all__ = ["read"]
 

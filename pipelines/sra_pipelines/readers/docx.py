@@ -16,12 +16,12 @@ from docx.opc.constants import RELATIONSHIP_TYPE
 from docx.oxml import parse_xml
 from docx.oxml.ns import qn
 
-from sra_pipelines.documents import Heading, Page
 from sra_pipelines.readers.content import require_small
-from sra_pipelines.readers.docx_notes import Notes
-from sra_pipelines.readers.docx_numbering import BULLET, Numbering
-from sra_pipelines.readers.docx_xml import BREAK, NOTE_MARK, is_passed_over, text_of, value_of
-from sra_pipelines.readers.rows import join_cells
+from sra_pipelines.readers.tables import join_cells
+from sra_pipelines.readers.word.notes import Notes
+from sra_pipelines.readers.word.numbering import BULLET, Numbering
+from sra_pipelines.readers.word.xml_values import BREAK, NOTE_MARK, is_passed_over, text_of, value_of
+from sra_pipelines.values import Heading, Page
 
 __all__ = ["read"]
 

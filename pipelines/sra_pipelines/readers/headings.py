@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from sra_pipelines.documents import Heading, Page
+from sra_pipelines.values import Heading, Page
 
 __all__ = ["plain_headings", "without_running_heads"]
 

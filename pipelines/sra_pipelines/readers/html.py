@@ -9,8 +9,8 @@ from pathlib import Path
 import lxml.etree
 import lxml.html
 
-from sra_pipelines.documents import DocumentError, Heading, Page
-from sra_pipelines.readers.rows import join_cells
+from sra_pipelines.readers.tables import join_cells
+from sra_pipelines.values import DocumentError, Heading, Page
 
 __all__ = ["read"]
 

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sra_pipelines.documents import Document, DocumentError
 from sra_pipelines.readers.archive_limits import require_tame_archive
 from sra_pipelines.readers.content import Content, content_of
+from sra_pipelines.values import Document, DocumentError
 from sra_rag.errors import ConfigError
 
 __all__ = ["ReadingLimits", "limited_memory", "require_extracted_within", "require_within"]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from markdown_it import MarkdownIt
 
-from sra_pipelines.documents import Heading, Page
-from sra_pipelines.readers.text import decode
+from sra_pipelines.readers.txt import decode
+from sra_pipelines.values import Heading, Page
 
 __all__ = ["read"]
 

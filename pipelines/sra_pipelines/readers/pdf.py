@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pypdfium2
 
-from sra_pipelines.documents import DocumentError, Heading, Page
 from sra_pipelines.readers.headings import plain_headings, without_running_heads
+from sra_pipelines.values import DocumentError, Heading, Page
 
 __all__ = ["page_text", "read"]
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import openpyxl
 
-from sra_pipelines.documents import Page
 from sra_pipelines.readers.content import require_small
-from sra_pipelines.readers.rows import table_pages
+from sra_pipelines.readers.tables import table_pages
+from sra_pipelines.values import Page
 
 __all__ = ["read"]
 

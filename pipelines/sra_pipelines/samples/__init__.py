@@ -1,6 +1,6 @@
 """Two invented documents, and questions with gold answers and the pages on which they stand.
 
-The files are written by ``python -m sra_pipelines.samples.generate``; a test checks that the committed
+The files are written by ``python -m tools.sample_documents`` in the repository; a test checks that the committed
 files are what it writes.
 """
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from fastapi import FastAPI, Response
 
-from sra_pipelines.document_qa import DocumentQA
-from sra_pipelines.server import completions as completion_routes
-from sra_pipelines.server import documents as document_routes
-from sra_pipelines.server.completions import Completions
-from sra_pipelines.server.documents import DocumentShelf
-from sra_pipelines.server.errors import install_error_handlers
-from sra_pipelines.server.page import mount_page
-from sra_pipelines.server.security import Gate
-from sra_pipelines.server.settings import ServerSettings
+from sra_pipelines.answering.document_qa import DocumentQA
+from sra_pipelines.server.api import completions as completion_routes
+from sra_pipelines.server.api import document_shelf as document_routes
+from sra_pipelines.server.api.completions import Completions
+from sra_pipelines.server.api.document_shelf import DocumentShelf
+from sra_pipelines.server.api.error_responses import install_error_handlers
+from sra_pipelines.server.gate import Gate
+from sra_pipelines.server.page.mount import mount_page
+from sra_pipelines.server.server_settings import ServerSettings
 from sra_rag.errors import ConfigError
 
 __all__ = ["create_app"]

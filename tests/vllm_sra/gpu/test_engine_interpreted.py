@@ -4,8 +4,8 @@ import pytest
 import torch
 from vllm.platforms.cpu import CpuPlatform
 from vllm.v1.attention.backend import AttentionCGSupport
-from vllm_sra.flash_attn import SRAFlashAttentionBackend
-from vllm_sra.triton_attn import SRATritonAttentionBackend
+from vllm_sra.gpu.flash_attn import SRAFlashAttentionBackend
+from vllm_sra.gpu.triton_attn import SRATritonAttentionBackend
 
 from sra_rag import SRAConfig
 from tests.vllm_sra.engines import Reference, prompt, run, said, save_tiny, start, stop

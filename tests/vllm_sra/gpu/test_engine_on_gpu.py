@@ -7,8 +7,8 @@ import statistics
 
 import pytest
 import torch
-from vllm_sra.flash_attn import SRAFlashAttentionBackend
-from vllm_sra.triton_attn import SRATritonAttentionBackend
+from vllm_sra.gpu.flash_attn import SRAFlashAttentionBackend
+from vllm_sra.gpu.triton_attn import SRATritonAttentionBackend
 
 from tests.vllm_sra.engines import Reference, run, said, save_tiny, start, stop
 from tests.vllm_sra.test_engine import PROMPTS, SETTINGS, expect

@@ -7,11 +7,11 @@ import pytest
 import torch
 from vllm.v1.attention.backend import AttentionType
 from vllm.v1.kv_cache_interface import FullAttentionSpec
-from vllm_sra.batch import RowSpan
-from vllm_sra.flash_attn import SRAFlashAttentionMetadata, SRAFlashAttentionMetadataBuilder
-from vllm_sra.paged_backend import check_paged_keys, key_blocks, sharpened_query
-from vllm_sra.row_tiles import sharpen_reference
-from vllm_sra.sharpened_rows import SharpenedRows
+from vllm_sra.gpu.flash_attn import SRAFlashAttentionMetadata, SRAFlashAttentionMetadataBuilder
+from vllm_sra.gpu.paged_backend import check_paged_keys, key_blocks, sharpened_query
+from vllm_sra.gpu.row_tiles import sharpen_reference
+from vllm_sra.gpu.sharpened_rows import SharpenedRows
+from vllm_sra.plugin.batch import RowSpan
 
 from sra_rag import SRAConfig
 from sra_rag.attention.session import Session

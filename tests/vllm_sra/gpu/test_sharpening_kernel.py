@@ -4,9 +4,9 @@ import dataclasses
 
 import pytest
 import torch
-from vllm_sra.factor_rules import factor_rules
-from vllm_sra.row_tiles import NO_WINDOW, RowTiles, paged_entropy_reference, sharpen_reference
-from vllm_sra.sharpening_kernel import SPLITS, sharpen, splits_for
+from vllm_sra.gpu.factor_rules import factor_rules
+from vllm_sra.gpu.row_tiles import NO_WINDOW, RowTiles, paged_entropy_reference, sharpen_reference
+from vllm_sra.gpu.sharpening_kernel import SPLITS, sharpen, splits_for
 
 from sra_rag import SRAConfig
 

@@ -1,0 +1,28 @@
+"""Whether sra-rag rightly says of an answer that it is none, where retrieval brought the passages."""
+
+from __future__ import annotations
+
+from sra_pipelines.checks.abstention import abstains
+from sra_pipelines.checks.support import check_support
+
+from sra_evaluations.examples import Example
+
+__all__ = ["score_abstention"]
+
+
+def score_abstention(said: str, example: Example) -> dict[str, float]:
+    """Score `Answer.abstained`: the model says that the documents do not say, or nothing of what it says stands there.
+
+    Returns
+    -------
+    dict
+        ``right_abstention`` (only where the documents do not hold the answer) and ``wrong_abstention`` (only where the
+        context holds it; less is better): 1 if sra-rag says that the answer is none. Empty where there are no passages,
+        or retrieval missed the answer.
+    """
+    if not example.passages:
+        return {}
+    abstained = float(abstains(said, check_support(said, example.question, example.passages)) is not None)
+    if not example.answers:
+        return {"right_abstention": abstained}
+    return {"wrong_abstention": abstained} if example.gold else {}

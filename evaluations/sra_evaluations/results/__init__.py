@@ -1,0 +1,1 @@
+"""Records of a run, and the statistics and comparisons made from them."""

@@ -1,0 +1,1 @@
+"""Run tasks under several settings, here or on Ray."""

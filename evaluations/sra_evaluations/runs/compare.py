@@ -1,0 +1,183 @@
+"""Run every setting on every example of every task, in a folder that a later run goes on with."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sra_evaluations.examples import Example, content_hash
+from sra_evaluations.results.comparison import Comparison
+from sra_evaluations.results.provenance import (
+    describe_machine,
+    describe_model,
+    describe_served,
+    describe_versions,
+    versions_there,
+)
+from sra_evaluations.results.records import Records, example_name, write_examples
+from sra_evaluations.runs.measured_engine import MeasuredEngine
+from sra_evaluations.runs.named_settings import Setting, as_settings
+from sra_evaluations.runs.run_task import Measures, Scorer, Stop, run_task
+from sra_evaluations.tasks import Task, load_task
+from sra_rag.config import SRALike
+from sra_rag.errors import ConfigError
+from sra_rag.generation.engine import Engine
+
+__all__ = ["RunPlan", "compare", "describe_run", "plan_run", "warn_of_skipped"]
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RunPlan:
+    """What is to be run, before anything is.
+
+    Parameters
+    ----------
+    manifest
+        What it is obtained with.
+    examples
+        By the name of their task.
+    settings
+        All of them.
+    context_window
+        Of the model, in tokens.
+    """
+
+    manifest: dict[str, Any]
+    examples: dict[str, Sequence[Example]]
+    settings: list[Setting]
+    context_window: int
+
+
+def compare(
+    engine: MeasuredEngine,
+    tasks: Sequence[str | Task | tuple[str, Task]],
+    settings: Sequence[Setting | SRALike],
+    *,
+    to: Path | str,
+    limit: int = 100,
+    seed: int = 0,
+    measures: Measures | None = None,
+    on_progress: Callable[[str], Callable[[int, int], None]] | None = None,
+    stop: Stop | None = None,
+) -> Comparison:
+    """Run every setting on every example of every task, and go on where an earlier run stopped.
+
+    Parameters
+    ----------
+    engine
+        The model, here or on a server. What `load_model` was given as ``sra`` plays no part.
+    tasks
+        As for `load_task`, or tasks of your own, with the name to give them where it is not theirs.
+    settings
+        None or ``"off"`` for off, and others; see `sra_evaluations.runs.named_settings`.
+    to
+        Folder for results: made, or continued if it holds those of the same model, seed and versions.
+    limit
+        Examples of each task, at most.
+    seed
+        Of the examples.
+    measures
+        What to measure.
+    on_progress
+        Called with the name of each task; what it returns is told of (answers done, in all).
+    stop
+        Ends the run behind the present answer when it is set.
+
+    Raises
+    ------
+    ConfigError
+        If a task or setting is not allowed, or the folder holds other results.
+    """
+    measures = measures or Measures()
+    plan = plan_run(engine, tasks, settings, limit=limit, seed=seed, measures=measures)
+    records = Records(Path(to), plan.manifest)
+    for name, them in plan.examples.items():
+        write_examples(Path(to), name, them)
+        skipped = run_task(
+            engine,
+            name,
+            them,
+            plan.settings,
+            records,
+            measures,
+            on_progress=on_progress(name) if on_progress else None,
+            stop=stop,
+        )
+        warn_of_skipped(plan, name, skipped)
+    return Comparison(records.manifest, records.records)
+
+
+def plan_run(
+    engine: MeasuredEngine,
+    tasks: Sequence[str | Task | tuple[str, Task]],
+    settings: Sequence[Setting | SRALike],
+    *,
+    limit: int,
+    seed: int,
+    measures: Measures,
+) -> RunPlan:
+    """Make the examples, and say what the results will be obtained with. The arguments are those of `compare`."""
+    named = as_settings(settings)
+    loaded = [
+        (task, load_task(task)) if isinstance(task, str) else task if isinstance(task, tuple) else (task.name, task)
+        for task in tasks
+    ]
+    if not loaded:
+        raise ConfigError("There is no task to run. Name one; see sra_evaluations.task_names().")
+    examples = {
+        name: task.examples(limit, seed, lambda text: len(engine.encode(text).token_ids)) for name, task in loaded
+    }
+    manifest = describe_run(engine, seed, measures.max_new_tokens) | {
+        "scorers": [_name_of(scorer) for scorer in measures.scorers],
+        "settings": {s.name: None if s.sra is None else s.sra.to_dict() for s in named},
+        "tasks": {
+            name: {
+                "examples": len(them),
+                "sha256": content_hash(them),
+                "names": [example_name(example) for example in them],
+            }
+            for name, them in examples.items()
+        },
+    }
+    return RunPlan(manifest, dict(examples), named, engine.context_window)
+
+
+def warn_of_skipped(plan: RunPlan, task: str, skipped: Sequence[str]) -> None:
+    """Log which examples were left out because they are too long."""
+    if skipped:
+        _logger.warning(
+            "%s: %d of %d examples are longer than the model's window of %d tokens and were left out (%s).",
+            task, len(skipped), len(plan.examples[task]), plan.context_window, ", ".join(skipped[:3]),
+        )  # fmt: skip
+
+
+def describe_run(engine: MeasuredEngine, seed: int, max_new_tokens: int) -> dict[str, Any]:
+    """Return what a manifest says of every run: model, versions, machine, seed."""
+    there: dict[str, str] = {}
+    device: torch.device | None = None
+    if isinstance(engine, Engine):
+        model, device = describe_model(engine.loaded), engine.loaded.device
+    else:
+        model, there = describe_served(engine), versions_there(engine)
+    return {
+        "format": 1,
+        "model": model,
+        "versions": describe_versions() | there,
+        "machine": describe_machine(device),
+        "seed": seed,
+        "max_new_tokens": max_new_tokens,
+    }
+
+
+def _name_of(scorer: Scorer) -> str:
+    """Tell a scorer from another: by what it is, and by its model where it has one."""
+    kind = getattr(scorer, "__qualname__", type(scorer).__qualname__)
+    name = getattr(scorer, "name", None)
+    return kind if name is None else f"{kind}: {name}"

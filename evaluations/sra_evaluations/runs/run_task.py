@@ -1,0 +1,284 @@
+"""Run every setting on every example: the same prompts, prefills shared where settings leave the context alone.
+
+Greedy decoding, so that only the settings differ. Several examples are answered at once, all with one setting. The
+settings that do not touch the contexts come first: they read them once between them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Protocol
+
+from sra_evaluations.examples import Example
+from sra_evaluations.metrics import score
+from sra_evaluations.results.records import Record, Records, example_name
+from sra_evaluations.runs.measured_engine import (
+    MeasuredEngine,
+    at_once,
+    gold_likelihood,
+    nothing_shared,
+    room_for,
+    tells_likelihood,
+    watched_memory,
+)
+from sra_evaluations.runs.named_settings import Setting
+from sra_rag.attention.shares import AttentionShares
+from sra_rag.errors import ConfigError, ContextOverflowError
+from sra_rag.generation.request import Cancellation
+
+__all__ = ["Advance", "Measures", "Scorer", "Stop", "answers", "in_sharing_order", "run_task"]
+
+Scorer = Callable[[str, Example], dict[str, float]]
+_SCORING = threading.Lock()  # scorers have models of their own, which need not be for several threads
+
+
+class Stop(Protocol):
+    """Says when to end, such as a `threading.Event`."""
+
+    def is_set(self) -> bool:
+        """Whether it is time."""
+        ...
+
+
+Advance = Callable[[int, int], None]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Measures:
+    """What is measured of each example.
+
+    Parameters
+    ----------
+    generate
+        Answers are generated and scored.
+    likelihood
+        The likelihood of the gold answer is measured: one forward pass more. Not on a server that takes no tokens.
+    attention
+        So are the share of its attention on the gold text, and the entropy by layer and head; not on a server.
+    max_new_tokens
+        Of an answer.
+    timed
+        So many examples of each task are run alone, without sharing prefills, and their seconds and memory compared.
+    batch_size
+        So many of the others are answered at once.
+    scorers
+        More metrics of an answer, such as an NLI model's; see `sra_evaluations.metrics`.
+    """
+
+    generate: bool = True
+    likelihood: bool = True
+    attention: bool = True
+    max_new_tokens: int = 48
+    timed: int = 3
+    batch_size: int = 4
+    scorers: tuple[Scorer, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise ConfigError(f"batch_size={self.batch_size} is not allowed: it must be at least 1.")
+
+
+def run_task(
+    engine: MeasuredEngine,
+    task: str,
+    examples: Sequence[Example],
+    settings: Sequence[Setting],
+    records: Records,
+    measures: Measures,
+    *,
+    on_progress: Advance | None = None,
+    stop: Stop | None = None,
+) -> list[str]:
+    """Answer what `records` does not hold yet.
+
+    Parameters
+    ----------
+    engine
+        The model.
+    task
+        What records call the task.
+    examples, settings
+        What to run.
+    records
+        Where results go, one by one.
+    measures
+        What to measure.
+    on_progress
+        Told of (answers done, in all), those known before included.
+    stop
+        Ends the run behind the present answer when it is set.
+
+    Returns
+    -------
+    skipped
+        Ids of examples that are longer than the model's window.
+    """
+    ordered = in_sharing_order(settings)
+    total, done = len(examples) * len(settings), 0
+    skipped: list[str] = []
+    for group, timed in _groups(examples, measures, engine.in_flight):
+        # Their prefills are wanted again: for the likelihood, and by the next setting that leaves the context alone.
+        with room_for(engine, len(group)):
+            for setting in ordered:
+                if stop is not None and stop.is_set():
+                    return skipped
+                keys = [(task, example_name(example), setting.name) for example in group]
+                asked = [e for e, key in zip(group, keys, strict=True) if key not in records and e.id not in skipped]
+                for example, record in answers(engine, task, asked, setting, measures, timed=timed):
+                    if record is None:
+                        skipped.append(example.id)
+                    else:
+                        records.add(record)
+                done += len(group)
+                if on_progress is not None:
+                    on_progress(done, total)
+    return skipped
+
+
+def _groups(
+    examples: Sequence[Example], measures: Measures, in_flight: int
+) -> Iterator[tuple[Sequence[Example], bool]]:
+    """Yield examples that are answered at once, all plain or none, and whether they are timed, which is done alone."""
+    timed = min(measures.timed, len(examples)) if measures.generate else 0
+    # Likelihoods are measured one by one, but for a server.
+    together = measures.batch_size if measures.generate else min(measures.batch_size, in_flight)
+    for example in examples[:timed]:
+        yield [example], not example.plain
+    for _, alike in itertools.groupby(examples[timed:], lambda example: example.plain):
+        rest = list(alike)
+        for start in range(0, len(rest), together):
+            yield rest[start : start + together], False
+
+
+def in_sharing_order(settings: Sequence[Setting]) -> list[Setting]:
+    """Put those first that leave an example's context alone: they read it once between them."""
+    return sorted(settings, key=lambda setting: 0 if _leaves_context(setting) else 1)
+
+
+def _leaves_context(setting: Setting) -> bool:
+    return setting.sra is None or not setting.sra.enabled or setting.sra.rows != "all"
+
+
+def answers(
+    engine: MeasuredEngine,
+    task: str,
+    examples: Sequence[Example],
+    setting: Setting,
+    measures: Measures,
+    *,
+    timed: bool = False,
+) -> Iterator[tuple[Example, Record | None]]:
+    """Run one setting on examples, all at once, and yield each with its record, None where it is too long.
+
+    Parameters
+    ----------
+    engine
+        The model.
+    task
+        What records call the task.
+    examples
+        What is asked; all plain or none.
+    setting, measures
+        How, and what is measured.
+    timed
+        Share no prefill with what runs before or behind, so that seconds and memory say something.
+    """
+    scope: AbstractContextManager[MeasuredEngine] = nothing_shared(engine) if timed else nullcontext(engine)
+    with scope as one_engine:
+        said = _said(one_engine, examples, setting, measures)
+
+        def measure(pair: tuple[Example, dict[str, Any] | None], cancel: Cancellation) -> tuple[Example, Record | None]:
+            example, answer = pair
+            try:
+                found = _measure(one_engine, example, setting, measures, answer, cancel)
+            except ContextOverflowError:
+                return example, None
+            about = {"task": task, "example": example_name(example), "setting": setting.name}
+            return example, about | {"features": dict(example.features), "timed": timed} | found
+
+        yield from at_once(one_engine, measure, list(zip(examples, said, strict=True)))
+
+
+def _said(
+    engine: MeasuredEngine, examples: Sequence[Example], setting: Setting, measures: Measures
+) -> list[dict[str, Any] | None]:
+    """Generate the answers; None for plain texts and for what does not fit the window."""
+    if not examples or not measures.generate or examples[0].plain:
+        return [None] * len(examples)
+    with watched_memory(engine) as peak:
+        try:
+            said = engine.generate_batch(
+                [example.prompt() for example in examples],
+                contexts=[example.context for example in examples],
+                sra=setting.sra,
+                max_new_tokens=measures.max_new_tokens,
+                temperature=0.0,
+            )
+        except ContextOverflowError:
+            if len(examples) == 1:
+                return [None]
+            return [answer for example in examples for answer in _said(engine, [example], setting, measures)]
+    return [
+        {
+            "answer": one.text.strip(),
+            "finish_reason": one.finish_reason,
+            "usage": dataclasses.asdict(one.usage),
+            "seconds": dataclasses.asdict(one.timing),
+            "peak_bytes": peak(),
+            "answered_at_once": len(examples),
+        }
+        for one in said
+    ]
+
+
+def _measure(
+    engine: MeasuredEngine,
+    example: Example,
+    setting: Setting,
+    measures: Measures,
+    answer: dict[str, Any] | None,
+    cancel: Cancellation,
+) -> dict[str, Any]:
+    prompt = example.prompt()
+    context = None if example.plain else example.context
+    found: dict[str, Any] = {"scores": {}}
+    if measures.generate and not example.plain:
+        if answer is None:
+            length = len(engine.encode(prompt).token_ids)
+            raise ContextOverflowError(length, measures.max_new_tokens, engine.context_window)
+        found |= answer
+        with _SCORING:
+            for scorer in (score, *measures.scorers):
+                found["scores"] |= scorer(answer["answer"], example)
+    gold = example.answers[0] if example.plain else example.gold_text()
+    if measures.likelihood and gold and tells_likelihood(engine):
+        seen = measures.attention and engine.sees_attention and not example.plain
+        shares = _shares(engine, example) if seen else None
+        likelihood = gold_likelihood(
+            engine, prompt, gold, context=context, sra=setting.sra, shares=shares, cancel=cancel
+        )  # fmt: skip
+        found["scores"] |= {"gold_nats": likelihood.nats, "gold_nats_per_token": likelihood.nats_per_token}
+        found["gold_tokens"] = len(likelihood.log_probabilities)
+        found["likelihood_seconds"] = likelihood.seconds
+        mean = None if shares is None else shares.mean()
+        if shares is not None and mean is not None:
+            if example.gold:
+                found["scores"]["gold_attention"] = float(mean.sum())
+            found["entropy"] = [[round(head, 4) for head in layer] for layer in shares.entropy_by_head().tolist()]
+            found["keys"] = likelihood.prompt_tokens
+    found["scores"] = {name: value for name, value in found["scores"].items() if not math.isnan(value)}
+    return found
+
+
+def _shares(engine: MeasuredEngine, example: Example) -> AttentionShares:
+    whole = engine.encode(example.prompt(), context=example.context)
+    spans = [
+        tuple(engine.encode(example.prompt(), context=part).context_length if part else 0 for part in (before, with_it))
+        for before, with_it in example.gold_spans()
+    ]
+    return AttentionShares([(first, last) for first, last in spans], len(whole.token_ids))

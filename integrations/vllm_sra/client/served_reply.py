@@ -1,0 +1,96 @@
+"""A streamed reply, gathered piece by piece."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from sra_rag.generation.prompts import EncodedPrompt
+from sra_rag.generation.request import Request
+from sra_rag.generation.result import FinishReason, Generation, Timing, Usage
+from vllm_sra.client.prompt_context import VLLMServerError
+
+__all__ = ["Reply"]
+
+_REASONS: dict[str, FinishReason] = {"stop": "stop", "length": "length"}
+
+
+class Reply:
+    """What came of an answer so far.
+
+    Parameters
+    ----------
+    address
+        Of the server.
+    prompt
+        What it answers.
+    request
+        With which settings.
+    """
+
+    def __init__(self, address: str, prompt: EncodedPrompt, request: Request) -> None:
+        self.address = address
+        self.prompt = prompt
+        self.request = request
+        self.text = ""
+        self.token_ids: list[int] = []
+        self.reason: str | None = None
+        self.usage: Any = None
+        self.started = time.perf_counter()
+        self.first_piece: float | None = None
+
+    def take(self, chunk: Any) -> str:
+        """Take a chunk of a completion or of a chat completion; return the text that is new."""
+        self.usage = chunk.usage or self.usage
+        if not chunk.choices:
+            return ""
+        [choice] = chunk.choices
+        delta = getattr(choice, "delta", None)
+        text = (choice.text if delta is None else delta.content) or ""
+        token_ids = (choice.model_extra or {}).get("token_ids") or []
+        if text or token_ids:
+            self.first_piece = self.first_piece or time.perf_counter()
+        self.token_ids += token_ids
+        self.text += text
+        self.reason = choice.finish_reason or self.reason
+        return text
+
+    def ended(self) -> Generation:
+        """Return the whole answer.
+
+        Raises
+        ------
+        VLLMServerError
+            If the server ended it for a reason that is none of the model's.
+        """
+        if self.reason not in _REASONS:
+            raise VLLMServerError(
+                f"{self.address} broke off the answer behind {len(self.text)} characters (reason: {self.reason}). "
+                "Its log may say why."
+            )
+        return self._generation(_REASONS[self.reason])
+
+    def cancelled(self) -> Generation:
+        """Return what there is of an answer that was cancelled."""
+        return self._generation("cancelled")
+
+    def _generation(self, reason: FinishReason) -> Generation:
+        now = time.perf_counter()
+        first = self.first_piece or now
+        sra = self.request.sra
+        return Generation(
+            text=self.text,
+            finish_reason=reason,
+            usage=self._usage(),
+            timing=Timing(first - self.started, now - first),
+            token_ids=tuple(self.token_ids),
+            sra=sra if sra is not None and sra.enabled else None,
+            context_length=self.prompt.context_length,
+        )
+
+    def _usage(self) -> Usage:
+        if self.usage is None:  # it comes last, so not where the answer was cancelled
+            return Usage(len(self.prompt.token_ids), len(self.token_ids))
+        details = self.usage.prompt_tokens_details
+        cached = (details.cached_tokens or 0) if details is not None else 0
+        return Usage(self.usage.prompt_tokens, self.usage.completion_tokens, cached)

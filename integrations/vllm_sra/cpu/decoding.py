@@ -1,0 +1,212 @@
+"""Rows that decode, sharpened with no key copied: for caches in which the keys of a block lie transposed.
+
+Entropy does not ask in which order keys stand, so what blocks give is merged as partial softmaxes are.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import torch
+
+from sra_rag.attention.session import Session
+from vllm_sra.cpu.block_sums import SeenBlocks, block_sums
+from vllm_sra.plugin.batch import RowSpan
+
+__all__ = ["DecodingRows", "decoding_spans"]
+
+_LOWEST = -1e30  # the greatest score of no keys: less than any, and 0 * it is no NaN
+
+
+def decoding_spans(spans: Sequence[RowSpan]) -> tuple[list[RowSpan], list[RowSpan]]:
+    """Part the requests with one row in this forward pass from the others."""
+    one = [span for span in spans if span.stop - span.start == 1]
+    return one, [span for span in spans if span.stop - span.start != 1]
+
+
+class DecodingRows:
+    """The single rows of requests in one forward pass.
+
+    Parameters
+    ----------
+    spans
+        One row each.
+    """
+
+    def __init__(self, spans: Sequence[RowSpan]) -> None:
+        by_config: dict[object, list[RowSpan]] = {}
+        for span in spans:
+            by_config.setdefault(span.session.config, []).append(span)
+        self._groups = [_Group(tuple(group)) for group in by_config.values()]
+        self.count = len(spans)
+
+    def scaled(
+        self, query: torch.Tensor, cache: torch.Tensor, *, layer: int, scale: float, window: int | None
+    ) -> torch.Tensor:
+        """Multiply the rows by their factors.
+
+        Parameters
+        ----------
+        query
+            ``(rows, H_q, D)``; left as it is.
+        cache
+            Keys and values, ``(blocks, H_kv, 2, D, block_size)``: the keys first, transposed; the values in any order.
+        layer, scale, window
+            Of the attention; `window` is None where all keys are seen.
+
+        Returns
+        -------
+        query
+            `query` itself where nothing is sharpened in this layer, else a copy.
+        """
+        scaled = None
+        for group in self._groups:
+            if not group.session.sharpens(layer):
+                continue
+            chosen = query[group.rows]
+            beta = group.factors(chosen, cache, layer, scale, window)
+            scaled = query.clone() if scaled is None else scaled
+            scaled[group.rows] = (chosen * beta).to(query.dtype)
+        return query if scaled is None else scaled
+
+    def attended(
+        self, query: torch.Tensor, cache: torch.Tensor, *, layer: int, scale: float, window: int | None
+    ) -> torch.Tensor | None:
+        """Attend for the rows, with each key read once for its entropy and its scores alike.
+
+        Parameters
+        ----------
+        query
+            ``(rows, H_q, D)``, those of this object and no others.
+        cache
+            As for `scaled`; the values of a block lie in rows, ``(block_size, D)``.
+        layer, scale, window
+            Of the attention.
+
+        Returns
+        -------
+        attended
+            ``(rows, H_q, D)``, float32; None where nothing is sharpened in this layer, or the kernels cannot be had.
+        """
+        if not any(group.session.sharpens(layer) for group in self._groups):
+            return None
+        attended = torch.empty(query.shape, dtype=torch.float32)
+        for group in self._groups:
+            part = group.attended(query[group.rows], cache, layer, scale, window)
+            if part is None:
+                return None
+            attended[group.rows] = part
+        return attended
+
+
+class _Group:
+    """Rows of the same settings."""
+
+    def __init__(self, spans: tuple[RowSpan, ...]) -> None:
+        self._spans = spans
+        self.session: Session = spans[0].session
+        self.rows = torch.tensor([span.start for span in spans])
+        self._seen: dict[int | None, _SeenKeys] = {}
+
+    def factors(
+        self, query: torch.Tensor, cache: torch.Tensor, layer: int, scale: float, window: int | None
+    ) -> torch.Tensor:
+        """Return what the rows are multiplied by, ``(R, H_q, 1)``, float32."""
+        seen = self._seen_through(window, query, cache)
+        if self.session.needs_entropy:
+            return self._beta(layer, seen, seen.measure(query, cache, scale).entropy)
+        return self._beta(layer, seen, query.new_ones(query.shape[:2], dtype=torch.float32))
+
+    def attended(
+        self, query: torch.Tensor, cache: torch.Tensor, layer: int, scale: float, window: int | None
+    ) -> torch.Tensor | None:
+        """Return what `DecodingRows.attended` does, of these rows."""
+        seen = self._seen_through(window, query, cache)
+        if not seen.attends:
+            return None
+        measured = seen.measure(query, cache, scale)
+        if self.session.sharpens(layer):
+            beta = self._beta(layer, seen, measured.entropy)
+        else:
+            beta = torch.ones_like(measured.entropy)[..., None]
+        return seen.attend(measured, beta.expand(*query.shape[:2], 1)[..., 0], cache)
+
+    def _seen_through(self, window: int | None, query: torch.Tensor, cache: torch.Tensor) -> _SeenKeys:
+        if window not in self._seen:  # all layers of a forward pass ask the same
+            self._seen[window] = _SeenKeys(self._spans, window, query.shape[1], cache)
+        return self._seen[window]
+
+    def _beta(self, layer: int, seen: _SeenKeys, entropy: torch.Tensor) -> torch.Tensor:
+        # All rows here are sharpened, so the first one's position says all that a session wants to know of positions.
+        return self.session.beta(layer, self._spans[0].position, entropy[..., None], seen.count, None)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class _Measured:
+    """Of rows in a layer.
+
+    Parameters
+    ----------
+    entropy, peak
+        In nats, and the greatest score: ``(R, H_q)``, float32.
+    scores
+        Of each block; see `BlockSums.measure`.
+    """
+
+    entropy: torch.Tensor
+    peak: torch.Tensor
+    scores: torch.Tensor
+
+
+class _SeenKeys:
+    """The keys that rows see through a window of one size."""
+
+    def __init__(self, spans: Sequence[RowSpan], window: int | None, n_heads: int, cache: torch.Tensor) -> None:
+        size = cache.shape[-1]
+        parts, counts, shown = [], [], []
+        for owner, span in enumerate(spans):
+            hidden = 0 if window is None else max(0, span.n_keys - window)
+            top, bottom = hidden // size, -(-span.n_keys // size)
+            starts = torch.arange(top, bottom) * size
+            parts.append(
+                torch.stack(
+                    (
+                        span.blocks[top:bottom].long(),
+                        torch.full_like(starts, owner),
+                        (hidden - starts).clamp_min(0),
+                        (span.n_keys - starts).clamp_max(size),
+                    )
+                )
+            )
+            counts.append(bottom - top)
+            shown.append(span.n_keys - hidden)
+        self.count = torch.tensor(shown, dtype=torch.float32)[:, None, None]
+        n_blocks = sum(counts)
+        # Backwards: the first keys that attention wants afterwards are then the last ones read, and near at hand.
+        seen = SeenBlocks(*torch.cat(parts, 1).flip(1).contiguous())
+        self._sums = block_sums(seen, n_heads, cache)
+        self._by_row = torch.nn.utils.rnn.pad_sequence(
+            list(torch.arange(n_blocks - 1, -1, -1).split(counts)), batch_first=True, padding_value=n_blocks
+        )
+
+    @property
+    def attends(self) -> bool:
+        """Whether `attend` can be called."""
+        return self._sums.attends
+
+    def measure(self, query: torch.Tensor, cache: torch.Tensor, scale: float) -> _Measured:
+        """Measure rows ``(R, H_q, D)``."""
+        sums, scores = self._sums.measure(query.float() * scale, cache)
+        nothing = sums.new_tensor([_LOWEST, 0, 0])[:, None, None].expand(-1, 1, sums.shape[-1])
+        peaks, total, weighted = torch.cat((sums, nothing), 1)[:, self._by_row]
+        peak = peaks.amax(1)
+        shift = peaks - peak[:, None]
+        weight = shift.exp()
+        normaliser = (weight * total).sum(1)
+        mean = (weight * torch.addcmul(weighted, total, shift)).sum(1) / normaliser
+        return _Measured(normaliser.log_().sub_(mean).clamp_min_(0), peak, scores)
+
+    def attend(self, measured: _Measured, beta: torch.Tensor, cache: torch.Tensor) -> torch.Tensor:
+        """Attend with factors ``(R, H_q)``."""
+        return self._sums.attend(measured.scores, beta, measured.peak, cache)

@@ -1,0 +1,128 @@
+"""A conversation about documents: follow-up questions are made to stand alone before they are looked up."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import Any
+
+from sra_pipelines.answering.answers import Answer, Retrieval
+from sra_pipelines.answering.document_qa import DocumentQA
+from sra_rag.config import SRALike
+from sra_rag.errors import ConfigError, GenerationTimeoutError
+from sra_rag.generation.request import Cancellation
+
+__all__ = ["Chat"]
+
+_REWRITE = (
+    "Below are a conversation and a follow-up question. Write the question so that it can be understood without the "
+    "conversation: put names and things in the place of words that point back. Write the question and nothing else."
+    "\n\n{conversation}\n\nFollow-up question: {question}"
+)
+_LONGEST_REWRITE = 64  # tokens
+_ANSWER_SHOWN = 300  # characters of an earlier answer that the rewriting sees
+
+
+class Chat:
+    """Questions and answers over one index, one after the other.
+
+    Parameters
+    ----------
+    qa
+        Answers each question.
+    memory_tokens
+        What is remembered of the conversation, the latest first; older turns are forgotten.
+    history
+        Earlier turns as (question, answer).
+    rewrite_timeout
+        Seconds that the model may take to rewrite a follow-up question, whatever the answer may take; None is no limit.
+
+    Raises
+    ------
+    ConfigError
+        If `memory_tokens` or `rewrite_timeout` is not positive.
+    """
+
+    def __init__(
+        self,
+        qa: DocumentQA,
+        *,
+        memory_tokens: int = 1000,
+        history: Sequence[tuple[str, str]] = (),
+        rewrite_timeout: float | None = 30.0,
+    ) -> None:
+        if memory_tokens < 1:
+            raise ConfigError(f"memory_tokens={memory_tokens} is not allowed: it must be at least 1.")
+        if rewrite_timeout is not None and rewrite_timeout <= 0:
+            raise ConfigError(f"rewrite_timeout={rewrite_timeout} is not allowed: it must be above 0, or None.")
+        self.qa = qa
+        self._rewrite_timeout = rewrite_timeout
+        self._memory_tokens = memory_tokens
+        self._turns: list[tuple[str, str]] = []
+        for question, answer in history:
+            self._remember(question, answer)
+
+    @property
+    def history(self) -> list[tuple[str, str]]:
+        """The turns that are remembered, oldest first."""
+        return list(self._turns)
+
+    def reset(self) -> None:
+        """Forget the conversation."""
+        self._turns.clear()
+
+    def ask(self, question: str, *, sra: SRALike = None, **changes: Any) -> Answer:
+        """Answer the next question; see `DocumentQA.ask`."""
+        *_, last = self.stream(question, sra=sra, **changes)
+        if not isinstance(last, Answer):  # pragma: no cover - stream always ends with one
+            raise TypeError(f"The stream ended with {last!r} instead of an answer.")
+        return last
+
+    def retrieve(
+        self, question: str, *, cancel: Cancellation | None = None, max_new_tokens: int | None = None
+    ) -> Retrieval:
+        """Find passages for the next question, as `DocumentQA.retrieve` does once it stands alone."""
+        return self.qa.retrieve(self.standalone(question, cancel), max_new_tokens=max_new_tokens)
+
+    def stream(
+        self, question: str, *, found: Retrieval | None = None, sra: SRALike = None, **changes: Any
+    ) -> Generator[str | Answer, None, None]:
+        """Answer the next question piece by piece; only an answer that is done is remembered.
+
+        `found` may be what `retrieve` found for the question.
+        """
+        if found is None:
+            found = self.retrieve(question, cancel=changes.get("cancel"), max_new_tokens=changes.get("max_new_tokens"))
+        for piece in self.qa.stream(found, sra=sra, **changes):
+            if isinstance(piece, Answer):
+                self._remember(question, piece.text)
+            yield piece
+
+    def standalone(self, question: str, cancel: Cancellation | None = None) -> str:
+        """Return a question that can be understood without the conversation.
+
+        The model rewrites it. Where what it writes cannot be such a question (nothing, several lines, something
+        far longer), or it takes longer than `rewrite_timeout`, the question is looked up together with the one before
+        it instead.
+        """
+        turns = self.history
+        if not turns:
+            return question
+        conversation = "\n".join(f"Question: {q}\nAnswer: {a[:_ANSWER_SHOWN]}" for q, a in turns)
+        prompt = _REWRITE.format(conversation=conversation, question=question)
+        together = f"{turns[-1][0]} {question}"
+        try:
+            written = self.qa.engine.generate(
+                [{"role": "user", "content": prompt}], sra=None, temperature=0.0, max_new_tokens=_LONGEST_REWRITE,
+                cancel=cancel, timeout=self._rewrite_timeout,
+            )  # fmt: skip
+        except GenerationTimeoutError:
+            return together
+        rewritten = written.text.strip().removeprefix("Follow-up question:").strip()
+        usable = written.finish_reason == "stop" and rewritten.endswith("?") and "\n" not in rewritten
+        return rewritten if usable else together
+
+    def _remember(self, question: str, answer: str) -> None:
+        self._turns.append((question, answer))
+        sizes = [len(self.qa.engine.encode(f"{q}\n{a}").token_ids) for q, a in self._turns]
+        while sum(sizes) > self._memory_tokens:
+            del self._turns[0], sizes[0]

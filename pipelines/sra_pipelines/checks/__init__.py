@@ -1,0 +1,1 @@
+"""Checks of an answer by code, against the passages it was given."""

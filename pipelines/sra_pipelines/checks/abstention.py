@@ -1,0 +1,41 @@
+"""When an answer is none: the passages do not hold it, or the model says so."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from sra_pipelines.checks.support import Support
+
+__all__ = ["SENTENCE", "Abstention", "abstains"]
+
+Abstention = Literal["nothing found", "model says so", "nothing supported"]
+SENTENCE = "The documents do not say."
+
+_SAYS_SO = re.compile(
+    r"\b(?:documents?|passages?|context|texts?|information|report|agreement|filing)\b[^.\n]{0,40}"
+    r"\b(?:do|does|did)\s*(?:not|n't|n\u2019t)\s+(?:\w+\s+){0,2}?"
+    r"(?:say|state|mention|specify|provide|contain|include|hold|give|disclose|indicate|answer|address)"
+    r"|\b(?:is|are|was|were)\s*(?:not|n't|n\u2019t)\s+(?:\w+\s+)?"
+    r"(?:stated|mentioned|specified|provided|given|disclosed|found|answered|available)\b[^.\n]{0,30}"
+    r"\b(?:documents?|passages?|context|texts?|report|agreement|filing)\b"
+    r"|\bno (?:information|mention|passage)\b[^.\n]{0,60}\b(?:documents?|passages?|context|texts?|report|agreement)\b"
+    r"|\b(?:cannot|can't|can not|could not|couldn't) (?:be )?(?:determined?|answered?|found?|find)\b",
+    re.IGNORECASE,
+)
+
+
+def abstains(answer: str, support: Support) -> Abstention | None:
+    """Tell why an answer is none; None where it is one.
+
+    Parameters
+    ----------
+    answer
+        What the model wrote. One that says in so many words that the documents do not say is none ("model says so"),
+        and one of which no figure, date, name or sentence stands in a passage is none either ("nothing supported").
+    support
+        What of it stands in the passages.
+    """
+    if _SAYS_SO.search(answer):
+        return "model says so"
+    return "nothing supported" if support.none else None

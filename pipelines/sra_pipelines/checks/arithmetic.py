@@ -1,0 +1,93 @@
+"""Compute what a question asks for: code finds the figures, or the model names them and code verifies them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sra_pipelines.answering.answers import Retrieval
+from sra_pipelines.checks.asked_amounts import asked_figures
+from sra_pipelines.checks.calculations import Calculation, Operation, asked_operation, calculate, find_operand
+from sra_rag.config import SRAConfig
+from sra_rag.generation.engine_like import EngineLike
+
+__all__ = ["computed"]
+
+_REQUEST = (
+    "\n\nDo not answer the question. Write as JSON which figures of the passages are needed to compute the {operation} "
+    "that it asks for: of each its label with the period, and the figure as it stands in the passage. Of a difference "
+    "or growth the earlier figure comes first, of a ratio the dividend. If nothing is to be computed, the operation is "
+    "none."
+)
+_NONE = "none"
+_OPERAND = {
+    "type": "object",
+    "properties": {"label": {"type": "string", "maxLength": 80}, "figure": {"type": "string", "maxLength": 24}},
+    "required": ["label", "figure"],
+    "additionalProperties": False,
+}
+_LONGEST = 256  # tokens
+
+
+def computed(engine: EngineLike, found: Retrieval, sra: SRAConfig | None, **limits: Any) -> Calculation | None:
+    """Compute what a question asks for, from figures that stand in its passages.
+
+    Figures are looked for by the words of the question first; the model, held to JSON that it cannot break, is asked
+    only where those leave a doubt.
+
+    Parameters
+    ----------
+    engine
+        The model, which only names figures.
+    found
+        The question and its passages.
+    sra
+        Settings of the attention.
+    **limits
+        ``cancel`` and ``timeout`` of the request.
+
+    Returns
+    -------
+    calculation
+        None where the question asks for no arithmetic by its words, the model says that nothing is to be computed, or
+        a figure that it names does not stand in a line of the passages with the words of its label.
+    """
+    operation = asked_operation(found.question)
+    if operation is None or not found.passages:
+        return None
+    if (certain := asked_figures(found.question, operation, found.passages)) and (
+        calculation := calculate(operation, certain)
+    ):
+        return calculation
+    messages = found.messages()
+    messages[-1] = {**messages[-1], "content": messages[-1]["content"] + _REQUEST.format(operation=operation)}
+    written = engine.generate(
+        messages,
+        context=found.context,
+        sra=sra,
+        json_schema=_schema(operation),
+        temperature=0.0,
+        max_new_tokens=min(_LONGEST, engine.context_window // 4),
+        **limits,
+    )
+    try:
+        said = json.loads(written.text)
+        operands = [find_operand(one["label"], one["figure"], found.passages) for one in said["operands"]]
+    except (ValueError, KeyError, TypeError):  # cancelled or, by a server, cut off before it was whole
+        return None
+    verified = [operand for operand in operands if operand is not None]
+    if said["operation"] == _NONE or len(verified) < len(operands):
+        return None
+    return calculate(operation, verified)
+
+
+def _schema(operation: Operation) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": {
+            "operation": {"type": "string", "enum": [operation, _NONE]},
+            "operands": {"type": "array", "minItems": 2, "maxItems": 4, "items": _OPERAND},
+        },
+        "required": ["operation", "operands"],
+        "additionalProperties": False,
+    }

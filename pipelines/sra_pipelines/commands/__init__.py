@@ -1,0 +1,1 @@
+"""The subcommands of ``sra-rag`` that work with documents."""

@@ -1,0 +1,220 @@
+"""Where the model runs: in this process, on a vLLM server of its own, or on a server that is there already."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sra_rag.errors import ConfigError, require_extra
+from sra_rag.generation.engine import Engine
+from sra_rag.generation.sampling import SamplingOptions
+from sra_rag.models.embedded import EMBEDDED_NAME
+from sra_rag.models.loading import load_model
+
+if TYPE_CHECKING:
+    from vllm_sra.client.served_engine import ServedEngine
+
+__all__ = [
+    "HERE",
+    "KEY_VARIABLE",
+    "OWN_VLLM",
+    "SERVED_AT_ONCE",
+    "EngineChoice",
+    "EngineKey",
+    "EngineOption",
+    "EngineTokenizer",
+    "EngineWindow",
+    "ServedModelName",
+    "open_engine",
+]
+
+HERE, OWN_VLLM = "here", "vllm"
+SERVED_AT_ONCE = 16  # requests that a server gets at once, to write their answers together
+KEY_VARIABLE = "SRA_RAG_ENGINE_KEY"
+
+ServedModelName = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="MODEL",
+        show_default=False,
+        help="'embedded' (the default), a name on the Hugging Face hub, a folder or a .gguf file; of a server, the "
+        "name it gives its model, by default its only one.",
+    ),
+]
+EngineOption = Annotated[
+    str,
+    typer.Option(
+        "--engine",
+        metavar="WHERE",
+        help="Where the model runs: here (in this process); vllm (a vLLM server of its own, started and ended with "
+        "this command); or the address of a server that speaks OpenAI's API, such as http://localhost:8000/v1.",
+    ),
+]
+EngineKey = Annotated[
+    str | None,
+    typer.Option(
+        "--engine-key",
+        metavar="KEY",
+        envvar=KEY_VARIABLE,
+        show_default=False,
+        help="API key of the server of --engine.",
+    ),
+]
+EngineTokenizer = Annotated[
+    str | None,
+    typer.Option(
+        "--tokenizer",
+        metavar="NAME",
+        show_default=False,
+        help="Tokenizer of the model on a server: 'embedded', a name on the hub or a folder. By default what the "
+        "server says its model is.",
+    ),
+]
+EngineWindow = Annotated[
+    int | None,
+    typer.Option(
+        "--window", metavar="N", show_default=False, help="Tokens of prompt and answer, where a server does not say."
+    ),
+]
+
+Start = Callable[[str], Callable[[int, int], None]]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class EngineChoice:
+    """What a command was told of the model and where it runs.
+
+    Parameters
+    ----------
+    where
+        ``"here"``, ``"vllm"`` or an address.
+    model
+        None for the default of that place.
+    key
+        API key of the server; never shown.
+    tokenizer, window
+        Of a model on a server.
+    dtype
+        Of a model that is loaded for it.
+
+    Raises
+    ------
+    ConfigError
+        If what was told does not go together.
+    MissingExtraError
+        If what the place needs is not installed.
+    """
+
+    where: str = HERE
+    model: str | None = None
+    key: str | None = dataclasses.field(default=None, repr=False)
+    tokenizer: str | None = None
+    window: int | None = None
+    dtype: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.where == HERE:
+            self._refuse(
+                "a model in this process has its own", {"--tokenizer": self.tokenizer, "--window": self.window}
+            )
+            return
+        require_extra(f"--engine {self.where}", "openai", "openai")
+        if self.where == OWN_VLLM:
+            require_extra("--engine vllm", "vllm", "vllm")
+            self._refuse("vLLM takes the model's own", {"--tokenizer": self.tokenizer})
+            if (self.model or "").endswith(".gguf"):
+                raise ConfigError(
+                    f"--model {self.model}: vLLM reads no .gguf file. Give a folder or a name on the hub."
+                )
+            return
+        if "://" not in self.where:
+            raise ConfigError(
+                f"--engine {self.where!r} is no place for a model. Give here, vllm, or an address such as "
+                "http://localhost:8000/v1."
+            )
+        from vllm_sra.client.address import base_url
+
+        base_url(self.where)
+        if self.dtype != "auto":
+            raise ConfigError(f"--dtype {self.dtype}: the model on {self.where} is loaded already. Leave it out.")
+
+    @property
+    def title(self) -> str:
+        """The model, for a reader."""
+        return self.model or (f"the model on {self.where}" if "://" in self.where else EMBEDDED_NAME)
+
+    def _refuse(self, reason: str, options: Mapping[str, object]) -> None:
+        for name, value in options.items():
+            if value is not None:
+                raise ConfigError(f"{name} is not for --engine {self.where}: {reason}. Leave it out.")
+
+
+@contextmanager
+def open_engine(
+    choice: EngineChoice,
+    *,
+    options: SamplingOptions | None = None,
+    start: Start,
+    on_end: Callable[[], None] | None = None,
+) -> Iterator[Engine | ServedEngine]:
+    """Load or reach the model; what was started for it is ended behind the block.
+
+    Parameters
+    ----------
+    choice
+        Which, and where.
+    options
+        Options of requests that bring none.
+    start
+        From `progress_bars`.
+    on_end
+        Called, in another thread, if a server that was started for it ends by itself.
+
+    Raises
+    ------
+    ConfigError, ModelLoadError
+        If there is no such model.
+    VLLMServerError
+        If its server cannot be reached, or ends by itself.
+    """
+    if choice.where == HERE:
+        model = choice.model or EMBEDDED_NAME
+        start(f"loading {model}")
+        yield Engine(load_model(model, dtype=choice.dtype), options=options)
+        return
+    from vllm_sra.client.own_server import own_server
+    from vllm_sra.client.served_engine import ServedEngine
+
+    with ExitStack() as stack:
+        if choice.where == OWN_VLLM:
+            model = choice.model or EMBEDDED_NAME
+            arguments = ["--dtype", choice.dtype]
+            if choice.window is not None:
+                arguments += ["--max-model-len", str(choice.window)]
+            server = stack.enter_context(
+                own_server(model, arguments=arguments, on_progress=start(f"starting vLLM with {model}, seconds"))
+            )
+            if on_end is not None:
+                server.on_end(on_end)
+            engine = ServedEngine.at(
+                server.address, model=model, tokenizer=model, api_key=server.api_key, options=options,
+                in_flight=SERVED_AT_ONCE, where=OWN_VLLM,
+            )  # fmt: skip
+        else:
+            start(f"asking {choice.where}")
+            engine = ServedEngine.at(
+                choice.where,
+                model=choice.model,
+                tokenizer=choice.tokenizer,
+                api_key=choice.key,
+                context_window=choice.window,
+                options=options,
+                in_flight=SERVED_AT_ONCE,
+            )
+        stack.enter_context(engine)
+        yield engine

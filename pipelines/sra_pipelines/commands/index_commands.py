@@ -1,0 +1,267 @@
+"""The subcommands of ``sra-rag index``: add, remove, list, check, store."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from sra_pipelines.commands.library_notices import quiet_libraries
+from sra_pipelines.index.check import check_index
+from sra_pipelines.index.embedding import load_embedding
+from sra_pipelines.index.preparation import Progress as ProgressCallback
+from sra_pipelines.index.schema import connect
+from sra_pipelines.index.stored_index import index_documents, own_embedding, read_meta
+from sra_pipelines.index.stores.index_vectors import bring_vectors, leave_store, named_store
+from sra_pipelines.index.writer import AddReport, add_documents, remove_documents
+from sra_pipelines.presets import load_preset
+from sra_pipelines.ray.cluster import RayOptions
+
+__all__ = ["app"]
+
+_BROKEN = 1
+_UNREADABLE = 2
+
+app = typer.Typer(no_args_is_help=True, help="Keep an index of documents on disk: add, remove, list, check, store.")
+
+Folders = Annotated[list[Path], typer.Argument(help="Folders of documents, or files.")]
+To = Annotated[Path, typer.Option("--to", help="Folder of the index; it is made if there is none.")]
+From = Annotated[Path, typer.Option("--from", help="Folder of the index.")]
+Index = Annotated[Path, typer.Argument(help="Folder of the index.")]
+Sync = Annotated[bool, typer.Option("--sync", help="Remove documents whose files are gone from the folders.")]
+Preset = Annotated[
+    str | None,
+    typer.Option(help="Split a new index as this preset says (see 'sra-rag presets'); one that exists keeps its own."),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=0, help="Processes that read; by default one a core, at most 4; 0 reads in this one. On Ray: its workers."
+    ),
+]
+Ray = Annotated[
+    bool, typer.Option("--ray", help="Read and embed in workers of Ray, started on this machine; see --ray-address.")
+]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Read and embed on this cluster of Ray: auto (that of this machine), or HOST:PORT. The "
+        "documents are sent there.",
+    ),
+]
+Embedding = Annotated[
+    str | None,
+    typer.Option(help="Embedding model: 'embedded', a name on the hub or a folder. By default the index's own."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+
+
+@app.command()
+def add(
+    folders: Folders,
+    to: To,
+    sync: Sync = False,
+    workers: Workers = None,
+    preset: Preset = None,
+    embedding: Embedding = None,
+    ray: Ray = False,
+    ray_address: RayAddress = None,
+    as_json: AsJson = False,
+) -> None:
+    """Bring an index up to date: read what is new or changed, and leave the rest as it is.
+
+    For example:
+
+      sra-rag index add contracts/ reports/ --to my-index --sync
+
+      sra-rag index add archive/ --to my-index --ray-address auto
+
+    The index changes at the very end, all at once. An interrupted run changes nothing; the next one goes on where it
+    was. Exit code 2 if a file could not be read; the others are indexed all the same.
+    """
+    quiet_libraries()
+    console = Console(stderr=True)
+    name = embedding or own_embedding(to)
+    splitting = None if preset is None else load_preset(preset).splitting
+    on_ray = RayOptions(ray_address, workers) if ray or ray_address else None
+    # Workers look for a folder from where they are, not from here.
+    load = partial(load_embedding, str(Path(name).resolve()) if Path(name).is_dir() else name)
+    with _progress(console) as on_progress:
+        report = add_documents(
+            to,
+            folders,
+            load,
+            embedding_name=name,
+            ray=on_ray,
+            sync=sync,
+            workers=workers,
+            splitting=splitting,
+            on_progress=on_progress,
+        )
+    if as_json:
+        sys.stdout.write(json.dumps(dataclasses.asdict(report), indent=2, ensure_ascii=False) + "\n")
+    else:
+        _write_report(report, console)
+    if report.failed:
+        raise typer.Exit(_UNREADABLE)
+
+
+@app.command()
+def remove(
+    documents: Annotated[list[str], typer.Argument(help="Names of documents (see 'list'), or their paths.")],
+    index: From,
+) -> None:
+    """Remove documents from an index, all at once or, if one of them is not there, none."""
+    for about in remove_documents(index, documents):
+        sys.stdout.write(f"removed {about.name} ({_count(about.n_pages, 'page')})\n")
+
+
+@app.command("list")
+def list_(index: Index, as_json: AsJson = False) -> None:
+    """List the documents of an index."""
+    documents = index_documents(index)
+    if as_json:
+        with connect(index) as connection:
+            meta = read_meta(connection)
+        result = {
+            "revision": meta["revision"],
+            "embedding": {"name": meta["embedding_name"], "dimension": meta["embedding_dimension"]},
+            "documents": [dataclasses.asdict(about) for about in documents],
+        }
+        sys.stdout.write(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+        return
+    for about in documents:
+        sys.stdout.write(
+            f"{about.name}  {_count(about.n_pages, 'page')}, {_count(about.n_passages, 'passage')}, read "
+            f"{about.read_at[:10]}  {about.path}\n"
+        )
+    sys.stdout.write(
+        f"{_count(len(documents), 'document')}, {_count(sum(a.n_pages for a in documents), 'page')}, "
+        f"{_count(sum(a.n_passages for a in documents), 'passage')}\n"
+    )
+
+
+@app.command()
+def check(index: Index, as_json: AsJson = False) -> None:
+    """Prove that an index is whole: database, digests, spans and vectors. Exit code 1 if it is not."""
+    with _progress(Console(stderr=True)) as on_progress:
+        report = check_index(index, on_document=lambda done, total: on_progress("checking", done, total))
+    if as_json:
+        sys.stdout.write(json.dumps(dataclasses.asdict(report), indent=2, ensure_ascii=False) + "\n")
+    else:
+        for problem in report.problems:
+            sys.stdout.write(f"broken: {problem}\n")
+        sys.stdout.write(
+            f"revision {report.revision}: {_count(report.n_documents, 'document')}, {_count(report.n_pages, 'page')}, "
+            f"{_count(report.n_passages, 'passage')}: {'whole' if not report.problems else 'NOT WHOLE'}\n"
+        )
+        if report.n_prepared:
+            sys.stdout.write(
+                f"{_count(report.n_prepared, 'document')} prepared by an add that was interrupted; run it again.\n"
+            )
+    if report.problems:
+        raise typer.Exit(_BROKEN)
+
+
+@app.command()
+def store(
+    index: Index,
+    url: Annotated[
+        str | None,
+        typer.Argument(help="qdrant+http://HOST:6333, postgresql://USER@HOST/DATABASE, or faiss to leave it."),
+    ] = None,
+) -> None:
+    """Bring the vectors of an index to Qdrant or PostgreSQL and search them there; without a URL, say where they are.
+
+    For example:
+
+      sra-rag index store my-index qdrant+http://localhost:6333
+
+    From then on the index is opened, and changed, with that store. What is there already is not brought again.
+    """
+    quiet_libraries()
+    before = named_store(index)
+    if url is None:
+        sys.stdout.write(f"{before or 'faiss'}\n")
+        return
+    if url == "faiss":
+        leave_store(index)
+        left = f"; what was brought to {before} stays there" if before else ""
+        sys.stdout.write(f"searched with FAISS, in memory{left}\n")
+        return
+    with _progress(Console(stderr=True)) as on_progress:
+        brought = bring_vectors(index, url, on_progress=on_progress)
+    sys.stdout.write(f"{_count(brought, 'document')} brought to {url}\n")
+
+
+@contextmanager
+def _progress(console: Console) -> Iterator[ProgressCallback]:
+    """Show one bar with the time that is left, on a terminal only."""
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left:"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as bars:
+        task = bars.add_task("starting", total=None)
+        last = ""
+
+        def on_progress(what: str, done: float, total: float) -> None:
+            nonlocal last
+            if what != last:
+                bars.reset(task, description=what, total=total)
+                last = what
+            bars.update(task, completed=done, total=total)
+
+        yield on_progress
+
+
+def _write_report(report: AddReport, console: Console) -> None:
+    def line(text: str, style: str | None = None) -> None:
+        console.print(text, style=style, soft_wrap=True, markup=False, highlight=False)
+
+    for label, names in (
+        ("added", report.added),
+        ("changed", report.changed),
+        ("moved", report.moved),
+        ("removed", report.removed),
+    ):
+        if names:
+            sys.stdout.write(f"{label}: {', '.join(names)}\n")
+    sys.stdout.flush()
+    for path, other in report.duplicates.items():
+        line(f"skipped: {path}: the same bytes as {other}")
+    for name, labels in report.empty_pages.items():
+        some = ", ".join(labels[:10]) + (", ..." if len(labels) > 10 else "")
+        line(f"without text in {name}: {_count(len(labels), 'page')} ({some})")
+    if report.other_types:
+        kinds = ", ".join(f"{suffix} {count}" for suffix, count in report.other_types.items())
+        line(f"skipped: {_count(sum(report.other_types.values()), 'file')} of types that are not read ({kinds})")
+    for reason in report.failed.values():
+        line(f"sra-rag: {reason}", "red")
+    pace = f" ({report.seconds / report.n_pages:.2f} s a page)" if report.n_pages else ""
+    resumed = f", {report.resumed} of them prepared by an earlier run" if report.resumed else ""
+    sys.stdout.write(
+        f"revision {report.revision}: {len(report.added)} added, {len(report.changed)} changed{resumed}, "
+        f"{len(report.removed)} removed, {report.unchanged} unchanged, {len(report.failed)} failed; "
+        f"{_count(report.n_pages, 'page')}, {_count(report.n_passages, 'passage')} in {report.seconds:.1f} s{pace}\n"
+    )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

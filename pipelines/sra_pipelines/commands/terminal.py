@@ -1,0 +1,144 @@
+"""What the commands show: progress while they work, answers as they come, and one JSON object on demand."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from sra_pipelines.answering.answers import Answer, Retrieval
+from sra_pipelines.answering.marking import mark_as_it_comes
+from sra_pipelines.checks.abstention import SENTENCE
+from sra_pipelines.checks.support import mark_unsupported
+from sra_rag.config import SRAConfig
+
+__all__ = ["Reporter", "describe", "progress_bars"]
+
+Advance = Callable[[int, int], None]
+
+
+@contextmanager
+def progress_bars(console: Console) -> Iterator[Callable[[str], Advance]]:
+    """Show progress bars on a terminal, and nothing elsewhere.
+
+    Yields
+    ------
+    start
+        Takes what is being done and returns a function of (done, in all).
+    """
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as progress:
+
+        def start(description: str) -> Advance:
+            task = progress.add_task(description, total=None)
+            return lambda done, total: progress.update(task, completed=done, total=total)
+
+        yield start
+
+
+class Reporter:
+    """Writes answers to standard output: streamed to a terminal, whole into a pipe.
+
+    Parameters
+    ----------
+    streaming
+        Write each piece as it comes.
+    """
+
+    def __init__(self, streaming: bool) -> None:
+        self.streaming = streaming
+
+    def heading(self, text: str) -> None:
+        """Write a line above what follows."""
+        self._write(f"{text}\n")
+
+    def answer(self, pieces: Iterator[str | Answer], found: Retrieval) -> Answer:
+        """Write an answer, its citations and what it cost.
+
+        Parameters
+        ----------
+        pieces
+            From `DocumentQA.stream` or `Chat.stream`.
+        found
+            What they answer.
+        """
+        ended: list[Answer] = []
+
+        def texts() -> Iterator[str]:
+            for piece in pieces:
+                if isinstance(piece, Answer):
+                    ended.append(piece)
+                else:
+                    yield piece
+
+        for text in mark_as_it_comes(texts(), found) if self.streaming else texts():
+            if self.streaming:
+                self._write(text)
+        [answer] = ended
+        self._write("\n" if self.streaming else f"{mark_unsupported(answer.text, answer.supported)}\n")
+        if answer.abstained == "nothing supported":
+            self._write(f"  {SENTENCE} Nothing of the answer above stands in the passages.\n")
+        elif not answer.abstained and answer.supported.unsupported_figures:
+            figures = "; ".join(dict.fromkeys(claim.text for claim in answer.supported.unsupported_figures))
+            self._write(f"  [?] not in the passages: {figures}\n")
+        if answer.calculation is not None:
+            where = "; ".join(map(str, answer.calculation.operands))
+            self._write(f"  computed: {answer.calculation.text}\n    from {where}\n")
+        for note in answer.notes:
+            self._write(f"  note: {note}\n")
+        cited = "; ".join(map(str, answer.citations)) or "none: no passage holds what the answer says"
+        usage, timing = answer.generation.usage, answer.generation.timing
+        reused = f" ({usage.cached_tokens} reused)" if usage.cached_tokens else ""
+        self._write(
+            f"  sources: {cited}\n"
+            f"  {usage.prompt_tokens} prompt tokens{reused}, {usage.completion_tokens} generated; "
+            f"prefill {timing.prefill_seconds:.1f} s, decode {timing.decode_seconds:.1f} s"
+            f"{'; stopped at the limit of tokens' if answer.generation.finish_reason == 'length' else ''}\n"
+        )
+        if answer.attention is not None:
+            self._write("  attention on the passages (share of the answer's, a mean over layers and heads):\n")
+            for passage, share in zip(answer.passages, answer.attention, strict=True):
+                self._write(f"    {share:6.1%}  {passage.document}, page {passage.page_label}\n")
+        return answer
+
+    def passages(self, answer_context: str) -> None:
+        """Write what the model was given."""
+        self._write(f"--- passages given to the model ---\n{answer_context}\n--- end of passages ---\n")
+
+    def ratio(self, answers: Sequence[Answer]) -> None:
+        """Write how the seconds of two answers compare, per token where that is fair."""
+        base, other = (answer.generation for answer in answers)
+        parts = []
+        if base.usage.cached_tokens == other.usage.cached_tokens:
+            parts.append(f"prefill {other.timing.prefill_seconds / base.timing.prefill_seconds:.2f}x")
+        steps = [max(1, g.usage.completion_tokens - 1) for g in (base, other)]
+        per_step = [g.timing.decode_seconds / n for g, n in zip((base, other), steps, strict=True)]
+        if per_step[0] > 0:
+            parts.append(f"a generated token {per_step[1] / per_step[0]:.2f}x")
+        total = other.timing.total_seconds / base.timing.total_seconds
+        self._write(f"time with reattention against without: {total:.2f}x in all ({', '.join(parts)})\n")
+
+    def _write(self, text: str) -> None:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+
+def describe(sra: SRAConfig | None) -> str:
+    """Name settings in a few words."""
+    if sra is None or not sra.enabled:
+        return "without reattention"
+    alpha = f"{sra.alpha:g}" if isinstance(sra.alpha, float) else "per layer"
+    words = [f"alpha {alpha}", f"rows {sra.rows}", f"policy {sra.policy}"]
+    if sra.layers != "all":
+        words.append(f"layers {sra.layers if isinstance(sra.layers, str) else ','.join(map(str, sra.layers))}")
+    return f"with reattention ({', '.join(words)})"

@@ -1,0 +1,1 @@
+"""Retrieval and answering as components of LangChain, LangGraph and LlamaIndex."""

@@ -1,0 +1,176 @@
+"""A document as it stands in an index: written, read back and held against its digest."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import sqlite3
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from sra_pipelines.values import Page, Passage
+
+__all__ = [
+    "IndexedDocument",
+    "StoredDocument",
+    "document_keys",
+    "insert_document",
+    "list_documents",
+    "load_document",
+]
+
+_KEY_LENGTH = 24  # hexadecimal digits of the digest: 12 bytes
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class IndexedDocument:
+    """What an index says of a document.
+
+    Parameters
+    ----------
+    name
+        What passages and citations call it.
+    path
+        Where it was read.
+    sha256
+        Of the file's bytes.
+    bytes
+        Size of the file.
+    n_pages, n_passages
+        How many it has.
+    read_at
+        When it was read, UTC, ISO 8601.
+    """
+
+    name: str
+    path: str
+    sha256: str
+    bytes: int
+    n_pages: int
+    n_passages: int
+    read_at: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StoredDocument:
+    """A document with all that is searched in it.
+
+    Parameters
+    ----------
+    about
+        Its name, origin and sizes.
+    pages
+        Its pages, without headings: those are in the passages.
+    passages
+        In reading order.
+    vectors
+        float32, [passages, dimension], unit length.
+    """
+
+    about: IndexedDocument
+    pages: tuple[Page, ...]
+    passages: tuple[Passage, ...]
+    vectors: npt.NDArray[np.float32]
+
+    def digest(self) -> str:
+        """SHA-256 over everything but the path, so that a flipped bit in text, spans or vectors shows."""
+        about = self.about
+        rows = [
+            [about.name, about.sha256, about.bytes, about.n_pages, about.n_passages],
+            [[page.index, page.label, page.text] for page in self.pages],
+            [[p.page_index, p.start, p.end, p.section] for p in self.passages],
+        ]
+        digest = hashlib.sha256(json.dumps(rows, separators=(",", ":")).encode())
+        digest.update(_to_bytes(self.vectors))
+        return digest.hexdigest()
+
+
+_COLUMNS = "name, path, sha256, bytes, n_pages, n_passages, read_at"
+
+
+def insert_document(connection: sqlite3.Connection, document: StoredDocument) -> int:
+    """Write a document that is prepared but not yet published, within the caller's transaction; return its id."""
+    about = document.about
+    connection.execute("DELETE FROM documents WHERE published = 0 AND (path = ? OR name = ?)", (about.path, about.name))
+    cursor = connection.execute(
+        f"INSERT INTO documents (published, {_COLUMNS}, digest, vectors) VALUES (0, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+        (*dataclasses.astuple(about), document.digest(), _to_bytes(document.vectors)),
+    )
+    number = cursor.lastrowid
+    if number is None:  # pragma: no cover - an insert has an id
+        raise RuntimeError("SQLite gave no row id.")
+    connection.executemany(
+        "INSERT INTO pages VALUES (?, ?, ?, ?)",
+        [(number, page.index, page.label, page.text) for page in document.pages],
+    )
+    connection.executemany(
+        "INSERT INTO passages VALUES (?, ?, ?, ?, ?, ?)",
+        [(number, i, p.page_index, p.start, p.end, p.section) for i, p in enumerate(document.passages)],
+    )
+    return number
+
+
+def list_documents(connection: sqlite3.Connection, *, published: bool = True) -> dict[int, IndexedDocument]:
+    """Return the documents by their id, in the order of their names."""
+    rows = connection.execute(
+        f"SELECT id, {_COLUMNS} FROM documents WHERE published = ? ORDER BY name",  # noqa: S608
+        (int(published),),
+    )
+    return {number: IndexedDocument(*values) for number, *values in rows}
+
+
+def document_keys(connection: sqlite3.Connection, *, published: bool = True) -> dict[int, str]:
+    """Return what vector stores know the documents by, see `VectorDocument`, by their id; only if they have vectors."""
+    rows = connection.execute(
+        "SELECT id, substr(digest, 1, ?) FROM documents WHERE published = ? AND n_passages > 0 ORDER BY name",
+        (_KEY_LENGTH, int(published)),
+    )
+    return dict(rows.fetchall())
+
+
+def load_document(
+    connection: sqlite3.Connection, number: int, about: IndexedDocument, dimension: int
+) -> tuple[StoredDocument, str]:
+    """Read a document back, with the digest that was written beside it.
+
+    Raises
+    ------
+    ValueError
+        If a passage lies on no page, or the vectors are not as many as the passages.
+    """
+    digest, blob = connection.execute("SELECT digest, vectors FROM documents WHERE id = ?", (number,)).fetchone()
+    pages = tuple(
+        Page(*row)
+        for row in connection.execute(
+            "SELECT page_index, label, text FROM pages WHERE document_id = ? ORDER BY page_index", (number,)
+        )
+    )
+    by_index = {page.index: page for page in pages}
+    rows: Sequence[tuple[int, int, int, str]] = connection.execute(
+        "SELECT page_index, first, last, section FROM passages WHERE document_id = ? ORDER BY position", (number,)
+    ).fetchall()
+    if any(index not in by_index for index, *_ in rows):
+        raise ValueError("a passage lies on a page that is not there")
+    passages = tuple(
+        Passage(
+            document=about.name,
+            page_index=index,
+            page_label=by_index[index].label,
+            text=by_index[index].text[start:end],
+            section=section,
+            start=start,
+            end=end,
+        )
+        for index, start, end, section in rows
+    )
+    if len(blob) != 4 * dimension * len(passages):
+        raise ValueError(f"{len(passages)} passages of {dimension} numbers, but {len(blob)} bytes of vectors")
+    vectors = np.frombuffer(blob, dtype="<f4").reshape(len(passages), dimension)
+    return StoredDocument(about, pages, passages, vectors), str(digest)
+
+
+def _to_bytes(vectors: npt.NDArray[np.float32]) -> bytes:
+    return np.ascontiguousarray(vectors, dtype="<f4").tobytes()

@@ -1,0 +1,118 @@
+"""Keep the vectors of an index on disk in a vector store as well, never behind the index.
+
+New vectors are brought before the documents are published and old ones dropped afterwards, so that a reader, whatever
+revision it opens, finds all of its vectors there.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from sra_pipelines.index.embedding_identity import EmbeddingIdentity
+from sra_pipelines.index.lock import writer_lock
+from sra_pipelines.index.schema import connect, transaction
+from sra_pipelines.index.stored_document import document_keys, list_documents, load_document
+from sra_pipelines.index.stored_index import attached_store, read_meta
+from sra_pipelines.index.stores.store_urls import check_store_url, open_store
+from sra_pipelines.index.stores.vector_store import VectorDocument, VectorStore
+
+__all__ = ["bring_vectors", "drop_vectors", "leave_store", "named_store", "own_store", "push_vectors"]
+
+Progress = Callable[[str, float, float], None]
+
+
+def bring_vectors(folder: Path | str, store: VectorStore | str, *, on_progress: Progress | None = None) -> int:
+    """Bring all vectors of an index into a vector store; what is there already stays.
+
+    Parameters
+    ----------
+    folder
+        Where the index lies.
+    store
+        The store, or its URL (see `check_store_url`), which the index then keeps: it is opened and changed with that
+        store from now on. Without a URL, `StoredIndex`, `add_documents` and `remove_documents` must be given the store.
+    on_progress
+        For a progress bar.
+
+    Returns
+    -------
+    n_documents
+        How many were brought now.
+
+    Raises
+    ------
+    IndexLockedError
+        If another process changes the index.
+    StoreError, VectorStoreError
+        If there is no index, or the store cannot be reached.
+    """
+    if isinstance(store, str):
+        check_store_url(store)
+    folder = Path(folder)
+    with connect(folder):  # says at once if there is none
+        pass
+    with writer_lock(folder), connect(folder, write=True) as connection:
+        if not isinstance(store, str):
+            brought = push_vectors(connection, store, on_progress)
+            drop_vectors(connection, store)
+            return brought
+        meta = read_meta(connection)
+        with closing(open_store(store, str(meta["index_id"]), int(meta["embedding_dimension"]))) as opened:
+            brought = push_vectors(connection, opened, on_progress)
+            drop_vectors(connection, opened)
+        with transaction(connection):
+            connection.execute("INSERT OR REPLACE INTO meta VALUES ('vector_store', ?)", (store,))
+        return brought
+
+
+def leave_store(folder: Path) -> None:
+    """Search the index with FAISS from now on; what was brought into a vector store stays there."""
+    with connect(folder):
+        pass
+    with writer_lock(folder), connect(folder, write=True) as connection, transaction(connection):
+        connection.execute("DELETE FROM meta WHERE key = 'vector_store'")
+
+
+def named_store(folder: Path) -> str | None:
+    """Return the URL of the vector store that an index keeps, None for FAISS."""
+    with connect(folder) as connection:
+        url = read_meta(connection).get("vector_store")
+    return None if url is None else str(url)
+
+
+@contextmanager
+def own_store(connection: sqlite3.Connection, given: VectorStore | None) -> Iterator[VectorStore | None]:
+    """Open the vector store that an index names, None if it names none, unless one is given."""
+    attached = None if given is not None else attached_store(read_meta(connection))
+    try:
+        yield given or attached
+    finally:
+        if attached is not None:
+            attached.close()
+
+
+def push_vectors(connection: sqlite3.Connection, store: VectorStore, on_progress: Progress | None = None) -> int:
+    """Bring what the store lacks of published and prepared documents; the caller holds the writer's lock."""
+    held = store.held()
+    everything = list_documents(connection) | list_documents(connection, published=False)
+    keys = document_keys(connection) | document_keys(connection, published=False)
+    wanted = {number: key for number, key in keys.items() if key not in held}
+    dimension = EmbeddingIdentity.from_meta(read_meta(connection)).dimension
+
+    def documents() -> Iterator[VectorDocument]:
+        for done, (number, key) in enumerate(wanted.items()):
+            if on_progress is not None:
+                on_progress("bringing vectors", done, len(wanted))
+            stored, _ = load_document(connection, number, everything[number], dimension)
+            yield VectorDocument(key, stored.passages, stored.vectors)
+
+    store.add(documents())
+    return len(wanted)
+
+
+def drop_vectors(connection: sqlite3.Connection, store: VectorStore) -> None:
+    """Drop from the store what the index no longer has; the caller holds the writer's lock."""
+    store.keep(frozenset(document_keys(connection).values()))

@@ -1,0 +1,113 @@
+"""Where the vectors of passages lie: what retrieval asks of such a place, and FAISS, which is asked by default."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple, Protocol
+
+import faiss
+import numpy as np
+import numpy.typing as npt
+
+from sra_pipelines.index.schema import StoreError
+from sra_pipelines.values import Passage
+
+__all__ = ["FaissStore", "Hit", "VectorDocument", "VectorStore", "VectorStoreError"]
+
+_POSITION_BITS = 32  # of FAISS's numbers; the rest is the document's
+_POSITIONS = (1 << _POSITION_BITS) - 1
+
+
+class VectorStoreError(StoreError):
+    """A vector store does not answer, or does not hold what it should; the message names it and what to do."""
+
+
+class VectorDocument(NamedTuple):
+    """The vectors of one document.
+
+    Parameters
+    ----------
+    key
+        Twelve bytes in hexadecimal that change with the document's passages and vectors.
+    passages
+        In reading order.
+    vectors
+        float32, [passages, dimension], unit length.
+    """
+
+    key: str
+    passages: Sequence[Passage]
+    vectors: npt.NDArray[np.float32]
+
+
+class Hit(NamedTuple):
+    """A passage that was found: its document's key, its position in that document, and its cosine, in [-1, 1]."""
+
+    key: str
+    position: int
+    score: float
+
+
+class VectorStore(Protocol):
+    """Keeps vectors of passages and finds the nearest. One process writes at a time; any number search."""
+
+    def held(self) -> frozenset[str]:
+        """Return the keys of the documents of which all vectors are here."""
+        ...
+
+    def add(self, documents: Iterable[VectorDocument]) -> None:
+        """Take documents in. After an interruption those are held that were taken in whole."""
+        ...
+
+    def keep(self, keys: Collection[str]) -> None:
+        """Drop all documents but these, and what an interruption left."""
+        ...
+
+    def search(self, vector: npt.NDArray[np.float32], limit: int) -> list[Hit]:
+        """Return the passages nearest to a vector, float32 [dimension] of unit length, best first."""
+        ...
+
+
+class FaissStore:
+    """Vectors in this process's memory, searched exactly; by any number of threads, but not while one writes."""
+
+    def __init__(self) -> None:
+        self._index: faiss.IndexIDMap2 | None = None
+        self._numbers: dict[str, int] = {}
+        self._keys: list[str] = []
+
+    def held(self) -> frozenset[str]:
+        """See `VectorStore`."""
+        return frozenset(self._numbers)
+
+    def add(self, documents: Iterable[VectorDocument]) -> None:
+        """See `VectorStore`."""
+        for key, _, vectors in documents:
+            if key in self._numbers:
+                continue
+            if len(vectors):
+                if self._index is None:  # of unit vectors the inner product is the cosine
+                    self._index = faiss.IndexIDMap2(faiss.IndexFlatIP(vectors.shape[1]))
+                ids = np.arange(len(vectors), dtype=np.int64) + (len(self._keys) << _POSITION_BITS)
+                self._index.add_with_ids(np.ascontiguousarray(vectors, dtype=np.float32), ids)
+            self._numbers[key] = len(self._keys)
+            self._keys.append(key)
+
+    def keep(self, keys: Collection[str]) -> None:
+        """See `VectorStore`."""
+        for key in [key for key in self._numbers if key not in keys]:
+            first = self._numbers.pop(key) << _POSITION_BITS
+            if self._index is not None:
+                self._index.remove_ids(faiss.IDSelectorRange(first, first + (1 << _POSITION_BITS)))
+
+    def search(self, vector: npt.NDArray[np.float32], limit: int) -> list[Hit]:
+        """See `VectorStore`."""
+        if self._index is None or limit < 1:
+            return []
+        question = np.asarray(vector, dtype=np.float32).reshape(1, -1)
+        scores, numbers = self._index.search(question, min(limit, self._index.ntotal))
+        return [
+            Hit(self._keys[number >> _POSITION_BITS], int(number & _POSITIONS), float(score))
+            for score, number in zip(scores[0], numbers[0], strict=True)
+            if number >= 0
+        ]

@@ -1,0 +1,106 @@
+"""Footnotes and endnotes of a Word file, as lines such as ``Footnote 3: Net of tax``.
+
+The mark in the text is left out: a figure beside others in a row, or glued to a word, would be read as one of the text.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from docx.oxml.ns import qn
+
+from sra_pipelines.readers.word.number_formats import format_number
+from sra_pipelines.readers.word.xml_values import (
+    NOTE_MARK,
+    REFERENCES,
+    integer,
+    is_page_break,
+    is_passed_over,
+    text_of,
+    value_of,
+)
+
+__all__ = ["Notes"]
+
+_PARAGRAPH, _SECTION = qn("w:p"), qn("w:sectPr")
+_COUNTED = (*REFERENCES, qn("w:br"), qn("w:lastRenderedPageBreak"))
+_FORMATS = {"footnote": "decimal", "endnote": "lowerRoman"}
+_ORDINARY = (None, "normal")  # types of a note; others are the lines that Word draws above them
+_NO = (None, "0", "false", "off")
+
+
+class Notes:
+    """The notes of a file and their numbers.
+
+    Parameters
+    ----------
+    body
+        Of the document: notes are numbered as it refers to them, by the rules of its sections.
+    parts
+        Roots of the parts that hold the notes, by ``"footnote"`` and ``"endnote"``.
+    settings
+        Root of the part with the document's settings: rules for all sections.
+    """
+
+    def __init__(self, body: Any, parts: dict[str, Any], settings: Any) -> None:
+        self._texts = {
+            (kind, note.get(qn("w:id"))): _text(note)
+            for kind, part in parts.items()
+            for note in part.iterchildren(qn(f"w:{kind}"))
+            if note.get(qn("w:type")) in _ORDINARY
+        }
+        self._settings = settings
+        self._names: dict[tuple[str, str], str] = {}
+        self._counts: Counter[str] = Counter()
+        self._number(body)
+
+    def take(self, text: str) -> tuple[str, list[str]]:
+        """Return a text without the marks in it, and the notes that they stand for, one line each.
+
+        Each note is handed out once, however often a forged file refers to it.
+        """
+        lines = []
+        for kind, identity in NOTE_MARK.findall(text):
+            said = self._texts.pop((kind, identity), "")
+            if said:
+                lines.append(f"{self._names.get((kind, identity), kind.capitalize())}: {said}")
+        return NOTE_MARK.sub("", text), lines
+
+    def _number(self, body: Any) -> None:
+        section: list[Any] = []
+        for paragraph in body.iter(_PARAGRAPH):
+            found = paragraph.iter(*_COUNTED)
+            section += (element for element in found if not any(map(is_passed_over, element.iterancestors())))
+            rules = paragraph.find(f"{qn('w:pPr')}/{_SECTION}")
+            if rules is not None:
+                self._number_section(section, rules)
+                section.clear()
+        self._number_section(section, body.find(_SECTION))
+
+    def _number_section(self, elements: list[Any], rules: Any | None) -> None:
+        self._restart("eachSect", rules)
+        for element in elements:
+            if is_page_break(element):
+                self._restart("eachPage", rules)
+            elif element.tag in REFERENCES and element.get(qn("w:customMarkFollows")) in _NO:
+                kind, identity = REFERENCES[element.tag], element.get(qn("w:id"))
+                if (kind, identity) not in self._names:
+                    start = integer(self._rule(kind, "w:numStart", rules))
+                    number = self._counts[kind] + (1 if start is None else start)
+                    form = self._rule(kind, "w:numFmt", rules) or _FORMATS[kind]
+                    self._names[kind, identity] = f"{kind.capitalize()} {format_number(number, form)}"
+                    self._counts[kind] += 1
+
+    def _restart(self, when: str, rules: Any | None) -> None:
+        for kind in _FORMATS:
+            if self._rule(kind, "w:numRestart", rules) == when:
+                self._counts[kind] = 0
+
+    def _rule(self, kind: str, name: str, rules: Any | None) -> str | None:
+        path = f"w:{kind}Pr/{name}"
+        return value_of(rules, path) or value_of(self._settings, path)
+
+
+def _text(note: Any) -> str:
+    return " ".join(" ".join(NOTE_MARK.sub("", text_of(paragraph)) for paragraph in note.iter(_PARAGRAPH)).split())

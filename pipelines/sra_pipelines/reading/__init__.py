@@ -1,0 +1,1 @@
+"""Find files, read them in worker processes, and split documents into passages."""

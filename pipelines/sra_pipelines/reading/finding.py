@@ -1,0 +1,63 @@
+"""Find the documents in folders, and give each a name of its own."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from sra_pipelines.readers import FORMATS, known_names
+from sra_pipelines.values import DocumentError
+
+__all__ = ["document_names", "find_documents"]
+
+
+def find_documents(paths: Iterable[Path]) -> list[Path]:
+    """Replace each folder by the documents in it and below, sorted; each file once.
+
+    Hidden files, those in hidden folders, and the lock files of office programs (``~$...``) are left out.
+
+    Raises
+    ------
+    DocumentError
+        If a folder holds no file of a format that is read.
+    """
+    found: dict[Path, None] = {}
+    for path in paths:
+        files = [path]
+        if path.is_dir():
+            files = sorted(p for p in path.rglob("*") if p.suffix.lower() in FORMATS and not _hidden(p, path))
+        if not files:
+            raise DocumentError(
+                f"{path}: the folder holds no documents. Name files, or a folder with some: {known_names()}."
+            )
+        found.update(dict.fromkeys(files))
+    return list(found)
+
+
+def document_names(paths: Sequence[Path], taken: Iterable[str] = ()) -> list[str]:
+    """Name documents so that no two are called alike: ``report``, or ``report.docx``, or ``2023/report.docx``.
+
+    Parameters
+    ----------
+    paths
+        Files, none twice.
+    taken
+        Names that are in use.
+    """
+    used = Counter(taken)
+    stems = Counter(path.stem for path in paths)
+    names = []
+    for path in paths:
+        parts = path.parts
+        candidates = [path.stem] if stems[path.stem] == 1 else []
+        candidates += ["/".join(parts[-depth:]) for depth in range(1, len(parts) + 1)]
+        name = next((c for c in candidates if not used[c]), f"{path}#{used.total()}")
+        used[name] += 1
+        names.append(name)
+    return names
+
+
+def _hidden(path: Path, folder: Path) -> bool:
+    parts = path.relative_to(folder).parts
+    return any(part.startswith(".") for part in parts) or path.name.startswith("~$")

@@ -1,0 +1,232 @@
+"""Read many documents in worker processes; one that crashes or hangs costs its own document and no other."""
+
+from __future__ import annotations
+
+import faulthandler
+import hashlib
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
+from pathlib import Path
+
+from sra_pipelines.readers import read_document
+from sra_pipelines.readers.limits import ReadingLimits, limited_memory, require_extracted_within, require_within
+from sra_pipelines.values import Document, DocumentError
+
+__all__ = ["LoneReader", "Reading", "default_workers", "file_hash", "read_documents"]
+
+_MOST_SECONDS = 600.0  # for one document; PDFium needs 0.01 s a page
+_MOST_WORKERS = 4  # embedding takes longer than reading
+
+Reading = tuple[Path, Document | DocumentError, str]
+
+
+def default_workers(n_documents: int) -> int:
+    """How many processes read: one for each core, at most four, none more than there are documents."""
+    return max(1, min(_MOST_WORKERS, os.cpu_count() or 1, n_documents))
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_documents(
+    paths: Iterable[Path], *, workers: int, seconds: float = _MOST_SECONDS, limits: ReadingLimits | None = None
+) -> Iterator[Reading]:
+    """Read documents and yield each as it is done, with the hash of the bytes that were read.
+
+    Parameters
+    ----------
+    paths
+        Files.
+    workers
+        Processes; 0 reads in this one.
+    seconds
+        After so many on one document its worker is ended. Not in force with ``workers=0``.
+    limits
+        For files from somebody else; their seconds hold instead.
+
+    Yields
+    ------
+    tuple
+        Path, the document or why it could not be read, and the file's hash ("" if it could not be read).
+    """
+    waiting = deque(paths)
+    if workers == 0:
+        yield from (_read(path, limits) for path in waiting)
+        return
+    if limits is not None:
+        seconds = limits.max_seconds
+    while waiting:
+        suspects = yield from _read_in_pool(waiting, workers, 2 * workers, seconds, limits)
+        while suspects:  # a worker died: read what was under way one by one, so that the one that did it is known
+            known = limits is not None and len(suspects) == 1  # somebody else's file gets no second time
+            guilty = suspects if known else (yield from _read_in_pool(suspects, 1, 1, seconds, limits))
+            for path in list(guilty):
+                yield path, _crashed(path, seconds), ""
+            if known:
+                break
+
+
+class LoneReader:
+    """Reads documents as they come, in a process of its own that stays for the next one.
+
+    Parameters
+    ----------
+    seconds
+        After so many on one document its process is ended.
+    limits
+        For files from somebody else; their seconds hold instead.
+    """
+
+    def __init__(self, seconds: float = _MOST_SECONDS, limits: ReadingLimits | None = None) -> None:
+        self._seconds = seconds if limits is None else limits.max_seconds
+        self._limits = limits
+        self._pool: ProcessPoolExecutor | None = None
+
+    def read(self, path: Path) -> Document | DocumentError:
+        """Read a document; one that crashes or hangs costs nothing but itself."""
+        if self._pool is None:
+            self._pool = _new_pool(1)
+        try:
+            with _interrupts_put_off():
+                future = self._pool.submit(_read_watched, path, self._seconds, self._limits)
+            return future.result()[1]
+        except BrokenProcessPool:
+            self.close()
+            return _crashed(path, self._seconds)
+
+    def close(self) -> None:
+        """End the process; the next document starts another."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool = None
+
+
+def _new_pool(workers: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker)
+
+
+def _crashed(path: Path, seconds: float) -> DocumentError:
+    reason = f"reading it crashed, or took longer than {seconds:g} s"
+    return DocumentError(f"{path}: {reason}. Leave it out, or print it to PDF anew.")
+
+
+def _read_in_pool(
+    waiting: deque[Path], workers: int, ahead: int, seconds: float, limits: ReadingLimits | None
+) -> Generator[Reading, None, deque[Path]]:
+    """Read until nothing waits, or a worker dies; return what was under way then."""
+    before = set(multiprocessing.active_children())
+    pool = _new_pool(workers)
+    under_way: dict[Future[Reading], Path] = {}
+    ended = False
+    try:
+        while waiting or under_way:
+            try:
+                with _interrupts_put_off():  # what is spawned here inherits it from its first instruction on
+                    while waiting and len(under_way) < ahead:
+                        under_way[pool.submit(_read_watched, waiting[0], seconds, limits)] = waiting[0]
+                        waiting.popleft()
+            except BrokenProcessPool:
+                pass  # told by the futures too
+            for future in wait(under_way, return_when=FIRST_COMPLETED).done:
+                try:
+                    reading = future.result()
+                except BrokenProcessPool:
+                    break
+                del under_way[future]
+                yield reading
+            else:
+                continue
+            ended = True
+            return deque(path for future, path in under_way.items())
+        pool.shutdown()
+        ended = True
+        return deque()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        if not ended:  # interrupted: do not wait for whole documents
+            for process in set(multiprocessing.active_children()) - before:
+                process.terminate()
+
+
+def _read(path: Path, limits: ReadingLimits | None) -> Reading:
+    try:
+        before = file_hash(path) if path.is_file() else ""
+        document = read_document(path) if limits is None else _read_within(path, limits)
+        if file_hash(path) != before:
+            raise DocumentError(f"{path}: the file changed while it was read. Run the command again.")
+    except DocumentError as problem:
+        return path, problem, ""
+    except OSError as error:
+        return path, DocumentError(f"{path}: the file cannot be read ({error.strerror}). Check its permissions."), ""
+    return path, document, before
+
+
+def _read_within(path: Path, limits: ReadingLimits) -> Document:
+    try:
+        with limited_memory(limits):
+            require_within(path, limits)
+            document = read_document(path)
+    except (DocumentError, MemoryError) as error:
+        if not isinstance(error, MemoryError) and not isinstance(error.__cause__, MemoryError):
+            raise
+        raise DocumentError(
+            f"{path}: reading the file takes more than {limits.max_memory_bytes / 1e9:.1f} GB of memory. Split it."
+        ) from error
+    require_extracted_within(document, limits)
+    return document
+
+
+def _read_watched(path: Path, seconds: float, limits: ReadingLimits | None) -> Reading:
+    with open(os.devnull, "w") as nowhere:
+        # Ends this process even while a library is busy in C; nothing softer does.
+        faulthandler.dump_traceback_later(seconds, exit=True, file=nowhere)
+        try:
+            return _read(path, limits)
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+
+
+def _start_worker() -> None:
+    """Leave Ctrl-C to the parent, and end when the parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+
+        def end_with_parent() -> None:
+            parent.join()
+            os._exit(1)
+
+        threading.Thread(target=end_with_parent, daemon=True).start()
+
+
+@contextmanager
+def _interrupts_put_off() -> Iterator[None]:
+    """Have processes that are started within never hear of Ctrl-C; here it takes effect behind the block."""
+    if threading.current_thread() is not threading.main_thread():  # only there may it be set
+        yield
+        return
+    heard: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: heard.append(number))
+    if hasattr(signal, "pthread_sigmask"):
+        # It lets signals in when it is started, which the first process of a pool would do.
+        resource_tracker.ensure_running()
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # which a process inherits
+    try:
+        yield
+    finally:
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, before)
+        if heard:
+            signal.raise_signal(signal.SIGINT)

@@ -1,0 +1,1 @@
+"""Find, rank and pack the passages for a question."""

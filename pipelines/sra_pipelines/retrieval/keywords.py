@@ -1,0 +1,54 @@
+"""Passages found by their words: BM25, which finds the names, clauses and figures that meaning passes over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import bm25s
+import Stemmer
+
+from sra_pipelines.values import Passage
+
+__all__ = ["KeywordIndex", "keywords"]
+
+# Letters and digits part, so that "FY2018" is found by "2018"; figures keep their separators.
+_TOKEN = r"(?u)\d+(?:[.,]\d+)*|[^\W\d_]+"  # noqa: S105 - a pattern, not a secret
+
+
+def keywords(texts: Sequence[str]) -> list[list[str]]:
+    """Cut texts into lower-case words without English stop words, stemmed, and figures."""
+    tokens = bm25s.tokenize(
+        list(texts),
+        token_pattern=_TOKEN,
+        stopwords="en",
+        stemmer=Stemmer.Stemmer("english"),
+        return_ids=False,
+        show_progress=False,
+    )
+    return [list(words) for words in tokens]
+
+
+class KeywordIndex:
+    """BM25 over passages, each with the names of its document and section.
+
+    Parameters
+    ----------
+    passages
+        What to search.
+    """
+
+    def __init__(self, passages: Sequence[Passage]) -> None:
+        self.n_passages = len(passages)
+        self._bm25 = bm25s.BM25()
+        if passages:
+            texts = [f"{passage.document} {passage.section} {passage.text}" for passage in passages]
+            self._bm25.index(keywords(texts), show_progress=False)
+
+    def search(self, question: str, limit: int) -> list[tuple[int, float]]:
+        """Return numbers and scores of the passages that share words with a question, best first, at most `limit`."""
+        words = keywords([question])[0]
+        if not words or not self.n_passages:
+            return []
+        scores = self._bm25.get_scores(words)
+        best = scores.argsort(kind="stable")[::-1][:limit]
+        return [(int(number), float(scores[number])) for number in best if scores[number] > 0]

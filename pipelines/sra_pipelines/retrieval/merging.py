@@ -1,0 +1,55 @@
+"""Passages of a page that overlap or touch, made one, so that no text is given twice."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+
+from sra_pipelines.values import Passage
+
+__all__ = ["by_page", "merge_passages"]
+
+_TOUCHING = 3  # characters: splitters drop the white space between two passages
+
+
+def by_page(passages: Iterable[Passage]) -> dict[tuple[str, int], list[Passage]]:
+    """Sort passages by their page, ``(document, page_index)``, in the order in which they come."""
+    pages: dict[tuple[str, int], list[Passage]] = {}
+    for passage in passages:
+        pages.setdefault((passage.document, passage.page_index), []).append(passage)
+    return pages
+
+
+def merge_passages(passages: Sequence[Passage]) -> list[Passage]:
+    """Make one of passages of one page that overlap or touch; in reading order.
+
+    A merged passage has the best score, the first section, and the place of all; white space that was dropped between
+    two comes back as a line break. Passages whose place is not known (``end - start`` is not the length of the text)
+    stay as they are.
+    """
+    merged: list[Passage] = []
+    for passage in sorted(passages, key=lambda p: (p.start, p.end)):
+        joined = _join(merged[-1], passage) if merged else None
+        if joined is None:
+            merged.append(passage)
+        else:
+            merged[-1] = joined
+    return merged
+
+
+def _join(first: Passage, second: Passage) -> Passage | None:
+    if any(p.end - p.start != len(p.text) or not p.text for p in (first, second)):
+        return None
+    shared = first.end - second.start
+    if shared < -_TOUCHING:
+        return None
+    if shared > 0 and not first.text[second.start - first.start :].startswith(second.text[:shared]):
+        return None  # one of the two does not stand where it says
+    gap = "\n".ljust(-shared) if shared < 0 else ""
+    return dataclasses.replace(
+        first,
+        text=first.text + gap + second.text[max(0, shared) :],
+        end=max(first.end, second.end),
+        score=max(first.score, second.score),
+        section=first.section or second.section,
+    )

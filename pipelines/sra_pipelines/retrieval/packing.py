@@ -1,0 +1,121 @@
+"""Pack the passages that a prompt has room for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, get_args
+
+from sra_pipelines.retrieval.merging import merge_passages
+from sra_pipelines.values import Passage
+from sra_rag.errors import ConfigError
+
+__all__ = ["Order", "format_passages", "pack_passages"]
+
+Order = Literal["document", "best_first", "best_last", "ends"]
+Pages = Mapping[tuple[str, int], Sequence[Passage]]
+
+_MOST_OF_A_PAGE = 0.75  # of its characters
+_SEAM = 2  # tokens: what joins a passage to the next
+
+
+def pack_passages(
+    passages: Sequence[Passage],
+    budget: int,
+    count_tokens: Callable[[str], int],
+    *,
+    order: Order = "document",
+    pages: Pages | None = None,
+) -> list[Passage]:
+    """Take passages, best first, as long as they fit; then put them in order.
+
+    Passages of a page that overlap or touch become one.
+
+    Parameters
+    ----------
+    passages
+        Best first.
+    budget
+        Tokens that the passages may take, headings included.
+    count_tokens
+        Counts the tokens of a text.
+    order
+        ``"document"``: as they stand in the documents, the document of the best passage first. Keeps neighbours
+        together, and the prompt of a second question that finds the same passages begins alike. ``"best_first"``,
+        ``"best_last"``: by rank. ``"ends"``: the best at both ends, the least in the middle, where models read least
+        ("Lost in the Middle", arXiv 2307.03172).
+    pages
+        All passages of each page. Where given, a page of which three quarters were taken is taken whole if it fits, and
+        what is left of the budget completes pages, best first.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such order.
+    """
+    if order not in get_args(Order):
+        raise ConfigError(f"order={order!r} is not allowed. Use one of {', '.join(get_args(Order))}.")
+    packing = _Packing(budget, count_tokens)
+    for passage in passages:
+        if packing.add([passage]) and pages is not None:
+            whole = pages.get((passage.document, passage.page_index), ())
+            if packing.share(passage, whole) >= _MOST_OF_A_PAGE:
+                packing.add(whole)
+    if pages is not None:
+        for page in list(packing.taken):
+            packing.add(pages.get(page, ()))
+    return _ordered(packing.taken, {id(p): i for i, p in enumerate(passages)}, order)
+
+
+def format_passages(passages: Sequence[Passage]) -> str:
+    """Write passages as the model reads them, each under its document and page."""
+    return "\n\n".join(f"[{p.document}, page {p.page_label}]\n{p.text}" for p in passages)
+
+
+class _Packing:
+    """Passages taken so far, page by page, and the tokens they cost."""
+
+    def __init__(self, budget: int, count_tokens: Callable[[str], int]) -> None:
+        self.left = budget
+        self.count_tokens = count_tokens
+        self.taken: dict[tuple[str, int], list[Passage]] = {}
+        self._cost: dict[tuple[str, int], int] = {}
+
+    def add(self, passages: Sequence[Passage]) -> bool:
+        """Take passages of one page, all or none; return whether they fitted."""
+        if not passages:
+            return False
+        page = passages[0].document, passages[0].page_index
+        before = self.taken.get(page, [])
+        known = {id(p) for p in before} | {p.key for p in before if p.end}
+        after = before + [p for p in passages if id(p) not in known and (not p.end or p.key not in known)]
+        cost = sum(self.count_tokens(format_passages([p])) + _SEAM for p in merge_passages(after))
+        if cost - self._cost.get(page, 0) > self.left:
+            return False
+        self.left -= cost - self._cost.get(page, 0)
+        self.taken[page], self._cost[page] = after, cost
+        return True
+
+    def share(self, passage: Passage, whole: Sequence[Passage]) -> float:
+        """How much of the page of `passage` was taken, in [0, 1]."""
+        taken = merge_passages(self.taken[passage.document, passage.page_index])
+        length = sum(len(p.text) for p in merge_passages(whole))
+        return sum(len(p.text) for p in taken) / length if length else 0.0
+
+
+def _ordered(taken: Mapping[tuple[str, int], list[Passage]], rank: Mapping[int, int], order: Order) -> list[Passage]:
+    ranked: list[tuple[int, Passage]] = []
+    for passages in taken.values():
+        for merged in merge_passages(passages):
+            members = [p for p in passages if p is merged or p.text in merged.text]
+            ranked.append((min(rank.get(id(p), len(rank)) for p in members), merged))
+    ranked.sort(key=lambda pair: pair[0])
+    best = [passage for _, passage in ranked]
+    if order == "best_first":
+        return best
+    if order == "best_last":
+        return best[::-1]
+    if order == "ends":
+        return best[::2] + best[1::2][::-1]
+    first_of = {p.document: i for i, p in reversed(list(enumerate(best)))}
+    place = {id(p): i for i, p in enumerate(best)}
+    return sorted(best, key=lambda p: (first_of[p.document], p.page_index, p.start, place[id(p)]))

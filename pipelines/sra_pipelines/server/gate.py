@@ -1,0 +1,90 @@
+"""Keys and sizes are checked before anything is read."""
+
+from __future__ import annotations
+
+import secrets
+
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from sra_pipelines.server.api.error_responses import error_body
+from sra_pipelines.server.server_settings import ServerSettings
+
+__all__ = ["Gate"]
+
+_OPEN = {"/health"}
+_UPLOADS = {"/v1/documents", "/page/gradio_api/upload"}
+
+
+class Gate:
+    """ASGI middleware that lets in what has a key and is not too large.
+
+    Parameters
+    ----------
+    app
+        What lies behind.
+    settings
+        Keys and limits.
+    """
+
+    def __init__(self, app: ASGIApp, settings: ServerSettings) -> None:
+        self.app = app
+        self.settings = settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or refuse it."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
+        if scope["path"] not in _OPEN and not self._has_key(headers.get("authorization", "")):
+            body = error_body("Give an API key: Authorization: Bearer KEY.", "invalid_request_error", "invalid_api_key")
+            await JSONResponse(body, 401, {"WWW-Authenticate": "Bearer"})(scope, receive, send)
+            return
+        limit = self._limit(scope)
+        length = headers.get("content-length", "0")
+        if not length.isdigit() or int(length) > limit:
+            await self._refuse(limit, scope, receive, send)
+            return
+        scope.setdefault("state", {})["client"] = self._client(scope, headers.get("authorization", ""))
+        await self.app(scope, _counted(receive, limit), send)
+
+    def _client(self, scope: Scope, authorization: str) -> str:
+        """Name who asks, for its turn in the queue: by key, or where there are none by address."""
+        if self.settings.api_keys:
+            return authorization.removeprefix("Bearer ")
+        return scope["client"][0] if scope.get("client") else ""
+
+    def _has_key(self, authorization: str) -> bool:
+        keys = self.settings.api_keys
+        given = authorization.removeprefix("Bearer ").encode()
+        # Every key is compared, so that the time tells nothing of which is nearest.
+        return not keys or sum(secrets.compare_digest(given, key.encode()) for key in keys) > 0
+
+    def _limit(self, scope: Scope) -> int:
+        uploads = scope["path"].rstrip("/") in _UPLOADS
+        return self.settings.max_upload_bytes if uploads else self.settings.max_body_bytes
+
+    async def _refuse(self, limit: int, scope: Scope, receive: Receive, send: Send) -> None:
+        body = error_body(_too_large(limit), "invalid_request_error", "too_large")
+        await JSONResponse(body, 413)(scope, receive, send)
+
+
+def _too_large(limit: int) -> str:
+    return f"The request is larger than {limit:,} bytes."
+
+
+def _counted(receive: Receive, limit: int) -> Receive:
+    """Refuse what is larger than it said."""
+    came = 0
+
+    async def counted() -> Message:
+        nonlocal came
+        message = await receive()
+        came += len(message.get("body", b""))
+        if came > limit:
+            raise HTTPException(413, _too_large(limit))
+        return message
+
+    return counted

@@ -1,0 +1,84 @@
+"""Serve until told to stop; then let answers finish for a while, stop the others, and say which."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+import time
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from sra_pipelines.server.api.completions import Completions
+from sra_pipelines.server.api.document_shelf import DocumentShelf
+from sra_pipelines.server.server_settings import ServerSettings
+
+__all__ = ["run_server"]
+
+_LONGEST_STEP = 15.0  # seconds that the step at hand (a part of a prompt, a passage's vector) may take after that
+_LOOK_AGAIN = 0.05
+
+
+def run_server(app: FastAPI, settings: ServerSettings) -> None:
+    """Serve `app` until SIGTERM or SIGINT; a second signal ends the time that answers get.
+
+    Parameters
+    ----------
+    app
+        From `create_app`.
+    settings
+        Address, and `grace` seconds for what is under way.
+    """
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_level="info",
+        timeout_graceful_shutdown=int(settings.grace + _LONGEST_STEP + 1),
+    )
+    _Server(config, settings.grace).run()
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, grace: float) -> None:
+        super().__init__(config)
+        self.grace = grace
+        self.hurry = False
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop; not noted for being raised again afterwards, so that the process ends with status 0."""
+        if self.should_exit:
+            self.hurry = True
+        self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take nothing new, and end what there is."""
+        app = self.config.app
+        assert isinstance(app, FastAPI)  # noqa: S101 - as `run_server` gives it
+        completions: Completions = app.state.completions
+        shelf: DocumentShelf | None = app.state.shelf
+        completions.under_way.finish(self.grace)
+        watch = asyncio.create_task(self._stop_late_ones(completions, shelf))
+        try:
+            await super().shutdown(sockets)
+        finally:
+            watch.cancel()
+        # A thread that is in the middle of a step would bring the interpreter down at its end.
+        until = time.monotonic() + _LONGEST_STEP
+        while _is_computing() and time.monotonic() < until:
+            await asyncio.sleep(_LOOK_AGAIN)
+        completions.under_way.report()
+
+    async def _stop_late_ones(self, completions: Completions, shelf: DocumentShelf | None) -> None:
+        until = time.monotonic() + self.grace
+        while time.monotonic() < until and not self.hurry:
+            await asyncio.sleep(_LOOK_AGAIN)
+        completions.stop()
+        if shelf is not None:
+            shelf.stop()
+
+
+def _is_computing() -> bool:
+    return any(thread.name in ("sra-rag-iterate", "sra-rag-stream") for thread in threading.enumerate())

@@ -1,0 +1,150 @@
+import asyncio
+import json
+import threading
+
+import pytest
+from sra_pipelines.answering.answers import Answer
+from sra_pipelines.answering.document_qa import DocumentQA
+from sra_pipelines.index.memory import DocumentIndex
+from sra_pipelines.readers import read_document
+
+from sra_rag import SRAConfig
+from sra_rag.errors import ConfigError
+
+QUESTION = "What does the lease of the warehouse at Orrin Quay cost a year?"
+
+
+@pytest.fixture
+def qa(make_pdf, engine, embedding):
+    path = make_pdf(
+        "lease.pdf",
+        "This agreement is made between Harl Shipping and the Port of Orrin.",
+        "The lease of the warehouse at Orrin Quay costs 82,400 crowns a year, due on 1 March.",
+        "Ferry tickets are sold at the kiosk beside the old lighthouse.",
+    )
+    return DocumentQA(DocumentIndex([read_document(path)], embedding), engine, context_tokens=400)
+
+
+def test_an_answer_cites_its_page(qa):
+    answer = qa.ask(QUESTION, max_new_tokens=40)
+    assert "82,400" in answer.text
+    assert [str(c) for c in answer.citations] == ["lease, page 2"]
+    assert json.loads(json.dumps(answer.to_dict()))["citations"][0]["page_index"] == 1
+
+
+def test_an_answer_says_what_it_rests_on(qa):
+    answer = qa.ask(QUESTION, max_new_tokens=40)
+    assert answer.abstained is None
+    assert "82,400" in {claim.text for claim in answer.supported.claims if claim.supported}
+    [citation] = answer.citations
+    page = next(p for p in qa.index.passages() if p.page_index == citation.page_index)
+    assert "82,400" in citation.quote
+    assert page.text[citation.start - page.start : citation.end - page.start] == citation.quote
+
+
+@pytest.mark.parametrize("sra", [None, 0.4], ids=["off", "on"])
+def test_the_attention_of_the_answer_by_passage(qa, sra):
+    found = qa.retrieve(QUESTION)
+    plain = qa.ask(found, sra=sra, max_new_tokens=12)
+    answer = qa.ask(found, sra=sra, max_new_tokens=12, attention=True)
+    assert answer.text == plain.text
+    assert plain.attention is None
+    assert len(answer.attention) == len(found.passages) == 3
+    assert all(share > 0 for share in answer.attention)
+    assert sum(answer.attention) < 1
+    assert len(set(answer.attention)) == 3
+
+
+def test_the_spans_of_passages_are_their_tokens(qa):
+    found = qa.retrieve(QUESTION)
+    ids = qa.engine.encode(found.messages(), context=found.context).token_ids
+    decode = qa.engine.loaded.tokenizer.decode
+    texts = [decode(ids[first:last]).strip() for first, last in qa._shares(found).spans]
+    assert texts == [f"[{p.document}, page {p.page_label}]\n{p.text}" for p in found.passages]
+
+
+def test_without_a_passage_the_model_is_not_asked(engine, embedding):
+    *pieces, answer = DocumentQA(DocumentIndex([], embedding), engine).stream(QUESTION)
+    assert pieces == [answer.text] == ["The documents do not say."]
+    assert (answer.abstained, answer.citations, answer.generation.usage.total_tokens) == ("nothing found", (), 0)
+
+
+def test_all_settings_see_the_same_prompt_and_share_what_they_may(qa):
+    after = SRAConfig(alpha=0.2, rows="after_context")
+    answers = qa.compare(QUESTION, [None, after, 0.2])
+    assert len({a.generation.usage.prompt_tokens for a in answers}) == 1
+    assert [a.generation.sra for a in answers] == [None, after, SRAConfig(alpha=0.2)]
+    assert answers[1].generation.usage.cached_tokens == answers[1].generation.context_length > 0
+    assert answers[2].generation.usage.cached_tokens == 0
+
+
+def test_streaming_ends_with_the_answer(qa):
+    *pieces, answer = qa.stream(QUESTION)
+    assert isinstance(answer, Answer)
+    assert "".join(pieces).strip() == answer.text
+
+
+def test_the_context_is_all_passages_and_nothing_else(qa):
+    found = qa.retrieve(QUESTION)
+    assert len(found.passages) == 3
+    encoded = qa.engine.encode(found.messages(), context=found.context)
+    decode = qa.engine.loaded.tokenizer.decode
+    assert decode(encoded.token_ids[: encoded.context_length]).endswith(found.context)
+    assert decode(encoded.token_ids[encoded.context_length :]).strip().startswith("Question:")
+
+
+def test_the_prompt_fits_the_budget(qa):
+    small = DocumentQA(qa.index, qa.engine, context_tokens=40)
+    found = small.retrieve(QUESTION)
+    assert 1 <= len(found.passages) < 3
+    assert len(qa.engine.encode(found.context).token_ids) <= 40
+
+
+def test_the_default_budget_is_what_the_window_leaves(qa, embedded):
+    from sra_rag import Engine
+
+    narrow = Engine(embedded, context_window=160, options=qa.engine.options)
+    answer = DocumentQA(qa.index, narrow).ask(QUESTION)
+    assert answer.generation.usage.prompt_tokens + 10 <= 160
+    assert answer.passages
+
+
+def test_what_does_not_fit_is_refused(qa):
+    with pytest.raises(ConfigError, match="does not fit.*leaves"):
+        DocumentQA(qa.index, qa.engine, context_tokens=9000).ask(QUESTION)
+    with pytest.raises(ConfigError, match="no room"):
+        DocumentQA(qa.index, qa.engine).ask("word " * 8150)
+    with pytest.raises(ConfigError, match="empty"):
+        qa.ask("  ")
+    with pytest.raises(ConfigError, match="at least 1"):
+        DocumentQA(qa.index, qa.engine, context_tokens=0)
+
+
+async def test_async_answers_are_the_blocking_ones(qa):
+    expected = qa.ask(QUESTION)
+    answer = await qa.aask(QUESTION)
+    assert (answer.text, answer.citations) == (expected.text, expected.citations)
+    *pieces, last = [piece async for piece in qa.astream(QUESTION)]
+    assert "".join(pieces).strip() == expected.text
+    assert last.citations == expected.citations
+
+
+async def test_a_reader_who_leaves_ends_the_work(qa):
+    pieces = qa.astream(QUESTION, max_new_tokens=200)
+    await anext(pieces)
+    await pieces.aclose()
+    for _ in range(100):
+        if not any(thread.name.startswith("sra-rag") for thread in threading.enumerate()):
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("the work goes on")
+
+
+def test_a_batch_answers_each(qa):
+    questions = [QUESTION, "Where are ferry tickets sold?"]
+    answers = qa.batch(questions, sra=0.2, max_new_tokens=24)
+    assert [answer.question for answer in answers] == questions
+    assert "82,400" in answers[0].text
+    assert all(answer.generation.sra.alpha == 0.2 for answer in answers)
+    with pytest.raises(ConfigError, match="batch_size=0"):
+        qa.batch(questions, batch_size=0)

@@ -1,0 +1,45 @@
+"""Checks take no answer away: where they have no room or time left, a note says so."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from sra_pipelines import Document, DocumentIndex, DocumentQA, Page
+from sra_pipelines.checks.run_checks import run_checks
+from sra_pipelines.checks.support import check_support
+
+from sra_rag import Engine, SamplingOptions
+from sra_rag.generation.result import Timing
+
+QUESTION = "What is the difference between the two fares of the ferry?"
+TEXT = "The ferry costs 12 crowns for residents of the island and 31 crowns for everybody else who comes aboard."
+
+
+@pytest.fixture
+def index(embedding):
+    return DocumentIndex([Document(Path("fares.pdf"), (Page(0, "1", TEXT),))], embedding)
+
+
+def test_no_room_for_a_second_prompt(index, embedded):
+    wide = DocumentQA(index, Engine(embedded), preset="financial")
+    prompt = len(wide.engine.encode(wide.retrieve(QUESTION).messages()).token_ids)
+    narrow = Engine(embedded, context_window=prompt + 20, options=SamplingOptions(max_new_tokens=10))
+    answer = DocumentQA(index, narrow, preset="financial").ask(QUESTION)
+    assert answer.text
+    assert answer.calculation is None
+    assert "nothing was computed: the passages leave no room in the model's window" in answer.notes
+
+
+@pytest.mark.parametrize("of_the_request", [True, False])
+def test_no_time_for_a_second_prompt(index, embedded, of_the_request):
+    limit = {"timeout": 60.0}
+    engine = Engine(embedded, options=SamplingOptions(max_new_tokens=4, **({} if of_the_request else limit)))
+    qa = DocumentQA(index, engine, preset="financial")
+    found = qa.retrieve(QUESTION)
+    taken = dataclasses.replace(engine.generate(found.messages()), timing=Timing(59.0, 1.0))
+    notes, calculation = run_checks(
+        qa.preset.checks, engine, found, taken, (), check_support(taken.text, QUESTION, found.passages), {},
+        **(limit if of_the_request else {}),
+    )  # fmt: skip
+    assert calculation is None
+    assert "nothing was computed: the time of the request was over" in notes

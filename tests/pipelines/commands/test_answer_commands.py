@@ -1,0 +1,168 @@
+"""The command line as a user runs it: a process, its output and its exit code."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+from sra_pipelines.commands.answer_commands import chosen_settings
+from sra_pipelines.presets import load_preset
+from typer.testing import CliRunner
+
+from sra_rag import SRAConfig
+from sra_rag.cli import make_app
+from sra_rag.errors import ConfigError
+from sra_rag.notation import parse_indices
+
+LEASE = "The lease of the warehouse at Orrin Quay costs 82,400 crowns a year, due on 1 March."
+QUESTION = "How many crowns a year does the lease cost?"
+COMMAND = [sys.executable, "-m", "sra_rag.cli"]
+
+
+def run(*arguments):
+    return subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=200, check=False)
+
+
+def test_plain_text_into_a_pipe(make_pdf):
+    done = run("ask", QUESTION, make_pdf("lease.pdf", "Preamble.", LEASE), "--max-new-tokens", 30)
+    assert done.returncode == 0, done.stderr
+    assert "82,400" in done.stdout
+    assert "sources: lease, page 2" in done.stdout
+    assert "\x1b" not in done.stdout + done.stderr
+    assert "without reattention" not in done.stdout.lower()
+
+
+@pytest.mark.slow
+def test_compare_as_json(make_pdf):
+    done = run(
+        "ask", QUESTION, make_pdf("lease.pdf", LEASE), "--compare", "--json", "--rows", "after_context",
+        "--layers", "last:10", "--alpha", 0.3, "--show-context", "--max-new-tokens", 30,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    off, on = result["answers"]
+    assert off["generation"]["sra"] is None
+    assert on["generation"]["sra"] == {
+        "alpha": 0.3, "bounds": "theoretical", "layers": "last:10", "heads": "all", "rows": "after_context",
+        "policy": "entropy",
+    }  # fmt: skip
+    assert off["generation"]["usage"]["prompt_tokens"] == on["generation"]["usage"]["prompt_tokens"]
+    assert LEASE.split(",")[0] in result["context"].replace("\n", " ")
+    assert result["documents"][0]["pages"] == 1
+    assert result["problems"] == []
+
+
+def test_presets_are_listed_and_printed_as_a_start(tmp_path):
+    def shown(*arguments):
+        done = CliRunner().invoke(make_app(), ["presets", *arguments], catch_exceptions=False)
+        assert done.exit_code == 0
+        return done.stdout
+
+    assert [line.split()[0] for line in shown().splitlines()] == ["general", "financial", "legal"]
+    own = tmp_path / "own.toml"
+    own.write_text(shown("legal"), encoding="utf-8")
+    assert load_preset(own) == load_preset("legal")
+    with pytest.raises(ConfigError, match="general, financial, legal"):
+        shown("medical")
+
+
+@pytest.mark.slow
+def test_computed_figures_and_attention_are_shown_with_each_setting(make_pdf):
+    rows = "Income statement\n\u00a3 million 2025 2024\nRevenue 518.2 472.9\nCost of sales 301.4 280.0"
+    done = run(
+        "ask", "By how much did revenue change from 2024 to 2025?", make_pdf("report.pdf", rows), "--preset",
+        "financial", "--compare", "--attention", "--rows", "after_context", "--max-new-tokens", 24,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("computed: 518.2 - 472.9 = 45.3 (\u00a3 million)") == 2
+    assert len(re.findall(r"^ +\d+\.\d%  report, page 1$", done.stdout, re.MULTILINE)) == 2
+
+
+def test_unreadable_documents_cost_one_line_each_and_the_others_answer(tmp_path, make_pdf):
+    good = make_pdf("lease.pdf", LEASE)
+    bad = [make_pdf("scan.pdf", None), make_pdf("locked.pdf", "x", password="x"), tmp_path / "missing.pdf"]
+    (tmp_path / "empty.pdf").touch()
+    (tmp_path / "torn.pdf").write_bytes(b"%PDF-1.4 torn")
+    bad += [tmp_path / "empty.pdf", tmp_path / "torn.pdf"]
+    done = run("ask", QUESTION, good, *bad, "--compare", "--max-new-tokens", 30)
+    assert done.returncode == 2
+    assert "82,400" in done.stdout
+    assert "Without reattention" in done.stdout
+    assert "With reattention" in done.stdout
+    lines = [line for line in done.stderr.splitlines() if line.startswith("sra-rag:")]
+    assert len(lines) == 5
+    for path, line in zip(bad, lines, strict=True):
+        assert str(path) in line
+
+
+@pytest.mark.slow
+def test_nothing_to_answer_from():
+    done = run("ask", "Why?", "/no/such/file.pdf")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "/no/such/file.pdf: there is no such file" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--alpha", "-1"], "alpha"),
+        (["--rows", "some"], "after_context"),
+        (["--layers", "x"], "last:N"),
+        (["--model", "/no/such/model"], "could not be loaded"),
+        (["--sra", "/no/such.json"], "nor is there a file"),
+        (["--context-tokens", "9000"], "does not fit"),
+    ],
+)
+def test_bad_arguments_end_with_one_line(make_pdf, arguments, says):
+    done = run("ask", "Why?", make_pdf("a.pdf", LEASE), *arguments)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len([line for line in done.stderr.splitlines() if line.startswith("sra-rag:")]) == 1
+
+
+@pytest.mark.slow
+def test_help_teaches():
+    assert "ask" in run("--help").stdout
+    text = " ".join(run("ask", "--help").stdout.split())
+    for option in ("--compare", "--alpha", "--rows", "--layers", "--model", "--json", "--show-context"):
+        assert option in text
+    assert "sra-rag ask" in text
+
+
+@pytest.mark.slow
+def test_ctrl_c_stops_cleanly():
+    process = subprocess.Popen(
+        [*COMMAND, "demo"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # else a shell may have it ignored
+    )  # fmt: skip
+    for line in process.stdout:
+        if line.startswith("Without reattention"):  # an answer is being generated now
+            process.send_signal(signal.SIGINT)
+            break
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.strip().endswith("interrupted.")
+    assert "Traceback" not in errors
+
+
+def test_layers():
+    assert parse_indices("--layers", "all") == "all"
+    assert parse_indices("--layers", "last:3") == "last:3"
+    assert parse_indices("--layers", "0,3,10-12") == (0, 3, 10, 11, 12)
+    with pytest.raises(ConfigError, match="last:N"):
+        parse_indices("--layers", "a-b")
+
+
+def test_settings_are_written_in_one_option_or_in_four(tmp_path):
+    profile = tmp_path / "profile.json"
+    SRAConfig(alpha=0.4).to_json(profile)
+    assert chosen_settings(None, 0.2, "all", "last:3", "focus") == SRAConfig(alpha=0.2, layers="last:3", policy="focus")
+    assert chosen_settings("alpha=0.3,rows=generated", 0.2, "all", "all", "entropy") == SRAConfig(0.3, rows="generated")
+    assert chosen_settings(str(profile), 0.2, "all", "all", "entropy") == SRAConfig(alpha=0.4)
+    assert chosen_settings("off", 0.2, "all", "all", "entropy") is None

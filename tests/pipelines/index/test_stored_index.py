@@ -1,0 +1,367 @@
+"""An index on disk: what it takes in, what it gives back, who may change it, and what a check finds."""
+
+import multiprocessing
+import shutil
+import sqlite3
+import threading
+from pathlib import Path
+
+import pytest
+from sra_pipelines.index.check import check_index
+from sra_pipelines.index.embedding_identity import EmbeddingMismatchError
+from sra_pipelines.index.lock import IndexLockedError, writer_lock
+from sra_pipelines.index.memory import DocumentIndex
+from sra_pipelines.index.schema import DATABASE, StoreError
+from sra_pipelines.index.stored_index import StoredIndex, index_documents
+from sra_pipelines.index.writer import add_documents, remove_documents
+from sra_pipelines.readers import read_document
+
+LEASE = "The lease of the warehouse at Orrin Quay costs 82,400 crowns a year.\n" * 30
+FERRY = "Ferry tickets are sold at the kiosk beside the old lighthouse.\n"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    docs = tmp_path / "docs"
+    (docs / "deep").mkdir(parents=True)
+    (docs / "lease.md").write_text(f"# Lease\n\n{LEASE}")
+    (docs / "deep" / "ferry.txt").write_text(FERRY)
+    return docs
+
+
+@pytest.fixture
+def add(tmp_path, folder, word_embedding):
+    def run(*paths, embedding=word_embedding, **options):
+        return add_documents(tmp_path / "index", paths or [folder], lambda: embedding, workers=0, **options)
+
+    return run
+
+
+@pytest.fixture
+def index(tmp_path):
+    return tmp_path / "index"
+
+
+def names(index):
+    return [about.name for about in index_documents(index)]
+
+
+def whole(index):
+    return check_index(index).problems == ()
+
+
+def test_what_goes_in_comes_out(add, index, folder, word_embedding):
+    report = add()
+    assert report.added == ["ferry", "lease"]
+    assert (report.revision, report.n_pages, report.failed) == (1, 2, {})
+    stored = StoredIndex(index, word_embedding)
+    memory = DocumentIndex(
+        [read_document(folder / "deep" / "ferry.txt"), read_document(folder / "lease.md")], word_embedding
+    )
+    assert list(stored.passages()) == list(memory.passages())
+    assert stored.n_passages == memory.n_passages == report.n_passages > 2
+    for question in ("Where are ferry tickets sold?", "How many crowns a year?"):
+        found, expected = stored.search(question, 5), memory.search(question, 5)
+        assert [(p.key, p.section) for p in found] == [(p.key, p.section) for p in expected]
+        assert [p.score for p in found] == sorted((p.score for p in found), reverse=True)
+        assert 0 < found[0].score <= 1.0001
+    assert stored.search("ferry tickets", 1)[0].document == "ferry"
+    assert stored.pages("lease")[0].text == (folder / "lease.md").read_text().strip()
+    assert {p.section for p in stored.passages() if p.document == "lease"} == {"Lease"}
+    assert len(stored.search("x", 10_000)) == stored.n_passages
+    assert stored.search("x", 0) == []
+    assert whole(index)
+
+
+def test_the_real_model(index, folder, embedding):
+    add_documents(index, [folder], lambda: embedding, workers=0)
+    best = StoredIndex(index, embedding).search("Where can I buy a boat ticket?", 1)[0]
+    assert best.document == "ferry"
+    assert whole(index)
+
+
+def test_only_what_is_new_or_changed_is_read(add, index, folder):
+    add()
+    before = {about.name: about.read_at for about in index_documents(index)}
+    again = add_documents(index, [folder], lambda: pytest.fail("no model is needed"), workers=0)
+    assert (again.revision, again.unchanged, again.added, again.n_pages) == (1, 2, [], 0)
+    assert {about.name: about.read_at for about in index_documents(index)} == before
+    (folder / "deep" / "ferry.txt").write_text("No ferry runs any more.")
+    (folder / "new.txt").write_text("A new file.")
+    report = add()
+    assert (report.changed, report.added, report.unchanged, report.revision) == (["ferry"], ["new"], 1, 2)
+    assert names(index) == ["ferry", "lease", "new"]
+    assert whole(index)
+
+
+def test_sync_removes_what_is_gone_and_only_below_the_folder(add, index, folder, tmp_path, word_embedding):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "note.txt").write_text("A note.")
+    add(folder, elsewhere)
+    (folder / "deep" / "ferry.txt").unlink()
+    (elsewhere / "note.txt").unlink()
+    assert add(folder).removed == []
+    report = add(folder, sync=True)
+    assert (report.removed, report.revision) == (["ferry"], 2)
+    assert names(index) == ["lease", "note"]
+    assert all(p.document != "ferry" for p in StoredIndex(index, word_embedding).passages())
+    assert add(elsewhere / "note.txt", sync=True).removed == ["note"]
+    assert whole(index)
+
+
+def test_a_file_that_moved_is_not_read_again(add, index, folder):
+    add()
+    (folder / "lease.md").rename(folder / "deep" / "lease.md")
+    report = add(sync=True)
+    assert (report.moved, report.added, report.removed, report.n_pages) == (["lease"], [], [], 0)
+    assert {about.path for about in index_documents(index)} == {
+        str((folder / "deep" / name).resolve()) for name in ("ferry.txt", "lease.md")
+    }
+    assert whole(index)
+
+
+def test_the_same_bytes_twice_and_the_same_name_twice(add, index, folder):
+    shutil.copy(folder / "lease.md", folder / "copy.md")
+    (folder / "deep" / "lease.txt").write_text("Another lease.")
+    report = add()
+    assert sorted(names(index)) == ["copy", "ferry", "lease"]  # found in this order: copy, deep/..., lease
+    assert report.duplicates == {str(folder / "lease.md"): str(folder / "copy.md")}
+    (folder / "lease.md").write_text("A third.")
+    add()
+    assert sorted(names(index)) == ["copy", "ferry", "lease", "lease.md"]
+    assert whole(index)
+
+
+def test_a_file_that_cannot_be_read_stops_no_other(add, index, folder, make_pdf):
+    shutil.move(make_pdf("scan.pdf", None), folder / "scan.pdf")
+    (folder / "torn.pdf").write_bytes(b"%PDF-1.7 torn")
+    (folder / "photo.jpg").write_bytes(b"x")
+    report = add(folder, folder / "none.txt")
+    assert names(index) == ["ferry", "lease"]
+    assert {Path(path).name for path in report.failed} == {"scan.pdf", "torn.pdf", "none.txt"}
+    assert "scanned" in report.failed[str(folder / "scan.pdf")]
+    assert report.other_types == {".jpg": 1}
+
+
+def test_what_cannot_be_read_any_more_stays_as_it_was(add, index, folder):
+    add()
+    (folder / "lease.md").write_bytes(b"\0\1\2")
+    assert add(sync=True).failed
+    assert names(index) == ["ferry", "lease"]
+    assert whole(index)
+
+
+def test_remove(add, index, folder, word_embedding):
+    add()
+    with pytest.raises(StoreError, match=r"no document 'ferri'.*'ferry', 'lease'"):
+        remove_documents(index, ["lease", "ferri"])
+    assert names(index) == ["ferry", "lease"]
+    assert [about.name for about in remove_documents(index, [str(folder / "lease.md")])] == ["lease"]
+    assert names(index) == ["ferry"]
+    assert StoredIndex(index, word_embedding).revision == 2
+    assert b"Orrin Quay" not in (index / DATABASE).read_bytes()
+    assert [about.name for about in remove_documents(index, ["ferry"])] == ["ferry"]
+    assert StoredIndex(index, word_embedding).search("anything", 3) == []
+    assert whole(index)
+
+
+def test_an_interrupted_add_changes_nothing_and_is_gone_on_with(add, index, folder, word_embedding):
+    add()
+    old = index_documents(index)
+    for i in range(4):
+        (folder / f"more{i}.txt").write_text(f"More of number {i}.")
+    (folder / "lease.md").write_text("Changed.")
+    calls = []
+
+    def interrupt(what, done, total):
+        calls.append(done)
+        if what == "indexing" and done > total / 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        add(on_progress=interrupt)
+    assert index_documents(index) == old
+    report = check_index(index)
+    assert report.problems == ()
+    assert 0 < report.n_prepared < 5
+    assert "more0" not in {p.document for p in StoredIndex(index, word_embedding).passages()}
+    finished = add()
+    assert finished.resumed == report.n_prepared
+    assert finished.n_pages == 5 - report.n_prepared
+    assert names(index) == ["ferry", "lease", "more0", "more1", "more2", "more3"]
+    assert check_index(index).n_prepared == 0
+    assert whole(index)
+
+
+def test_what_was_prepared_but_is_wanted_no_more_is_dropped(add, index, folder):
+    (folder / "adraft.txt").write_text("A draft.")
+
+    def interrupt(what, done, total):
+        if what == "indexing" and done >= total:  # all but the last are kept
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        add(on_progress=interrupt)
+    assert check_index(index).n_prepared == 2
+    (folder / "adraft.txt").write_text("Another draft.")
+    assert add().resumed == 1
+    assert check_index(index).n_prepared == 0
+    assert whole(index)
+
+
+# -- one writer, many readers ------------------------------------------------------------------------------------------
+
+
+def hold(index, held, release):
+    with writer_lock(index):
+        held.set()
+        release.wait(30)
+
+
+def test_a_second_writer_is_told_who_is_at_it(add, index, folder, word_embedding):
+    add()
+    context = multiprocessing.get_context("fork")
+    held, release = context.Event(), context.Event()
+    process = context.Process(target=hold, args=(index, held, release))
+    process.start()
+    try:
+        assert held.wait(30)
+        for change in (add, lambda: remove_documents(index, ["lease"])):
+            with pytest.raises(IndexLockedError, match=rf"process {process.pid} on .* since 20"):
+                change()
+        assert len(StoredIndex(index, word_embedding).documents()) == 2  # reading goes on
+        assert whole(index)
+    finally:
+        process.kill()  # the lock of the dead is free
+        process.join()
+    assert add().unchanged == 2
+
+
+def test_readers_see_one_revision_while_another_is_written(add, index, folder, word_embedding):
+    """Every revision holds documents that all say the same number."""
+
+    def write(number):
+        for i in range(4):
+            (folder / f"n{i}.txt").write_text(f"File {i}. The number is {number}.\n")
+
+    (folder / "lease.md").unlink()
+    (folder / "deep" / "ferry.txt").unlink()
+    write(0)
+    add(sync=True)
+    seen, wrong, done = set(), [], threading.Event()
+
+    def read():
+        reader = StoredIndex(index, word_embedding)
+        while not done.is_set():
+            reader.refresh()
+            numbers = {p.text.split()[-1] for p in reader.passages()}
+            seen.update(numbers)
+            if len(numbers) != 1 or reader.n_passages != 4 or len(reader.search("number", 10)) != 4:
+                wrong.append((reader.revision, numbers))
+
+    threads = [threading.Thread(target=read) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for number in range(1, 12):
+        write(number)
+        add(sync=True)
+    done.set()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    assert len(seen) > 2
+
+
+def test_a_reader_stays_where_it_is_until_it_refreshes(add, index, folder, word_embedding):
+    add()
+    reader = StoredIndex(index, word_embedding)
+    (folder / "new.txt").write_text("Fresh news.")
+    add()
+    assert (reader.revision, len(reader.documents())) == (1, 2)
+    assert reader.refresh()
+    assert (reader.revision, len(reader.documents())) == (2, 3)
+    assert not reader.refresh()
+    assert reader.search("fresh news", 1)[0].document == "new"
+
+
+# -- refused -----------------------------------------------------------------------------------------------------------
+
+
+def test_another_embedding_model_is_refused(add, index, folder, other_embeddings):
+    add()
+    (folder / "new.txt").write_text("New.")
+    for model, says in zip(other_embeddings, ("96 numbers a vector instead of 64", "other vectors"), strict=True):
+        with pytest.raises(EmbeddingMismatchError, match=f"'words'; '{model.model_name}' gives {says}"):
+            add(embedding=model)
+        with pytest.raises(EmbeddingMismatchError, match=says):
+            StoredIndex(index, model)
+    assert names(index) == ["ferry", "lease"]
+
+
+def test_what_is_no_index(tmp_path, add, index, folder, word_embedding):
+    with pytest.raises(StoreError, match="there is no index.*sra-rag index add"):
+        StoredIndex(tmp_path / "none", word_embedding)
+    with pytest.raises(StoreError, match="there is no index"):
+        remove_documents(tmp_path / "none", ["x"])
+    assert not (tmp_path / "none").exists()
+    with pytest.raises(StoreError, match="holds other things"):
+        add_documents(folder, [folder], lambda: word_embedding, workers=0)
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(StoreError, match="this is a file"):
+        add_documents(tmp_path / "file", [folder], lambda: word_embedding, workers=0)
+    index.mkdir()
+    (index / DATABASE).touch()  # a crash between making the file and its first commit
+    with pytest.raises(StoreError, match="there is no index"):
+        check_index(index)
+    assert add().revision == 1
+
+
+def change_database(index, *statements):
+    connection = sqlite3.connect(index / DATABASE)
+    for statement in statements:
+        connection.execute(statement)
+    connection.commit()
+    connection.close()
+
+
+def test_another_version(add, index, word_embedding):
+    add()
+    change_database(index, "PRAGMA user_version = 7")
+    with pytest.raises(StoreError, match="format 7, this program reads format 1"):
+        StoredIndex(index, word_embedding)
+    change_database(index, "PRAGMA user_version = 1", "UPDATE meta SET value = 'old' WHERE key = 'splitting'")
+    assert StoredIndex(index, word_embedding).n_passages
+    with pytest.raises(StoreError, match="split by the rules 'old'"):
+        add()
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        ("UPDATE pages SET text = replace(text, '82,400', '82,500')", "digest"),
+        ("UPDATE passages SET last = last + 100000", "beyond their page"),
+        ("UPDATE passages SET section = 'x'", "digest"),
+        ("DELETE FROM passages WHERE position = 0", "bytes of vectors"),
+        ("DELETE FROM pages", "page that is not there"),
+        ("UPDATE documents SET vectors = zeroblob(length(vectors))", "length 1"),
+        ("UPDATE documents SET vectors = substr(vectors, 5)", "bytes of vectors"),
+        ("UPDATE documents SET n_pages = 9", "9 pages are counted"),
+        ("DELETE FROM documents WHERE name = 'lease'", "missing document"),
+    ],
+)
+def test_a_check_finds_damage(add, index, damage, says):
+    add()
+    change_database(index, damage)
+    assert any(says in problem for problem in check_index(index).problems)
+
+
+def test_a_torn_file(add, index, word_embedding):
+    add()
+    data = (index / DATABASE).read_bytes()
+    (index / DATABASE).write_bytes(data[:4096] + b"\xff" * 4096 + data[8192:])
+    with pytest.raises(StoreError, match="damaged"):
+        check_index(index)
+    (index / DATABASE).write_bytes(b"no database at all" * 500)
+    with pytest.raises(StoreError, match="damaged"):
+        StoredIndex(index, word_embedding)

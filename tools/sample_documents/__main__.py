@@ -1,0 +1,5 @@
+"""Write the sample documents into the package."""
+
+from .generate import main
+
+main()

@@ -14,7 +14,7 @@ from sra_pipelines.server.server_settings import ServerSettings
 __all__ = ["Gate"]
 
 _OPEN = {"/health"}
-_UPLOADS = {"/v1/documents", "/page/gradio_api/upload"}
+_UPLOADS = {"/v1/documents", "/page/uploads"}
 
 
 class Gate:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
-from gradio_client import Client, handle_file
+from gradio_client import Client
 from gradio_client.exceptions import AppError
 from sra_pipelines import DocumentIndex, DocumentQA
 from sra_pipelines.index.stored_index import StoredIndex
@@ -103,8 +103,8 @@ def test_wrong_keys_are_refused(running, key):
 
 def test_nothing_of_the_page_is_open(running):
     address, app = running
-    mounted = next(route.app for route in app.routes if getattr(route, "path", "") == "/page")
-    paths = {getattr(route, "path", "") for route in mounted.routes} | {"/gradio_api/queue/join", "/gradio_api/upload"}
+    mounted = next(route for route in app.routes if getattr(route, "path", "") == "/page")
+    paths = {getattr(route, "path", "") for route in mounted.routes} | {"/gradio_api/queue/join", "/uploads"}
     assert len(paths) > 20
     for cookie in ({}, {"Cookie": "sra_rag_page=guess"}):
         for path in paths:
@@ -206,14 +206,16 @@ def wait_until(holds, seconds=15):
         time.sleep(0.01)
 
 
-def test_files_come_onto_the_shelf_and_what_cannot_is_refused(client, running, tmp_path):
-    good, bad = tmp_path / "mill notes.txt", tmp_path / "broken.pdf"
-    good.write_text("The mill grinds 12 tonnes of flour a day.")
-    bad.write_text("not a PDF")
-    said, *_ = client.predict([handle_file(good), handle_file(bad)], [], api_name="/upload")
-    assert re.search(r"<li>mill notes is there now: 1 pages", said)
-    assert re.search(r"<li>broken\.pdf: ", said)
-    assert str(tmp_path) not in said
+def test_files_come_onto_the_shelf_and_what_cannot_is_refused(client, running):
+    with browser(running[0]) as b:
+        login(b)
+        sent = {"file": ("mill notes.txt", b"The mill grinds 12 tonnes of flour a day.")}
+        good = b.post("/page/uploads", files=sent, timeout=60)
+        assert (good.status_code, good.json()["id"], good.json()["pages"]) == (201, "mill notes", 1)
+        bad = b.post("/page/uploads", files={"file": ("broken.pdf", b"not a PDF")}, timeout=60)
+        assert bad.status_code == 422
+        assert "broken.pdf" in bad.json()["error"]["message"]
+        assert str(running[1].state.shelf.uploads) not in bad.text
     shelf = running[1].state.shelf
     assert "mill notes" in [about.name for about in shelf.documents()]
     over = ask(client, "How much flour does the mill grind a day?").result(timeout=60)[0]
@@ -223,10 +225,9 @@ def test_files_come_onto_the_shelf_and_what_cannot_is_refused(client, running, t
 def test_uploads_are_limited_in_size(running):
     key = {"Authorization": f"Bearer {KEY}"}
     for size, allowed in ((50_000, True), (200_000, False)):
-        answer = httpx.post(
-            f"{running[0]}/page/gradio_api/upload", files={"files": ("a.txt", b"x" * size)}, headers=key
-        )
-        assert (answer.status_code == 200) == allowed
+        sent = {"file": ("a.txt", b"A line of a text.\n" * (size // 18))}
+        answer = httpx.post(f"{running[0]}/page/uploads", files=sent, headers=key, timeout=60)
+        assert answer.status_code == (201 if allowed else 413)
 
 
 def test_without_documents_and_without_keys(tmp_path, embedded, embedding, serving):

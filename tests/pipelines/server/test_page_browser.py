@@ -208,6 +208,36 @@ def test_a_tab_that_is_closed_frees_its_slot(running, browser):
         time.sleep(0.01)
 
 
+def test_files_are_added_and_each_line_says_what_became_of_it(running, browser, tmp_path):
+    good, bad = tmp_path / "mill notes.txt", tmp_path / "<img src=x onerror=document.title='taken'>.txt"
+    good.write_text("The mill grinds 12 tonnes of flour a day.")
+    bad.write_bytes(b"")
+    large = tmp_path / "large.txt"
+    with large.open("wb") as out:
+        out.truncate((64 << 20) + 1)
+    log_in(browser, running[0])
+    [field] = wait_for(browser, "#sra-upload input[type=file]")
+    tab_to(browser, "#sra-upload input[type=file]", 80)
+    title = browser.title
+    field.send_keys(f"{good}\n{bad}\n{large}")
+    until = time.monotonic() + 60
+    while "larger than" not in browser.find_element(By.ID, "sra-upload").text or not field.is_enabled():
+        assert time.monotonic() < until, browser.find_element(By.ID, "sra-upload").text
+        time.sleep(0.05)
+    lines = [line.text for line in find(browser, "#sra-upload .sra-lines li")]
+    assert lines[0] == "mill notes is there now: 1 page, 1 passage."
+    assert lines[1].startswith("<img src=x onerror=document.title='taken'>.txt: ")
+    assert lines[2] == "large.txt: the file is larger than 67,108,864 bytes. Split it."
+    assert browser.title == title
+    browser.find_element(By.CSS_SELECTOR, "#sra-documents input").click()
+    until = time.monotonic() + 10
+    while "mill notes" not in (
+        offered := [e.text.strip("\u2713 \n") for e in find(browser, "#sra-documents [role=option]")]
+    ):
+        assert time.monotonic() < until, offered
+        time.sleep(0.05)
+
+
 def test_an_answer_that_is_stopped_frees_its_slot(running, browser):
     slots = running[1].state.completions.slots
     log_in(browser, running[0])

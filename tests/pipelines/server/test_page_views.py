@@ -13,9 +13,9 @@ from sra_pipelines.server.page.views import (
     answer_view,
     attention_view,
     citation_view,
-    lines_view,
     notice_view,
     turn_view,
+    upload_view,
 )
 from sra_pipelines.values import Passage
 
@@ -80,7 +80,7 @@ def test_nothing_from_outside_becomes_markup():
     )
     columns = (Column(None, EVIL), Column(SRAConfig(), EVIL, evil))
     view = turn_view(Turn(EVIL, columns, EVIL, EVIL), lambda *_: PAGE)
-    view += notice_view(EVIL) + lines_view([EVIL])
+    view += notice_view(EVIL)
     assert tags(view) <= ours
     attributes = {
         name for element in html.fragment_fromstring(view, create_parent="div").iter() for name in element.attrib
@@ -121,3 +121,12 @@ def test_side_by_side_names_the_settings():
     said = text_of(turn_view(Turn("Q?", columns), lambda *_: None))
     assert "Without reattention" in said
     assert "alpha 0.4, rows generated" in said
+
+
+def test_the_upload_field_names_its_formats_and_its_limit():
+    view = html.fragment_fromstring(upload_view([".md", ".txt"], 1000), create_parent="div")
+    [field] = view.iter("input")
+    assert dict(field.attrib) == {
+        "type": "file", "multiple": "multiple", "accept": ".md,.txt", "data-most-bytes": "1000",
+    }  # fmt: skip
+    assert [element.get("role") for element in view.iter("ul")] == ["status"]

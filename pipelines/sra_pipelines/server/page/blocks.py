@@ -15,8 +15,7 @@ from sra_pipelines.server.api.completions import Completions
 from sra_pipelines.server.api.document_shelf import DocumentShelf
 from sra_pipelines.server.page.compared_answers import answer_turn
 from sra_pipelines.server.page.login import PAGE
-from sra_pipelines.server.page.uploads import add_files
-from sra_pipelines.server.page.views import lines_view, notice_view, turn_view
+from sra_pipelines.server.page.views import notice_view, turn_view, upload_view
 from sra_rag.config import SRAConfig
 
 __all__ = ["page_blocks"]
@@ -82,11 +81,7 @@ def page_blocks(completions: Completions, shelf: DocumentShelf, *, keyed: bool) 
             past = dataclasses.replace(past, views=(*past.views, turn_view(turn, page_text)))
         yield "".join(past.views), "", "", past
 
-    async def upload(paths: Sequence[str] | None, chosen: list[str] | None) -> Said:
-        said = await add_files(shelf, paths or ())
-        return lines_view(said), _documents(shelf, chosen), None
-
-    with gr.Blocks(title="sra-rag", analytics_enabled=False, delete_cache=(3600, 3600)) as blocks:
+    with gr.Blocks(title="sra-rag", analytics_enabled=False) as blocks:
         past = gr.State(None)
         gr.HTML(f'<header class="sra-header"><h1>Ask the documents</h1>{_LOGOUT if keyed else ""}</header>')
         with gr.Row():
@@ -106,10 +101,9 @@ def page_blocks(completions: Completions, shelf: DocumentShelf, *, keyed: bool) 
                     _names(shelf), multiselect=True, value=[], label="Documents to ask",
                     info="None chosen: all of them.", elem_id="sra-documents",
                 )  # fmt: skip
-                files = gr.UploadButton(
-                    "Add documents", file_count="multiple", file_types=sorted(FORMATS), elem_id="sra-upload"
-                )
-                uploaded = gr.HTML("", elem_id="sra-uploaded")
+                # Not a control of the library: those take paths of the host from clients. See routes.py, page.js.
+                gr.HTML(upload_view(sorted(FORMATS), completions.settings.max_upload_bytes), elem_id="sra-upload")
+                refresh = gr.Button("Show the documents that are there now", elem_id="sra-refresh")
                 mode = gr.Radio([OFF, ON, BOTH], value=ON, label="Reattention", elem_id="sra-mode")
                 alpha = gr.Slider(
                     0, 1, value=0.2, step=0.05, label="Alpha", info="Strength; 0 is off.", elem_id="sra-alpha"
@@ -124,15 +118,10 @@ def page_blocks(completions: Completions, shelf: DocumentShelf, *, keyed: bool) 
         )  # fmt: skip
         stop.click(lambda: notice_view("Stopped."), None, now, cancels=[asked], api_visibility="private")
         new.click(lambda: ("", "", None), None, [over, now, past], cancels=[asked], api_visibility="private")
-        files.upload(
-            upload,
-            [files, documents],
-            [uploaded, documents, files],
-            api_name="upload",
-            api_visibility="undocumented",
-            concurrency_limit=4,
-        )
-        blocks.load(lambda chosen: _documents(shelf, chosen), documents, documents, api_visibility="private")
+        gr.on(
+            [blocks.load, refresh.click], lambda chosen: _documents(shelf, chosen), documents, documents,
+            show_progress="hidden", api_visibility="private",
+        )  # fmt: skip
     blocks.queue(default_concurrency_limit=None, api_open=False)
     return blocks
 

@@ -6,23 +6,18 @@ import os
 from pathlib import Path
 
 from fastapi import FastAPI
+from starlette.routing import Mount
 
 from sra_pipelines.server.api.completions import Completions
-from sra_pipelines.server.api.document_shelf import DocumentShelf
+from sra_pipelines.server.api.document_shelf import DocumentShelf, add_document
 from sra_pipelines.server.page.heartbeat import HeartbeatEnd
 from sra_pipelines.server.page.login import PAGE, PageLogin
 from sra_pipelines.server.page.own_host import OwnHostOnly
+from sra_pipelines.server.page.routes import PageRoutes
 from sra_pipelines.server.server_settings import ServerSettings
 from sra_rag.errors import require_extra
 
 __all__ = ["mount_page"]
-
-# A citation opens at its marked span.
-_SHOW_MARK = """() => document.addEventListener("toggle", event => {
-  const box = event.target.open && event.target.querySelector(".sra-page");
-  const mark = box && box.querySelector("mark");
-  if (mark) box.scrollTop = Math.max(0, mark.offsetTop - box.clientHeight / 3);
-}, true)"""
 
 
 def mount_page(app: FastAPI, completions: Completions, settings: ServerSettings, shelf: DocumentShelf) -> None:
@@ -54,10 +49,12 @@ def mount_page(app: FastAPI, completions: Completions, settings: ServerSettings,
     app.add_middleware(OwnHostOnly)
     app.add_middleware(HeartbeatEnd, stopping=lambda: completions.under_way.stopping)
 
+    # What the page sends with its cookie, which is worth nothing at /v1/documents.
+    app.add_api_route(f"{PAGE}/uploads", add_document, methods=["POST"], status_code=201)
     gr.mount_gradio_app(
         app, page_blocks(completions, shelf, keyed=bool(settings.api_keys)), PAGE,
-        footer_links=[], run_history=False, max_file_size=settings.max_upload_bytes, ssr_mode=False, mcp_server=False,
-        enable_monitoring=False, pwa=False, show_error=True, js=_SHOW_MARK,
+        footer_links=[], run_history=False, ssr_mode=False, mcp_server=False,
+        enable_monitoring=False, pwa=False, show_error=True, js=Path(__file__).with_name("page.js").read_text("utf-8"),
         css_paths=Path(__file__).with_name("page.css"),
         theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]).set(
             # The library's own greys are too pale to read.
@@ -66,3 +63,5 @@ def mount_page(app: FastAPI, completions: Completions, settings: ServerSettings,
             input_placeholder_color="*neutral_500", input_placeholder_color_dark="*neutral_400",
         ),
     )  # fmt: skip
+    [mounted] = [route for route in app.routes if isinstance(route, Mount) and route.path == PAGE]
+    mounted.app = PageRoutes(mounted.app)

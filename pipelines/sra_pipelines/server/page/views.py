@@ -16,10 +16,10 @@ __all__ = [
     "answer_view",
     "attention_view",
     "citation_view",
-    "lines_view",
     "notice_view",
     "settings_words",
     "turn_view",
+    "upload_view",
 ]
 
 PageText = Callable[[str, int], str | None]
@@ -48,9 +48,22 @@ def notice_view(text: str) -> str:
     return f'<p class="sra-error" role="alert">{escape(text)}</p>' if text else ""
 
 
-def lines_view(lines: Sequence[str]) -> str:
-    """Return messages, one below the other."""
-    return f'<ul class="sra-lines" role="status">{"".join(f"<li>{escape(line)}</li>" for line in lines)}</ul>'
+def upload_view(suffixes: Sequence[str], most_bytes: int) -> str:
+    """Return the field that sends files to ``/page/uploads``, and the list of what became of each.
+
+    Parameters
+    ----------
+    suffixes
+        Of the formats that are read, each with its dot.
+    most_bytes
+        Larger files are refused without being sent.
+    """
+    accept = escape(",".join(suffixes), quote=True)
+    return (
+        '<label class="sra-upload">Add documents'
+        f'<input type="file" multiple accept="{accept}" data-most-bytes="{most_bytes}"></label>'
+        '<ul class="sra-lines" role="status"></ul>'
+    )
 
 
 def settings_words(sra: SRAConfig | None) -> str:

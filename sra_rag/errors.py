@@ -18,6 +18,7 @@ __all__ = [
     "PromptError",
     "SRAError",
     "UnsupportedModelError",
+    "first_line",
     "require_extra",
 ]
 
@@ -86,6 +87,18 @@ class MissingExtraError(SRAError, ImportError):
             f"Install it with:  pip install 'sra-rag[{extra}]'",
             name=missing,
         )
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, without a final period, for use within a message of ours.
+
+    Parameters
+    ----------
+    error
+        An error, of any library. If its message is empty, the name of its class is returned.
+    """
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].strip().rstrip(".")
 
 
 def require_extra(part: str, extra: str, *modules: str) -> None:

@@ -3,6 +3,7 @@
 import ast
 import graphlib
 import importlib
+import importlib.metadata
 import re
 import subprocess
 import sys
@@ -25,6 +26,7 @@ FLOORS = {
 }
 OURS = {"sra_rag", "llama_index", "langchain", "langchain_core", "langchain_sra", "vllm_sra", "sra_pipelines",
         "sra_evaluations"}  # fmt: skip
+OPTIONS_OF_PYTEST = {"--strict-markers", "--import-mode"}
 SOURCES = [(floor, path) for floor in FLOORS for path in sorted((ROOT / floor).rglob("*.py"))]
 
 
@@ -261,6 +263,23 @@ def test_the_extras_that_are_promised_exist():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     promised = {"llama-index", "langchain", "pipelines", "evaluations", "serve", "quantization", "vllm", "all", "dev"}
     assert promised <= set(project["optional-dependencies"])
+
+
+def test_the_version_is_written_in_one_file():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert "version" not in project["project"]
+    assert project["project"]["dynamic"] == ["version"]
+    source = (ROOT / project["tool"]["hatch"]["version"]["path"]).read_text()
+    assert re.findall(r'^__version__ = "(.+)"$', source, re.MULTILINE) == [importlib.metadata.version("sra-rag")]
+
+
+def test_the_plugins_that_pytests_options_need_are_declared():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    options = project["tool"]["pytest"]["ini_options"]
+    needed = {"--benchmark-disable": "pytest-benchmark"}
+    unknown = [o for o in options["addopts"] if o.startswith("--") and o.split("=")[0] not in OPTIONS_OF_PYTEST]
+    names = {re.split(r"[>=<]", line)[0] for line in project["project"]["optional-dependencies"]["dev"]}
+    assert {needed[option] for option in unknown} <= names
 
 
 def test_the_readmes_make_targets_exist():

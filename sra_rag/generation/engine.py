@@ -7,7 +7,6 @@ text; an exception there is raised in the reader, and a reader that goes away st
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import dataclasses
 import queue
@@ -155,22 +154,6 @@ class Engine:
                 if delta.generation is not None:
                     return delta.generation
         raise RuntimeError("The stream ended without an answer.")  # pragma: no cover - _stream always ends with one
-
-    async def agenerate_batch(
-        self,
-        prompts: Sequence[Prompt],
-        *,
-        contexts: Sequence[str | None] | None = None,
-        **arguments: Unpack[RequestArguments],
-    ) -> list[Generation]:
-        """Answer several prompts in one batch without blocking the event loop."""
-        cancel = arguments.get("cancel") or Cancellation()
-        stoppable = cast("RequestArguments", {**arguments, "cancel": cancel})
-        try:
-            return await asyncio.to_thread(self.generate_batch, prompts, contexts=contexts, **stoppable)
-        except asyncio.CancelledError:
-            cancel.set()
-            raise
 
     async def astream(self, prompt: Prompt, **arguments: Unpack[RequestArguments]) -> AsyncGenerator[TextDelta, None]:
         """Answer one prompt piece by piece without blocking the event loop."""

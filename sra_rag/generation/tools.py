@@ -195,11 +195,6 @@ class ToolCallFilter:
         delta, self._passed = self._text[self._passed : end], max(self._passed, end)
         return delta
 
-    @property
-    def passed(self) -> str:
-        """What has been let through so far."""
-        return self._text[: self._passed]
-
 
 def _calls_by_name(text: str, name: str) -> bool:
     return re.match(rf"{re.escape(name)}\s*(\[ARGS\]|\{{|$)", text) is not None

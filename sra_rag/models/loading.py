@@ -13,7 +13,7 @@ import torch
 
 from sra_rag.attention.reattend import enable, make_session
 from sra_rag.config import SRAConfig, SRALike
-from sra_rag.errors import ConfigError, ModelLoadError, require_extra
+from sra_rag.errors import ConfigError, ModelLoadError, first_line, require_extra
 from sra_rag.models.embedded import EMBEDDED_NAME, embedded_model_folder, read_gguf
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def load_model(
         if isinstance(error, ModelLoadError):
             raise
         raise ModelLoadError(
-            f"The model {str(name)!r} could not be loaded: {_first_line(error)} Give 'embedded', a name on the hub "
+            f"The model {str(name)!r} could not be loaded: {first_line(error)}. Give 'embedded', a name on the hub "
             "(online, or already in the local cache), a folder with config.json and safetensors, or a .gguf file."
         ) from error
     model.eval()
@@ -165,7 +165,7 @@ def load_tokenizer(name: str | PathLike[str]) -> PreTrainedTokenizerBase:
         return AutoTokenizer.from_pretrained(source)
     except (OSError, ValueError) as error:
         raise ModelLoadError(
-            f"The tokenizer of {str(name)!r} could not be loaded: {_first_line(error)} Give 'embedded', a name on "
+            f"The tokenizer of {str(name)!r} could not be loaded: {first_line(error)}. Give 'embedded', a name on "
             "the hub (online, or already in the local cache) or a folder with tokenizer.json."
         ) from error
 
@@ -209,8 +209,3 @@ def _cpu_multiplies_bfloat16() -> bool:
     """Whether the processor has instructions for bfloat16 products (else they are many times slower than float32)."""
     capabilities = torch.cpu.get_capabilities()
     return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0].rstrip(".") + "."

@@ -77,7 +77,7 @@ def test_a_stream_shows_text_and_holds_calls_back(text):
         held = ToolCallFilter(NAMES)
         shown = "".join(held.add(text[i : i + size]) for i in range(0, len(text), size))
         content, calls = parse_tool_calls(text, NAMES)
-        assert held.passed == shown
+        assert text.startswith(shown)
         assert content.startswith(shown.rstrip())  # "double{" is a call where its tag is a token that no text shows
         assert "{" not in shown
         if not calls and "{" not in text:

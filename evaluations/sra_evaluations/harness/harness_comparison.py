@@ -15,7 +15,7 @@ from lm_eval.tasks import TaskManager
 from sra_evaluations.harness.model import SRALM
 from sra_evaluations.results.statistics import PairedDifference, paired_difference
 from sra_evaluations.runs.named_settings import Setting
-from sra_rag.errors import ConfigError, SRAError
+from sra_rag.errors import ConfigError, SRAError, first_line
 from sra_rag.generation.engine import Engine
 
 __all__ = ["HarnessFinding", "as_table", "compare_in_harness"]
@@ -108,7 +108,7 @@ def compare_in_harness(
             raise
         except OSError as error:
             raise ConfigError(
-                f"The data of {', '.join(tasks)} could not be loaded: {_reason(error)}. Go online once, or "
+                f"The data of {', '.join(tasks)} could not be loaded: {first_line(error)}. Go online once, or "
                 "give a task whose files are here."
             ) from error
         if found is None:
@@ -175,7 +175,3 @@ def _values(samples: Sequence[Mapping[str, Any]]) -> dict[str, dict[Any, float]]
 
 def _unpaired(n: int, baseline: float, other: float) -> PairedDifference:
     return PairedDifference(n, baseline, other, other - baseline, math.nan, math.nan, math.nan, 0, 0)
-
-
-def _reason(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

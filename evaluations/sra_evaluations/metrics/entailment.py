@@ -14,7 +14,7 @@ from sra_pipelines.checks.abstention import abstains
 from sra_pipelines.checks.support import check_support
 
 from sra_evaluations.examples import Example
-from sra_rag.errors import ConfigError, ModelLoadError
+from sra_rag.errors import ConfigError, ModelLoadError, first_line
 
 __all__ = ["EntailmentScorer"]
 
@@ -49,7 +49,7 @@ class EntailmentScorer:
             self.model = CrossEncoder(model)
         except (OSError, ValueError) as error:
             raise ModelLoadError(
-                f"The NLI model {model!r} could not be loaded: {str(error).splitlines()[0]} "
+                f"The NLI model {model!r} could not be loaded: {first_line(error)}. "
                 "Give a name on the hub (online, or in the local cache) or a folder."
             ) from error
         labels = {int(index): str(label) for index, label in self.model.config.id2label.items()}

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from sra_evaluations.examples import Example
 from sra_evaluations.tasks.haystack import CountTokens
 from sra_evaluations.tasks.hub_rows import SOURCES, Source
-from sra_rag.errors import ConfigError, require_extra
+from sra_rag.errors import ConfigError, first_line, require_extra
 
 __all__ = ["HubQuestions"]
 
@@ -87,8 +87,7 @@ class HubQuestions:
         try:
             return datasets.load_dataset(path, subset, split=self.split or source.split)
         except (OSError, ValueError) as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
             raise ConfigError(
-                f"The data set {path!r} could not be loaded: {reason}. Go online once, or give its "
+                f"The data set {path!r} could not be loaded: {first_line(error)}. Go online once, or give its "
                 f"files: hub:dataset={self.dataset},data=FOLDER."
             ) from error

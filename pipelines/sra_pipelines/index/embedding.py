@@ -7,7 +7,7 @@ from pathlib import Path
 
 from llama_index.core.embeddings import BaseEmbedding
 
-from sra_rag.errors import MissingExtraError, ModelLoadError
+from sra_rag.errors import MissingExtraError, ModelLoadError, first_line
 
 __all__ = ["load_embedding"]
 
@@ -41,6 +41,6 @@ def load_embedding(name: str = "embedded") -> BaseEmbedding:
         return HuggingFaceEmbedding(model_name=source)
     except (OSError, ValueError) as error:
         raise ModelLoadError(
-            f"The embedding model {name!r} could not be loaded: {str(error).splitlines()[0]} "
+            f"The embedding model {name!r} could not be loaded: {first_line(error)}. "
             "Give 'embedded', a name on the hub (online, or in the local cache) or a folder."
         ) from error

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-from sra_rag.errors import ConfigError, SRAError, require_extra
+from sra_rag.errors import ConfigError, SRAError, first_line, require_extra
 
 __all__ = ["RayError", "RayOptions", "Workers", "place_workers", "ray_cluster"]
 
@@ -197,7 +197,7 @@ def _require_somebody(address: str) -> None:
 
 
 def _cannot_connect(address: str, error: Exception) -> str:
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    reason = first_line(error)
     if address == _LOCAL:
         return (
             f"Ray cannot be started on this machine: {reason}. Try again, run without Ray, or give the address of a "

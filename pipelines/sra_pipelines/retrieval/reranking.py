@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from sentence_transformers import CrossEncoder
 
 from sra_pipelines.values import Passage
-from sra_rag.errors import ModelLoadError
+from sra_rag.errors import ModelLoadError, first_line
 
 __all__ = ["Reranker"]
 
@@ -34,7 +34,7 @@ class Reranker:
             self.model = CrossEncoder(model)
         except (OSError, ValueError) as error:
             raise ModelLoadError(
-                f"The cross-encoder {model!r} could not be loaded: {str(error).splitlines()[0]} "
+                f"The cross-encoder {model!r} could not be loaded: {first_line(error)}. "
                 "Give a name on the hub (online, or in the local cache) or a folder."
             ) from error
         if self.model.num_labels != 1:

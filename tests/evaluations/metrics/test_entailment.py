@@ -142,3 +142,12 @@ def test_a_window_the_tokenizer_does_not_know_comes_from_the_model(tmp_path, kin
     scorer = EntailmentScorer(str(tmp_path))
     assert scorer.window == window
     assert len(scorer.probabilities(["the lease ends ."], ["may " * 90])) == 1
+
+
+def test_a_model_that_fails_without_a_message_is_one_error(monkeypatch):
+    def fail(*_, **__):
+        raise OSError
+
+    monkeypatch.setattr("sra_evaluations.metrics.entailment.CrossEncoder", fail)
+    with pytest.raises(ModelLoadError, match=r"'somebody/model' could not be loaded: OSError\. Give a name"):
+        EntailmentScorer("somebody/model")

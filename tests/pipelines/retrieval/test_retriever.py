@@ -207,3 +207,12 @@ def test_what_cannot_be_is_refused(tmp_path, cross_encoder):
         Retriever(Shelf(TEXTS, []), order="random")
     with pytest.raises(ConfigError, match="order"):
         pack_passages([], 10, count_words, order="random")
+
+
+def test_a_cross_encoder_that_fails_without_a_message_is_one_error(monkeypatch):
+    def fail(*_, **__):
+        raise ValueError
+
+    monkeypatch.setattr("sra_pipelines.retrieval.reranking.CrossEncoder", fail)
+    with pytest.raises(ModelLoadError, match=r"'somebody/model' could not be loaded: ValueError\. Give a name"):
+        Reranker("somebody/model")

@@ -20,7 +20,7 @@ from llama_index.core.vector_stores.types import BasePydanticVectorStore, Vector
 
 from sra_pipelines.index.stores.vector_store import Hit, VectorDocument, VectorStoreError
 from sra_pipelines.values import Passage
-from sra_rag.errors import SRAError
+from sra_rag.errors import SRAError, first_line
 
 __all__ = ["FrameworkStore", "passage_metadata", "reaching"]
 
@@ -162,10 +162,9 @@ def reaching(where: str) -> Iterator[None]:
     except SRAError:
         raise
     except Exception as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
         raise VectorStoreError(
-            f"{where}: the vector store does not do what it is asked ({lines[0]}). Check that its server runs, that "
-            "it may be reached from here, and that user and password, or key, are right."
+            f"{where}: the vector store does not do what it is asked ({first_line(error)}). Check that its server "
+            "runs, that it may be reached from here, and that user and password, or key, are right."
         ) from error
 
 

@@ -1,10 +1,22 @@
 """LangChain models with Scaled ReAttention: ``from langchain_sra import ChatSRAHuggingFace``."""
 
+from typing import TYPE_CHECKING
+
 from sra_rag.errors import require_extra
+from sra_rag.lazy_imports import lazy_names
 
 require_extra("langchain_sra", "langchain", "langchain_core")
 
-from langchain_sra.chat_models import ChatSRAHuggingFace  # noqa: E402 - only once its package is known to be there
-from langchain_sra.llms import SRAHuggingFaceLLM  # noqa: E402
+if TYPE_CHECKING:
+    from langchain_sra.chat_models import ChatSRAHuggingFace
+    from langchain_sra.llms import SRAHuggingFaceLLM
+else:  # type checkers would take any name for public if they saw a __getattr__
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "langchain_sra.chat_models": ["ChatSRAHuggingFace"],
+            "langchain_sra.llms": ["SRAHuggingFaceLLM"],
+        },
+    )
 
 __all__ = ["ChatSRAHuggingFace", "SRAHuggingFaceLLM"]

@@ -1,6 +1,9 @@
 """Whole document-question-answering pipelines: documents, index, retrieval, an answer with page citations."""
 
+from typing import TYPE_CHECKING
+
 from sra_rag.errors import require_extra
+from sra_rag.lazy_imports import lazy_names
 
 require_extra(
     "sra_pipelines",
@@ -17,19 +20,29 @@ require_extra(
     "semantic_text_splitter",
 )
 
-from sra_pipelines.answering.answers import Answer  # noqa: E402 - only once its packages are known to be there
-from sra_pipelines.answering.document_qa import DocumentQA  # noqa: E402
-from sra_pipelines.index.memory import DocumentIndex  # noqa: E402
-from sra_pipelines.index.passage_index import PassageIndex  # noqa: E402
-from sra_pipelines.index.stored_index import StoredIndex, open_index  # noqa: E402
-from sra_pipelines.index.writer import add_documents, remove_documents  # noqa: E402
-from sra_pipelines.readers import read_document  # noqa: E402
-from sra_pipelines.values import (  # noqa: E402
-    Document,
-    DocumentError,
-    Page,
-    Passage,
-)
+if TYPE_CHECKING:
+    from sra_pipelines.answering.answers import Answer
+    from sra_pipelines.answering.document_qa import DocumentQA
+    from sra_pipelines.index.memory import DocumentIndex
+    from sra_pipelines.index.passage_index import PassageIndex
+    from sra_pipelines.index.stored_index import StoredIndex, open_index
+    from sra_pipelines.index.writer import add_documents, remove_documents
+    from sra_pipelines.readers import read_document
+    from sra_pipelines.values import Document, DocumentError, Page, Passage
+else:  # type checkers would take any name for public if they saw a __getattr__
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "sra_pipelines.answering.answers": ["Answer"],
+            "sra_pipelines.answering.document_qa": ["DocumentQA"],
+            "sra_pipelines.index.memory": ["DocumentIndex"],
+            "sra_pipelines.index.passage_index": ["PassageIndex"],
+            "sra_pipelines.index.stored_index": ["StoredIndex", "open_index"],
+            "sra_pipelines.index.writer": ["add_documents", "remove_documents"],
+            "sra_pipelines.readers": ["read_document"],
+            "sra_pipelines.values": ["Document", "DocumentError", "Page", "Passage"],
+        },
+    )
 
 __all__ = [
     "Answer",

@@ -1,4 +1,7 @@
-"""The subcommands of ``sra-rag index``: add, remove, list, check, store."""
+"""The subcommands of ``sra-rag index``: add, remove, list, check, store.
+
+Each imports what it needs when it runs, so that ``list`` does not wait for what ``add`` embeds with.
+"""
 
 from __future__ import annotations
 
@@ -7,24 +10,16 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from sra_pipelines.commands.library_notices import quiet_libraries
-from sra_pipelines.index.check import check_index
-from sra_pipelines.index.embedding import load_embedding
-from sra_pipelines.index.preparation import Progress as ProgressCallback
-from sra_pipelines.index.schema import connect
-from sra_pipelines.index.stored_index import index_documents, own_embedding, read_meta
-from sra_pipelines.index.stores.index_vectors import bring_vectors, leave_store, named_store
-from sra_pipelines.index.writer import AddReport, add_documents, remove_documents
-from sra_pipelines.presets import load_preset
-from sra_pipelines.ray.cluster import RayOptions
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from sra_pipelines.index.preparation import Progress as ProgressCallback
+    from sra_pipelines.index.writer import AddReport
 
 __all__ = ["app"]
 
@@ -89,6 +84,17 @@ def add(
     The index changes at the very end, all at once. An interrupted run changes nothing; the next one goes on where it
     was. Exit code 2 if a file could not be read; the others are indexed all the same.
     """
+    from functools import partial
+
+    from rich.console import Console
+
+    from sra_pipelines.commands.library_notices import quiet_libraries
+    from sra_pipelines.index.catalog import own_embedding
+    from sra_pipelines.index.embedding import load_embedding
+    from sra_pipelines.index.writer import add_documents
+    from sra_pipelines.presets import load_preset
+    from sra_pipelines.ray.cluster import RayOptions
+
     quiet_libraries()
     console = Console(stderr=True)
     name = embedding or own_embedding(to)
@@ -122,6 +128,8 @@ def remove(
     index: From,
 ) -> None:
     """Remove documents from an index, all at once or, if one of them is not there, none."""
+    from sra_pipelines.index.writer import remove_documents
+
     for about in remove_documents(index, documents):
         sys.stdout.write(f"removed {about.name} ({_count(about.n_pages, 'page')})\n")
 
@@ -129,6 +137,9 @@ def remove(
 @app.command("list")
 def list_(index: Index, as_json: AsJson = False) -> None:
     """List the documents of an index."""
+    from sra_pipelines.index.catalog import index_documents, read_meta
+    from sra_pipelines.index.schema import connect
+
     documents = index_documents(index)
     if as_json:
         with connect(index) as connection:
@@ -154,6 +165,10 @@ def list_(index: Index, as_json: AsJson = False) -> None:
 @app.command()
 def check(index: Index, as_json: AsJson = False) -> None:
     """Prove that an index is whole: database, digests, spans and vectors. Exit code 1 if it is not."""
+    from rich.console import Console
+
+    from sra_pipelines.index.check import check_index
+
     with _progress(Console(stderr=True)) as on_progress:
         report = check_index(index, on_document=lambda done, total: on_progress("checking", done, total))
     if as_json:
@@ -189,6 +204,11 @@ def store(
 
     From then on the index is opened, and changed, with that store. What is there already is not brought again.
     """
+    from rich.console import Console
+
+    from sra_pipelines.commands.library_notices import quiet_libraries
+    from sra_pipelines.index.stores.index_vectors import bring_vectors, leave_store, named_store
+
     quiet_libraries()
     before = named_store(index)
     if url is None:
@@ -207,6 +227,15 @@ def store(
 @contextmanager
 def _progress(console: Console) -> Iterator[ProgressCallback]:
     """Show one bar with the time that is left, on a terminal only."""
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),

@@ -9,16 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from sra_pipelines.index.catalog import IndexedDocument, document_keys, list_documents, read_meta
 from sra_pipelines.index.embedding_identity import EmbeddingIdentity
 from sra_pipelines.index.schema import connect, transaction
-from sra_pipelines.index.stored_document import (
-    IndexedDocument,
-    StoredDocument,
-    document_keys,
-    list_documents,
-    load_document,
-)
-from sra_pipelines.index.stored_index import read_meta
+from sra_pipelines.index.stored_document import StoredDocument, load_document
 from sra_pipelines.index.stores.index_vectors import own_store
 from sra_pipelines.index.stores.vector_store import VectorStoreError
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from sra_pipelines.index.stored_document import IndexedDocument
+from sra_pipelines.index.catalog import IndexedDocument
 from sra_pipelines.readers import FORMATS
 from sra_pipelines.reading.finding import document_names
 from sra_pipelines.reading.processes import file_hash

@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 from llama_index.core.embeddings import BaseEmbedding
 
+from sra_pipelines.index.catalog import IndexedDocument, list_documents
 from sra_pipelines.index.embedding_identity import unit_vectors
 from sra_pipelines.index.plan import Plan
 from sra_pipelines.index.schema import transaction
-from sra_pipelines.index.stored_document import IndexedDocument, StoredDocument, insert_document, list_documents
+from sra_pipelines.index.stored_document import StoredDocument, insert_document
 from sra_pipelines.readers.limits import ReadingLimits
 from sra_pipelines.reading.processes import default_workers, read_documents
 from sra_pipelines.reading.splitting import Splitting, embedded_text, split_document

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 from llama_index.core.embeddings import BaseEmbedding
 
+from sra_pipelines.index.catalog import IndexedDocument
 from sra_pipelines.index.embedding_identity import EmbeddingIdentity
 from sra_pipelines.index.preparation import Prepared, Progress, Wanted, embed_document
-from sra_pipelines.index.stored_document import IndexedDocument, StoredDocument
+from sra_pipelines.index.stored_document import StoredDocument
 from sra_pipelines.ray.cluster import RayOptions, place_workers, ray_cluster
 from sra_pipelines.ray.pieces import Piece, RayWorker, work_on_ray
 from sra_pipelines.ray.versions import installed_versions

@@ -11,47 +11,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from sra_pipelines.index.catalog import DOCUMENT_COLUMNS, IndexedDocument
 from sra_pipelines.values import Page, Passage
 
-__all__ = [
-    "IndexedDocument",
-    "StoredDocument",
-    "document_keys",
-    "insert_document",
-    "list_documents",
-    "load_document",
-]
-
-_KEY_LENGTH = 24  # hexadecimal digits of the digest: 12 bytes
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class IndexedDocument:
-    """What an index says of a document.
-
-    Parameters
-    ----------
-    name
-        What passages and citations call it.
-    path
-        Where it was read.
-    sha256
-        Of the file's bytes.
-    bytes
-        Size of the file.
-    n_pages, n_passages
-        How many it has.
-    read_at
-        When it was read, UTC, ISO 8601.
-    """
-
-    name: str
-    path: str
-    sha256: str
-    bytes: int
-    n_pages: int
-    n_passages: int
-    read_at: str
+__all__ = ["StoredDocument", "insert_document", "load_document"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -88,15 +51,12 @@ class StoredDocument:
         return digest.hexdigest()
 
 
-_COLUMNS = "name, path, sha256, bytes, n_pages, n_passages, read_at"
-
-
 def insert_document(connection: sqlite3.Connection, document: StoredDocument) -> int:
     """Write a document that is prepared but not yet published, within the caller's transaction; return its id."""
     about = document.about
     connection.execute("DELETE FROM documents WHERE published = 0 AND (path = ? OR name = ?)", (about.path, about.name))
     cursor = connection.execute(
-        f"INSERT INTO documents (published, {_COLUMNS}, digest, vectors) VALUES (0, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+        f"INSERT INTO documents (published, {DOCUMENT_COLUMNS}, digest, vectors) VALUES (0, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
         (*dataclasses.astuple(about), document.digest(), _to_bytes(document.vectors)),
     )
     number = cursor.lastrowid
@@ -111,24 +71,6 @@ def insert_document(connection: sqlite3.Connection, document: StoredDocument) ->
         [(number, i, p.page_index, p.start, p.end, p.section) for i, p in enumerate(document.passages)],
     )
     return number
-
-
-def list_documents(connection: sqlite3.Connection, *, published: bool = True) -> dict[int, IndexedDocument]:
-    """Return the documents by their id, in the order of their names."""
-    rows = connection.execute(
-        f"SELECT id, {_COLUMNS} FROM documents WHERE published = ? ORDER BY name",  # noqa: S608
-        (int(published),),
-    )
-    return {number: IndexedDocument(*values) for number, *values in rows}
-
-
-def document_keys(connection: sqlite3.Connection, *, published: bool = True) -> dict[int, str]:
-    """Return what vector stores know the documents by, see `VectorDocument`, by their id; only if they have vectors."""
-    rows = connection.execute(
-        "SELECT id, substr(digest, 1, ?) FROM documents WHERE published = ? AND n_passages > 0 ORDER BY name",
-        (_KEY_LENGTH, int(published)),
-    )
-    return dict(rows.fetchall())
 
 
 def load_document(

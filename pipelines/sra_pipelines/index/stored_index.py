@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from llama_index.core.embeddings import BaseEmbedding
 
+from sra_pipelines.index.catalog import IndexedDocument, document_keys, list_documents, own_embedding, read_meta
 from sra_pipelines.index.embedding import load_embedding
 from sra_pipelines.index.embedding_identity import EmbeddingIdentity, unit_vectors
-from sra_pipelines.index.schema import StoreError, connect, exists, transaction
-from sra_pipelines.index.stored_document import IndexedDocument, document_keys, list_documents, load_document
+from sra_pipelines.index.schema import StoreError, connect, transaction
+from sra_pipelines.index.stored_document import load_document
 from sra_pipelines.index.stores.framework_store import FrameworkStore
 from sra_pipelines.index.stores.store_urls import open_store
 from sra_pipelines.index.stores.vector_store import FaissStore, VectorDocument, VectorStore, VectorStoreError
 from sra_pipelines.values import Document, Page, Passage
 
-__all__ = ["StoredIndex", "attached_store", "index_documents", "open_index", "own_embedding", "read_meta"]
+__all__ = ["StoredIndex", "attached_store", "open_index"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -138,14 +138,6 @@ class StoredIndex:
         return True
 
 
-def own_embedding(folder: Path) -> str:
-    """Return the name of the model that an index was built with; the embedded one where there is no index yet."""
-    if not exists(folder):
-        return "embedded"
-    with connect(folder) as connection:
-        return str(read_meta(connection)["embedding_name"])
-
-
 def open_index(folder: Path | str, embedding: str | None = None, *, store: VectorStore | None = None) -> StoredIndex:
     """Open an index with the embedding model of that name, by default its own.
 
@@ -164,17 +156,6 @@ def attached_store(meta: dict[str, Any]) -> FrameworkStore | None:
     if "vector_store" not in meta:
         return None
     return open_store(str(meta["vector_store"]), str(meta["index_id"]), int(meta["embedding_dimension"]))
-
-
-def index_documents(folder: Path) -> list[IndexedDocument]:
-    """Return what an index holds, without loading it or a model."""
-    with connect(folder) as connection:
-        return list(list_documents(connection).values())
-
-
-def read_meta(connection: sqlite3.Connection) -> dict[str, Any]:
-    """Return what an index says of itself."""
-    return dict(connection.execute("SELECT key, value FROM meta").fetchall())
 
 
 def _load(folder: Path, store: VectorStore | None) -> _Revision:

@@ -16,14 +16,13 @@ from pathlib import Path
 
 from llama_index.core.embeddings import BaseEmbedding
 
+from sra_pipelines.index.catalog import IndexedDocument, list_documents, read_meta
 from sra_pipelines.index.embedding_identity import EmbeddingIdentity
 from sra_pipelines.index.lock import writer_lock
 from sra_pipelines.index.plan import Plan, find_files, make_plan
 from sra_pipelines.index.preparation import Progress, Tally, prepare, prepared_before, prepared_here, wanted_files
 from sra_pipelines.index.prepare_on_ray import IndexWork, prepared_on_ray
 from sra_pipelines.index.schema import DATABASE, StoreError, connect, create, exists, transaction
-from sra_pipelines.index.stored_document import IndexedDocument, list_documents
-from sra_pipelines.index.stored_index import read_meta
 from sra_pipelines.index.stores.index_vectors import drop_vectors, own_store, push_vectors
 from sra_pipelines.index.stores.vector_store import VectorStore
 from sra_pipelines.ray.cluster import RayOptions

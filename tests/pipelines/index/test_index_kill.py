@@ -5,9 +5,10 @@ import random
 import time
 
 import pytest
+from sra_pipelines.index.catalog import index_documents
 from sra_pipelines.index.check import check_index
 from sra_pipelines.index.schema import DATABASE
-from sra_pipelines.index.stored_index import StoredIndex, index_documents
+from sra_pipelines.index.stored_index import StoredIndex
 from sra_pipelines.index.writer import add_documents, remove_documents
 
 

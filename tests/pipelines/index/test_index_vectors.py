@@ -5,11 +5,12 @@ import sys
 from contextlib import closing
 
 import pytest
+from sra_pipelines.index.catalog import read_meta
 from sra_pipelines.index.check import check_index
 from sra_pipelines.index.embedding_identity import EmbeddingMismatchError
 from sra_pipelines.index.lock import IndexLockedError, writer_lock
 from sra_pipelines.index.schema import StoreError, connect, transaction
-from sra_pipelines.index.stored_index import StoredIndex, read_meta
+from sra_pipelines.index.stored_index import StoredIndex
 from sra_pipelines.index.stores.index_vectors import bring_vectors, leave_store, named_store
 from sra_pipelines.index.stores.store_urls import open_store
 from sra_pipelines.index.stores.vector_store import VectorStoreError

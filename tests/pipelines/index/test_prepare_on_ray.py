@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from sra_pipelines.index.catalog import list_documents
 from sra_pipelines.index.check import check_index
 from sra_pipelines.index.embedding import load_embedding
 from sra_pipelines.index.schema import connect
-from sra_pipelines.index.stored_document import list_documents, load_document
+from sra_pipelines.index.stored_document import load_document
 from sra_pipelines.index.writer import add_documents
 from sra_pipelines.ray.cluster import RayOptions, ray_cluster
 

@@ -7,12 +7,13 @@ import threading
 from pathlib import Path
 
 import pytest
+from sra_pipelines.index.catalog import index_documents
 from sra_pipelines.index.check import check_index
 from sra_pipelines.index.embedding_identity import EmbeddingMismatchError
 from sra_pipelines.index.lock import IndexLockedError, writer_lock
 from sra_pipelines.index.memory import DocumentIndex
 from sra_pipelines.index.schema import DATABASE, StoreError
-from sra_pipelines.index.stored_index import StoredIndex, index_documents
+from sra_pipelines.index.stored_index import StoredIndex
 from sra_pipelines.index.writer import add_documents, remove_documents
 from sra_pipelines.readers import read_document
 

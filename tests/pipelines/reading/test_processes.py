@@ -7,7 +7,10 @@ import sys
 import textwrap
 import time
 
+import docx
+import openpyxl
 import pytest
+from sra_pipelines.readers.limits import ReadingLimits
 from sra_pipelines.reading.processes import LoneReader, _interrupts_put_off, default_workers, file_hash, read_documents
 from sra_pipelines.values import Document, DocumentError
 
@@ -58,6 +61,35 @@ def test_a_lone_reader_goes_on_behind_a_document_that_takes_too_long(tmp_path):
         assert reader.read(small).pages[0].text == "text"
     finally:
         reader.close()
+
+
+def test_a_reading_process_imports_no_library_for_models(tmp_path, make_pdf):
+    text = {
+        "a.txt": "text",
+        "b.md": "# Title\n\ntext",
+        "c.html": "<h1>Title</h1><p>text</p>",
+        "d.csv": "Name,Value\na,1\n",
+    }
+    for name, content in text.items():
+        (tmp_path / name).write_text(content)
+    word, sheet = docx.Document(), openpyxl.Workbook()
+    word.add_paragraph("text")
+    word.save(tmp_path / "e.docx")
+    sheet.active.append(["Name", "Value"])
+    sheet.save(tmp_path / "f.xlsx")
+    paths = [*sorted(tmp_path.glob("*.*")), make_pdf("g.pdf", "text")]
+    assert {path.suffix for path in paths} == {".txt", ".md", ".html", ".csv", ".docx", ".xlsx", ".pdf"}
+    reader = LoneReader(limits=ReadingLimits())
+    try:
+        assert all(isinstance(reader.read(path), Document) for path in paths)
+        process = reader._pool.submit(eval, "__import__('os').getpid(), list(__import__('sys').modules)")
+        pid, modules = process.result()
+    finally:
+        reader.close()
+    assert pid != os.getpid()
+    assert "sra_pipelines.readers.pdf" in modules
+    heavy = {"torch", "transformers", "sentence_transformers", "llama_index.core", "faiss", "sra_rag.attention"}
+    assert heavy & set(modules) == set()
 
 
 def test_ctrl_c_while_a_process_is_started_is_not_lost_and_not_heard_there():

@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from sra_pipelines.index.catalog import document_keys, list_documents, read_meta
 from sra_pipelines.index.embedding_identity import EmbeddingIdentity
 from sra_pipelines.index.lock import writer_lock
 from sra_pipelines.index.schema import connect, transaction
-from sra_pipelines.index.stored_document import document_keys, list_documents, load_document
-from sra_pipelines.index.stored_index import attached_store, read_meta
+from sra_pipelines.index.stored_document import load_document
+from sra_pipelines.index.stored_index import attached_store
 from sra_pipelines.index.stores.store_urls import check_store_url, open_store
 from sra_pipelines.index.stores.vector_store import VectorDocument, VectorStore
 

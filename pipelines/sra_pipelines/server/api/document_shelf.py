@@ -11,7 +11,7 @@ from typing import Any
 
 from fastapi import APIRouter, HTTPException, Request, UploadFile
 
-from sra_pipelines.index.stored_document import IndexedDocument
+from sra_pipelines.index.catalog import IndexedDocument
 from sra_pipelines.index.stored_index import StoredIndex
 from sra_pipelines.index.writer import add_documents, remove_documents
 from sra_pipelines.readers import CONVERT, FORMATS

@@ -1,0 +1,92 @@
+"""What an index holds: its documents by name, read from the database without their contents, vectors or a model.
+
+Nothing here imports numpy or llama_index, so ``sra-rag index list`` starts fast.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from sra_pipelines.index.schema import connect, exists
+
+__all__ = [
+    "DOCUMENT_COLUMNS",
+    "IndexedDocument",
+    "document_keys",
+    "index_documents",
+    "list_documents",
+    "own_embedding",
+    "read_meta",
+]
+
+DOCUMENT_COLUMNS = "name, path, sha256, bytes, n_pages, n_passages, read_at"
+_KEY_LENGTH = 24  # hexadecimal digits of the digest: 12 bytes
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class IndexedDocument:
+    """What an index says of a document.
+
+    Parameters
+    ----------
+    name
+        What passages and citations call it.
+    path
+        Where it was read.
+    sha256
+        Of the file's bytes.
+    bytes
+        Size of the file.
+    n_pages, n_passages
+        How many it has.
+    read_at
+        When it was read, UTC, ISO 8601.
+    """
+
+    name: str
+    path: str
+    sha256: str
+    bytes: int
+    n_pages: int
+    n_passages: int
+    read_at: str
+
+
+def list_documents(connection: sqlite3.Connection, *, published: bool = True) -> dict[int, IndexedDocument]:
+    """Return the documents by their id, in the order of their names."""
+    rows = connection.execute(
+        f"SELECT id, {DOCUMENT_COLUMNS} FROM documents WHERE published = ? ORDER BY name",  # noqa: S608
+        (int(published),),
+    )
+    return {number: IndexedDocument(*values) for number, *values in rows}
+
+
+def document_keys(connection: sqlite3.Connection, *, published: bool = True) -> dict[int, str]:
+    """Return what vector stores know the documents by, see `VectorDocument`, by their id; only if they have vectors."""
+    rows = connection.execute(
+        "SELECT id, substr(digest, 1, ?) FROM documents WHERE published = ? AND n_passages > 0 ORDER BY name",
+        (_KEY_LENGTH, int(published)),
+    )
+    return dict(rows.fetchall())
+
+
+def index_documents(folder: Path) -> list[IndexedDocument]:
+    """Return what an index holds, without loading it or a model."""
+    with connect(folder) as connection:
+        return list(list_documents(connection).values())
+
+
+def read_meta(connection: sqlite3.Connection) -> dict[str, Any]:
+    """Return what an index says of itself."""
+    return dict(connection.execute("SELECT key, value FROM meta").fetchall())
+
+
+def own_embedding(folder: Path) -> str:
+    """Return the name of the model that an index was built with; the embedded one where there is no index yet."""
+    if not exists(folder):
+        return "embedded"
+    with connect(folder) as connection:
+        return str(read_meta(connection)["embedding_name"])

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from sra_pipelines.index.preparation import Progress as ProgressCallback
+    from sra_pipelines.index.removal import AllowRemoval, RemovalRefusedError
     from sra_pipelines.index.writer import AddReport
 
 __all__ = ["app"]
@@ -32,7 +33,22 @@ Folders = Annotated[list[Path], typer.Argument(help="Folders of documents, or fi
 To = Annotated[Path, typer.Option("--to", help="Folder of the index; it is made if there is none.")]
 From = Annotated[Path, typer.Option("--from", help="Folder of the index.")]
 Index = Annotated[Path, typer.Argument(help="Folder of the index.")]
-Sync = Annotated[bool, typer.Option("--sync", help="Remove documents whose files are gone from the folders.")]
+Sync = Annotated[
+    bool,
+    typer.Option(
+        "--sync",
+        help="Remove documents whose files, or the targets of whose links, are gone from the folders. A folder that is "
+        "missing removes nothing and fails.",
+    ),
+]
+Removal = Annotated[
+    bool,
+    typer.Option(
+        "--allow-removal",
+        help="Let --sync remove more than half of the documents that the index holds from one of the folders, as when "
+        "it is empty. Without it, that is asked on a terminal and refused elsewhere.",
+    ),
+]
 Preset = Annotated[
     str | None,
     typer.Option(help="Split a new index as this preset says (see 'sra-rag presets'); one that exists keeps its own."),
@@ -66,6 +82,7 @@ def add(
     folders: Folders,
     to: To,
     sync: Sync = False,
+    allow_removal: Removal = False,
     workers: Workers = None,
     preset: Preset = None,
     embedding: Embedding = None,
@@ -91,6 +108,7 @@ def add(
     from sra_pipelines.commands.library_notices import quiet_libraries
     from sra_pipelines.index.catalog import own_embedding
     from sra_pipelines.index.embedding import load_embedding
+    from sra_pipelines.index.removal import RemovalRefusedError
     from sra_pipelines.index.writer import add_documents
     from sra_pipelines.presets import load_preset
     from sra_pipelines.ray.cluster import RayOptions
@@ -102,18 +120,28 @@ def add(
     on_ray = RayOptions(ray_address, workers) if ray or ray_address else None
     # Workers look for a folder from where they are, not from here.
     load = partial(load_embedding, str(Path(name).resolve()) if Path(name).is_dir() else name)
-    with _progress(console) as on_progress:
-        report = add_documents(
-            to,
-            folders,
-            load,
-            embedding_name=name,
-            ray=on_ray,
-            sync=sync,
-            workers=workers,
-            splitting=splitting,
-            on_progress=on_progress,
-        )
+
+    def run(allow: AllowRemoval) -> AddReport:
+        with _progress(console) as on_progress:
+            return add_documents(
+                to,
+                folders,
+                load,
+                embedding_name=name,
+                ray=on_ray,
+                sync=sync,
+                allow_removal=allow,
+                workers=workers,
+                splitting=splitting,
+                on_progress=on_progress,
+            )
+
+    try:
+        report = run(allow_removal)
+    except RemovalRefusedError as refused:
+        if as_json or not (sys.stdin.isatty() and console.is_terminal):
+            raise
+        report = run(_confirmed(refused))
     if as_json:
         sys.stdout.write(json.dumps(dataclasses.asdict(report), indent=2, ensure_ascii=False) + "\n")
     else:
@@ -222,6 +250,22 @@ def store(
     with _progress(Console(stderr=True)) as on_progress:
         brought = bring_vectors(index, url, on_progress=on_progress)
     sys.stdout.write(f"{_count(brought, 'document')} brought to {url}\n")
+
+
+def _confirmed(refused: RemovalRefusedError) -> AllowRemoval:
+    """Ask whether to remove documents, and return what allows these and no others.
+
+    Raises
+    ------
+    RemovalRefusedError
+        If the answer is no.
+    """
+    names = {name for source in refused.sources for name in source.gone}
+    for source in refused.sources:
+        typer.echo(f"{source} that the index holds from there have no file any more.", err=True)
+    if not typer.confirm(f"Remove {_count(len(names), 'document')} from the index?", err=True):
+        raise refused
+    return lambda sources: {name for source in sources for name in source.gone} <= names
 
 
 @contextmanager

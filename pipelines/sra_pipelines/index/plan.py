@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from sra_pipelines.reading.finding import document_names
 from sra_pipelines.reading.processes import file_hash
 from sra_pipelines.values import DocumentError
 
-__all__ = ["Plan", "find_files", "make_plan"]
+__all__ = ["Plan", "Source", "find_files", "make_plan"]
 
 
 @dataclasses.dataclass
@@ -47,7 +48,27 @@ class Plan:
     failed: dict[Path, str] = dataclasses.field(default_factory=dict)
 
 
-def find_files(paths: Iterable[Path], index: Path) -> tuple[list[Path], Counter[str], list[Path]]:
+@dataclasses.dataclass(frozen=True, slots=True)
+class Source:
+    """A file or folder that an ``add`` was given.
+
+    Parameters
+    ----------
+    root
+        Its resolved path.
+    linked
+        Resolved targets of the links inside it, whether they exist or not.
+    """
+
+    root: Path
+    linked: frozenset[Path] = frozenset()
+
+    def holds(self, path: Path) -> bool:
+        """Whether a document's file is inside this source, or a link inside it points to the file."""
+        return self.root == path or self.root in path.parents or path in self.linked
+
+
+def find_files(paths: Iterable[Path], index: Path) -> tuple[list[Path], Counter[str], list[Source]]:
     """Find the files to index below folders and among files.
 
     Returns
@@ -56,31 +77,38 @@ def find_files(paths: Iterable[Path], index: Path) -> tuple[list[Path], Counter[
         Resolved, sorted below each folder, each once.
     others
         How many files of other types lie there, by suffix.
-    roots
-        Resolved paths that were asked for.
+    sources
+        One for each path that was asked for.
     """
     files: dict[Path, None] = {}
     others: Counter[str] = Counter()
-    roots = [path.resolve() for path in paths]
+    sources: list[Source] = []
     inside = index.resolve()
-    for root in roots:
+    for root in [path.resolve() for path in paths]:
         if not root.is_dir():
             files[root] = None
+            sources.append(Source(root))
             continue
+        linked: set[Path] = set()
         for path in sorted(root.rglob("*")):
             hidden = any(part.startswith(".") for part in path.relative_to(root).parts) or path.name.startswith("~$")
-            if hidden or inside in path.parents or not path.is_file():
+            if hidden or inside in path.parents:
+                continue
+            if path.is_symlink() and (target := _target(path)) is not None:
+                linked.add(target)
+            if not path.is_file():
                 continue
             if path.suffix.lower() in FORMATS:
                 files[path.resolve()] = None
             else:
                 others[path.suffix.lower() or "without a suffix"] += 1
-    return list(files), others, roots
+        sources.append(Source(root, frozenset(linked)))
+    return list(files), others, sources
 
 
 def make_plan(
     files: Sequence[Path],
-    roots: Sequence[Path],
+    sources: Sequence[Source],
     known: Iterable[IndexedDocument],
     *,
     sync: bool,
@@ -92,8 +120,8 @@ def make_plan(
     ----------
     files
         Resolved paths.
-    roots
-        What was asked for; ``gone`` is looked for below them only.
+    sources
+        What was asked for; ``gone`` is looked for in them only.
     known
         The index's documents.
     sync
@@ -103,10 +131,10 @@ def make_plan(
     """
     plan = Plan()
     by_path = {one.path: one for one in known}
-    absent = {path for path in by_path if not Path(path).exists()}
-    below = [one for path, one in by_path.items() if path in absent and _below(Path(path), roots)]
+    absent = {path for path in by_path if _is_gone(path)}
     if sync:
-        plan.gone = sorted(below, key=lambda one: one.name)
+        gone = (one for path, one in by_path.items() if path in absent and _any_holds(sources, Path(path)))
+        plan.gone = sorted(gone, key=lambda one: one.name)
     by_hash: dict[str, list[IndexedDocument]] = {}
     for one in by_path.values():
         by_hash.setdefault(one.sha256, []).append(one)
@@ -120,8 +148,7 @@ def make_plan(
                 raise DocumentError(f"{path}: there is no such file. Check the path.")
             digest = file_hash(path)
         except DocumentError as problem:
-            if about is None or not sync:  # else it is gone
-                plan.failed[path] = str(problem)
+            plan.failed[path] = str(problem)
             continue
         except OSError as error:
             plan.failed[path] = f"{path}: the file cannot be opened ({error.strerror}). Check its permissions."
@@ -174,5 +201,23 @@ def _name_new(plan: Plan, new: dict[Path, str], by_path: dict[str, IndexedDocume
         plan.to_read[path] = name, new[path]
 
 
-def _below(path: Path, roots: Sequence[Path]) -> bool:
-    return any(root == path or root in path.parents for root in roots)
+def _any_holds(sources: Sequence[Source], path: Path) -> bool:
+    return any(source.holds(path) for source in sources)
+
+
+def _is_gone(path: str) -> bool:
+    """Whether there is no such file; one that cannot be looked at (permissions, a network that fails) is not gone."""
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _target(link: Path) -> Path | None:
+    try:
+        return link.resolve()
+    except (OSError, RuntimeError):  # a circle of links; an OSError from Python 3.13 on
+        return None

@@ -22,6 +22,7 @@ from sra_pipelines.index.lock import writer_lock
 from sra_pipelines.index.plan import Plan, find_files, make_plan
 from sra_pipelines.index.preparation import Progress, Tally, prepare, prepared_before, prepared_here, wanted_files
 from sra_pipelines.index.prepare_on_ray import IndexWork, prepared_on_ray
+from sra_pipelines.index.removal import AllowRemoval, require_removal_allowed, require_sources
 from sra_pipelines.index.schema import DATABASE, StoreError, connect, create, exists, transaction
 from sra_pipelines.index.stores.index_vectors import drop_vectors, own_store, push_vectors
 from sra_pipelines.index.stores.vector_store import VectorStore
@@ -83,6 +84,7 @@ def add_documents(
     *,
     embedding_name: str | None = None,
     sync: bool = False,
+    allow_removal: AllowRemoval = False,
     workers: int | None = None,
     limits: ReadingLimits | None = None,
     splitting: Splitting | None = None,
@@ -105,7 +107,11 @@ def add_documents(
     embedding_name
         What the index calls that model.
     sync
-        Remove documents whose files are gone from ``paths``.
+        Remove documents whose files are gone from ``paths``, and those of links whose targets are gone. A path that is
+        missing removes nothing and fails.
+    allow_removal
+        Whether `sync` may remove more than half of the documents that the index holds from one of ``paths``, as when a
+        folder is empty: True, or a function that is called with the sources and returns whether to go on.
     workers
         Processes that read; by default one a core, at most four; 0 reads in this process.
     limits
@@ -124,6 +130,11 @@ def add_documents(
     ------
     IndexLockedError
         If another process changes the index.
+    MissingSourceError
+        If `sync` is asked for and one of ``paths`` is not there. The index is what it was.
+    RemovalRefusedError
+        If `sync` would remove more than half of what the index holds from one of ``paths``, and `allow_removal` does
+        not allow it. The index is what it was.
     StoreError
         If the folder holds something else, the index is damaged, or it was split by other rules or otherwise than
         `splitting` says.
@@ -141,7 +152,10 @@ def add_documents(
         raise StoreError(f"{folder}: this is a file. An index is a folder; name another.")
     if folder.is_dir() and not (folder / DATABASE).exists() and any(p.suffix != ".lock" for p in folder.iterdir()):
         raise StoreError(f"{folder}: this folder holds other things and no index. Name an empty or a new one.")
-    files, others, roots = find_files(paths, folder)
+    paths = list(paths)
+    if sync:
+        require_sources(paths)
+    files, others, sources = find_files(paths, folder)
     folder.mkdir(parents=True, exist_ok=True)
     with writer_lock(folder):
         model: BaseEmbedding | None = None
@@ -156,8 +170,11 @@ def add_documents(
             identity = EmbeddingIdentity.from_meta(meta)
             known = list_documents(connection)
             plan = make_plan(
-                files, roots, known.values(), sync=sync, on_file=lambda done, total: progress("hashing", done, total)
+                files, sources, known.values(), sync=sync, on_file=lambda done, total: progress("hashing", done, total)
             )
+            if sync:
+                require_sources(paths)  # again: one may have been unmounted while the files were listed
+                require_removal_allowed(folder, sources, known.values(), plan.gone, allow_removal)
             prepared = prepared_before(connection, plan)
             files_to_read = wanted_files(plan, prepared)
             tally = Tally()

@@ -12,6 +12,7 @@ from sra_pipelines.index.check import check_index
 from sra_pipelines.index.embedding_identity import EmbeddingMismatchError
 from sra_pipelines.index.lock import IndexLockedError, writer_lock
 from sra_pipelines.index.memory import DocumentIndex
+from sra_pipelines.index.removal import MissingSourceError
 from sra_pipelines.index.schema import DATABASE, StoreError
 from sra_pipelines.index.stored_index import StoredIndex
 from sra_pipelines.index.writer import add_documents, remove_documents
@@ -107,7 +108,9 @@ def test_sync_removes_what_is_gone_and_only_below_the_folder(add, index, folder,
     assert (report.removed, report.revision) == (["ferry"], 2)
     assert names(index) == ["lease", "note"]
     assert all(p.document != "ferry" for p in StoredIndex(index, word_embedding).passages())
-    assert add(elsewhere / "note.txt", sync=True).removed == ["note"]
+    with pytest.raises(MissingSourceError):
+        add(elsewhere / "note.txt", sync=True)
+    assert add(elsewhere, sync=True, allow_removal=True).removed == ["note"]
     assert whole(index)
 
 

@@ -189,7 +189,11 @@ HEAVY = {"torch", "transformers", "numpy", "llama_index.core", "langchain_core",
         "sra_pipelines.readers",
         "sra_pipelines.reading.processes",
         "sra_pipelines.index.catalog",
+        "sra_pipelines.commands.answer_commands",
+        "sra_pipelines.commands.conversation_commands",
         "sra_pipelines.commands.index_commands",
+        "sra_evaluations.calibration.commands",
+        "sra_evaluations.harness.commands",
     ],
 )
 def test_importing_is_quiet_and_light(modules):

@@ -1,32 +1,21 @@
-"""The subcommands ``sra-rag calibrate`` and ``sra-rag bake``."""
+"""The subcommands ``sra-rag calibrate`` and ``sra-rag bake``; each imports what it needs when it runs."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from sra_pipelines.commands.library_notices import quiet_libraries
-from sra_pipelines.commands.terminal import progress_bars
-from sra_pipelines.index.embedding import load_embedding
-from sra_pipelines.index.memory import DocumentIndex
-from sra_pipelines.index.passage_index import PassageIndex
-from sra_pipelines.index.schema import exists
-from sra_pipelines.index.stored_index import open_index
-from sra_pipelines.readers import read_document
-from sra_pipelines.reading.finding import find_documents
-from sra_pipelines.values import DocumentError
 
-from sra_evaluations.calibration.profile import Profile
-from sra_evaluations.calibration.search import CalibrationOptions, calibrate
-from sra_evaluations.runs.interrupts import INTERRUPTED, stopped_by_interrupt
 from sra_rag.config import SRAConfig
 from sra_rag.errors import ConfigError
-from sra_rag.generation.engine import Engine
-from sra_rag.models.baking import save_baked
-from sra_rag.models.loading import load_model
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from sra_pipelines.index.passage_index import PassageIndex
+
+    from sra_evaluations.calibration.profile import Profile
 
 __all__ = ["bake_command", "calibrate_command"]
 
@@ -70,6 +59,8 @@ def calibrate_command(
     by how likely they make the right answers, and confirmed by generated answers to other questions. If none is
     better than off beyond chance, the profile says off. Ctrl-C keeps what was measured; the same command goes on.
     """
+    from sra_evaluations.calibration.search import CalibrationOptions, calibrate
+
     options = CalibrationOptions(
         minutes=minutes,
         questions=questions,
@@ -79,6 +70,14 @@ def calibrate_command(
         finalists=finalists,
         seed=seed,
     )
+    from rich.console import Console
+    from sra_pipelines.commands.library_notices import quiet_libraries
+    from sra_pipelines.commands.terminal import progress_bars
+
+    from sra_evaluations.runs.interrupts import INTERRUPTED, stopped_by_interrupt
+    from sra_rag.generation.engine import Engine
+    from sra_rag.models.loading import load_model
+
     quiet_libraries()
     console = Console(stderr=True)
     with stopped_by_interrupt() as stop, progress_bars(console) as start:
@@ -109,12 +108,25 @@ def bake_command(
     The result is checked against the setting before it is saved. What weights cannot hold is refused, with the reason.
     """
     sra = SRAConfig.from_json(profile)
+    from sra_pipelines.commands.library_notices import quiet_libraries
+
+    from sra_rag.models.baking import save_baked
+    from sra_rag.models.loading import load_model
+
     quiet_libraries()
     folder = save_baked(load_model(model, dtype=dtype), sra, out)
     sys.stdout.write(f"{folder}: {model} with {sra.policy} sharpening in its weights (sra.json says which).\n")
 
 
 def _open(sources: list[Path], console: Console) -> PassageIndex:
+    from sra_pipelines.index.embedding import load_embedding
+    from sra_pipelines.index.memory import DocumentIndex
+    from sra_pipelines.index.schema import exists
+    from sra_pipelines.index.stored_index import open_index
+    from sra_pipelines.readers import read_document
+    from sra_pipelines.reading.finding import find_documents
+    from sra_pipelines.values import DocumentError
+
     if len(sources) == 1 and exists(sources[0]):
         return open_index(sources[0])
     documents = []

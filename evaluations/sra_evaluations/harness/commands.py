@@ -10,8 +10,6 @@ import typer
 
 from sra_evaluations.runs.named_settings import as_settings, parse_setting
 from sra_rag.errors import ConfigError, require_extra
-from sra_rag.generation.engine import Engine
-from sra_rag.models.loading import load_model
 
 __all__ = ["harness"]
 
@@ -53,13 +51,15 @@ def harness(
       sra-rag harness squadv2 --limit 100 --model Qwen/Qwen3-4B --chat-template --sra off --sra 0.2
     """
     require_extra("sra-rag harness", "lm-eval", "lm_eval")
-    from sra_pipelines.commands.library_notices import quiet_libraries
-
-    from sra_evaluations.harness.harness_comparison import as_table, compare_in_harness
-
     chosen = as_settings([parse_setting(text) for text in settings or ["off", "0.2"]])
     if len(chosen) < 2:
         raise ConfigError(f"There is only {chosen[0].name!r} to run. Give --sra twice or more, the baseline first.")
+    from sra_pipelines.commands.library_notices import quiet_libraries
+
+    from sra_evaluations.harness.harness_comparison import as_table, compare_in_harness
+    from sra_rag.generation.engine import Engine
+    from sra_rag.models.loading import load_model
+
     quiet_libraries()
     findings = compare_in_harness(
         Engine(load_model(model, dtype=dtype)),

@@ -1,19 +1,16 @@
-"""The subcommands that answer from documents: ``sra-rag ask`` and ``sra-rag demo``."""
+"""The subcommands that answer from documents: ``sra-rag ask`` and ``sra-rag demo``.
+
+What they do is in `sra_pipelines.commands.answer_questions`, which is imported once their options are checked.
+"""
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from sra_pipelines.answering.answers import Answer
-from sra_pipelines.answering.document_qa import DocumentQA
 from sra_pipelines.commands.engine_choice import (
     HERE,
     EngineChoice,
@@ -22,22 +19,11 @@ from sra_pipelines.commands.engine_choice import (
     EngineTokenizer,
     EngineWindow,
     ServedModelName,
-    open_engine,
 )
-from sra_pipelines.commands.library_notices import quiet_libraries
-from sra_pipelines.commands.terminal import Reporter, describe, progress_bars
-from sra_pipelines.index.embedding import load_embedding
-from sra_pipelines.index.memory import DocumentIndex
-from sra_pipelines.index.passage_index import PassageIndex
-from sra_pipelines.index.stored_index import StoredIndex, open_index
-from sra_pipelines.presets import Preset, load_preset, preset_names, preset_path
-from sra_pipelines.readers import read_document
-from sra_pipelines.reading.finding import find_documents
+from sra_pipelines.presets import load_preset, preset_names, preset_path
 from sra_pipelines.samples import sample_documents, sample_questions
-from sra_pipelines.values import Document, DocumentError
 from sra_rag.config import SRAConfig
 from sra_rag.errors import ConfigError
-from sra_rag.generation.sampling import SamplingOptions
 from sra_rag.notation import parse_indices, parse_sra
 
 __all__ = ["ask", "demo", "presets"]
@@ -127,7 +113,10 @@ def ask(
     choice = EngineChoice(engine, model, engine_key, tokenizer, window, dtype)
     if bool(documents) == (index is not None):
         raise ConfigError("Give either files and folders or --index INDEX, and not both.")
-    readable = _answer_questions(
+    chosen = load_preset(preset)
+    from sra_pipelines.commands.answer_questions import answer_questions
+
+    readable = answer_questions(
         [question],
         documents or [],
         [None, sra] if compare else [sra],
@@ -136,7 +125,7 @@ def ask(
         embedding=embedding,
         context_tokens=context_tokens,
         max_new_tokens=max_new_tokens,
-        preset=load_preset(preset),
+        preset=chosen,
         show_context=show_context,
         attention=attention,
         as_json=as_json,
@@ -147,9 +136,11 @@ def ask(
 
 def demo(alpha: Alpha = 0.2, rows: Rows = "all", context_tokens: ContextTokens = 1500) -> None:
     """Ask the sample documents (an annual report and a services agreement), without and with reattention."""
+    from sra_pipelines.commands.answer_questions import answer_questions
+
     by_id = {question.id: question for question in sample_questions()}
     chosen = [by_id[name] for name in _DEMO_QUESTIONS]
-    _answer_questions(
+    answer_questions(
         [question.question for question in chosen],
         sample_documents(),
         [None, SRAConfig(alpha=alpha, rows=rows)],  # type: ignore[arg-type]  # validated there
@@ -183,123 +174,3 @@ def chosen_settings(settings: str | None, alpha: float, rows: str, layers: str, 
         return parse_sra(settings)
     chosen = parse_indices("--layers", layers)
     return SRAConfig(alpha=alpha, rows=rows, layers=chosen, policy=policy)  # type: ignore[arg-type]  # validated there
-
-
-def tell_splitting(index: StoredIndex, preset: Preset) -> None:
-    """Say on standard error that an index is split otherwise than a preset other than the default would split it."""
-    if preset.name != "general" and index.splitting != preset.splitting.name:
-        sys.stderr.write(
-            f"sra-rag: {index.folder} is split otherwise ({index.splitting}) than the preset {preset.name!r} says "
-            f"({preset.splitting.name}). It is used as it is; for the preset's own splitting build another: "
-            f"sra-rag index add FOLDER --to OTHER --preset {preset.name}\n"
-        )
-
-
-def _answer_questions(
-    questions: Sequence[str],
-    paths: Sequence[Path],
-    settings: Sequence[SRAConfig | None],
-    *,
-    index_folder: Path | None = None,
-    choice: EngineChoice = EngineChoice(),  # noqa: B008 - frozen
-    embedding: str | None = None,
-    context_tokens: int | None,
-    max_new_tokens: int,
-    preset: Preset | str = "general",
-    show_context: bool = False,
-    attention: bool = False,
-    as_json: bool = False,
-    gold: Sequence[str] | None = None,
-) -> bool:
-    """Read, index, ask and report; return whether every document could be read."""
-    quiet_libraries()
-    console = Console(stderr=True)
-    with ExitStack() as opened:
-        with progress_bars(console) as start:
-            stored = None if index_folder is None else open_index(index_folder, embedding)
-            documents, problems = _read([] if stored else find_documents(paths), start("reading"))
-            for problem in problems:
-                console.print(f"sra-rag: {problem}", style="red", soft_wrap=True, markup=False, highlight=False)
-            if not documents and stored is None:
-                return False
-            options = SamplingOptions(max_new_tokens=max_new_tokens)
-            engine = opened.enter_context(open_engine(choice, options=options, start=start))
-            index: PassageIndex = stored or DocumentIndex(
-                documents,
-                load_embedding(embedding or "embedded"),
-                splitting=load_preset(preset).splitting,
-                on_passages=start("embedding"),
-            )
-        if stored is not None:
-            tell_splitting(stored, load_preset(preset))
-        qa = DocumentQA(index, engine, context_tokens=context_tokens, preset=preset)
-        expected: Sequence[str | None] = gold or [None] * len(questions)
-        report = [
-            _ask_one(qa, question, settings, show_context, attention, as_json, answer)
-            for question, answer in zip(questions, expected, strict=True)
-        ]
-    if as_json:
-        result: dict[str, Any] = report[0]
-        result["documents"] = [
-            {"name": d.name, "path": str(d.path), "pages": len(d.pages), "pages_without_text": list(d.empty_pages)}
-            for d in (documents or (stored.whole_documents() if stored else []))
-        ]
-        result["problems"] = [str(problem) for problem in problems]
-        sys.stdout.write(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
-    return not problems
-
-
-def _ask_one(
-    qa: DocumentQA,
-    question: str,
-    settings: Sequence[SRAConfig | None],
-    show_context: bool,
-    attention: bool,
-    as_json: bool,
-    gold: str | None,
-) -> dict[str, Any]:
-    found = qa.retrieve(question)
-    if as_json:
-        answers = qa.compare(found, list(settings), attention=attention)
-        return {
-            "question": question,
-            "context": found.context if show_context else None,
-            "answers": [_answer_as_dict(answer) for answer in answers],
-        }
-    reporter = Reporter(streaming=sys.stdout.isatty())
-    if len(settings) > 1:
-        reporter.heading(f"\nQuestion: {question}")
-    if gold is not None:
-        reporter.heading(f"Expected: {gold}")
-    if show_context:
-        reporter.passages(found.context)
-    answers = []
-    for sra in settings:
-        if len(settings) > 1:
-            reporter.heading(f"\n{describe(sra).capitalize()}:")
-        answers.append(reporter.answer(qa.stream(found, sra=sra, attention=attention), found))
-    if len(answers) == 2:
-        reporter.heading("")
-        reporter.ratio(answers)
-    return {}
-
-
-def _answer_as_dict(answer: Answer) -> dict[str, Any]:
-    values = answer.to_dict()
-    del values["question"]
-    values["passages"] = [
-        {"document": p.document, "page_index": p.page_index, "page_label": p.page_label, "score": p.score}
-        for p in answer.passages
-    ]
-    return values
-
-
-def _read(paths: Sequence[Path], advance: Any) -> tuple[list[Document], list[DocumentError]]:
-    documents, problems = [], []
-    for number, path in enumerate(paths, start=1):
-        try:
-            documents.append(read_document(path))
-        except DocumentError as problem:
-            problems.append(problem)
-        advance(number, len(paths))
-    return documents, problems

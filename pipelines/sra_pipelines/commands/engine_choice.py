@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sra_rag.errors import ConfigError, require_extra
-from sra_rag.generation.engine import Engine
 from sra_rag.generation.sampling import SamplingOptions
 from sra_rag.models.embedded import EMBEDDED_NAME
-from sra_rag.models.loading import load_model
 
 if TYPE_CHECKING:
     from vllm_sra.client.served_engine import ServedEngine
+
+    from sra_rag.generation.engine import Engine
 
 __all__ = [
     "HERE",
@@ -185,6 +185,9 @@ def open_engine(
     if choice.where == HERE:
         model = choice.model or EMBEDDED_NAME
         start(f"loading {model}")
+        from sra_rag.generation.engine import Engine
+        from sra_rag.models.loading import load_model
+
         yield Engine(load_model(model, dtype=choice.dtype), options=options)
         return
     from vllm_sra.client.own_server import own_server

@@ -10,9 +10,9 @@ import time
 import pytest
 import sra_evaluations.runs.commands as commands
 import sra_evaluations.runs.run_task as running
-import sra_pipelines.commands.engine_choice as engines
 from typer.testing import CliRunner
 
+import sra_rag.models.loading as loading
 from sra_rag.cli import make_app
 
 QUESTIONS = [
@@ -35,7 +35,7 @@ def questions(tmp_path):
 @pytest.fixture
 def run(monkeypatch, embedded):
     """Run the command in this process, on the model that the other tests have loaded."""
-    monkeypatch.setattr(engines, "load_model", lambda name, dtype: embedded)
+    monkeypatch.setattr(loading, "load_model", lambda name, dtype: embedded)
 
     def run(*arguments):
         return CliRunner().invoke(make_app(), ["evaluate", *map(str, arguments)])
@@ -101,7 +101,7 @@ def test_a_run_that_is_stopped_before_its_first_answer_says_so(run, questions, t
         signal.raise_signal(signal.SIGINT)
         return embedded
 
-    monkeypatch.setattr(engines, "load_model", interrupted)
+    monkeypatch.setattr(loading, "load_model", interrupted)
     result = run(questions, "--to", tmp_path / "results")
     assert result.exit_code == 130, result.exception
     assert "The same command goes on from here." in result.stderr
@@ -129,7 +129,7 @@ def test_what_cannot_be_run_ends_with_one_helpful_line(arguments, says, tmp_path
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["sra-rag", "evaluate", *arguments])
-    monkeypatch.setattr(engines, "load_model", lambda *_, **__: pytest.fail("the model was loaded"))
+    monkeypatch.setattr(loading, "load_model", lambda *_, **__: pytest.fail("the model was loaded"))
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 2

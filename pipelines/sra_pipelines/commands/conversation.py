@@ -1,0 +1,188 @@
+"""What ``sra-rag chat`` and ``sra-rag serve`` do: open an index and a model, and go on answering."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from sra_pipelines.answering.chat import Chat
+from sra_pipelines.answering.document_qa import DocumentQA
+from sra_pipelines.commands.answer_questions import tell_splitting
+from sra_pipelines.commands.engine_choice import EngineChoice, open_engine
+from sra_pipelines.commands.library_notices import quiet_libraries
+from sra_pipelines.commands.terminal import Reporter, describe, progress_bars
+from sra_pipelines.index.stored_index import StoredIndex, open_index
+from sra_pipelines.presets import Preset
+from sra_pipelines.readers.limits import ReadingLimits
+from sra_rag.config import SRAConfig
+from sra_rag.errors import SRAError
+from sra_rag.generation.engine_like import EngineLike
+from sra_rag.generation.sampling import SamplingOptions
+from sra_rag.notation import parse_sra
+
+if TYPE_CHECKING:
+    from sra_pipelines.server import ServerSettings  # brings the extra "serve"
+
+__all__ = ["converse", "serve_index"]
+
+_HELP = """\
+Ask anything about the documents. Besides:
+  /sra 0.3      answer with reattention of that strength (/sra off: without it; settings and files as for --sra)
+  /both         answer the last question without and with reattention
+  /reset        forget the conversation
+  /help         show this
+  /quit         leave (or Ctrl-D); Ctrl-C stops an answer
+"""
+
+
+def converse(
+    index: Path,
+    choice: EngineChoice,
+    sra: SRAConfig | None,
+    *,
+    embedding: str | None,
+    preset: Preset,
+    context_tokens: int | None,
+    max_new_tokens: int,
+) -> None:
+    """Answer questions from standard input until it ends.
+
+    Parameters
+    ----------
+    index
+        Folder of an index on disk.
+    choice
+        Which model, and where it runs.
+    sra
+        Settings of the first answers; None is off.
+    embedding, preset, context_tokens, max_new_tokens
+        The options of ``sra-rag chat``.
+    """
+    with _opened(index, choice, embedding, max_new_tokens) as (stored, answers):
+        tell_splitting(stored, preset)
+        _Conversation(Chat(DocumentQA(stored, answers, context_tokens=context_tokens, preset=preset)), sra).run()
+
+
+def serve_index(
+    index: Path,
+    choice: EngineChoice,
+    settings: ServerSettings,
+    limits: ReadingLimits,
+    *,
+    embedding: str | None,
+    preset: Preset,
+    context_tokens: int | None,
+    max_new_tokens: int,
+    page: bool,
+) -> None:
+    """Serve an index over HTTP until a signal ends it.
+
+    Parameters
+    ----------
+    index
+        Folder of an index on disk.
+    choice
+        Which model, and where it runs.
+    settings
+        Address, keys and limits of the server.
+    limits
+        Limits on documents that clients send.
+    embedding, preset, context_tokens, max_new_tokens, page
+        The options of ``sra-rag serve``.
+    """
+    from sra_pipelines.server import DocumentShelf, create_app
+    from sra_pipelines.server.serving import run_server
+
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    # Without vLLM nothing can be answered: the server then ends as it does when it is told to.
+    with _opened(index, choice, embedding, max_new_tokens, _stop_serving) as (stored, answers):
+        tell_splitting(stored, preset)
+        qa = DocumentQA(stored, answers, context_tokens=context_tokens, preset=preset)
+        shelf = DocumentShelf(stored, index.with_name(f"{index.name}.uploads"), limits)
+        run_server(create_app(qa, settings, shelf=shelf, page=page), settings)
+
+
+@contextmanager
+def _opened(
+    index: Path,
+    choice: EngineChoice,
+    embedding: str | None,
+    max_new_tokens: int,
+    on_end: Callable[[], None] | None = None,
+) -> Iterator[tuple[StoredIndex, EngineLike]]:
+    quiet_libraries()
+    with ExitStack() as opened:
+        with progress_bars(Console(stderr=True)) as start:
+            start(f"opening {index}")
+            stored = open_index(index, embedding)
+            options = SamplingOptions(max_new_tokens=max_new_tokens)
+            engine = opened.enter_context(open_engine(choice, options=options, start=start, on_end=on_end))
+        yield stored, engine
+
+
+def _stop_serving() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+class _Conversation:
+    """A chat in the terminal, or over a pipe: one question a line."""
+
+    def __init__(self, chat: Chat, sra: SRAConfig | None) -> None:
+        self.chat = chat
+        self.sra = sra
+        self.last: str | None = None
+        self.interactive = sys.stdin.isatty()
+        self.reporter = Reporter(streaming=sys.stdout.isatty())
+
+    def run(self) -> None:
+        """Answer until the input ends."""
+        if self.interactive:
+            self.reporter.heading(_HELP + f"\nNow {describe(self.sra)}.")
+        while True:
+            try:
+                line = input("\n> " if self.interactive else "").strip()
+            except EOFError:
+                return
+            if line == "/quit":
+                return
+            if line:
+                self._take(line)
+
+    def _take(self, line: str) -> None:
+        try:
+            if line.startswith("/"):
+                self._command(line)
+            else:
+                self.last = line
+                found = self.chat.retrieve(line)
+                self.reporter.answer(self.chat.stream(line, found=found, sra=self.sra), found)
+        except KeyboardInterrupt:
+            if not self.interactive:
+                raise
+            self.reporter.heading("\n(stopped)")
+        except SRAError as error:
+            self.reporter.heading(f"sra-rag: {error}")
+
+    def _command(self, line: str) -> None:
+        name, _, value = line.partition(" ")
+        if name == "/sra":
+            self.sra = parse_sra(value.strip() or "off")
+            self.reporter.heading(f"Now {describe(self.sra)}.")
+        elif name == "/reset":
+            self.chat.reset()
+            self.reporter.heading("The conversation is forgotten.")
+        elif name == "/both" and self.last is not None:
+            found = self.chat.qa.retrieve(self.last)
+            for sra in (None, self.sra or SRAConfig(alpha=0.2)):
+                self.reporter.heading(f"\n{describe(sra).capitalize()}:")
+                self.reporter.answer(self.chat.qa.stream(found, sra=sra), found)
+        else:
+            self.reporter.heading(_HELP)

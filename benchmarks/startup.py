@@ -74,7 +74,7 @@ def measure_commands(index: Path, rounds: int) -> list[str]:
         "sra-rag index --help": [*_SRA_RAG, "index", "--help"],
         "sra-rag ask --help": [*_SRA_RAG, "ask", "--help"],
         "import sra_rag": [python, "-c", "import sra_rag"],
-        "import sra_pipelines.documents": [python, "-c", "import sra_pipelines.documents"],
+        "import sra_pipelines.reading.processes": [python, "-c", "import sra_pipelines.reading.processes"],
         "from sra_rag import load_model": [python, "-c", "from sra_rag import load_model"],
     }
     seconds: dict[str, list[float]] = {name: [] for name in commands}

@@ -13,14 +13,15 @@ import queue
 import sys
 import threading
 from collections.abc import AsyncGenerator, Generator, Iterator, Mapping, Sequence
-from contextlib import aclosing, contextmanager
+from contextlib import AbstractContextManager, aclosing, contextmanager
 from typing import Any, Unpack, cast
 
 import torch
 from transformers import DynamicCache, GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 
 from sra_rag.attention.reattend import reattend
-from sra_rag.attention.shares import observing
+from sra_rag.attention.shares import AttentionShares, observing
+from sra_rag.config import SRALike
 from sra_rag.errors import OutOfMemoryError
 from sra_rag.generation.bridge import iterate_in_thread
 from sra_rag.generation.constraints import JSONConstraint, JSONGrammars
@@ -29,9 +30,10 @@ from sra_rag.generation.monitor import Monitor
 from sra_rag.generation.prefix_cache import PrefixCache, cache_argument, dependence, joined, keeps_all
 from sra_rag.generation.prompts import EncodedPrompt, Prompt, PromptEncoder
 from sra_rag.generation.request import Cancellation, Request, RequestArguments, read_request
-from sra_rag.generation.result import Generation, TextDelta, Usage
+from sra_rag.generation.result import Generation, Likelihood, TextDelta, Usage
 from sra_rag.generation.sampling import SamplingOptions
 from sra_rag.generation.text import TextAssembler
+from sra_rag.models.description import describe_model
 from sra_rag.models.loading import LoadedModel
 
 __all__ = ["PREFILL_CHUNK", "Cancellation", "Engine", "Prompt"]
@@ -87,6 +89,33 @@ class Engine:
     def in_flight(self) -> int:
         """How many requests it is worth having under way at once: more than one would share the processor."""
         return 1
+
+    @property
+    def measures_likelihood(self) -> bool:
+        """Whether `answer_likelihood` can be called: here it can."""
+        return True
+
+    @property
+    def server_versions(self) -> Mapping[str, str]:
+        """Versions of the programs on a server: here there is none."""
+        return {}
+
+    def describe(self) -> dict[str, Any]:
+        """Return what identifies the model, with the hash of its weights: takes seconds for a large one."""
+        return describe_model(self.loaded)
+
+    @contextmanager
+    def isolated(self) -> Iterator[Engine]:
+        """Keep no prefill from before the block or behind it, so that timings within it are fair."""
+        self.prefixes.clear()
+        try:
+            yield self
+        finally:
+            self.prefixes.clear()
+
+    def room_for(self, requests: int) -> AbstractContextManager[None]:
+        """Keep the prefills of so many more requests within the block."""
+        return self.prefixes.room(requests)
 
     def encode(
         self,
@@ -162,6 +191,25 @@ class Engine:
         async with aclosing(iterate_in_thread(lambda: self.stream(prompt, **stoppable), cancel)) as deltas:
             async for delta in deltas:
                 yield delta
+
+    def answer_likelihood(
+        self,
+        prompt: Prompt,
+        answer: str,
+        *,
+        context: str | None = None,
+        template_kwargs: Mapping[str, Any] | None = None,
+        sra: SRALike = None,
+        shares: AttentionShares | None = None,
+        cancel: Cancellation | None = None,
+    ) -> Likelihood:
+        """Measure how likely a given answer is; see `sra_rag.generation.likelihood.answer_likelihood`."""
+        from sra_rag.generation.likelihood import answer_likelihood  # it works with this class
+
+        return answer_likelihood(
+            self, prompt, answer,
+            context=context, template_kwargs=template_kwargs, sra=sra, shares=shares, cancel=cancel,
+        )  # fmt: skip
 
     def _request(
         self,

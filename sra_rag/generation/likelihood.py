@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Mapping
+from concurrent.futures import CancelledError
 from typing import Any
 
 import torch
@@ -15,38 +15,10 @@ from sra_rag.config import SRAConfig, SRALike
 from sra_rag.errors import ContextOverflowError, PromptError
 from sra_rag.generation.engine import PREFILL_CHUNK, Engine, Prompt
 from sra_rag.generation.prefix_cache import cache_argument, dependence
+from sra_rag.generation.request import Cancellation
+from sra_rag.generation.result import Likelihood
 
-__all__ = ["Likelihood", "answer_likelihood"]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Likelihood:
-    """The probability of an answer, token by token.
-
-    Parameters
-    ----------
-    log_probabilities
-        Of each token of the answer given all before it, in nats.
-    prompt_tokens, cached_tokens
-        In the prompt, and how many of them were taken from an earlier prefill.
-    seconds
-        What it took.
-    """
-
-    log_probabilities: tuple[float, ...]
-    prompt_tokens: int
-    cached_tokens: int
-    seconds: float
-
-    @property
-    def nats(self) -> float:
-        """Negative log-likelihood of the whole answer; lower is likelier."""
-        return -sum(self.log_probabilities)
-
-    @property
-    def nats_per_token(self) -> float:
-        """Mean negative log-likelihood of a token."""
-        return self.nats / len(self.log_probabilities)
+__all__ = ["answer_likelihood"]
 
 
 @torch.inference_mode()
@@ -59,6 +31,7 @@ def answer_likelihood(
     template_kwargs: Mapping[str, Any] | None = None,
     sra: SRALike = None,
     shares: AttentionShares | None = None,
+    cancel: Cancellation | None = None,
 ) -> Likelihood:
     """Measure how likely an answer is behind a prompt, under settings of the attention.
 
@@ -77,9 +50,13 @@ def answer_likelihood(
         Settings, None for off.
     shares
         Collects where the attention of the answer's tokens falls, the last one's too.
+    cancel
+        Ends the work before the next chunk of the prompt when it is set.
 
     Raises
     ------
+    CancelledError
+        Of `concurrent.futures`, if `cancel` was set.
     PromptError
         If the answer is empty.
     ContextOverflowError
@@ -107,6 +84,8 @@ def answer_likelihood(
         size = length if settings is not None and settings.bounds == "observed" else PREFILL_CHUNK
         logits = []
         for start in range(cached, length, size):
+            if cancel is not None and cancel.is_set():
+                raise CancelledError
             chunk = torch.tensor([tokens[start : min(start + size, length)]], device=device)
             output = model(input_ids=chunk, use_cache=True, logits_to_keep=1, **known)
         logits.append(output.logits[0])

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from sra_rag.config import SRAConfig
 
-__all__ = ["FinishReason", "Generation", "TextDelta", "Timing", "Usage"]
+__all__ = ["FinishReason", "Generation", "Likelihood", "TextDelta", "Timing", "Usage"]
 
 FinishReason = Literal["stop", "length", "cancelled"]
 
@@ -102,3 +102,33 @@ class TextDelta:
 
     text: str
     generation: Generation | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Likelihood:
+    """The probability of an answer, token by token.
+
+    Parameters
+    ----------
+    log_probabilities
+        Of each token of the answer given all before it, in nats.
+    prompt_tokens, cached_tokens
+        In the prompt, and how many of them were taken from an earlier prefill.
+    seconds
+        What it took.
+    """
+
+    log_probabilities: tuple[float, ...]
+    prompt_tokens: int
+    cached_tokens: int
+    seconds: float
+
+    @property
+    def nats(self) -> float:
+        """Negative log-likelihood of the whole answer; lower is likelier."""
+        return -sum(self.log_probabilities)
+
+    @property
+    def nats_per_token(self) -> float:
+        """Mean negative log-likelihood of a token."""
+        return self.nats / len(self.log_probabilities)

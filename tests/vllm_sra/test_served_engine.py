@@ -99,7 +99,8 @@ def test_a_batch_answers_each_with_its_context(served):
 def test_prefills_are_shared_unless_that_is_not_wanted(served):
     served.generate(MESSAGES)
     assert served.generate(MESSAGES).usage.cached_tokens > 100
-    assert served.without_reuse().generate(MESSAGES).usage.cached_tokens == 0
+    with served.isolated() as isolated:
+        assert isolated.generate(MESSAGES).usage.cached_tokens == 0
 
 
 def running(server):

@@ -14,7 +14,7 @@ from llama_index.core.llms import LLM
 from sra_evaluations.examples import Example
 from sra_rag.errors import ConfigError, require_extra
 from sra_rag.generation.engine import Engine
-from sra_rag.models.loading import load_model
+from sra_rag.models.loading import LoadedModel, load_model
 
 __all__ = ["JudgeScorer", "Verdict", "load_judge"]
 
@@ -100,7 +100,7 @@ class JudgeScorer:
         return readable
 
 
-def load_judge(name: str, engine: Engine | None = None) -> JudgeScorer:
+def load_judge(name: str, shared: LoadedModel | None = None) -> JudgeScorer:
     """Make a judge from how it is written on the command line.
 
     Parameters
@@ -108,8 +108,8 @@ def load_judge(name: str, engine: Engine | None = None) -> JudgeScorer:
     name
         ``"embedded"``, a name on the hub, a folder or a ``.gguf`` file: that model, run here without reattention. Or
         ``"provider:model"``, such as ``"openai:gpt-5"``: what LangChain's ``init_chat_model`` makes of it.
-    engine
-        Its model is shared where it has this name; prefills are not.
+    shared
+        A model that is loaded already: used if it has this name, else the judge's own is loaded.
 
     Raises
     ------
@@ -130,7 +130,7 @@ def load_judge(name: str, engine: Engine | None = None) -> JudgeScorer:
             raise ConfigError(f"The judge {name!r} could not be made: {error}") from error
     from llama_index.llms.sra import SRAHuggingFaceLLM
 
-    loaded = engine.loaded if engine is not None and name == engine.loaded.name else load_model(name)
+    loaded = shared if shared is not None and name == shared.name else load_model(name)
     return JudgeScorer(SRAHuggingFaceLLM(model=Engine(dataclasses.replace(loaded, sra=None))), name=name)
 
 

@@ -29,13 +29,13 @@ from sra_evaluations.report import write_report
 from sra_evaluations.runs.compare import compare
 from sra_evaluations.runs.compare_on_ray import compare_on_ray
 from sra_evaluations.runs.interrupts import INTERRUPTED, stopped_by_interrupt
-from sra_evaluations.runs.measured_engine import MeasuredEngine
 from sra_evaluations.runs.named_settings import as_settings, parse_setting
 from sra_evaluations.runs.rescoring import rescored
 from sra_evaluations.runs.run_task import Measures, Scorer
 from sra_evaluations.tasks import load_task, task_options
 from sra_rag.errors import ConfigError
 from sra_rag.generation.engine import Engine
+from sra_rag.generation.engine_protocol import EngineProtocol
 from sra_rag.models.embedded import EMBEDDED_NAME
 from sra_rag.models.loading import load_model
 
@@ -267,7 +267,7 @@ def _from_anywhere(name: str | None) -> str | None:
 
 
 def _scorers(
-    nli: str | None, judge: str | None, engine: MeasuredEngine, start: Callable[[str], object]
+    nli: str | None, judge: str | None, engine: EngineProtocol, start: Callable[[str], object]
 ) -> Iterator[Scorer]:
     if nli:
         from sra_evaluations.metrics.entailment import EntailmentScorer
@@ -278,4 +278,4 @@ def _scorers(
         from sra_evaluations.metrics.judge import load_judge
 
         start(f"loading {judge}")
-        yield load_judge(judge, engine if isinstance(engine, Engine) else None)
+        yield load_judge(judge, engine.loaded)

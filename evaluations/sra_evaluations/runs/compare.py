@@ -8,25 +8,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from sra_evaluations.examples import Example, content_hash
 from sra_evaluations.results.comparison import Comparison
-from sra_evaluations.results.provenance import (
-    describe_machine,
-    describe_model,
-    describe_served,
-    describe_versions,
-    versions_there,
-)
+from sra_evaluations.results.provenance import describe_machine, describe_versions
 from sra_evaluations.results.records import Records, example_name, write_examples
-from sra_evaluations.runs.measured_engine import MeasuredEngine
 from sra_evaluations.runs.named_settings import Setting, as_settings
 from sra_evaluations.runs.run_task import Measures, Scorer, Stop, run_task
 from sra_evaluations.tasks import Task, load_task
 from sra_rag.config import SRALike
 from sra_rag.errors import ConfigError
-from sra_rag.generation.engine import Engine
+from sra_rag.generation.engine_protocol import EngineProtocol
 
 __all__ = ["RunPlan", "compare", "describe_run", "plan_run", "warn_of_skipped"]
 
@@ -56,7 +47,7 @@ class RunPlan:
 
 
 def compare(
-    engine: MeasuredEngine,
+    engine: EngineProtocol,
     tasks: Sequence[str | Task | tuple[str, Task]],
     settings: Sequence[Setting | SRALike],
     *,
@@ -115,7 +106,7 @@ def compare(
 
 
 def plan_run(
-    engine: MeasuredEngine,
+    engine: EngineProtocol,
     tasks: Sequence[str | Task | tuple[str, Task]],
     settings: Sequence[Setting | SRALike],
     *,
@@ -158,19 +149,14 @@ def warn_of_skipped(plan: RunPlan, task: str, skipped: Sequence[str]) -> None:
         )  # fmt: skip
 
 
-def describe_run(engine: MeasuredEngine, seed: int, max_new_tokens: int) -> dict[str, Any]:
+def describe_run(engine: EngineProtocol, seed: int, max_new_tokens: int) -> dict[str, Any]:
     """Return what a manifest says of every run: model, versions, machine, seed."""
-    there: dict[str, str] = {}
-    device: torch.device | None = None
-    if isinstance(engine, Engine):
-        model, device = describe_model(engine.loaded), engine.loaded.device
-    else:
-        model, there = describe_served(engine), versions_there(engine)
+    server = {f"{name} on the server": version for name, version in sorted(engine.server_versions.items())}
     return {
         "format": 1,
-        "model": model,
-        "versions": describe_versions() | there,
-        "machine": describe_machine(device),
+        "model": engine.describe(),
+        "versions": describe_versions() | server,
+        "machine": describe_machine(None if engine.loaded is None else engine.loaded.device),
         "seed": seed,
         "max_new_tokens": max_new_tokens,
     }

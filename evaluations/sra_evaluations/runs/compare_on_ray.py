@@ -21,7 +21,6 @@ from sra_pipelines.ray.versions import installed_versions
 
 from sra_evaluations.examples import Example
 from sra_evaluations.results.comparison import Comparison
-from sra_evaluations.results.provenance import describe_model
 from sra_evaluations.results.records import Record, Records, example_name, write_examples
 from sra_evaluations.runs.compare import RunPlan, plan_run, warn_of_skipped
 from sra_evaluations.runs.named_settings import Setting
@@ -47,7 +46,7 @@ class EvaluationWorker(RayWorker):
         """Load the model, which has to be the one that the manifest describes."""
         self._engine, measures = load("auto")
         self._measures = dataclasses.replace(measures, timed=0)
-        found = describe_model(self._engine.loaded)
+        found = self._engine.describe()
         different = [
             f"{name} {found[name]} instead of {wanted}" for name, wanted in model.items() if found[name] != wanted
         ]

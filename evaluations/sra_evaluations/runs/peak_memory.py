@@ -17,14 +17,23 @@ _RESET_PEAK = "5"  # proc(5): sets the peak resident set size to the present one
 
 
 @contextmanager
-def peak_memory(device: torch.device) -> Iterator[Callable[[], int | None]]:
+def peak_memory(device: torch.device | None) -> Iterator[Callable[[], int | None]]:
     """Watch memory within the block.
+
+    Parameters
+    ----------
+    device
+        Where the model is; None is a server, whose memory is not known.
 
     Yields
     ------
     peak
-        Returns the most bytes in use so far: the device's on a GPU, else the process's on Linux; None elsewhere.
+        Returns the most bytes in use so far: the device's on a GPU, else the process's on Linux; None where
+        it is not known.
     """
+    if device is None:
+        yield lambda: None
+        return
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         yield lambda: torch.cuda.max_memory_allocated(device)

@@ -17,18 +17,12 @@ from typing import Any, Protocol
 from sra_evaluations.examples import Example
 from sra_evaluations.metrics import score
 from sra_evaluations.results.records import Record, Records, example_name
-from sra_evaluations.runs.measured_engine import (
-    MeasuredEngine,
-    at_once,
-    gold_likelihood,
-    nothing_shared,
-    room_for,
-    tells_likelihood,
-    watched_memory,
-)
+from sra_evaluations.runs.at_once import at_once
 from sra_evaluations.runs.named_settings import Setting
+from sra_evaluations.runs.peak_memory import peak_memory
 from sra_rag.attention.shares import AttentionShares
 from sra_rag.errors import ConfigError, ContextOverflowError
+from sra_rag.generation.engine_protocol import EngineProtocol
 from sra_rag.generation.request import Cancellation
 
 __all__ = ["Advance", "Measures", "Scorer", "Stop", "answers", "in_sharing_order", "run_task"]
@@ -84,7 +78,7 @@ class Measures:
 
 
 def run_task(
-    engine: MeasuredEngine,
+    engine: EngineProtocol,
     task: str,
     examples: Sequence[Example],
     settings: Sequence[Setting],
@@ -123,7 +117,7 @@ def run_task(
     skipped: list[str] = []
     for group, timed in _groups(examples, measures, engine.in_flight):
         # Their prefills are wanted again: for the likelihood, and by the next setting that leaves the context alone.
-        with room_for(engine, len(group)):
+        with engine.room_for(len(group)):
             for setting in ordered:
                 if stop is not None and stop.is_set():
                     return skipped
@@ -165,7 +159,7 @@ def _leaves_context(setting: Setting) -> bool:
 
 
 def answers(
-    engine: MeasuredEngine,
+    engine: EngineProtocol,
     task: str,
     examples: Sequence[Example],
     setting: Setting,
@@ -188,7 +182,7 @@ def answers(
     timed
         Share no prefill with what runs before or behind, so that seconds and memory say something.
     """
-    scope: AbstractContextManager[MeasuredEngine] = nothing_shared(engine) if timed else nullcontext(engine)
+    scope: AbstractContextManager[EngineProtocol] = engine.isolated() if timed else nullcontext(engine)
     with scope as one_engine:
         said = _said(one_engine, examples, setting, measures)
 
@@ -205,12 +199,12 @@ def answers(
 
 
 def _said(
-    engine: MeasuredEngine, examples: Sequence[Example], setting: Setting, measures: Measures
+    engine: EngineProtocol, examples: Sequence[Example], setting: Setting, measures: Measures
 ) -> list[dict[str, Any] | None]:
     """Generate the answers; None for plain texts and for what does not fit the window."""
     if not examples or not measures.generate or examples[0].plain:
         return [None] * len(examples)
-    with watched_memory(engine) as peak:
+    with peak_memory(None if engine.loaded is None else engine.loaded.device) as peak:
         try:
             said = engine.generate_batch(
                 [example.prompt() for example in examples],
@@ -237,7 +231,7 @@ def _said(
 
 
 def _measure(
-    engine: MeasuredEngine,
+    engine: EngineProtocol,
     example: Example,
     setting: Setting,
     measures: Measures,
@@ -256,11 +250,11 @@ def _measure(
             for scorer in (score, *measures.scorers):
                 found["scores"] |= scorer(answer["answer"], example)
     gold = example.answers[0] if example.plain else example.gold_text()
-    if measures.likelihood and gold and tells_likelihood(engine):
+    if measures.likelihood and gold and engine.measures_likelihood:
         seen = measures.attention and engine.sees_attention and not example.plain
         shares = _shares(engine, example) if seen else None
-        likelihood = gold_likelihood(
-            engine, prompt, gold, context=context, sra=setting.sra, shares=shares, cancel=cancel
+        likelihood = engine.answer_likelihood(
+            prompt, gold, context=context, sra=setting.sra, shares=shares, cancel=cancel
         )  # fmt: skip
         found["scores"] |= {"gold_nats": likelihood.nats, "gold_nats_per_token": likelihood.nats_per_token}
         found["gold_tokens"] = len(likelihood.log_probabilities)
@@ -275,7 +269,7 @@ def _measure(
     return found
 
 
-def _shares(engine: MeasuredEngine, example: Example) -> AttentionShares:
+def _shares(engine: EngineProtocol, example: Example) -> AttentionShares:
     whole = engine.encode(example.prompt(), context=example.context)
     spans = [
         tuple(engine.encode(example.prompt(), context=part).context_length if part else 0 for part in (before, with_it))

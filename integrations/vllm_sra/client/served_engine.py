@@ -10,20 +10,22 @@ from __future__ import annotations
 import asyncio
 import copy
 import dataclasses
+import hashlib
 import queue
 import time
 import uuid
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from os import PathLike
 from types import TracebackType
 from typing import Any, Self, Unpack
 
+from sra_rag.attention.shares import AttentionShares
 from sra_rag.config import SRAConfig, SRALike
 from sra_rag.errors import ConfigError, ContextOverflowError, GenerationTimeoutError, PromptError, require_extra
-from sra_rag.generation.likelihood import Likelihood
 from sra_rag.generation.prompts import EncodedPrompt, Prompt, PromptEncoder
 from sra_rag.generation.request import Cancellation, Request, RequestArguments, read_request
-from sra_rag.generation.result import Generation, TextDelta
+from sra_rag.generation.result import Generation, Likelihood, TextDelta
 from sra_rag.generation.sampling import SamplingOptions
 
 require_extra("A model on a server", "openai", "openai")
@@ -60,6 +62,7 @@ class ServedEngine:
         What descriptions call the server; by default its address.
     """
 
+    loaded = None
     sees_attention = False
 
     def __init__(
@@ -122,9 +125,14 @@ class ServedEngine:
         self._loop.close(self._client.close())
 
     @property
-    def tells_likelihood(self) -> bool:
-        """Whether `answer_likelihood` can be asked."""
+    def measures_likelihood(self) -> bool:
+        """Whether `answer_likelihood` can be called: not on a server that takes messages only."""
         return self.model.takes_tokens
+
+    @property
+    def server_versions(self) -> Mapping[str, str]:
+        """Versions of the server's programs, as far as they are known."""
+        return self.model.versions
 
     @property
     def name(self) -> str:
@@ -136,11 +144,28 @@ class ServedEngine:
         """Tokens of prompt and answer together."""
         return self.model.context_window
 
-    def without_reuse(self) -> ServedEngine:
-        """Return this engine such that none of its requests takes a prefill from another: for fair timings."""
+    def describe(self) -> dict[str, Any]:
+        """Return what identifies the model; the weights of a server cannot be known from here."""
+        template = str(self.model.tokenizer.chat_template or "")
+        return {
+            "name": self.name,
+            "server": self.where,
+            "prompts": "tokens" if self.model.takes_tokens else "messages",
+            "context_window": self.context_window,
+            "weights_sha256": "unknown",
+            "chat_template_sha256": hashlib.sha256(template.encode()).hexdigest(),
+        }
+
+    @contextmanager
+    def isolated(self) -> Iterator[ServedEngine]:
+        """Yield this engine such that none of its requests reuses a prefill of another, for fair timings."""
         other = copy.copy(self)
         other._salted = True
-        return other
+        yield other
+
+    def room_for(self, requests: int) -> AbstractContextManager[None]:
+        """Do nothing: the server decides which prefills it keeps."""
+        return nullcontext()
 
     def encode(
         self, prompt: Prompt, *, context: str | None = None, template_kwargs: Mapping[str, Any] | None = None
@@ -206,6 +231,7 @@ class ServedEngine:
         context: str | None = None,
         template_kwargs: Mapping[str, Any] | None = None,
         sra: SRALike = None,
+        shares: AttentionShares | None = None,
         cancel: Cancellation | None = None,
     ) -> Likelihood:
         """Measure how likely an answer is behind a prompt; see `sra_rag.generation.likelihood.answer_likelihood`.
@@ -215,12 +241,14 @@ class ServedEngine:
         Raises
         ------
         ConfigError
-            If the server cannot tell, or does not honour `sra`.
+            If the server cannot tell, or does not honour `sra`, or `shares` are given.
         PromptError, ContextOverflowError
             If the answer is empty, or too long together with the prompt.
         """
         started = time.perf_counter()
-        if not self.tells_likelihood:
+        if shares is not None:
+            raise ConfigError(f"{self.where} does not report where attention falls. Leave shares out.")
+        if not self.measures_likelihood:
             raise ConfigError(
                 f"{self.where} does not tell how likely an answer is: it takes no tokens. Serve with vLLM, or leave "
                 "likelihoods out."

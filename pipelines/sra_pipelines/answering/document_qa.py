@@ -22,8 +22,7 @@ from sra_rag.attention.shares import AttentionShares
 from sra_rag.config import SRAConfig, SRALike
 from sra_rag.errors import ConfigError, require_extra
 from sra_rag.generation.bridge import iterate_in_thread
-from sra_rag.generation.engine import Engine
-from sra_rag.generation.engine_like import EngineLike
+from sra_rag.generation.engine_protocol import EngineProtocol
 from sra_rag.generation.request import Cancellation
 from sra_rag.generation.result import Generation
 
@@ -58,7 +57,7 @@ class DocumentQA:
     def __init__(
         self,
         index: PassageIndex,
-        engine: EngineLike,
+        engine: EngineProtocol,
         *,
         context_tokens: int | None = None,
         retriever: Retriever | None = None,
@@ -67,7 +66,7 @@ class DocumentQA:
         self.index = index
         self.preset = load_preset(preset)
         # A server holds the model to JSON by means of its own.
-        if "arithmetic" in self.preset.checks and isinstance(engine, Engine):
+        if "arithmetic" in self.preset.checks and engine.loaded is not None:
             require_extra(f"The preset {self.preset.name!r}", "structured", "xgrammar")
         self.retriever = retriever or Retriever(index, order=self.preset.order, whole_pages=self.preset.whole_pages)
         self.engine = engine

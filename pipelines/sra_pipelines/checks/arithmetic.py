@@ -9,7 +9,7 @@ from sra_pipelines.answering.answers import Retrieval
 from sra_pipelines.checks.asked_amounts import asked_figures
 from sra_pipelines.checks.calculations import Calculation, Operation, asked_operation, calculate, find_operand
 from sra_rag.config import SRAConfig
-from sra_rag.generation.engine_like import EngineLike
+from sra_rag.generation.engine_protocol import EngineProtocol
 
 __all__ = ["computed"]
 
@@ -29,7 +29,7 @@ _OPERAND = {
 _LONGEST = 256  # tokens
 
 
-def computed(engine: EngineLike, found: Retrieval, sra: SRAConfig | None, **limits: Any) -> Calculation | None:
+def computed(engine: EngineProtocol, found: Retrieval, sra: SRAConfig | None, **limits: Any) -> Calculation | None:
     """Compute what a question asks for, from figures that stand in its passages.
 
     Figures are looked for by the words of the question first; the model, held to JSON that it cannot break, is asked

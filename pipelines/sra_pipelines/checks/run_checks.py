@@ -13,7 +13,7 @@ from sra_pipelines.checks.sections_and_units import cited_sections, lacking_unit
 from sra_pipelines.checks.support import Support
 from sra_pipelines.retrieval.packing import Pages
 from sra_rag.errors import ContextOverflowError, GenerationTimeoutError
-from sra_rag.generation.engine_like import EngineLike
+from sra_rag.generation.engine_protocol import EngineProtocol
 from sra_rag.generation.request import Cancellation
 from sra_rag.generation.result import Generation
 
@@ -22,7 +22,7 @@ __all__ = ["run_checks"]
 
 def run_checks(
     checks: Sequence[str],
-    engine: EngineLike,
+    engine: EngineProtocol,
     found: Retrieval,
     generation: Generation,
     citations: Sequence[Citation],

@@ -24,7 +24,7 @@ from sra_pipelines.presets import Preset
 from sra_pipelines.readers.limits import ReadingLimits
 from sra_rag.config import SRAConfig
 from sra_rag.errors import SRAError
-from sra_rag.generation.engine_like import EngineLike
+from sra_rag.generation.engine_protocol import EngineProtocol
 from sra_rag.generation.sampling import SamplingOptions
 from sra_rag.notation import parse_sra
 
@@ -117,7 +117,7 @@ def _opened(
     embedding: str | None,
     max_new_tokens: int,
     on_end: Callable[[], None] | None = None,
-) -> Iterator[tuple[StoredIndex, EngineLike]]:
+) -> Iterator[tuple[StoredIndex, EngineProtocol]]:
     quiet_libraries()
     with ExitStack() as opened:
         with progress_bars(Console(stderr=True)) as start:

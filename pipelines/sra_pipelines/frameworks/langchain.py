@@ -28,7 +28,6 @@ from sra_pipelines.index.stores.framework_store import passage_metadata  # noqa:
 from sra_pipelines.retrieval.retriever import Retriever  # noqa: E402
 from sra_pipelines.values import Passage  # noqa: E402
 from sra_rag.config import SRAConfig  # noqa: E402
-from sra_rag.generation.engine import Engine  # noqa: E402
 from sra_rag.generation.result import Generation, Timing, Usage  # noqa: E402
 
 __all__ = ["AnswerSteps", "PassageRetriever", "answer_chain", "answer_steps", "to_document"]
@@ -108,7 +107,7 @@ def answer_chain(qa: DocumentQA, llm: ChatSRAHuggingFace | None = None) -> Runna
 
 def answer_steps(qa: DocumentQA, llm: ChatSRAHuggingFace | None = None) -> AnswerSteps:
     """Return the steps of `answer_chain`, to put together otherwise; see there."""
-    if not isinstance(qa.engine, Engine):
+    if qa.engine.loaded is None:
         raise ConfigError(
             f"The DocumentQA answers with {qa.engine.name!r} on a server, and a chain with a model in this process. "
             "Ask with qa.ask, or give it an Engine."

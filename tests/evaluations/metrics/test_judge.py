@@ -89,7 +89,7 @@ def test_the_same_model_says_the_same_through_langchain(embedded, small):
 
 
 def test_a_judge_from_the_command_line(engine, tmp_path, monkeypatch):
-    shared = load_judge("embedded", engine)
+    shared = load_judge("embedded", engine.loaded)
     assert shared.llm._engine.loaded.model is engine.loaded.model
     assert shared.llm._engine is not engine
     with pytest.raises(ModelLoadError):

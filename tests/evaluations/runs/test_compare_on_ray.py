@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 import torch
 from sra_evaluations import Comparison, compare
-from sra_evaluations.results.provenance import describe_model, describe_versions
+from sra_evaluations.results.provenance import describe_versions
 from sra_evaluations.runs.commands import load_by_name
 from sra_evaluations.runs.compare_on_ray import EvaluationWorker, compare_on_ray
 from sra_pipelines.ray.cluster import RayError, RayOptions, ray_cluster
@@ -89,7 +89,7 @@ def test_the_answers_are_those_without_ray_and_a_later_run_asks_for_what_is_left
     assert manifest["workers"].pop("cpus_a_worker") >= 1
     assert manifest["workers"] == {"workers": 2, "nodes": 1, "gpus_a_worker": 0}
     assert manifest["machine"].keys() == {"ray"}
-    assert manifest["model"] == describe_model(engine.loaded)
+    assert manifest["model"] == engine.describe()
 
     path = tmp_path / "ray" / "records.jsonl"
     lines = path.read_text().splitlines(keepends=True)
@@ -132,7 +132,7 @@ def worker(load, /, **changed):
         "versions": describe_versions(),
         "threads": torch.get_num_threads(),
         "load": load,
-        "model": describe_model(load("cpu")[0].loaded),
+        "model": load("cpu")[0].describe(),
     }
     return EvaluationWorker(**arguments | changed)
 

@@ -19,8 +19,10 @@ from vllm_sra.client.served_engine import ServedEngine
 from vllm_sra.plugin import handshake
 
 from sra_rag import Engine, SamplingOptions, SRAConfig
+from sra_rag.attention.shares import AttentionShares
 from sra_rag.cli import make_app
 from sra_rag.errors import ConfigError, MissingExtraError, PromptError
+from sra_rag.generation.engine_protocol import EngineProtocol
 from tests.pipelines.server.test_server import lease_index
 
 __all__ = ["lease_index"]
@@ -77,6 +79,18 @@ def test_a_server_that_takes_messages_only_has_nothing_of_ours(served, local):
         served.generate("Three rivers are")
     with pytest.raises(ConfigError, match="--attention"):
         DocumentQA(local.index, served, context_tokens=200).ask(QUESTION, attention=True)
+
+
+def test_a_server_has_every_capability_or_says_that_it_lacks_it(served):
+    assert [name for name in vars(EngineProtocol) if name[0] != "_" and not hasattr(served, name)] == []
+    assert (served.loaded, served.sees_attention, served.measures_likelihood) == (None, False, False)
+    description = served.describe()
+    assert (description["name"], description["server"]) == ("embedded", served.where)
+    assert (description["weights_sha256"], KEY in json.dumps(description)) == ("unknown", False)
+    with pytest.raises(ConfigError, match="does not report where attention falls"):
+        served.answer_likelihood(ASK, "The Nile", shares=AttentionShares([(0, 1)], 4))
+    with served.isolated() as isolated, served.room_for(3):
+        assert isolated.generate(ASK).text == served.generate(ASK).text
 
 
 def test_answers_end_when_they_are_cancelled(served):

@@ -4,7 +4,7 @@ import threading
 from types import SimpleNamespace
 
 import pytest
-from sra_evaluations.runs.measured_engine import at_once
+from sra_evaluations.runs.at_once import at_once
 
 SERVER, HERE = SimpleNamespace(in_flight=3), SimpleNamespace(in_flight=1)
 

@@ -116,13 +116,13 @@ def test_a_run_measures_what_one_in_this_process_does_and_goes_on(served, local,
     here = compare(local, [Rents()], settings, to=tmp_path / "here", measures=measures)
     assert len(there.records) == len(here.records) == 12
     for record in there.records:
-        known = here.record("rents", record["setting"], record["example"])
-        assert record["answer"] == known["answer"]
-        assert record["scores"]["gold_nats"] == pytest.approx(known["scores"]["gold_nats"], abs=0.02)
-        assert record["peak_bytes"] is None
-        assert "entropy" not in record
-        if record["timed"]:
-            assert record["usage"]["cached_tokens"] == 0
+        known = here.record("rents", record.setting, record.example)
+        assert record.answer == known.answer
+        assert record.scores["gold_nats"] == pytest.approx(known.scores["gold_nats"], abs=0.02)
+        assert record.peak_bytes is None
+        assert record.entropy is None
+        if record.timed:
+            assert record.usage.cached_tokens == 0
     manifest = json.loads((tmp_path / "there" / "manifest.json").read_text())
     assert manifest["model"]["server"] == served.where
     assert manifest["model"]["weights_sha256"] == "unknown"

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sra_evaluations.report.task_results import Examples
-from sra_evaluations.results.records import Record
+from sra_evaluations.results.record import Record
 from sra_evaluations.runs.named_settings import Setting, parse_setting
 from sra_evaluations.tasks import load_task
 from sra_rag.config import SRAConfig
@@ -62,8 +62,8 @@ def run_again(manifest: Mapping[str, Any], records: Sequence[Record], examples: 
         words += ["--dtype", manifest["model"]["dtype"]]
     words += ["--limit", str(max(counts, default=1)), "--seed", str(manifest["seed"])]
     words += ["--max-new-tokens", str(manifest["max_new_tokens"])]
-    asked = [r for r in records if not examples.get((r["task"], r["example"]), {"plain": True})["plain"]]
-    if asked and not any("answer" in record for record in asked):
+    asked = [r for r in records if not examples.get((r.task, r.example), {"plain": True})["plain"]]
+    if asked and not any(record.answer is not None for record in asked):
         words.append("--no-generate")
     if "workers" in manifest:
         words.append("--ray")

@@ -139,12 +139,11 @@ def _features(comparison: Comparison, task: str) -> dict[str, dict[str, Value]]:
     for setting in comparison.settings:
         for name in comparison.examples(task, setting):
             record = comparison.record(task, setting, name)
-            for feature, value in record["features"].items():
+            for feature, value in record.features.items():
                 plain = value if isinstance(value, int | float | str) else json.dumps(value)
                 found.setdefault(feature, {})[name] = plain
-            tokens = record.get("usage", {}).get("prompt_tokens") or record.get("keys")
-            if tokens:
-                lengths[name] = tokens
+            if record.prompt_tokens:
+                lengths[name] = record.prompt_tokens
     numbers = [float(tokens) for tokens in lengths.values()]
     if numbers and max(numbers) >= _SPREAD * min(numbers):
         found[_LENGTH] = lengths
@@ -154,7 +153,7 @@ def _features(comparison: Comparison, task: str) -> dict[str, dict[str, Value]]:
 def lengths_of(comparison: Comparison, task: str) -> tuple[int, int] | None:
     """Return the shortest and the longest prompt of a task in tokens, None where they are not known."""
     records = (comparison.record(task, s, n) for s in comparison.settings for n in comparison.examples(task, s))
-    found = [tokens for r in records if (tokens := r.get("usage", {}).get("prompt_tokens") or r.get("keys"))]
+    found = [record.prompt_tokens for record in records if record.prompt_tokens]
     return (min(found), max(found)) if found else None
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Sequence
-from typing import Any
 
 from markupsafe import Markup, escape
 
 from sra_evaluations.report.task_results import Examples
 from sra_evaluations.report.wording import Metric
 from sra_evaluations.results.comparison import Comparison
+from sra_evaluations.results.record import Record
 
 __all__ = ["Answer", "Change", "Changes", "find_changes"]
 
@@ -109,15 +109,15 @@ def _change(comparison: Comparison, task: str, setting: str, name: str, metric: 
     return Change(name, question, _clipped(gold), passages, False, True, (before, after))
 
 
-def _answer(setting: str, record: dict[str, Any], metric: Metric, gold: Sequence[str]) -> Answer:
-    attention = record["scores"].get("gold_attention")
-    said = record.get("answer")
+def _answer(setting: str, record: Record, metric: Metric, gold: Sequence[str]) -> Answer:
+    attention = record.scores.get("gold_attention")
+    said = record.answer
     return Answer(
         setting=setting,
         text=None if said is None else _marked(said, gold),
-        score=_score(metric, record["scores"][metric.name]),
+        score=_score(metric, record.scores[metric.name]),
         attention="" if attention is None else f"{attention:.2%}",
-        cut=record.get("finish_reason") == "length",
+        cut=record.finish_reason == "length",
     )
 
 

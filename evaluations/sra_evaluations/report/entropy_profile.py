@@ -38,10 +38,10 @@ class EntropyProfile:
 
 def entropy_profile(comparison: Comparison, task: str) -> EntropyProfile | None:
     """Return the entropies of a task; None where no example has them under all settings that have any."""
-    measured: dict[str, dict[str, list[list[float]]]] = {}
+    measured: dict[str, dict[str, Sequence[Sequence[float]]]] = {}
     for setting in comparison.settings:
         for name in comparison.examples(task, setting):
-            found = comparison.record(task, setting, name).get("entropy")
+            found = comparison.record(task, setting, name).entropy
             if found:
                 measured.setdefault(setting, {})[name] = found
     if comparison.baseline not in measured:

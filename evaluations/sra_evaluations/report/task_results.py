@@ -5,15 +5,15 @@ from __future__ import annotations
 import dataclasses
 import statistics
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from sra_evaluations.report.breakdown import Breakdown, break_down
 from sra_evaluations.report.wording import amount
 from sra_evaluations.results.comparison import Comparison, Finding, Verdict
-from sra_evaluations.results.records import Record
 
 __all__ = ["Cost", "Examples", "TaskResults", "collect", "cost_words", "in_short", "overall_cost"]
 
-Examples = Mapping[tuple[str, str], Record]
+Examples = Mapping[tuple[str, str], Mapping[str, Any]]
 
 _COSTS = {
     "prefill_seconds": ("prefill", "{:.2f} s"),

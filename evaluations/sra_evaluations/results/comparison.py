@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sra_evaluations.metrics import LOWER_IS_BETTER
-from sra_evaluations.results.records import Record, read_run
+from sra_evaluations.results.record import Record
+from sra_evaluations.results.records import read_run
 from sra_evaluations.results.statistics import PairedDifference, adjusted, paired_difference
 from sra_rag.errors import ConfigError
 
@@ -68,10 +69,10 @@ class Comparison:
         # A file of questions may have changed, or fewer be asked than last time: what counts are the latest examples.
         wanted = {task: set(it["names"]) for task, it in manifest["tasks"].items() if "names" in it}
         for record in records:
-            if record["example"] not in wanted.get(record["task"], {record["example"]}):
+            if record.example not in wanted.get(record.task, {record.example}):
                 continue
-            by_setting = self._by_task.setdefault(record["task"], {})
-            by_setting.setdefault(record["setting"], {})[record["example"]] = record
+            by_setting = self._by_task.setdefault(record.task, {})
+            by_setting.setdefault(record.setting, {})[record.example] = record
 
     @classmethod
     def read(cls, folder: Path | str) -> Comparison:
@@ -96,7 +97,7 @@ class Comparison:
 
     def metrics(self, task: str) -> list[str]:
         """Metrics that a task has, in the order in which they were measured."""
-        found = {name: None for rows in self._rows(task).values() for row in rows.values() for name in row["scores"]}
+        found = {name: None for rows in self._rows(task).values() for row in rows.values() for name in row.scores}
         return list(found)
 
     def headline(self, task: str) -> str:
@@ -110,8 +111,8 @@ class Comparison:
         """Return a metric by example; `where` keeps those with these features. `cost` metrics are values too."""
         values = {}
         for example, record in self._rows(task).get(setting, {}).items():
-            if all(record["features"].get(name) == value for name, value in (where or {}).items()):
-                value = _cost(record, metric) if metric in _COSTS else record["scores"].get(metric)
+            if all(record.features.get(name) == value for name, value in (where or {}).items()):
+                value = _cost(record, metric) if metric in _COSTS else record.scores.get(metric)
                 if value is not None:
                     values[example] = value
         return values
@@ -119,7 +120,7 @@ class Comparison:
     def features(self, task: str, name: str) -> list[Any]:
         """Values that a feature, such as ``position``, takes in a task, sorted."""
         rows = [row for by_example in self._rows(task).values() for row in by_example.values()]
-        return sorted({row["features"][name] for row in rows if name in row["features"]})
+        return sorted({row.features[name] for row in rows if name in row.features})
 
     def difference(
         self,
@@ -217,11 +218,13 @@ class Comparison:
 
 def _cost(record: Record, metric: str) -> float | None:
     """Seconds and memory, of examples that shared nothing with others."""
-    if not record.get("timed"):
+    if not record.timed:
         return None
     if metric == "peak_bytes":
-        return record["peak_bytes"]
+        return record.peak_bytes
+    if record.seconds is None or record.usage is None:
+        return None
     if metric == "prefill_seconds":
-        return record["seconds"]["prefill_seconds"]
-    tokens = record["usage"]["completion_tokens"] - 1
-    return record["seconds"]["decode_seconds"] / tokens if tokens > 0 else None
+        return record.seconds.prefill_seconds
+    tokens = record.usage.completion_tokens - 1
+    return record.seconds.decode_seconds / tokens if tokens > 0 else None

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from sra_evaluations.examples import Example
+from sra_evaluations.results.record import Record
 from sra_rag.errors import ConfigError
 
-__all__ = ["Record", "Records", "example_name", "read_examples", "read_run", "write_examples", "write_whole"]
+__all__ = ["Records", "example_name", "read_examples", "read_run", "write_examples", "write_whole"]
 
-Record = dict[str, Any]
 _MANIFEST, _RECORDS, _EXAMPLES = "manifest.json", "records.jsonl", "examples.jsonl"
 # These may grow from one run to the next; the others have to stay.
 _GROWING = ("tasks", "settings")
@@ -49,8 +49,8 @@ class Records:
         _refuse_another_run(folder, known, manifest)
         self.manifest = known
         self._write({name: known[name] | manifest[name] for name in _GROWING})
-        self.records = list(_read_lines(folder / _RECORDS, mend=True))
-        self._known = {_key(record) for record in self.records}
+        self.records = list(_read_records(folder, mend=True))
+        self._known = {record.key for record in self.records}
 
     def add_settings(self, settings: Mapping[str, Any]) -> None:
         """Note settings that are run from now on; raises as the constructor does."""
@@ -69,16 +69,16 @@ class Records:
     def add(self, record: Record) -> None:
         """Write a record, whole or not at all."""
         with (self.folder / _RECORDS).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+            file.write(json.dumps(record.to_dict(), ensure_ascii=False) + "\n")
         self.records.append(record)
-        self._known.add(_key(record))
+        self._known.add(record.key)
 
     def _write(self, changes: Mapping[str, Any]) -> None:
         self.manifest = {**self.manifest, **changes}
         write_whole(self.folder / _MANIFEST, json.dumps(self.manifest, indent=2) + "\n")
 
 
-def read_run(folder: Path) -> tuple[Record, list[Record]]:
+def read_run(folder: Path) -> tuple[dict[str, Any], list[Record]]:
     """Read the manifest and the records of a run.
 
     Raises
@@ -89,7 +89,7 @@ def read_run(folder: Path) -> tuple[Record, list[Record]]:
     manifest = _read_manifest(folder)
     if manifest is None:
         raise ConfigError(f"{folder} holds no results ({_MANIFEST} is not there). Give a folder that evaluate wrote.")
-    return manifest, list(_read_lines(folder / _RECORDS, mend=False))
+    return manifest, list(_read_records(folder, mend=False))
 
 
 def write_examples(folder: Path, task: str, examples: Iterable[Example]) -> None:
@@ -103,7 +103,7 @@ def write_examples(folder: Path, task: str, examples: Iterable[Example]) -> None
                 file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
-def read_examples(folder: Path, *, mend: bool = False) -> dict[tuple[str, str], Record]:
+def read_examples(folder: Path, *, mend: bool = False) -> dict[tuple[str, str], dict[str, Any]]:
     """Return the examples of a run by task and name, as `Example.to_dict` wrote them."""
     lines = _read_lines(folder / _EXAMPLES, mend=mend)
     return {(line["task"], line["example"]): line["content"] for line in lines}
@@ -114,11 +114,7 @@ def example_name(example: Example) -> str:
     return f"{example.id}@{example.sha256()[:12]}"
 
 
-def _key(record: Record) -> tuple[str, str, str]:
-    return record["task"], record["example"], record["setting"]
-
-
-def _read_manifest(folder: Path) -> Record | None:
+def _read_manifest(folder: Path) -> dict[str, Any] | None:
     path = folder / _MANIFEST
     if not path.exists():
         return None
@@ -128,7 +124,7 @@ def _read_manifest(folder: Path) -> Record | None:
         raise ConfigError(f"{path} cannot be read ({error}). Give another folder with --to.") from error
 
 
-def _refuse_another_run(folder: Path, known: Record, manifest: Mapping[str, Any]) -> None:
+def _refuse_another_run(folder: Path, known: Mapping[str, Any], manifest: Mapping[str, Any]) -> None:
     fixed = [name for name in manifest if name not in _GROWING]
     different = [name for name in fixed if known.get(name, manifest[name]) != manifest[name]]
     # A task may have other examples than last time (a greater limit): records name theirs by its hash.
@@ -141,7 +137,15 @@ def _refuse_another_run(folder: Path, known: Record, manifest: Mapping[str, Any]
         )
 
 
-def _read_lines(path: Path, *, mend: bool) -> Iterator[Record]:
+def _read_records(folder: Path, *, mend: bool) -> Iterator[Record]:
+    for number, line in enumerate(_read_lines(folder / _RECORDS, mend=mend), start=1):
+        try:
+            yield Record.from_dict(line)
+        except ConfigError as error:
+            raise ConfigError(f"{folder / _RECORDS}, line {number}: {error}") from error
+
+
+def _read_lines(path: Path, *, mend: bool) -> Iterator[dict[str, Any]]:
     if not path.exists():
         return
     raw = path.read_bytes()

@@ -21,7 +21,8 @@ from sra_pipelines.ray.versions import installed_versions
 
 from sra_evaluations.examples import Example
 from sra_evaluations.results.comparison import Comparison
-from sra_evaluations.results.records import Record, Records, example_name, write_examples
+from sra_evaluations.results.record import Record
+from sra_evaluations.results.records import Records, example_name, write_examples
 from sra_evaluations.runs.compare import RunPlan, plan_run, warn_of_skipped
 from sra_evaluations.runs.named_settings import Setting
 from sra_evaluations.runs.run_task import Advance, Measures, Stop, answers, in_sharing_order
@@ -63,14 +64,14 @@ class EvaluationWorker(RayWorker):
             Setting(name, None if sra is None else SRAConfig.from_dict(sra))
             for name, sra in piece.said["settings"].items()
         ]
-        records: list[Record] = []
+        records = []
         skipped = False
         for setting in in_sharing_order(settings):
             [(_, record)] = answers(self._engine, piece.said["task"], [example], setting, self._measures)
             if record is None:
                 skipped = True
                 break
-            records.append(record | {"worker": platform.node()})
+            records.append(dataclasses.replace(record, worker=platform.node()).to_dict())
         return Piece({"task": piece.said["task"], "id": example.id, "records": records, "skipped": skipped})
 
 
@@ -186,7 +187,7 @@ def _collect(
             break
         task = piece.said["task"]
         for record in piece.said["records"]:
-            records.add(record)
+            records.add(Record.from_dict(record))
         if piece.said["skipped"]:
             skipped[task].append(piece.said["id"])
         done[task] += len(piece.said["records"])

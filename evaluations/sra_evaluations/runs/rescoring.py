@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -36,13 +37,13 @@ def rescored(folder: Path | str, scorers: Sequence[Scorer] = ()) -> Comparison:
     examples = {key: Example.from_dict(content) for key, content in read_examples(Path(folder)).items()}
     anew = []
     for record in records:
-        example = examples.get((record["task"], record["example"]))
-        scores = dict(record["scores"])
-        if example is not None and "answer" in record:
+        example = examples.get((record.task, record.example))
+        scores = dict(record.scores)
+        if example is not None and record.answer is not None:
             kept = scores
             scores = {}
             for scorer in (score, *scorers):
-                scores |= scorer(record["answer"], example)
+                scores |= scorer(record.answer, example)
             scores |= {name: value for name, value in kept.items() if name not in scores}
-        anew.append(record | {"scores": scores})
+        anew.append(dataclasses.replace(record, scores=scores))
     return Comparison(manifest, anew)

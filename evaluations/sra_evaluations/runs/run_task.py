@@ -16,7 +16,8 @@ from typing import Any, Protocol
 
 from sra_evaluations.examples import Example
 from sra_evaluations.metrics import score
-from sra_evaluations.results.records import Record, Records, example_name
+from sra_evaluations.results.record import Record
+from sra_evaluations.results.records import Records, example_name
 from sra_evaluations.runs.at_once import at_once
 from sra_evaluations.runs.named_settings import Setting
 from sra_evaluations.runs.peak_memory import peak_memory
@@ -24,6 +25,7 @@ from sra_rag.attention.shares import AttentionShares
 from sra_rag.errors import ConfigError, ContextOverflowError
 from sra_rag.generation.engine_protocol import EngineProtocol
 from sra_rag.generation.request import Cancellation
+from sra_rag.generation.result import Generation
 
 __all__ = ["Advance", "Measures", "Scorer", "Stop", "answers", "in_sharing_order", "run_task"]
 
@@ -184,29 +186,40 @@ def answers(
     """
     scope: AbstractContextManager[EngineProtocol] = engine.isolated() if timed else nullcontext(engine)
     with scope as one_engine:
-        said = _said(one_engine, examples, setting, measures)
+        generated = _generate(one_engine, examples, setting, measures)
 
-        def measure(pair: tuple[Example, dict[str, Any] | None], cancel: Cancellation) -> tuple[Example, Record | None]:
+        def measure(pair: tuple[Example, _Generated | None], cancel: Cancellation) -> tuple[Example, Record | None]:
             example, answer = pair
             try:
-                found = _measure(one_engine, example, setting, measures, answer, cancel)
+                scores, of_answer = _scores_of_answer(one_engine, example, measures, answer)
+                more_scores, of_likelihood = _likelihood(one_engine, example, setting, measures, cancel)
             except ContextOverflowError:
                 return example, None
-            about = {"task": task, "example": example_name(example), "setting": setting.name}
-            return example, about | {"features": dict(example.features), "timed": timed} | found
+            scores = {name: value for name, value in (scores | more_scores).items() if not math.isnan(value)}
+            record = Record(task, example_name(example), setting.name, scores, dict(example.features), timed)
+            return example, dataclasses.replace(record, **of_answer, **of_likelihood)
 
-        yield from at_once(one_engine, measure, list(zip(examples, said, strict=True)))
+        yield from at_once(one_engine, measure, list(zip(examples, generated, strict=True)))
 
 
-def _said(
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Generated:
+    """An answer, the most memory in use while it was generated, and how many were generated with it."""
+
+    generation: Generation
+    peak_bytes: int | None
+    answered_at_once: int
+
+
+def _generate(
     engine: EngineProtocol, examples: Sequence[Example], setting: Setting, measures: Measures
-) -> list[dict[str, Any] | None]:
+) -> list[_Generated | None]:
     """Generate the answers; None for plain texts and for what does not fit the window."""
     if not examples or not measures.generate or examples[0].plain:
         return [None] * len(examples)
     with peak_memory(None if engine.loaded is None else engine.loaded.device) as peak:
         try:
-            said = engine.generate_batch(
+            generations = engine.generate_batch(
                 [example.prompt() for example in examples],
                 contexts=[example.context for example in examples],
                 sra=setting.sra,
@@ -216,57 +229,66 @@ def _said(
         except ContextOverflowError:
             if len(examples) == 1:
                 return [None]
-            return [answer for example in examples for answer in _said(engine, [example], setting, measures)]
-    return [
-        {
-            "answer": one.text.strip(),
-            "finish_reason": one.finish_reason,
-            "usage": dataclasses.asdict(one.usage),
-            "seconds": dataclasses.asdict(one.timing),
-            "peak_bytes": peak(),
-            "answered_at_once": len(examples),
-        }
-        for one in said
-    ]
+            return [answer for example in examples for answer in _generate(engine, [example], setting, measures)]
+        peak_bytes = peak()
+    return [_Generated(generation, peak_bytes, len(examples)) for generation in generations]
 
 
-def _measure(
-    engine: EngineProtocol,
-    example: Example,
-    setting: Setting,
-    measures: Measures,
-    answer: dict[str, Any] | None,
-    cancel: Cancellation,
-) -> dict[str, Any]:
-    prompt = example.prompt()
-    context = None if example.plain else example.context
-    found: dict[str, Any] = {"scores": {}}
-    if measures.generate and not example.plain:
-        if answer is None:
-            length = len(engine.encode(prompt).token_ids)
-            raise ContextOverflowError(length, measures.max_new_tokens, engine.context_window)
-        found |= answer
-        with _SCORING:
-            for scorer in (score, *measures.scorers):
-                found["scores"] |= scorer(answer["answer"], example)
+def _scores_of_answer(
+    engine: EngineProtocol, example: Example, measures: Measures, answer: _Generated | None
+) -> tuple[dict[str, float], dict[str, Any]]:
+    """Return the scores of a generated answer, and the fields of its record."""
+    if not measures.generate or example.plain:
+        return {}, {}
+    if answer is None:
+        length = len(engine.encode(example.prompt()).token_ids)
+        raise ContextOverflowError(length, measures.max_new_tokens, engine.context_window)
+    generation = answer.generation
+    text = generation.text.strip()
+    scores: dict[str, float] = {}
+    with _SCORING:
+        for scorer in (score, *measures.scorers):
+            scores |= scorer(text, example)
+    return scores, {
+        "answer": text,
+        "finish_reason": generation.finish_reason,
+        "usage": generation.usage,
+        "seconds": generation.timing,
+        "peak_bytes": answer.peak_bytes,
+        "answered_at_once": answer.answered_at_once,
+    }
+
+
+def _likelihood(
+    engine: EngineProtocol, example: Example, setting: Setting, measures: Measures, cancel: Cancellation
+) -> tuple[dict[str, float], dict[str, Any]]:
+    """Return the scores of the gold answer's likelihood and attention, and the fields of its record."""
     gold = example.answers[0] if example.plain else example.gold_text()
-    if measures.likelihood and gold and engine.measures_likelihood:
-        seen = measures.attention and engine.sees_attention and not example.plain
-        shares = _shares(engine, example) if seen else None
-        likelihood = engine.answer_likelihood(
-            prompt, gold, context=context, sra=setting.sra, shares=shares, cancel=cancel
-        )  # fmt: skip
-        found["scores"] |= {"gold_nats": likelihood.nats, "gold_nats_per_token": likelihood.nats_per_token}
-        found["gold_tokens"] = len(likelihood.log_probabilities)
-        found["likelihood_seconds"] = likelihood.seconds
-        mean = None if shares is None else shares.mean()
-        if shares is not None and mean is not None:
-            if example.gold:
-                found["scores"]["gold_attention"] = float(mean.sum())
-            found["entropy"] = [[round(head, 4) for head in layer] for layer in shares.entropy_by_head().tolist()]
-            found["keys"] = likelihood.prompt_tokens
-    found["scores"] = {name: value for name, value in found["scores"].items() if not math.isnan(value)}
-    return found
+    if not (measures.likelihood and gold and engine.measures_likelihood):
+        return {}, {}
+    seen = measures.attention and engine.sees_attention and not example.plain
+    shares = _shares(engine, example) if seen else None
+    likelihood = engine.answer_likelihood(
+        example.prompt(),
+        gold,
+        context=None if example.plain else example.context,
+        sra=setting.sra,
+        shares=shares,
+        cancel=cancel,
+    )
+    scores = {"gold_nats": likelihood.nats, "gold_nats_per_token": likelihood.nats_per_token}
+    fields: dict[str, Any] = {
+        "gold_tokens": len(likelihood.log_probabilities),
+        "likelihood_seconds": likelihood.seconds,
+    }
+    mean = None if shares is None else shares.mean()
+    if shares is not None and mean is not None:
+        if example.gold:
+            scores["gold_attention"] = float(mean.sum())
+        entropy = shares.entropy_by_head().tolist()
+        fields["entropy"] = tuple(tuple(round(head, 4) for head in layer) for layer in entropy)
+        fields["keys"] = likelihood.prompt_tokens
+    return scores, fields
 
 
 def _shares(engine: EngineProtocol, example: Example) -> AttentionShares:

@@ -14,6 +14,7 @@ from sra_evaluations.calibration.profile import make_profile
 from sra_evaluations.calibration.search import _affordable
 from sra_evaluations.calibration.work import Deadline
 from sra_evaluations.results.comparison import Comparison
+from sra_evaluations.results.record import Record
 from sra_pipelines import DocumentIndex, read_document
 from sra_pipelines.index.embedding import load_embedding
 from sra_pipelines.retrieval.retriever import Retriever
@@ -133,16 +134,12 @@ def made_up(values):
         "settings": {name: None if name == "off" else {} for name in values},
         "model": {}, "versions": {}, "machine": {}, "tasks": {},
     }  # fmt: skip
-    records = [
-        {"task": "confirmation", "example": str(n), "setting": name, "features": {}, "scores": {metric: value}}
-        for name, metrics in values.items()
-        for metric, numbers in metrics.items()
-        for n, value in enumerate(numbers)
-    ]
-    merged = {}
-    for record in records:
-        merged.setdefault((record["setting"], record["example"]), record)["scores"].update(record["scores"])
-    return Comparison(manifest, list(merged.values()))
+    scores = {}
+    for name, metrics in values.items():
+        for metric, numbers in metrics.items():
+            for n, value in enumerate(numbers):
+                scores.setdefault((str(n), name), {})[metric] = value
+    return Comparison(manifest, [Record("confirmation", *key, found) for key, found in scores.items()])
 
 
 def test_a_part_of_the_texts_proves_no_bound_on_harm(agreement):

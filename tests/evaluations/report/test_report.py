@@ -16,6 +16,7 @@ from sra_evaluations.report.estimates import estimate, estimate_columns
 from sra_evaluations.report.strength import by_strength
 from sra_evaluations.report.task_results import collect, cost_words
 from sra_evaluations.report.wording import reasons
+from sra_evaluations.results.record import Record
 from sra_evaluations.results.records import example_name, write_examples
 
 from sra_rag import SRAConfig
@@ -46,14 +47,7 @@ def manifest(settings, tasks):
 
 
 def record(task, example, setting, scores, **more):
-    return {
-        "task": task,
-        "example": example,
-        "setting": setting,
-        "features": {},
-        "timed": False,
-        "scores": scores,
-    } | more
+    return Record.from_dict({"task": task, "example": example, "setting": setting, "scores": scores} | more)
 
 
 def question(number, said="Blue."):
@@ -377,13 +371,13 @@ def test_strengths_are_those_that_differ_in_nothing_else(tmp_path):
         ("policy entropy, rows after_context", [0.1, 0.3]),
     ]
     no_off = {name: settings[name] for name in ("weak", "strong", "late")}
-    held = Comparison(manifest(no_off, {"t": 6}), [r for r in records if r["setting"] in no_off])
+    held = Comparison(manifest(no_off, {"t": 6}), [r for r in records if r.setting in no_off])
     assert by_strength(held, held.findings("t", "right")) == []
 
 
 def test_entropy_is_compared_on_the_examples_that_all_have(tmp_path):
     whole = whole_run(tmp_path, n=4)
-    assert whole.records[3]["setting"] == "late"
+    assert whole.records[3].setting == "late"
     records = [*whole.records[:3], *whole.records[4:]]
     profile = entropy_profile(Comparison(whole.manifest, records), "houses")
     assert profile.n == 3

@@ -6,6 +6,7 @@ import pytest
 from sra_evaluations import Comparison
 from sra_evaluations.examples import Example
 from sra_evaluations.report import write_report
+from sra_evaluations.results.record import Record
 from sra_evaluations.results.records import example_name, write_examples
 
 from sra_rag import SRAConfig
@@ -35,9 +36,11 @@ def page(tmp_path_factory):
     ]
     write_examples(folder, "houses", examples)
     records = [
-        {"task": "houses", "example": example_name(example), "setting": setting, "timed": False,
-         "features": {"position": at % 4 / 3}, "scores": {"right": float(at < 3 or sra is not None)},
-         "answer": "https://example.org/" + "a" * 300, "entropy": [[1.0 + at, 2.0], [1.5, 3.0 - (sra is not None)]]}
+        Record(
+            "houses", example_name(example), setting, {"right": float(at < 3 or sra is not None)},
+            {"position": at % 4 / 3}, answer="https://example.org/" + "a" * 300,
+            entropy=((1.0 + at, 2.0), (1.5, 3.0 - (sra is not None))),
+        )
         for at, example in enumerate(examples)
         for setting, sra in settings.items()
     ]  # fmt: skip

@@ -7,6 +7,7 @@ import pytest
 import sra_evaluations.runs.run_task as running
 from sra_evaluations import Comparison, compare
 from sra_evaluations.examples import Example
+from sra_evaluations.results.record import Record
 from sra_evaluations.runs.rescoring import rescored
 from sra_evaluations.runs.run_task import Measures
 from sra_pipelines.values import Passage
@@ -68,18 +69,18 @@ def test_sharpening_shows_in_likelihood_attention_and_entropy(run):
     assert found.difference("gold_nats", "alpha=0.3").difference != 0
     for example in found.values("rents", "off", "gold_attention"):
         off, sharpened = (found.record("rents", name, example) for name in ("off", "alpha=0.3"))
-        assert len(off["entropy"]) == 30
-        assert {len(layer) for layer in off["entropy"]} == {9}
-        assert sum(map(sum, sharpened["entropy"])) < sum(map(sum, off["entropy"]))
+        assert len(off.entropy) == 30
+        assert {len(layer) for layer in off.entropy} == {9}
+        assert sum(map(sum, sharpened.entropy)) < sum(map(sum, off.entropy))
 
 
 def test_prefills_are_shared_where_a_setting_leaves_the_context(run):
     _, found = run
     [example] = [name for name in found.values("rents", "off", "gold_attention") if name.startswith("4@")]
-    cached = {name: found.record("rents", name, example)["usage"]["cached_tokens"] for name in found.settings}
+    cached = {name: found.record("rents", name, example).usage.cached_tokens for name in found.settings}
     assert cached["off"] < cached["alpha=0.3,rows=after_context"]
     [timed] = [name for name in found.values("rents", "off", "gold_attention") if name.startswith("1@")]
-    assert {found.record("rents", name, timed)["usage"]["cached_tokens"] for name in found.settings} == {0}
+    assert {found.record("rents", name, timed).usage.cached_tokens for name in found.settings} == {0}
     assert found.values("rents", "off", "prefill_seconds").keys() == {timed}
 
 
@@ -101,14 +102,14 @@ def test_a_run_goes_on_where_it_stopped_and_asks_nothing_twice(embedded, tmp_pat
     compare(engine, [Rents()], SETTINGS, to=tmp_path, measures=MEASURES, on_progress=advance, stop=stop)
     assert done[-1] == (stopped_at, 16)
     measured = []
-    measure = running._measure
-    monkeypatch.setattr(running, "_measure", lambda *args: measured.append(1) or measure(*args))
+    measure = running._scores_of_answer
+    monkeypatch.setattr(running, "_scores_of_answer", lambda *args: measured.append(1) or measure(*args))
     again = compare(engine, [Rents()], SETTINGS, to=tmp_path, measures=MEASURES)
     assert len(measured) == 16 - stopped_at
-    assert {r.get("answered_at_once") for r in again.records} == {1, 2, None}
+    assert {r.answered_at_once for r in again.records} == {1, 2, None}
     _, whole = run
-    assert {(r["example"], r["setting"]): r.get("answer") for r in again.records} == {
-        (r["example"], r["setting"]): r.get("answer") for r in whole.records
+    assert {(r.example, r.setting): r.answer for r in again.records} == {
+        (r.example, r.setting): r.answer for r in whole.records
     }
 
 
@@ -126,11 +127,11 @@ def test_answers_are_scored_anew_without_asking(run):
     folder, found = run
     again = rescored(folder, [lambda said, example: {"length": len(said), "f1": 0.25}])
     for before, after in zip(found.records, again.records, strict=True):
-        if "answer" in before:
-            assert after["scores"]["length"] == len(before["answer"])
-            assert after["scores"]["f1"] == 0.25
-        rest = {name: value for name, value in before["scores"].items() if name != "f1"}
-        assert {name: after["scores"][name] for name in rest} == rest
+        if before.answer is not None:
+            assert after.scores["length"] == len(before.answer)
+            assert after.scores["f1"] == 0.25
+        rest = {name: value for name, value in before.scores.items() if name != "f1"}
+        assert {name: after.scores[name] for name in rest} == rest
     assert Comparison.read(folder).records == found.records
 
 
@@ -140,11 +141,11 @@ def test_an_example_survives_json():
     assert Example.from_dict(json.loads(json.dumps(example.to_dict()))) == example
 
 
-def made_up(scores):
+def made_up(scores, metric="right"):
     """A comparison of given values of one metric: setting -> list."""
     manifest = {"settings": {name: None if name == "off" else {} for name in scores}, "tasks": {"t": {}}}
     records = [
-        {"task": "t", "example": str(n), "setting": name, "features": {"position": n % 2}, "scores": {"right": value}}
+        Record("t", str(n), name, {metric: value}, {"position": n % 2})
         for name, values in scores.items()
         for n, value in enumerate(values)
     ]
@@ -163,9 +164,8 @@ def test_a_verdict_needs_interval_and_corrected_p():
 
 
 def test_of_costs_less_is_better():
-    found = made_up({"off": [5.0] * 20, "cheap": [4.0 + 0.01 * n for n in range(20)]})
-    for record in found.records:
-        record["scores"] = {"gold_nats_per_token": record["scores"]["right"]}
+    values = {"off": [5.0] * 20, "cheap": [4.0 + 0.01 * n for n in range(20)]}
+    found = made_up(values, "gold_nats_per_token")
     assert found.headline("t") == "gold_nats_per_token"
     assert found.verdict("cheap", task="t") == "helps"
 
@@ -183,7 +183,7 @@ def test_parts_of_a_task_are_compared_on_their_own():
 
 def test_only_the_latest_examples_of_a_task_count():
     found = made_up({"off": [0.0, 1.0, 0.0], "one": [1.0, 1.0, 1.0]})
-    names = [record["example"] for record in found.records[:3]]
+    names = [record.example for record in found.records[:3]]
     manifest = found.manifest | {"tasks": {"t": {"names": names[:2]}}}
     assert len(Comparison(manifest, found.records).values("t", "one", "right")) == 2
     assert len(Comparison(found.manifest, found.records).values("t", "one", "right")) == 3

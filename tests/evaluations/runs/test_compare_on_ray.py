@@ -51,7 +51,7 @@ def questions(tmp_path):
 
 
 def by_key(comparison):
-    return {(record["example"], record["setting"]): record for record in comparison.records}
+    return {(record.example, record.setting): record for record in comparison.records}
 
 
 @pytest.fixture(scope="module")
@@ -77,10 +77,10 @@ def test_the_answers_are_those_without_ray_and_a_later_run_asks_for_what_is_left
     assert there.keys() == here.keys()
     assert len(found.records) == len(there) == 15
     for key, record in there.items():
-        assert record["answer"] == here[key]["answer"]
-        assert record["scores"] == pytest.approx(here[key]["scores"], abs=1e-4)
-        assert record["timed"] is False
-        assert record["worker"]
+        assert record.answer == here[key].answer
+        assert record.scores == pytest.approx(here[key].scores, abs=1e-4)
+        assert record.timed is False
+        assert record.worker
     assert "1 of 6 examples are longer than the model's window of 512 tokens" in caplog.text
     steps = [progress for what, progress in told if what == questions]
     assert steps == sorted(steps)  # the one that is too long may come at any place
@@ -97,8 +97,8 @@ def test_the_answers_are_those_without_ray_and_a_later_run_asks_for_what_is_left
     again = run(ray=RayOptions("local", workers=1))
     assert path.read_text().splitlines(keepends=True)[:10] == lines[:10]
     assert len(again.records) == 15
-    assert {key: record["answer"] for key, record in by_key(again).items()} == {
-        key: record["answer"] for key, record in here.items()
+    assert {key: record.answer for key, record in by_key(again).items()} == {
+        key: record.answer for key, record in here.items()
     }
     assert Comparison.read(tmp_path / "ray").manifest["workers"]["workers"] == 1
     with pytest.raises(ConfigError, match="machine differ"):

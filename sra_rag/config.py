@@ -1,4 +1,4 @@
-"""How attention is to be sharpened: one frozen, validated value that travels everywhere.
+"""How attention is changed: one frozen, validated value that travels everywhere.
 
 `SRAConfig` is checked when it is made, so the code that uses it need not; whether it fits a
 particular model (how many layers and heads it has) is checked where the two meet.
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from sra_rag.errors import ConfigError
+from sra_rag.evidence_config import EvidenceConfig
 from sra_rag.policies import POLICIES
 from sra_rag.profiles import profile_names, profile_path
 
@@ -24,6 +25,7 @@ Alpha: TypeAlias = float | tuple[float, ...] | tuple[tuple[float, ...], ...]
 Bounds: TypeAlias = Literal["theoretical", "observed"] | tuple[float, float]
 Rows: TypeAlias = Literal["all", "after_context", "generated"]
 
+_ALPHA = 0.2
 _ROWS = ("all", "after_context", "generated")
 _NAMED_BOUNDS = ("theoretical", "observed")
 
@@ -35,8 +37,8 @@ class SRAConfig:
     Parameters
     ----------
     alpha
-        Strength, >= 0: a number, one per layer (``L``), or one per layer and query head (``L x H_q``).
-        0 is the untouched model, bit for bit.
+        Strength of sharpening, >= 0: a number, one per layer (``L``), or one per layer and query head (``L x H_q``).
+        0 is no sharpening, bit for bit. By default 0.2; 0 where `evidence` is given.
     bounds
         The entropies (nats) between which a row's entropy is placed: ``"theoretical"`` (0 and the log of how
         many keys the row may see), ``"observed"`` (the least and greatest over the sharpened rows of the
@@ -47,9 +49,13 @@ class SRAConfig:
         ``"all"`` or query-head indices, the same in each layer.
     rows
         Which query rows are sharpened: ``"all"`` (the paper's), ``"after_context"`` (the question and the
-        answer) or ``"generated"`` (only tokens that the model wrote).
+        answer) or ``"generated"`` (only tokens that the model wrote). By default ``"all"``; ``"after_context"`` where
+        `evidence` is given.
     policy
-        ``"entropy"`` (the paper's rule), ``"constant"`` or ``"focus"``; see `sra_rag.attention.policies`.
+        ``"entropy"`` (the paper's rule), ``"constant"`` or ``"focus"``; see `sra_rag.policies`.
+    evidence
+        Weight on the passage that answers the question: `EvidenceConfig`, a mapping of its fields, a weight, True for
+        what suits the model, or None. It acts in the rows after the context, whatever `rows` says of sharpening.
 
     Raises
     ------
@@ -57,15 +63,21 @@ class SRAConfig:
         If a value is not allowed; the message says what is.
     """
 
-    alpha: Alpha = 0.2
+    alpha: Alpha = None  # type: ignore[assignment]  # what is not given depends on `evidence`
     bounds: Bounds = "theoretical"
     layers: str | tuple[int, ...] = "all"
     heads: str | tuple[int, ...] = "all"
-    rows: Rows = "all"
+    rows: Rows = None  # type: ignore[assignment]
     policy: str = "entropy"
+    evidence: EvidenceConfig | None = None
 
     def __post_init__(self) -> None:
         # A frozen value can only be normalised (JSON has no tuples) past its own guard.
+        object.__setattr__(self, "evidence", EvidenceConfig.coerce(self.evidence))
+        if self.alpha is None:
+            object.__setattr__(self, "alpha", _ALPHA if self.evidence is None else 0.0)
+        if self.rows is None:
+            object.__setattr__(self, "rows", "all" if self.evidence is None else "after_context")
         object.__setattr__(self, "alpha", _alpha(self.alpha))
         object.__setattr__(self, "bounds", _bounds(self.bounds))
         object.__setattr__(self, "layers", _layers(self.layers))
@@ -78,6 +90,11 @@ class SRAConfig:
             raise ConfigError(
                 'bounds="observed" takes its bounds from the rows of the prompt, and rows="generated" leaves those '
                 'untouched. Use bounds="theoretical" or a pair, or other rows.'
+            )
+        if self.bounds == "observed" and self.evidence is not None:
+            raise ConfigError(
+                'bounds="observed" takes its bounds from all rows of a prompt at once, and evidence reads the question '
+                'apart from the context. Use bounds="theoretical" or a pair, or no evidence.'
             )
         if isinstance(self.bounds, tuple):
             h_min, h_max = self.bounds
@@ -93,9 +110,14 @@ class SRAConfig:
         return max(_flat(self.alpha))
 
     @property
-    def enabled(self) -> bool:
-        """Whether anything is sharpened at all."""
+    def sharpens(self) -> bool:
+        """Whether any row is sharpened."""
         return self.max_alpha > 0 and self.layers != () and self.heads != ()
+
+    @property
+    def enabled(self) -> bool:
+        """Whether anything is changed at all."""
+        return self.sharpens or self.evidence is not None
 
     def replace(self, **changes: Any) -> SRAConfig:
         """Return a copy with some fields changed, validated anew."""
@@ -161,7 +183,8 @@ class SRAConfig:
         Parameters
         ----------
         value
-            Settings, a mapping of them, a number (alpha), the path of a JSON file, or None for off.
+            Settings, a mapping of them, a number (alpha), ``"evidence"`` for weight on the evidence as it suits the
+            model, the path of a JSON file, or None for off.
 
         Raises
         ------
@@ -176,10 +199,12 @@ class SRAConfig:
             return cls(alpha=float(value))
         if isinstance(value, Mapping):
             return cls.from_dict(value)
+        if value == "evidence":
+            return cls(evidence=EvidenceConfig())
         if isinstance(value, str | PathLike):
             return cls.from_json(value)
         raise ConfigError(
-            f"sra={value!r} is a {type(value).__name__}. Give an SRAConfig, a dict, a number (alpha), "
+            f"sra={value!r} is a {type(value).__name__}. Give an SRAConfig, a dict, a number (alpha), 'evidence', "
             "the path of a JSON file, or None."
         )
 

@@ -7,12 +7,17 @@ import re
 
 from sra_rag.config import SRAConfig
 from sra_rag.errors import ConfigError
+from sra_rag.evidence_config import parse_heads
 from sra_rag.profiles import profile_names
 
 __all__ = ["FORMS", "names_file", "parse_indices", "parse_sra"]
 
 _EXAMPLE = "alpha=0.3,rows=after_context,layers=10-19,policy=focus"
-FORMS = f"Give off, an alpha such as 0.2, options such as {_EXAMPLE}, or the path of a JSON file of settings."
+_EVIDENCE = "evidence=16,alpha=0.3"
+FORMS = (
+    f"Give off, evidence, an alpha such as 0.2, options such as {_EXAMPLE} or {_EVIDENCE}, or the path of a JSON file "
+    "of settings."
+)
 
 
 def parse_sra(text: str, *, files: bool = True) -> SRAConfig | None:
@@ -21,9 +26,10 @@ def parse_sra(text: str, *, files: bool = True) -> SRAConfig | None:
     Parameters
     ----------
     text
-        ``off``, an alpha, ``option=value,option=value`` with the fields of `SRAConfig`, the name of a profile that
-        comes with sra-rag, or the path of a JSON file (a profile too). Layers and heads are written as for
-        `parse_indices`, bounds as ``0,6.5``.
+        ``off``, ``evidence``, an alpha, ``option=value,option=value`` with the fields of `SRAConfig`, the name of a
+        profile that comes with sra-rag, or the path of a JSON file (a profile too). Layers and heads are written as for
+        `parse_indices`, bounds as ``0,6.5``. ``evidence`` among the options, with a weight or without one, is the
+        evidence as it suits the model; the fields of `EvidenceConfig` are written ``evidence.heads=40``.
     files
         False for text from somebody else: it is never taken for a path.
 
@@ -43,10 +49,12 @@ def parse_sra(text: str, *, files: bool = True) -> SRAConfig | None:
         return SRAConfig.from_json(text)
     if re.fullmatch(r"[0-9.]+", text):
         return SRAConfig(alpha=_number("alpha", text))
-    if "=" in text and not (files and names_file(text)):
-        return SRAConfig.from_dict(dict(map(_option, re.split(r",(?=\w+=)", text))))
+    if text == "evidence" or ("=" in text and not (files and names_file(text))):
+        return SRAConfig.from_dict(_settings(re.split(r",(?=[\w.]+=|evidence\b)", text)))
     if not files:
-        raise ConfigError(f"{text!r} is no setting. Give off, an alpha such as 0.2, or options such as {_EXAMPLE}.")
+        raise ConfigError(
+            f"{text!r} is no setting. Give off, evidence, an alpha such as 0.2, or options such as {_EXAMPLE}."
+        )
     if not names_file(text):
         raise ConfigError(f"{text!r} is no setting, nor is there a file of that name. {FORMS}")
     return SRAConfig.from_json(text)
@@ -77,12 +85,31 @@ def parse_indices(name: str, text: str) -> str | tuple[int, ...]:
     return tuple(indices)
 
 
+def _settings(options: list[str]) -> dict[str, object]:
+    settings: dict[str, object] = {}
+    evidence: dict[str, object] = {}
+    for name, value in map(_option, options):
+        group, _, field = name.partition(".")
+        if group == "evidence":
+            settings["evidence"] = evidence
+            evidence |= {field or "weight": value} if field or value is not None else {}
+        else:
+            settings[name] = value
+    return settings
+
+
 def _option(text: str) -> tuple[str, object]:
     name, equals, value = text.partition("=")
+    if text == "evidence":
+        return name, None
     if not equals:
         raise ConfigError(f"{text!r} is no option of a setting. {FORMS}")
-    if name == "alpha":
+    if name in ("alpha", "evidence", "evidence.weight", "evidence.gate"):
         return name, _number(name, value)
+    if name in ("evidence.heads", "evidence.look"):
+        return name, parse_heads(name.partition(".")[2], value)
+    if name == "evidence.passages" and value.isdecimal():
+        return name, int(value)
     if name == "bounds" and "," in value:
         return name, tuple(_number(name, part) for part in value.split(","))
     if name in ("layers", "heads"):

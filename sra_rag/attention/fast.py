@@ -6,6 +6,8 @@ the entropy, scale the query, call the kernel. `sra_rag.attention.rows` has two 
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 
 from sra_rag.attention.kernels import has_kernel
@@ -26,7 +28,7 @@ def fast_reattention(
     scale: float,
     softcap: float | None = None,
 ) -> torch.Tensor:
-    """Attention of one layer, with the rows sharpened that the session of `visibility` says.
+    """Attention of one layer, sharpened and weighed as the session of `visibility` says.
 
     Agrees with `sra_rag.attention.reference.scaled_reattention` within the rounding of the dtype.
 
@@ -51,16 +53,23 @@ def fast_reattention(
         ``(B, H_q, Q, D_v)``.
     """
     key, value = key[:, :, : visibility.end], value[:, :, : visibility.end]
-    first = _first_row(visibility, layer)
+    evidence = None
+    if visibility.session.evidence is not None:
+        evidence = visibility.session.evidence.of_layer(layer, query.device)
+    first, n_rows = _first_row(visibility, layer), visibility.n_rows
+    weighed = n_rows if evidence is None else evidence.first_row(visibility.position, n_rows)
     rows = _serve(query, key, value, visibility, scale, softcap, first)
-    untouched = rows.output(0, first, None) if first > 0 else None
-    beta = None
-    if first < visibility.n_rows:
-        beta = _factors(rows, visibility, layer, first)
-        sharpened = rows.output(first, visibility.n_rows, beta)
-        output = sharpened if untouched is None else torch.cat((untouched, sharpened), dim=2)
-    else:
-        output = untouched if untouched is not None else query.new_empty(query.shape)
+    beta = _factors(rows, visibility, layer, first) if first < n_rows else None
+    outputs = [
+        rows.output(
+            start,
+            stop,
+            beta[:, :, start - first : stop - first] if beta is not None and start >= first else None,
+            evidence if start >= weighed else None,
+        )
+        for start, stop in itertools.pairwise(sorted({0, first, weighed, n_rows}))
+    ]
+    output = torch.cat(outputs, dim=2) if len(outputs) > 1 else outputs[0] if outputs else query.new_empty(query.shape)
 
     shares = active_shares()
     if shares is not None and shares.wants(visibility.position, visibility.n_rows):
@@ -69,7 +78,13 @@ def fast_reattention(
             weights = rows.weights
         else:
             mask = visibility.bias(0, visibility.n_rows, query.device)
-            weights = decoding_weights(query, key[:, :, first_key:], scale=scale, mask=mask, softcap=softcap, beta=beta)
+            extra = None
+            if evidence is not None:
+                extra = torch.zeros(*query.shape[:3], key.shape[2] - first_key, device=query.device)
+                extra = evidence.add_to_scores(extra, visibility, 0, first_key)
+            weights = decoding_weights(
+                query, key[:, :, first_key:], scale=scale, mask=mask, softcap=softcap, beta=beta, log_weight=extra
+            )
         shares.add(layer, weights, visibility.key_position + first_key)
     return output
 

@@ -18,6 +18,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import causal_mask_function, sdpa_mask
 
 from sra_rag.attention.fast import fast_reattention
+from sra_rag.attention.look import active_look, look_weights
 from sra_rag.attention.session import Session, active_session
 from sra_rag.attention.shares import active_shares, decoding_weights
 from sra_rag.attention.visibility import Visibility
@@ -50,11 +51,14 @@ def sra_mask(
     """
     session = active_session()
     shares = active_shares()
+    look = active_look()
     if shares is not None:
         shares.position = int(q_offset)
+    if look is not None:
+        look.position = int(q_offset)
     if isinstance(attention_mask, Visibility):  # prepared ahead by `generate`, for static caches
         return attention_mask
-    if session is None or not session.config.enabled:
+    if session is None or not session.active:
         if getattr(kwargs.get("config"), "attn_logit_softcapping", None) is not None:
             kwargs["allow_is_causal_skip"] = False  # eager attention has no flag that stands for a causal mask
         return sdpa_mask(
@@ -134,8 +138,7 @@ def sra_attention_forward(
     visibility, mask = (attention_mask, None) if isinstance(attention_mask, Visibility) else (None, attention_mask)
     session = visibility.session if visibility is not None else active_session()
     causal = bool(getattr(module, "is_causal", True) if is_causal is None else is_causal)
-    enabled = session is not None and session.config.enabled and causal
-    if session is None or not enabled:
+    if session is None or not session.active or not causal:
         _observe(module, query, key, mask, scaling, softcap)
         if softcap is not None:
             return _eager(module, query, key, value, mask, scaling, dropout, softcap=softcap, **kwargs)
@@ -163,11 +166,17 @@ def _observe(
     scaling: float | None,
     softcap: float | None,
 ) -> None:
-    """Collect the plain weights of an answer's tokens, where somebody asked for them."""
+    """Collect the plain weights of a question's or an answer's tokens, where they are wanted."""
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    look = active_look()
+    if look is not None:
+        layer = int(module.layer_idx)  # type: ignore[arg-type]
+        if heads := look.heads_of(layer, query.shape[1]):
+            weights = look_weights(query, key, heads, scale=scale, mask=mask, softcap=softcap)
+            look.add(layer, weights, look.position + query.shape[2] - key.shape[2])
     shares = active_shares()
     if shares is None or not shares.wants(shares.position, query.shape[2]):
         return
-    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     weights = decoding_weights(query, key, scale=scale, mask=mask, softcap=softcap)
     # A window's cache holds the last keys, the rows' own among them; any other begins at position 0.
     first_key = max(0, shares.position + query.shape[2] - key.shape[2])

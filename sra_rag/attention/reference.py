@@ -46,6 +46,7 @@ def scaled_reattention(
     scale: float | None = None,
     policy: str = "entropy",
     softcap: float | None = None,
+    log_weight: torch.Tensor | None = None,
 ) -> ReferenceOutput:
     """Attend, measure how spread out each row is, and attend again with each row sharpened by it.
 
@@ -76,6 +77,9 @@ def scaled_reattention(
         Name of the curve from ratio to share of alpha, see `sra_rag.policies`.
     softcap
         Where given, scores become ``softcap * tanh(s / softcap)`` before anything else.
+    log_weight
+        Broadcasts to ``(B, H_q, Q, K)``: added to the sharpened scores, ``log w`` where a key is evidence and counts
+        ``w`` times, 0 elsewhere. The entropy is that without it.
     """
     dtype = torch.promote_types(query.dtype, torch.float32)
     groups = query.shape[1] // key.shape[1]
@@ -116,8 +120,11 @@ def scaled_reattention(
     ratio = torch.where(span > 0, (entropy - low) / torch.where(span > 0, span, 1), 0)
     beta = 1 + alpha * POLICIES[policy].curve(ratio)
 
-    # 4. and 5. softmax(beta * s) V
-    output = _softmax(beta[..., None] * scores, seen) @ values
+    # 4. and 5. softmax(beta * s + log w) V
+    sharpened = beta[..., None] * scores
+    if log_weight is not None:
+        sharpened = sharpened + log_weight.to(dtype)
+    output = _softmax(sharpened, seen) @ values
     return ReferenceOutput(output.to(query.dtype), entropy, beta)
 
 

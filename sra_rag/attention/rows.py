@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 
 from sra_rag.attention.entropy import entropy_from_mean_key, entropy_from_scores
+from sra_rag.attention.evidence import LayerEvidence
 from sra_rag.attention.kernels import attend
 from sra_rag.attention.visibility import Visibility
 
@@ -48,12 +49,34 @@ class KernelRows:
             entropy = entropy.masked_fill(count == 0, 0)
         return entropy, count
 
-    def output(self, start: int, stop: int, beta: torch.Tensor | None) -> torch.Tensor:
+    def output(
+        self, start: int, stop: int, beta: torch.Tensor | None, evidence: LayerEvidence | None = None
+    ) -> torch.Tensor:
         """Attention of rows ``start..stop``, their scores multiplied by `beta`, ``(B, H_q, stop - start)``."""
         query = self.query[:, :, start:stop]
         if beta is not None:
             query = (query * beta[..., None]).to(query.dtype)
-        return self._attend(query, self.key, self.value, start)[0]
+        output, lse = self._attend(query, self.key, self.value, start)
+        return output if evidence is None else self._weigh(output, lse, query, start, evidence)
+
+    def _weigh(
+        self, output: torch.Tensor, lse: torch.Tensor, query: torch.Tensor, start: int, evidence: LayerEvidence
+    ) -> torch.Tensor:
+        """Join attention over all keys with ``w - 1`` times attention over the evidence."""
+        n_rows = query.shape[2]
+        key, value, seen = evidence.gather(self.key, self.value, self.visibility, start, start + n_rows)
+        bias = None
+        if seen is not None:
+            bias = torch.zeros(seen.shape, device=seen.device).masked_fill(~seen, float("-inf"))[:, None]
+        if n_rows == 1:
+            extra, extra_lse = self._attend_packed(query, key, value, bias)
+        else:
+            extra, extra_lse = attend(query, key, value, scale=self.scale, bias=bias)
+        if seen is not None:
+            extra_lse = extra_lse.masked_fill(~seen.any(-1)[:, None], float("-inf"))
+            # What a kernel returns for a row that sees nothing is undefined.
+            extra = extra.nan_to_num(0)
+        return _merge(output, lse, extra, extra_lse + evidence.log_extra())[0]
 
     def _attend(
         self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, start: int
@@ -89,14 +112,17 @@ class KernelRows:
     def _attend_one(
         self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, row: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
+        first, last = self.visibility.first_key(row), self.visibility.last_key(row + 1)
+        real = None if self.visibility.real is None else self.visibility.real[:, first:last]
+        return self._attend_packed(query, key[:, :, first:last], value[:, :, first:last], _padding_bias(real))
+
+    def _attend_packed(
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, bias: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         # The query heads of a group see the same keys: they are served as the rows of one key/value head.
         batch, heads, _, size = query.shape
         packed = query.reshape(batch, key.shape[1], -1, size)
-        first, last = self.visibility.first_key(row), self.visibility.last_key(row + 1)
-        real = None if self.visibility.real is None else self.visibility.real[:, first:last]
-        output, lse = attend(
-            packed, key[:, :, first:last], value[:, :, first:last], scale=self.scale, bias=_padding_bias(real)
-        )
+        output, lse = attend(packed, key, value, scale=self.scale, bias=bias)
         return output.reshape(batch, heads, 1, size), lse.reshape(batch, heads, 1)
 
     def _attend_band(
@@ -163,7 +189,9 @@ class ScoreRows:
             return entropies[0], counts[0]
         return torch.cat(entropies, dim=-1), torch.cat(counts, dim=-1)
 
-    def output(self, start: int, stop: int, beta: torch.Tensor | None) -> torch.Tensor:
+    def output(
+        self, start: int, stop: int, beta: torch.Tensor | None, evidence: LayerEvidence | None = None
+    ) -> torch.Tensor:
         """Attention of rows ``start..stop``, their scores multiplied by `beta`, ``(B, H_q, stop - start)``."""
         outputs = []
         for top, bottom in self._blocks(start, stop):
@@ -173,6 +201,10 @@ class ScoreRows:
                 factor = beta[:, :, top - start : bottom - start, None]
                 log_weights = torch.mul(log_weights, factor, out=log_weights if self.reuse else None)
                 self.kept = None
+            if evidence is not None:
+                if beta is None or not self.reuse:
+                    log_weights = log_weights.clone()
+                evidence.add_to_scores(log_weights, self.visibility, top, self.visibility.first_key(top))
             weights = torch.softmax(log_weights, dim=-1, out=self.scratch)
             if count is not None and not bool(count.all()):
                 weights = weights.masked_fill((count == 0)[..., None], 0)

@@ -13,6 +13,7 @@ from contextvars import ContextVar
 
 import torch
 
+from sra_rag.attention.evidence import Evidence
 from sra_rag.config import SRAConfig
 from sra_rag.errors import ConfigError
 from sra_rag.policies import POLICIES
@@ -39,6 +40,8 @@ class Session:
         needed for ``rows="after_context"`` and ``rows="generated"``.
     heads
         Which of the query heads are at hand, where a model is split among devices; by default all.
+    evidence
+        The keys that get more weight. May be set later: which they are is found while the question is read.
 
     Raises
     ------
@@ -52,6 +55,7 @@ class Session:
     context_length: Length | None = None
     prompt_length: Length | None = None
     heads: range | None = None
+    evidence: Evidence | None = None
     _alpha: tuple[torch.Tensor | None, ...] = dataclasses.field(init=False, repr=False)
     _moved: dict[tuple[int, torch.device], torch.Tensor] = dataclasses.field(init=False, repr=False)
     _start: tuple[int, ...] = dataclasses.field(init=False, repr=False)
@@ -62,6 +66,11 @@ class Session:
         self._alpha = whole if self.heads is None else _of_heads(whole, self.heads)
         self._start = _first_sharpened(self.config, self.context_length, self.prompt_length)
         self._moved, self._observed = {}, {}
+
+    @property
+    def active(self) -> bool:
+        """Whether anything is sharpened or weighed now."""
+        return self.config.sharpens or self.evidence is not None
 
     @property
     def needs_entropy(self) -> bool:

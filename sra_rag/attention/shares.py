@@ -145,6 +145,7 @@ def decoding_weights(
     mask: torch.Tensor | None = None,
     softcap: float | None = None,
     beta: torch.Tensor | None = None,
+    log_weight: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Weights of rows whose kernel keeps none: a decoded one, or the few of a given answer.
 
@@ -158,6 +159,8 @@ def decoding_weights(
         Broadcasts to ``(B, H_q, Q, K)``: bool, True where a key is seen, or additive.
     beta
         ``(B, H_q, Q)``, sharpening factors.
+    log_weight
+        ``(B, H_q, Q, K)``, added to the sharpened scores: ``log w`` of evidence.
 
     Returns
     -------
@@ -173,6 +176,8 @@ def decoding_weights(
         scores = scores.masked_fill(~mask, float("-inf")) if mask.dtype == torch.bool else scores + mask.float()
     if beta is not None:
         scores = scores * beta[..., None]
+    if log_weight is not None:
+        scores = scores + log_weight
     return torch.softmax(scores, dim=-1)
 
 

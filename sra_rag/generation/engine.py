@@ -20,8 +20,9 @@ import torch
 from transformers import DynamicCache, GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 
 from sra_rag.attention.reattend import reattend
+from sra_rag.attention.session import Session
 from sra_rag.attention.shares import AttentionShares, observing
-from sra_rag.config import SRALike
+from sra_rag.config import SRAConfig, SRALike
 from sra_rag.errors import OutOfMemoryError
 from sra_rag.generation.bridge import iterate_in_thread
 from sra_rag.generation.constraints import JSONConstraint, JSONGrammars
@@ -29,10 +30,12 @@ from sra_rag.generation.logits_processors import logits_processors
 from sra_rag.generation.monitor import Monitor
 from sra_rag.generation.prefix_cache import PrefixCache, cache_argument, dependence, joined, keeps_all
 from sra_rag.generation.prompts import EncodedPrompt, Prompt, PromptEncoder
-from sra_rag.generation.request import Cancellation, Request, RequestArguments, read_request
-from sra_rag.generation.result import Generation, Likelihood, TextDelta, Usage
+from sra_rag.generation.request import Cancellation, LinkedCancellation, Request, RequestArguments, read_request
+from sra_rag.generation.result import FoundEvidence, Generation, Likelihood, TextDelta, Usage
 from sra_rag.generation.sampling import SamplingOptions
 from sra_rag.generation.text import TextAssembler
+from sra_rag.generation.weigh_evidence import evidence_weights, find_evidence
+from sra_rag.heads.known import fitted_settings
 from sra_rag.models.description import describe_model
 from sra_rag.models.loading import LoadedModel
 
@@ -122,6 +125,7 @@ class Engine:
         prompt: Prompt,
         *,
         context: str | None = None,
+        passages: Sequence[str] | None = None,
         template_kwargs: Mapping[str, Any] | None = None,
     ) -> EncodedPrompt:
         """Turn messages (through the chat template) or plain text into tokens.
@@ -130,10 +134,10 @@ class Engine:
         ----------
         prompt
             Messages, text, or tokens already.
-        context, template_kwargs
+        context, passages, template_kwargs
             See `RequestArguments`.
         """
-        return self.encoder.encode(prompt, context=context, template_kwargs=template_kwargs)
+        return self.encoder.encode(prompt, context=context, passages=passages, template_kwargs=template_kwargs)
 
     def generate(self, prompt: Prompt, **arguments: Unpack[RequestArguments]) -> Generation:
         """Answer one prompt.
@@ -161,12 +165,13 @@ class Engine:
         prompts: Sequence[Prompt],
         *,
         contexts: Sequence[str | None] | None = None,
+        passage_lists: Sequence[Sequence[str] | None] | None = None,
         **arguments: Unpack[RequestArguments],
     ) -> list[Generation]:
-        """Answer several prompts in one batch, each with its own of `contexts`; otherwise as `generate`."""
+        """Answer several prompts in one batch, each with its own context and passages; otherwise as `generate`."""
         if not prompts:
             return []
-        return self._run(self._request(prompts, arguments, contexts))
+        return self._run(self._request(prompts, arguments, contexts, passage_lists))
 
     def stream(self, prompt: Prompt, **arguments: Unpack[RequestArguments]) -> Generator[TextDelta, None, None]:
         """Answer one prompt piece by piece; the last piece carries the whole `Generation`.
@@ -186,7 +191,7 @@ class Engine:
 
     async def astream(self, prompt: Prompt, **arguments: Unpack[RequestArguments]) -> AsyncGenerator[TextDelta, None]:
         """Answer one prompt piece by piece without blocking the event loop."""
-        cancel = arguments.get("cancel") or Cancellation()
+        cancel = LinkedCancellation(arguments.get("cancel"))
         stoppable = cast("RequestArguments", {**arguments, "cancel": cancel})
         async with aclosing(iterate_in_thread(lambda: self.stream(prompt, **stoppable), cancel)) as deltas:
             async for delta in deltas:
@@ -198,6 +203,7 @@ class Engine:
         answer: str,
         *,
         context: str | None = None,
+        passages: Sequence[str] | None = None,
         template_kwargs: Mapping[str, Any] | None = None,
         sra: SRALike = None,
         shares: AttentionShares | None = None,
@@ -208,7 +214,7 @@ class Engine:
 
         return answer_likelihood(
             self, prompt, answer,
-            context=context, template_kwargs=template_kwargs, sra=sra, shares=shares, cancel=cancel,
+            context=context, passages=passages, template_kwargs=template_kwargs, sra=sra, shares=shares, cancel=cancel,
         )  # fmt: skip
 
     def _request(
@@ -216,16 +222,19 @@ class Engine:
         prompts: Sequence[Prompt],
         arguments: RequestArguments,
         contexts: Sequence[str | None] | None = None,
+        passage_lists: Sequence[Sequence[str] | None] | None = None,
     ) -> Request:
-        return read_request(
+        request = read_request(
             prompts,
             arguments,
             contexts,
+            passage_lists,
             encode=self.encode,
             sra=self.loaded.sra,
             options=self.options,
             context_window=self.context_window,
         )
+        return dataclasses.replace(request, sra=fitted_settings(request.sra, self.loaded))
 
     def _stream(self, request: Request) -> Generator[TextDelta, None, None]:
         arrived: queue.SimpleQueue[TextDelta | BaseException] = queue.SimpleQueue()
@@ -255,57 +264,79 @@ class Engine:
     @torch.inference_mode()
     def _run(self, request: Request) -> list[Generation]:
         prompts, sra, options = request.prompts, request.sra, request.options
-        longest = max(len(prompt.token_ids) for prompt in prompts)
-        padding = [longest - len(prompt.token_ids) for prompt in prompts]
         model, tokenizer = self.loaded.model, self.loaded.tokenizer
-        pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else min(self._stop_token_ids, default=0)
-        rows = [[pad_id] * pad + list(prompt.token_ids) for pad, prompt in zip(padding, prompts, strict=True)]
-        input_ids = torch.tensor(rows, device=self.loaded.device)
-        mask = torch.tensor([[0] * pad + [1] * (longest - pad) for pad in padding], device=self.loaded.device)
-        context = [pad + prompt.context_length for pad, prompt in zip(padding, prompts, strict=True)]
-
         ends = self._stop_token_ids | set(_as_list(options.extra.get("eos_token_id")))
+        batch = _padded(prompts, self._pad_id(), self.loaded.device)
         assemblers = [TextAssembler(tokenizer, options.stop) for _ in prompts]
         processors = self._logits_processors(options, len(prompts))
-        monitor = Monitor(assemblers, longest, ends, request.cancel, options.timeout, request.on_text)
-        alone = len(prompts) == 1
-        # Observed bounds are those of a whole prompt, not of a chunk, and stay with the session that saw it.
-        chunked = sra is None or sra.bounds != "observed"
-        untouched, settings = dependence(sra, context[0], longest)
-        cache, cached = None, [0] * len(prompts)
-        with _clear_memory_errors(self.loaded.device, len(prompts), longest):
-            if not alone and chunked and longest >= _LONG and keeps_all(DynamicCache(config=model.config)):
-                cache, cached = self._read_one_by_one(request, monitor)
-            with reattend(model, sra, context_length=context, prompt_length=longest), observing(request.shares):
-                if alone:
-                    cache, cached[0] = self.prefixes.take(input_ids[0].tolist(), untouched, settings, model.config)
-                    if chunked:  # `generate` reads the last chunk
-                        whole = (longest - cached[0] - 1) // PREFILL_CHUNK * PREFILL_CHUNK
-                        self._prefill(input_ids, cache, cached[0], cached[0] + whole, monitor)
+        monitor = Monitor(assemblers, batch.length, ends, request.cancel, options.timeout, request.on_text)
+        reading = _Reading()
+        with _clear_memory_errors(self.loaded.device, len(prompts), batch.length):
+            if len(prompts) > 1:
+                reading = self._read_batch(request, batch, monitor)
+            with (
+                reattend(model, sra, context_length=batch.contexts, prompt_length=batch.length) as session,
+                observing(request.shares),
+            ):
+                if len(prompts) == 1:
+                    reading = self._read(prompts[0], sra, session, monitor)
+                elif session is not None and sra is not None and sra.evidence is not None:
+                    session.evidence = evidence_weights(
+                        self.loaded, sra.evidence, reading.found, batch.padding, batch.contexts
+                    )
                 if not monitor.cancelled():
                     output = model.generate(
-                        input_ids,
-                        attention_mask=mask,
-                        generation_config=self._generation_config(options, pad_id, ends),
+                        batch.input_ids,
+                        attention_mask=batch.mask,
+                        generation_config=self._generation_config(options, self._pad_id(), ends),
                         logits_processor=processors,
                         stopping_criteria=StoppingCriteriaList([monitor]),
-                        **cache_argument(model, cache),
+                        **cache_argument(model, reading.cache),
                     )
-                    if alone and cache is not None:
-                        self.prefixes.put(output[0].tolist(), untouched, settings, cache)
+                    if len(prompts) == 1 and reading.cache is not None:
+                        untouched, settings = dependence(sra, prompts[0].context_length, batch.length)
+                        self.prefixes.put(output[0].tolist(), untouched, settings, reading.cache)
         timing = monitor.timing()
         return [
             Generation(
                 text=assembler.text,
                 finish_reason=monitor.reasons[index] or ("cancelled" if request.cancel.is_set() else "length"),
-                usage=Usage(len(prompt.token_ids), len(monitor.token_ids[index]), cached[index]),
+                usage=Usage(len(prompt.token_ids), len(monitor.token_ids[index]), reading.cached[index]),
                 timing=timing,
                 token_ids=tuple(monitor.token_ids[index]),
                 sra=sra if sra is not None and sra.enabled else None,
                 context_length=prompt.context_length,
+                evidence=reading.found[index] if reading.found else None,
             )
             for index, (prompt, assembler) in enumerate(zip(prompts, monitor.finish(), strict=True))
         ]
+
+    def _read(
+        self, prompt: EncodedPrompt, sra: SRAConfig | None, session: Session | None, monitor: Monitor
+    ) -> _Reading:
+        """Read one prompt on from an earlier prefill, up to what `generate` reads itself: its last chunk."""
+        token_ids, length = list(prompt.token_ids), len(prompt.token_ids)
+        weighs = sra is not None and sra.evidence is not None and prompt.has_passages
+        untouched, settings = dependence(sra, prompt.context_length, length)
+        # The look needs the rows of the question, so no more than the context is taken from an earlier prefill.
+        known = token_ids[: prompt.context_length + 1] if weighs else token_ids
+        cache, cached = self.prefixes.take(known, untouched, settings, self.loaded.model.config)
+        input_ids = torch.tensor([token_ids], device=self.loaded.device)
+        # Observed bounds are those of a whole prompt, not of a chunk, and stay with the session that saw it.
+        if sra is not None and sra.bounds == "observed":
+            return _Reading(cache, [cached])
+        start = cached
+        if prompt.has_passages and start < prompt.context_length:
+            # Read to the end of the context by itself with all settings, so that its keys and values are the same.
+            self._prefill(input_ids, cache, start, prompt.context_length, monitor)
+            start = prompt.context_length
+        found: list[FoundEvidence | None] = []
+        if weighs and session is not None and sra is not None and sra.evidence is not None and not monitor.cancelled():
+            found = [find_evidence(self.loaded, cache, prompt, sra.evidence)]
+            session.evidence = evidence_weights(self.loaded, sra.evidence, found, [0], [prompt.context_length])
+        whole = (length - start - 1) // PREFILL_CHUNK * PREFILL_CHUNK
+        self._prefill(input_ids, cache, start, start + whole, monitor)
+        return _Reading(cache, [cached], found)
 
     def _prefill(self, input_ids: torch.Tensor, cache: DynamicCache, start: int, stop: int, monitor: Monitor) -> None:
         """Read tokens of a prompt into `cache`, which holds those before `start`."""
@@ -315,32 +346,46 @@ class Engine:
             model(input_ids=chunk, use_cache=True, logits_to_keep=1, **cache_argument(model, cache))
             start += PREFILL_CHUNK
 
-    def _read_one_by_one(self, request: Request, monitor: Monitor) -> tuple[DynamicCache | None, list[int]]:
+    def _read_batch(self, request: Request, batch: _Batch, monitor: Monitor) -> _Reading:
         """Read the prompts of a batch, each by itself and on from an earlier prefill, all but their last tokens.
 
-        Returns
-        -------
-        cache
-            Of the batch; None where the request was cancelled.
-        cached
-            How many tokens of each were taken from earlier prefills.
+        Short prompts, and those of models whose caches forget, are only looked at where evidence is asked for:
+        `generate` reads them in one batch.
         """
         model, sra = self.loaded.model, request.sra
-        caches, cached = [], []
+        observed = sra is not None and sra.bounds == "observed"
+        one_by_one = batch.length >= _LONG and not observed and keeps_all(DynamicCache(config=model.config))
+        reading = _Reading(None, [0] * len(request.prompts), [])
+        if not one_by_one and (sra is None or sra.evidence is None):
+            return reading
+        caches = []
         with self.prefixes.room(len(request.prompts)):
-            for prompt in request.prompts:
-                ids, length = list(prompt.token_ids), len(prompt.token_ids)
-                untouched, settings = dependence(sra, prompt.context_length, length)
-                cache, known = self.prefixes.take(ids, untouched, settings, model.config)
-                input_ids = torch.tensor([ids], device=self.loaded.device)
-                with reattend(model, sra, context_length=prompt.context_length, prompt_length=length):
-                    self._prefill(input_ids, cache, known, length - 1, monitor)
+            for index, prompt in enumerate(request.prompts):
+                length = len(prompt.token_ids)
+                with reattend(model, sra, context_length=prompt.context_length, prompt_length=length) as session:
+                    one = self._read(prompt, sra, session, monitor)
+                    reading.found.append(one.found[0] if one.found else None)
+                    if monitor.cancelled():
+                        return _Reading(None, [0] * len(request.prompts), [])
+                    if one.cache is None or not one_by_one:
+                        continue
+                    input_ids = torch.tensor([prompt.token_ids], device=self.loaded.device)
+                    self._prefill(input_ids, one.cache, one.cache.get_seq_length(), length - 1, monitor)
                 if monitor.cancelled():
-                    return None, [0] * len(request.prompts)
-                self.prefixes.put(ids[:-1], untouched, settings, cache)
-                caches.append(cache)
-                cached.append(known)
-        return joined(caches, model.config), cached
+                    return _Reading(None, [0] * len(request.prompts), [])
+                untouched, settings = dependence(sra, prompt.context_length, length)
+                self.prefixes.put(list(prompt.token_ids)[:-1], untouched, settings, one.cache)
+                caches.append(one.cache)
+                reading.cached[index] = one.cached[0]
+        if caches:
+            reading.cache = joined(caches, model.config)
+        if not any(reading.found):
+            reading.found = []
+        return reading
+
+    def _pad_id(self) -> int:
+        pad_id = self.loaded.tokenizer.pad_token_id
+        return pad_id if pad_id is not None else min(self._stop_token_ids, default=0)
 
     def _logits_processors(self, options: SamplingOptions, batch_size: int) -> LogitsProcessorList:
         processors = logits_processors(options, batch_size)
@@ -365,6 +410,39 @@ class Engine:
         }
         config.update(**(fields | dict(options.extra) | {"eos_token_id": sorted(ends) or None}))
         return config
+
+
+@dataclasses.dataclass(slots=True)
+class _Reading:
+    """What was read of the prompts before `generate`: the cache, tokens from earlier prefills, and the evidence."""
+
+    cache: DynamicCache | None = None
+    cached: list[int] = dataclasses.field(default_factory=list)
+    found: list[FoundEvidence | None] = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Batch:
+    """Prompts padded at their beginning to one length, and the padded lengths of their contexts."""
+
+    input_ids: torch.Tensor
+    mask: torch.Tensor
+    length: int
+    padding: list[int]
+    contexts: list[int]
+
+
+def _padded(prompts: Sequence[EncodedPrompt], pad_id: int, device: torch.device) -> _Batch:
+    length = max(len(prompt.token_ids) for prompt in prompts)
+    padding = [length - len(prompt.token_ids) for prompt in prompts]
+    rows = [[pad_id] * pad + list(prompt.token_ids) for pad, prompt in zip(padding, prompts, strict=True)]
+    return _Batch(
+        torch.tensor(rows, device=device),
+        torch.tensor([[0] * pad + [1] * (length - pad) for pad in padding], device=device),
+        length,
+        padding,
+        [pad + prompt.context_length for pad, prompt in zip(padding, prompts, strict=True)],
+    )
 
 
 @contextmanager

@@ -76,7 +76,12 @@ class EngineProtocol(Protocol):
         ...
 
     def encode(
-        self, prompt: Prompt, *, context: str | None = None, template_kwargs: Mapping[str, Any] | None = None
+        self,
+        prompt: Prompt,
+        *,
+        context: str | None = None,
+        passages: Sequence[str] | None = None,
+        template_kwargs: Mapping[str, Any] | None = None,
     ) -> EncodedPrompt:
         """Turn messages or text into the model's tokens; see `Engine.encode`."""
         ...
@@ -90,6 +95,7 @@ class EngineProtocol(Protocol):
         prompts: Sequence[Prompt],
         *,
         contexts: Sequence[str | None] | None = None,
+        passage_lists: Sequence[Sequence[str] | None] | None = None,
         **arguments: Unpack[RequestArguments],
     ) -> list[Generation]:
         """Answer several prompts; see `Engine.generate_batch`."""
@@ -105,6 +111,7 @@ class EngineProtocol(Protocol):
         answer: str,
         *,
         context: str | None = None,
+        passages: Sequence[str] | None = None,
         template_kwargs: Mapping[str, Any] | None = None,
         sra: SRALike = None,
         shares: AttentionShares | None = None,

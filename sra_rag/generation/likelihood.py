@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import CancelledError
 from typing import Any
 
@@ -17,6 +17,8 @@ from sra_rag.generation.engine import PREFILL_CHUNK, Engine, Prompt
 from sra_rag.generation.prefix_cache import cache_argument, dependence
 from sra_rag.generation.request import Cancellation
 from sra_rag.generation.result import Likelihood
+from sra_rag.generation.weigh_evidence import evidence_weights, find_evidence
+from sra_rag.heads.known import fitted_settings
 
 __all__ = ["answer_likelihood"]
 
@@ -28,6 +30,7 @@ def answer_likelihood(
     answer: str,
     *,
     context: str | None = None,
+    passages: Sequence[str] | None = None,
     template_kwargs: Mapping[str, Any] | None = None,
     sra: SRALike = None,
     shares: AttentionShares | None = None,
@@ -42,7 +45,7 @@ def answer_likelihood(
     ----------
     engine
         The model.
-    prompt, context, template_kwargs
+    prompt, context, passages, template_kwargs
         As for `Engine.generate`.
     answer
         Text; spellings of control tokens in it stay text.
@@ -63,8 +66,8 @@ def answer_likelihood(
         If prompt and answer do not fit the model's window.
     """
     started = time.perf_counter()
-    settings = SRAConfig.coerce(sra)
-    encoded = engine.encode(prompt, context=context, template_kwargs=template_kwargs)
+    settings = fitted_settings(SRAConfig.coerce(sra), engine.loaded)
+    encoded = engine.encode(prompt, context=context, passages=passages, template_kwargs=template_kwargs)
     answer_ids = engine.encoder.encode_rendered(engine.encoder.shield(answer)).token_ids
     if not answer_ids or not encoded.token_ids:
         raise PromptError("The prompt or the answer is empty. Give at least one token of each.")
@@ -74,20 +77,30 @@ def answer_likelihood(
     tokens = [*encoded.token_ids, *answer_ids]
     model, device = engine.loaded.model, engine.loaded.device
     untouched, depends = dependence(settings, encoded.context_length, length)
-    cache, cached = engine.prefixes.take(tokens[:length], untouched, depends, model.config)
+    evidence = settings.evidence if settings is not None and encoded.has_passages else None
+    # The look needs the rows of the question, so no more than the context is taken from an earlier prefill.
+    known_tokens = tokens[: encoded.context_length + 1] if evidence is not None else tokens[:length]
+    cache, cached = engine.prefixes.take(known_tokens, untouched, depends, model.config)
     known = cache_argument(model, cache)
     with (
-        reattend(model, settings, context_length=encoded.context_length, prompt_length=length),
+        reattend(model, settings, context_length=encoded.context_length, prompt_length=length) as session,
         observing(shares),
     ):
         # As in generation, bounds that are observed are those of the whole prompt, not of a chunk.
-        size = length if settings is not None and settings.bounds == "observed" else PREFILL_CHUNK
-        logits = []
-        for start in range(cached, length, size):
-            if cancel is not None and cancel.is_set():
-                raise CancelledError
-            chunk = torch.tensor([tokens[start : min(start + size, length)]], device=device)
-            output = model(input_ids=chunk, use_cache=True, logits_to_keep=1, **known)
+        whole = settings is not None and settings.bounds == "observed"
+        stops = [length] if whole or not encoded.has_passages else [encoded.context_length, length]
+        logits, start = [], cached
+        for stop in stops:
+            if stop == length and evidence is not None and session is not None:
+                chosen = find_evidence(engine.loaded, cache, encoded, evidence)
+                session.evidence = evidence_weights(engine.loaded, evidence, [chosen], [0], [encoded.context_length])
+            size = length if whole else PREFILL_CHUNK
+            for first in range(start, stop, size):
+                if cancel is not None and cancel.is_set():
+                    raise CancelledError
+                chunk = torch.tensor([tokens[first : min(first + size, stop)]], device=device)
+                output = model(input_ids=chunk, use_cache=True, logits_to_keep=1, **known)
+            start = max(start, stop)
         logits.append(output.logits[0])
         rest = answer_ids[:-1] if shares is None else answer_ids
         if rest:

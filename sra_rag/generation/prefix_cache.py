@@ -147,7 +147,9 @@ def dependence(sra: SRAConfig | None, context: int, prompt: int) -> tuple[int, s
     """
     if sra is None or not sra.enabled:
         return sys.maxsize, None
-    untouched = {"all": 0, "after_context": context, "generated": prompt}[sra.rows]
+    untouched = {"all": 0, "after_context": context, "generated": prompt}[sra.rows] if sra.sharpens else prompt
+    if sra.evidence is not None:
+        untouched = min(untouched, context)
     if sra.bounds == "observed":
         # The bounds carried from the prefill are not stored, so sharpened rows are computed again.
         return untouched, f"{sra.to_json()}{time.monotonic_ns()}"

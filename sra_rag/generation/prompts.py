@@ -8,13 +8,16 @@ exactly as transformers would.
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
+import itertools
 import re
 import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sra_rag.errors import PromptError
+from sra_rag.generation.paragraphs import lines, paragraphs
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["EncodedPrompt", "Message", "Prompt", "PromptEncoder"]
 
 Message = Mapping[str, Any]
+Span = tuple[int, int]
 
 # Unicode noncharacters: never assigned, so no document has a use for them.
 _OPEN, _CLOSE = "\U0010fffe", "\U0010ffff"
@@ -37,11 +41,22 @@ class EncodedPrompt:
     token_ids
         The prompt, control tokens included.
     context_length
-        How many leading tokens belong to the context; the question begins behind them.
+        How many leading tokens belong to the context; the question begins after them.
+    passages
+        The first token of each passage of the context and the one after its last.
+    lines
+        The same for the lines of each passage.
     """
 
     token_ids: tuple[int, ...]
     context_length: int
+    passages: tuple[Span, ...] = ()
+    lines: tuple[tuple[Span, ...], ...] = ()
+
+    @property
+    def has_passages(self) -> bool:
+        """Whether there are passages to choose from, and a question to choose by."""
+        return len(self.passages) > 1 and self.context_length < len(self.token_ids)
 
 
 Prompt = str | Sequence[Message] | EncodedPrompt
@@ -73,14 +88,19 @@ class PromptEncoder:
         return bool(self.tokenizer.chat_template)
 
     def encode(
-        self, prompt: Prompt, *, context: str | None = None, template_kwargs: Mapping[str, Any] | None = None
+        self,
+        prompt: Prompt,
+        *,
+        context: str | None = None,
+        passages: Sequence[str] | None = None,
+        template_kwargs: Mapping[str, Any] | None = None,
     ) -> EncodedPrompt:
         """Turn messages (through the chat template) or plain text into tokens; tokens stay what they are."""
         if isinstance(prompt, EncodedPrompt):
             return prompt
         if isinstance(prompt, str):
-            return self.encode_text(prompt, context=context)
-        return self.encode_messages(prompt, context=context, template_kwargs=template_kwargs)
+            return self.encode_text(prompt, context=context, passages=passages)
+        return self.encode_messages(prompt, context=context, passages=passages, template_kwargs=template_kwargs)
 
     def shield(self, text: str) -> str:
         """Replace spellings of control tokens by placeholders that `encode_rendered` turns back into plain text."""
@@ -93,6 +113,7 @@ class PromptEncoder:
         messages: Sequence[Message],
         *,
         context: str | None = None,
+        passages: Sequence[str] | None = None,
         template_kwargs: Mapping[str, Any] | None = None,
     ) -> EncodedPrompt:
         """Apply the chat template and tokenize, once, without further special tokens.
@@ -105,13 +126,16 @@ class PromptEncoder:
         context
             The text whose end is the end of the context, as it stands in one of the messages; by default all
             that comes before the last user message is the context.
+        passages
+            Texts within the context, in the order in which they are in it; by default its paragraphs.
         template_kwargs
             Passed on to the template, such as ``tools``.
 
         Raises
         ------
         PromptError
-            If the tokenizer has no chat template, the template refuses the messages, or `context` is in none.
+            If the tokenizer has no chat template, the template refuses the messages, or `context` or a passage is in
+            none.
         """
         if not self.has_chat_template:
             raise PromptError(
@@ -127,27 +151,37 @@ class PromptEncoder:
         except Exception as error:  # jinja2 and the templates themselves raise what they like
             raise PromptError(f"The chat template refuses these messages: {error}") from error
         if context is not None:
-            return self.encode_rendered(rendered, context=context)
+            return self.encode_rendered(rendered, context=context, passages=passages)
         question = next((m["content"] for m in reversed(shielded) if m.get("role") == "user"), "")
-        return self._encode(rendered, max(0, rendered.rfind(question)) if question else 0)
+        end = max(0, rendered.rfind(question)) if question else 0
+        return self._encode(rendered, (0, end), passages)
 
-    def encode_text(self, text: str, *, context: str | None = None) -> EncodedPrompt:
-        """Tokenize plain text, none of which is a control token, behind the tokenizer's own BOS if it has one."""
-        return self.encode_rendered(self.shield(text), context=context, add_bos=True)
+    def encode_text(
+        self, text: str, *, context: str | None = None, passages: Sequence[str] | None = None
+    ) -> EncodedPrompt:
+        """Tokenize plain text, none of which is a control token, after the tokenizer's own BOS if it has one."""
+        return self.encode_rendered(self.shield(text), context=context, passages=passages, add_bos=True)
 
-    def encode_rendered(self, rendered: str, *, context: str | None = None, add_bos: bool = False) -> EncodedPrompt:
+    def encode_rendered(
+        self,
+        rendered: str,
+        *,
+        context: str | None = None,
+        passages: Sequence[str] | None = None,
+        add_bos: bool = False,
+    ) -> EncodedPrompt:
         """Tokenize text that a template made, whose control tokens count.
 
         Parameters
         ----------
         rendered
             The text; spellings inside documents must have been `shield`-ed before.
-        context
+        context, passages
             As in `encode_messages`; by default nothing is context.
         add_bos
             Put the special tokens in front that the tokenizer puts in front of text, unless they stand there.
         """
-        encoded = self._encode(rendered, self._context_end(rendered, context))
+        encoded = self._encode(rendered, self._context_span(rendered, context), passages)
         if not add_bos:
             return encoded
         with self._tokenizing:
@@ -156,7 +190,10 @@ class PromptEncoder:
             front.pop()  # an end would stand before the beginning
         if not front or list(encoded.token_ids[: len(front)]) == front:
             return encoded
-        return EncodedPrompt((*front, *encoded.token_ids), encoded.context_length + len(front))
+        n = len(front)
+        moved = tuple((first + n, last + n) for first, last in encoded.passages)
+        by_passage = tuple(tuple((first + n, last + n) for first, last in spans) for spans in encoded.lines)
+        return EncodedPrompt((*front, *encoded.token_ids), encoded.context_length + n, moved, by_passage)
 
     def _shield_message(self, message: Message) -> dict[str, Any]:
         content = message.get("content")
@@ -175,43 +212,78 @@ class PromptEncoder:
             return {key: self._shield_all(item) for key, item in value.items()}
         return [self._shield_all(item) for item in value] if isinstance(value, list | tuple) else value
 
-    def _context_end(self, rendered: str, context: str | None) -> int:
+    def _context_span(self, rendered: str, context: str | None) -> Span:
         if not context:
-            return 0
+            return 0, 0
         # Templates may trim what they are given.
         for candidate in (self.shield(context), self.shield(context.strip())):
             start = rendered.rfind(candidate)
             if start >= 0:
-                return start + len(candidate)
+                return start, start + len(candidate)
         raise PromptError(
-            "The context does not stand in the prompt as it was given, so it cannot be told where it ends. Pass the "
-            "very text that the message holds."
+            "The context is not in the prompt as it was given, so it cannot be told where it ends. Pass the very text "
+            "that the message holds."
         )
 
-    def _encode(self, rendered: str, context_end: int) -> EncodedPrompt:
+    def _encode(self, rendered: str, context: Span, passages: Sequence[str] | None = None) -> EncodedPrompt:
+        passage_spans = self._passage_spans(rendered, context, passages)
+        line_spans = [
+            [(first + start, first + stop) for start, stop in lines(rendered[first:last])]
+            for first, last in passage_spans
+        ]
+        marks = [context[1], *itertools.chain(*passage_spans), *itertools.chain(*itertools.chain(*line_spans))]
         with self._tokenizing:
-            return self._encode_pieces(rendered, context_end)
+            token_ids, counts = self._encode_pieces(rendered, marks)
+        found = iter(zip(counts[1::2], counts[2::2], strict=True))
+        passage_tokens = list(itertools.islice(found, len(passage_spans)))
+        line_tokens = [tuple(itertools.islice(found, len(spans))) for spans in line_spans]
+        kept = [number for number, (first, last) in enumerate(passage_tokens) if first < last]
+        return EncodedPrompt(
+            tuple(token_ids),
+            counts[0],
+            tuple(passage_tokens[number] for number in kept),
+            tuple(tuple(span for span in line_tokens[number] if span[0] < span[1]) for number in kept),
+        )
 
-    def _encode_pieces(self, rendered: str, context_end: int) -> EncodedPrompt:
+    def _passage_spans(self, rendered: str, context: Span, passages: Sequence[str] | None) -> list[Span]:
+        """Find the characters of each passage; of the context's paragraphs where no passages are given."""
+        position, end = context
+        if passages is None:
+            return [(position + first, position + last) for first, last in paragraphs(rendered[position:end])]
+        spans = []
+        for number, passage in enumerate(passages, start=1):
+            text = self.shield(passage.strip())
+            start = rendered.find(text, position, end)
+            if start < 0:
+                raise PromptError(
+                    f"Passage {number} ({passage[:60]!r}) is not in the context, or not after the passage before it. "
+                    "Pass the very texts that the context holds, in its order."
+                )
+            position = start + len(text)
+            spans.append((start, position))
+        return spans
+
+    def _encode_pieces(self, rendered: str, marks: Sequence[int]) -> tuple[list[int], list[int]]:
+        """Tokenize; also count the tokens that begin before each of `marks`, positions of characters."""
         token_ids: list[int] = []
-        context_length = 0
+        counts = [0] * len(marks)
         position = 0
         for index, piece in enumerate(self._pieces(rendered)):
             if index % 2:
                 text = self._controls[int(piece)]
-                # No control token is a single character: cut behind the first, neither part is one.
+                # No control token is a single character: cut after the first, neither part is one.
                 piece_ids = [token for part in (text[:1], text[1:]) for token in self._ids(part)]
                 length = len(piece) + len(_OPEN) + len(_CLOSE)
-                if position + length <= context_end:
-                    context_length += len(piece_ids)
+                before = [len(piece_ids) if position + length <= mark else 0 for mark in marks]
             else:
                 piece_ids = self._ids(piece)
                 length = len(piece)
-                context_length += self._tokens_before(piece, piece_ids, context_end - position)
+                before = self._tokens_before(piece, piece_ids, [mark - position for mark in marks])
+            counts = [count + more for count, more in zip(counts, before, strict=True)]
             token_ids += piece_ids
             position += length
         self._check_controls(rendered, token_ids)
-        return EncodedPrompt(tuple(token_ids), context_length)
+        return token_ids, counts
 
     def _pieces(self, rendered: str) -> list[str]:
         """Split into text (even indices) and the numbers of placeholders (odd indices)."""
@@ -228,16 +300,16 @@ class PromptEncoder:
     def _ids(self, text: str) -> list[int]:
         return list(self.tokenizer(text, add_special_tokens=False).input_ids) if text else []
 
-    def _tokens_before(self, text: str, ids: list[int], end: int) -> int:
-        """How many tokens of `text` begin before its character `end`."""
-        if end <= 0:
-            return 0
-        if end >= len(text):
-            return len(ids)
-        if not self.tokenizer.is_fast:
-            return min(len(ids), len(self._ids(text[:end])))
-        offsets = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True).offset_mapping
-        return sum(start < end for start, _ in offsets)
+    def _tokens_before(self, text: str, ids: list[int], ends: Sequence[int]) -> list[int]:
+        """How many tokens of `text` begin before each of its characters `ends`, which may lie outside it."""
+        inside = [end for end in ends if 0 < end < len(text)]
+        if inside and self.tokenizer.is_fast:
+            offsets = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True).offset_mapping
+            begins = [begin for begin, _ in offsets]
+            known = {end: bisect.bisect_left(begins, end) for end in inside}
+        else:
+            known = {end: min(len(ids), len(self._ids(text[:end]))) for end in inside}
+        return [0 if end <= 0 else len(ids) if end >= len(text) else known[end] for end in ends]
 
     def _check_controls(self, rendered: str, token_ids: list[int]) -> None:
         """Make sure that only the template's own control tokens came out, whatever the tokenizer normalises."""

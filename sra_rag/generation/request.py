@@ -13,9 +13,30 @@ from sra_rag.errors import ConfigError, ContextOverflowError
 from sra_rag.generation.prompts import EncodedPrompt, Prompt
 from sra_rag.generation.sampling import SamplingOptions
 
-__all__ = ["Cancellation", "Request", "RequestArguments", "read_request"]
+__all__ = ["Cancellation", "LinkedCancellation", "Request", "RequestArguments", "read_request"]
 
 Cancellation = threading.Event
+
+
+class LinkedCancellation(threading.Event):
+    """An event that counts as set when another one is too.
+
+    Each request has one of its own: it is set when its reader goes away. The event that the caller gave is an input,
+    may belong to several requests, and is never set here.
+
+    Parameters
+    ----------
+    other
+        The caller's event; None where there is none.
+    """
+
+    def __init__(self, other: Cancellation | None) -> None:
+        super().__init__()
+        self._other = other
+
+    def is_set(self) -> bool:
+        """Whether this event or the caller's is set."""
+        return super().is_set() or (self._other is not None and self._other.is_set())
 
 
 class RequestArguments(TypedDict, total=False):
@@ -24,8 +45,10 @@ class RequestArguments(TypedDict, total=False):
     Parameters
     ----------
     context
-        Text in the prompt at whose end the context ends, for ``rows="after_context"``; see
+        Text in the prompt at whose end the context ends, for ``rows="after_context"`` and evidence; see
         `PromptEncoder.encode_messages`.
+    passages
+        The passages of the context, in its order, for evidence; by default its paragraphs.
     template_kwargs
         Passed on to the chat template, such as ``tools``.
     sra
@@ -41,6 +64,7 @@ class RequestArguments(TypedDict, total=False):
     """
 
     context: str | None
+    passages: Sequence[str] | None
     template_kwargs: Mapping[str, Any] | None
     sra: SRALike
     options: SamplingOptions | None
@@ -91,6 +115,7 @@ def read_request(
     prompts: Sequence[Prompt],
     arguments: RequestArguments,
     contexts: Sequence[str | None] | None = None,
+    passage_lists: Sequence[Sequence[str] | None] | None = None,
     *,
     encode: Callable[..., EncodedPrompt],
     sra: SRAConfig | None,
@@ -101,7 +126,7 @@ def read_request(
 
     Parameters
     ----------
-    prompts, arguments, contexts
+    prompts, arguments, contexts, passage_lists
         As an engine was given them.
     encode
         The engine's.
@@ -118,15 +143,18 @@ def read_request(
         If a prompt and its answer do not fit.
     """
     changes: dict[str, Any] = dict(arguments)
-    context, template_kwargs = changes.pop("context", None), changes.pop("template_kwargs", None)
+    context, passages = changes.pop("context", None), changes.pop("passages", None)
+    template_kwargs = changes.pop("template_kwargs", None)
     sra = SRAConfig.coerce(changes.pop("sra")) if "sra" in changes else sra
     shares = changes.pop("shares", None)
     options = changes.pop("options", None) or options
-    cancel = changes.pop("cancel", None) or Cancellation()
+    cancel = LinkedCancellation(changes.pop("cancel", None))
     options = options.replace(**changes) if changes else options
+    contexts = contexts or [context] * len(prompts)
+    passage_lists = passage_lists or [passages] * len(prompts)
     encoded = tuple(
-        encode(prompt, context=its_context, template_kwargs=template_kwargs)
-        for prompt, its_context in zip(prompts, contexts or [context] * len(prompts), strict=True)
+        encode(prompt, context=its_context, passages=its_passages, template_kwargs=template_kwargs)
+        for prompt, its_context, its_passages in zip(prompts, contexts, passage_lists, strict=True)
     )
     longest = max(len(prompt.token_ids) for prompt in encoded)
     if longest == 0:

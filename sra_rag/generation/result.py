@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from sra_rag.config import SRAConfig
 
-__all__ = ["FinishReason", "Generation", "Likelihood", "TextDelta", "Timing", "Usage"]
+__all__ = ["FinishReason", "FoundEvidence", "Generation", "Likelihood", "TextDelta", "Timing", "Usage"]
 
 FinishReason = Literal["stop", "length", "cancelled"]
 
@@ -53,6 +53,29 @@ class Timing:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class FoundEvidence:
+    """What the model's evidence heads looked at while the question was read.
+
+    Parameters
+    ----------
+    shares
+        For each passage of the context its share of the attention that these heads give to all passages; they sum
+        to 1.
+    chosen
+        The passages whose keys were weighed, best first; empty where none stood out.
+    best_lines
+        For each passage the index of its line that got the most attention a token.
+    spans
+        The tokens that were weighed: the first of each span and the one after its last, ascending.
+    """
+
+    shares: tuple[float, ...]
+    chosen: tuple[int, ...]
+    best_lines: tuple[int, ...]
+    spans: tuple[tuple[int, int], ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Generation:
     """One answer.
 
@@ -70,6 +93,8 @@ class Generation:
         The settings in force, None for off.
     context_length
         Leading tokens of the prompt that counted as context.
+    evidence
+        What the model's evidence heads looked at, where the settings weigh evidence and the context has passages.
     """
 
     text: str
@@ -79,6 +104,7 @@ class Generation:
     token_ids: tuple[int, ...]
     sra: SRAConfig | None
     context_length: int
+    evidence: FoundEvidence | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON-ready values."""

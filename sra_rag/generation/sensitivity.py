@@ -39,10 +39,12 @@ def alpha_gradient(
     Raises
     ------
     ConfigError
-        If the setting is off.
+        If the setting is off, or weighs evidence.
     PromptError, ContextOverflowError
         As `answer_likelihood`.
     """
+    if sra.evidence is not None:
+        raise ConfigError("The gradient is that of sharpening alone. Give a setting without evidence.")
     encoded = engine.encode(prompt, context=context)
     answer_ids = engine.encoder.encode_rendered(engine.encoder.shield(answer)).token_ids
     if not answer_ids or not encoded.token_ids:

@@ -85,7 +85,7 @@ def test_by_default_all_before_the_last_question_is_context(encoder):
 
 
 def test_what_cannot_be_encoded_says_so(encoder):
-    with pytest.raises(PromptError, match="does not stand in the prompt"):
+    with pytest.raises(PromptError, match="is not in the prompt"):
         encoder.encode_messages(user("a"), context="another text")
     with pytest.raises(PromptError, match="no messages"):
         encoder.encode_messages([])

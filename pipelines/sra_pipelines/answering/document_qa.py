@@ -23,7 +23,7 @@ from sra_rag.config import SRAConfig, SRALike
 from sra_rag.errors import ConfigError, require_extra
 from sra_rag.generation.bridge import iterate_in_thread
 from sra_rag.generation.engine_protocol import EngineProtocol
-from sra_rag.generation.request import Cancellation
+from sra_rag.generation.request import LinkedCancellation
 from sra_rag.generation.result import Generation
 
 __all__ = ["DocumentQA"]
@@ -138,7 +138,7 @@ class DocumentQA:
         self, question: str | Retrieval, *, sra: SRALike = None, **changes: Any
     ) -> AsyncGenerator[str | Answer, None]:
         """As `stream`; the event loop stays free."""
-        cancel = changes.pop("cancel", None) or Cancellation()
+        cancel = LinkedCancellation(changes.pop("cancel", None))
         make = partial(self.stream, question, sra=sra, cancel=cancel, **changes)
         async with aclosing(iterate_in_thread(make, cancel)) as pieces:
             async for piece in pieces:

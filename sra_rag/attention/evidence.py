@@ -1,0 +1,233 @@
+"""Evidence weights: chosen keys count `w` times in the softmax of chosen heads.
+
+With ``E`` the keys of the evidence and ``beta_i`` the sharpening factor of a row, its weights are::
+
+    a'_ij = softmax_j(beta_i * s_ij + log w * [j in E])
+
+which is ordinary attention over all keys joined with ``w - 1`` times attention over ``E`` (log-sum-exps ``Z``)::
+
+    o = (Z o_all + (w - 1) Z_E o_E) / (Z + (w - 1) Z_E)
+
+so it runs behind any kernel that returns the log-sum-exp, and costs what the few keys of ``E`` cost.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+
+from sra_rag.errors import ConfigError
+
+__all__ = ["Evidence", "LayerEvidence"]
+
+Spans = Sequence[tuple[int, int]]
+
+
+class Placed(Protocol):
+    """What is asked of a `sra_rag.attention.visibility.Visibility`."""
+
+    @property
+    def position(self) -> int:
+        """Position of the first row."""
+        ...
+
+    @property
+    def key_position(self) -> int:
+        """Position of the first key."""
+        ...
+
+    @property
+    def window(self) -> int | None:
+        """How many positions up to its own a row sees; None for all."""
+        ...
+
+    @property
+    def real(self) -> torch.Tensor | None:
+        """``(B, K)`` bool, False for padding; None where nothing is padded."""
+        ...
+
+
+class Evidence:
+    """Which keys get more weight, how much, in which heads and for which rows.
+
+    Parameters
+    ----------
+    spans
+        For each sequence of the batch the positions (padding included) of its evidence: the first of each span and
+        the one after its last. A sequence without spans is left as it is.
+    starts
+        For each sequence the position of the first row that weighs evidence.
+    weight
+        ``w`` > 1: how many times a key of the evidence counts.
+    heads
+        ``(layer, query head)`` of the heads that weigh evidence; None for all.
+    n_layers, n_heads
+        The model's attention layers and query heads.
+
+    Raises
+    ------
+    ConfigError
+        If a weight, a span or a head is not allowed.
+    """
+
+    def __init__(
+        self,
+        spans: Sequence[Spans],
+        starts: Sequence[int],
+        *,
+        weight: float,
+        heads: Sequence[tuple[int, int]] | None,
+        n_layers: int,
+        n_heads: int,
+    ) -> None:
+        if not math.isfinite(weight) or weight <= 1:
+            raise ConfigError(f"The evidence weight {weight!r} is not allowed: it must be finite and above 1.")
+        if len(spans) != len(starts):
+            raise ConfigError(f"There are spans for {len(spans)} sequences and first rows for {len(starts)}.")
+        for sequence in spans:
+            end = 0
+            for first, last in sequence:
+                if not end <= first < last:
+                    raise ConfigError(
+                        f"The span {first}:{last} of the evidence is not allowed: spans hold at least one position, "
+                        "ascend and do not overlap."
+                    )
+                end = last
+        for layer, head in heads or ():
+            if not (0 <= layer < n_layers and 0 <= head < n_heads):
+                raise ConfigError(
+                    f"Head {layer}.{head} is not one of the model's, which has {n_layers} layers of {n_heads} heads."
+                )
+        self.spans = tuple(tuple(sequence) for sequence in spans)
+        self.starts = tuple(starts)
+        self.weight = weight
+        self.heads = None if heads is None else frozenset(heads)
+        self.n_heads = n_heads
+        self._layers: dict[tuple[int, torch.device], LayerEvidence | None] = {}
+
+    def of_layer(self, layer: int, device: torch.device) -> LayerEvidence | None:
+        """Return what one layer weighs; None where it weighs nothing."""
+        name = layer, device
+        if name not in self._layers:
+            self._layers[name] = self._of_layer(layer, device)
+        return self._layers[name]
+
+    def _of_layer(self, layer: int, device: torch.device) -> LayerEvidence | None:
+        if not any(self.spans):
+            return None
+        weighs = torch.ones(self.n_heads, dtype=torch.bool)
+        if self.heads is not None:
+            weighs = torch.tensor([(layer, head) in self.heads for head in range(self.n_heads)])
+        if not weighs.any():
+            return None
+        each = [[position for first, last in spans for position in range(first, last)] for spans in self.spans]
+        longest = max(map(len, each))
+        positions = torch.tensor([[*row, *[0] * (longest - len(row))] for row in each])
+        valid = torch.tensor([[True] * len(row) + [False] * (longest - len(row)) for row in each])
+        return LayerEvidence(
+            self.spans, self.starts, self.weight, weighs.to(device), positions.to(device), valid.to(device)
+        )
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class LayerEvidence:
+    """The evidence as one layer weighs it.
+
+    Parameters
+    ----------
+    spans, starts, weight
+        As for `Evidence`.
+    weighs
+        ``(H_q,)`` bool: which query heads weigh it.
+    positions, valid
+        ``(B, E)``: the positions in the spans, and which of them are any (a sequence may have fewer than another).
+    """
+
+    spans: tuple[tuple[tuple[int, int], ...], ...]
+    starts: tuple[int, ...]
+    weight: float
+    weighs: torch.Tensor
+    positions: torch.Tensor
+    valid: torch.Tensor
+
+    def first_row(self, position: int, n_rows: int) -> int:
+        """Index of the first of `n_rows` rows, from `position` on, that any sequence weighs evidence in."""
+        starts = [start for start, spans in zip(self.starts, self.spans, strict=True) if spans]
+        return min(max(0, min(starts) - position), n_rows)
+
+    def log_extra(self) -> torch.Tensor:
+        """Return ``log(w - 1)`` of each query head, ``(H_q, 1)``; ``-inf`` where it does not weigh evidence."""
+        return torch.where(self.weighs, math.log(self.weight - 1), -math.inf)[:, None]
+
+    def gather(
+        self, key: torch.Tensor, value: torch.Tensor, visibility: Placed, start: int, stop: int
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        """Take the keys and values of the evidence.
+
+        Parameters
+        ----------
+        key, value
+            ``(B, H_kv, K, D)``.
+        visibility
+            Where rows and keys are.
+        start, stop
+            The rows that read the evidence.
+
+        Returns
+        -------
+        key, value
+            ``(B, H_kv, E, D)``.
+        seen
+            ``(B, stop - start, E)`` bool: which rows see which of these keys; None where all see all.
+        """
+        if self._all_is_seen(visibility, start):
+            [spans] = self.spans
+            keys, values = ([x[:, :, first:last] for first, last in spans] for x in (key, value))
+            return (keys[0], values[0], None) if len(spans) == 1 else (torch.cat(keys, 2), torch.cat(values, 2), None)
+        index = self.positions - visibility.key_position
+        valid = self.valid & (index >= 0) & (index < key.shape[2])
+        index = index.where(valid, 0)
+        rows = torch.arange(start, stop, device=index.device)[:, None]
+        own = rows + (visibility.position - visibility.key_position)
+        seen = valid[:, None] & (index[:, None] <= own)
+        if visibility.window is not None:
+            seen &= index[:, None] > own - visibility.window
+        if visibility.real is not None:
+            seen &= visibility.real.to(index.device).gather(1, index)[:, None]
+        seen &= rows + visibility.position >= torch.tensor(self.starts, device=index.device)[:, None, None]
+        of_each = index[:, None, :, None].expand(-1, key.shape[1], -1, -1)
+        key, value = (x.gather(2, of_each.expand(-1, -1, -1, x.shape[3])) for x in (key, value))
+        return key, value, seen
+
+    def add_to_scores(self, scores: torch.Tensor, visibility: Placed, start: int, first_key: int) -> torch.Tensor:
+        """Add ``log w`` to the scores of the evidence, in place.
+
+        Parameters
+        ----------
+        scores
+            ``(B, H_q, rows, keys)``, float32, of the rows from `start` on.
+        visibility
+            Where rows and keys are.
+        start
+            Index of the first row.
+        first_key
+            Index of the first key that the scores are about.
+        """
+        n_rows, n_keys = scores.shape[2:]
+        log_weight = torch.where(self.weighs, math.log(self.weight), 0.0)[:, None, None]
+        for row, (begin, spans) in enumerate(zip(self.starts, self.spans, strict=True)):
+            top = min(max(0, begin - visibility.position - start), n_rows)
+            for span in spans:
+                first, last = (min(max(0, p - visibility.key_position - first_key), n_keys) for p in span)
+                scores[row, :, top:, first:last] += log_weight
+        return scores
+
+    def _all_is_seen(self, visibility: Placed, start: int) -> bool:
+        plain = visibility.real is None and visibility.window is None and visibility.key_position == 0
+        if len(self.spans) > 1 or not plain or visibility.position + start < self.starts[0]:
+            return False
+        return self.spans[0][-1][1] <= visibility.position + start + 1

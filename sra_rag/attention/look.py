@@ -1,0 +1,160 @@
+"""Where heads look while the question is read: the attention that its rows give to spans of the context, head by head.
+
+A few heads of a model, its *retrieval heads*, put their attention on the passage that answers the question (Wu et al.
+2024, arXiv 2404.15574; QRHead, arXiv 2506.09944). Looking changes nothing that the model computes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import torch
+
+from sra_rag.errors import ConfigError
+
+__all__ = ["Look", "active_look", "looking"]
+
+_ACTIVE: ContextVar[Look | None] = ContextVar("sra_look", default=None)
+
+
+class Look:
+    """The share of attention that the rows of one question give to spans of its context.
+
+    Parameters
+    ----------
+    spans
+        The first token of each span and the one after its last; ascending, not overlapping.
+    start
+        Position of the first row that is counted: the one after the context.
+    heads
+        ``(layer, query head)`` of the heads that look; None for all.
+
+    Raises
+    ------
+    ConfigError
+        If spans overlap or reach beyond `start`.
+    """
+
+    def __init__(
+        self, spans: Sequence[tuple[int, int]], start: int, heads: Sequence[tuple[int, int]] | None = None
+    ) -> None:
+        end = 0
+        for first, last in spans:
+            if not end <= first <= last <= start:
+                raise ConfigError(
+                    f"The span {first}:{last} is not allowed: spans ascend, do not overlap, and are within the "
+                    f"{start} tokens of the context."
+                )
+            end = last
+        self.spans = tuple(spans)
+        self.start = start
+        self._heads: dict[int, list[int]] | None = None
+        if heads is not None:
+            self._heads = {}
+            for layer, head in heads:
+                self._heads.setdefault(layer, []).append(head)
+        self._sums: dict[int, torch.Tensor] = {}
+        self.n_rows = 0
+        self.position = start
+        self._edges = torch.tensor([edge for span in spans for edge in span], dtype=torch.long)
+
+    def heads_of(self, layer: int, n_heads: int) -> list[int]:
+        """Return which query heads of a layer look."""
+        return list(range(n_heads)) if self._heads is None else self._heads.get(layer, [])
+
+    def add(self, layer: int, weights: torch.Tensor, first_key: int) -> None:
+        """Take the weights of rows.
+
+        Parameters
+        ----------
+        layer
+            Index of the attention layer.
+        weights
+            ``(heads, Q, K)``, float32, of the heads that look.
+        first_key
+            Position of the first key that they are about.
+        """
+        # Sums over spans are differences of running sums: no product with a matrix of spans.
+        running = torch.nn.functional.pad(weights.sum(dim=1, dtype=torch.float64).cumsum(-1), (1, 0))
+        edges = (self._edges.to(weights.device) - first_key).clamp(0, weights.shape[-1])
+        at = running[:, edges]
+        sums = (at[:, 1::2] - at[:, ::2]).float().cpu()
+        self._sums[layer] = self._sums[layer] + sums if layer in self._sums else sums
+        if layer == min(self._sums):
+            self.n_rows += weights.shape[1]
+
+    def shares(self) -> torch.Tensor:
+        """Return the mean share of each span over the rows seen.
+
+        Returns
+        -------
+        shares
+            ``(heads, spans)``, float32, each in [0, 1], in the order of the layers and within a layer as given. Without
+            a row seen, no heads.
+        """
+        if not self._sums:
+            return torch.zeros(0, len(self.spans))
+        return torch.cat([self._sums[layer] for layer in sorted(self._sums)]) / self.n_rows
+
+
+def look_weights(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    heads: Sequence[int],
+    *,
+    scale: float,
+    mask: torch.Tensor | None = None,
+    softcap: float | None = None,
+) -> torch.Tensor:
+    """Attention weights of some heads of one sequence.
+
+    Parameters
+    ----------
+    query, key
+        ``(1, H_q, Q, D)`` and ``(1, H_kv, K, D)``.
+    heads
+        Query heads.
+    scale, softcap
+        As in `sra_rag.attention.fast.fast_reattention`.
+    mask
+        Broadcasts to ``(1, H_q, Q, K)``: bool, True where a key is seen, or additive; None where the last of the rows
+        sees all keys and each earlier one a key less.
+
+    Returns
+    -------
+    weights
+        ``(heads, Q, K)``, float32.
+    """
+    groups = query.shape[1] // key.shape[1]
+    chosen = torch.tensor(heads, device=query.device)
+    rows = query[0].index_select(0, chosen).float()
+    columns = key[0].index_select(0, chosen // groups).float()
+    scores = torch.baddbmm(rows.new_empty(1), rows, columns.transpose(1, 2), beta=0, alpha=scale)
+    if softcap is not None:
+        scores = torch.tanh(scores / softcap) * softcap
+    if mask is None:
+        n_rows, n_keys = scores.shape[1:]
+        mask = torch.ones(n_rows, n_keys, dtype=torch.bool, device=scores.device).tril(n_keys - n_rows)[None, None]
+    mask = mask[0] if mask.shape[1] == 1 else mask[0].index_select(0, chosen)
+    scores = scores.masked_fill(~mask, float("-inf")) if mask.dtype == torch.bool else scores + mask.float()
+    return torch.softmax(scores, dim=-1)
+
+
+def active_look() -> Look | None:
+    """Return what the calling thread or task looks with, if it does."""
+    return _ACTIVE.get()
+
+
+@contextmanager
+def looking(look: Look | None) -> Iterator[Look | None]:
+    """Collect into `look` within the block, in this thread (or asyncio task) only; None collects nothing.
+
+    The model must be on sra-rag's attention, without settings: within ``reattend(model, None)``.
+    """
+    token = _ACTIVE.set(look)
+    try:
+        yield look
+    finally:
+        _ACTIVE.reset(token)

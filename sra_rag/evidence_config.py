@@ -1,0 +1,155 @@
+"""How evidence is found in a context and how much more weight it gets: a frozen, validated value of `SRAConfig`."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypeAlias, get_args
+
+from sra_rag.errors import ConfigError
+
+__all__ = ["EvidenceConfig", "HeadChoice", "Unit", "parse_heads"]
+
+HeadChoice: TypeAlias = Literal["all"] | int | tuple[tuple[int, int], ...]
+Unit: TypeAlias = Literal["passage", "line"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class EvidenceConfig:
+    """Weight on the passage that answers the question.
+
+    While the question is read, a few heads of the model that look for the answer (its *evidence heads*, see
+    `sra_rag.find_evidence_heads`) are observed. The keys of the passage that they look at then count `weight` times in
+    the softmax, in the rows after the context only.
+
+    Parameters
+    ----------
+    weight
+        ``w`` > 1: how many times a key of the evidence counts; 1 would be no change. None takes all of these settings,
+        and alpha where none is given, from what was measured on the model (see `sra_rag.heads.settings`).
+    heads
+        Which query heads weigh the evidence: ``"all"``, the number of the model's best evidence heads, or pairs
+        ``(layer, head)``.
+    look
+        Which query heads choose it: the number of the model's best evidence heads, or pairs ``(layer, head)``.
+    passages
+        How many passages are weighed.
+    unit
+        ``"passage"``, or ``"line"`` for the best lines of the chosen passages (rows of tables, items of lists).
+    gate
+        Nothing is weighed unless the best passage gets at least `gate` times the attention of an average passage.
+        0 is no gate.
+
+    Raises
+    ------
+    ConfigError
+        If a value is not allowed; the message says what is.
+    """
+
+    weight: float | None = None
+    heads: HeadChoice = "all"
+    look: HeadChoice = 10
+    passages: int = 1
+    unit: Unit = "passage"
+    gate: float = 0.0
+
+    def __post_init__(self) -> None:
+        # A frozen value can only be normalised (JSON has no tuples) past its own guard.
+        if self.weight is not None:
+            object.__setattr__(self, "weight", _number("weight", self.weight, "a finite number above 1", above=1))
+        object.__setattr__(self, "heads", _heads("heads", self.heads))
+        object.__setattr__(self, "look", _heads("look", self.look))
+        object.__setattr__(self, "gate", _number("gate", self.gate, "a finite number >= 0 (0 is no gate)", least=0))
+        if isinstance(self.passages, bool) or not isinstance(self.passages, int) or self.passages < 1:
+            raise ConfigError(f"evidence passages={self.passages!r} is not allowed. Give a whole number >= 1.")
+        if self.unit not in get_args(Unit):
+            raise ConfigError(f"evidence unit={self.unit!r} is not allowed. Use one of: {', '.join(get_args(Unit))}.")
+
+    @property
+    def automatic(self) -> bool:
+        """Whether the settings are those that were measured on the model."""
+        return self.weight is None
+
+    @property
+    def most_heads(self) -> int:
+        """How many of the model's evidence heads have to be known; 0 where the heads are given or all."""
+        return max(count for count in (self.heads, self.look, 0) if isinstance(count, int))
+
+    def replace(self, **changes: Any) -> EvidenceConfig:
+        """Return a copy with some fields changed, validated again."""
+        _reject_unknown(changes)
+        return dataclasses.replace(self, **changes)
+
+    @classmethod
+    def coerce(cls, value: Any) -> EvidenceConfig | None:
+        """Make settings from a mapping, a weight, True for what suits the model, or None for no evidence.
+
+        Raises
+        ------
+        ConfigError
+            If the value is of another kind, or not allowed.
+        """
+        if value is None or isinstance(value, cls):
+            return value
+        if value is True:
+            return cls()
+        if value is False:
+            return None
+        if isinstance(value, int | float):
+            return cls(weight=value)
+        if isinstance(value, Mapping):
+            _reject_unknown(value)
+            return cls(**value)
+        raise ConfigError(
+            f"evidence={value!r} is a {type(value).__name__}. Give an EvidenceConfig, a dict, a weight above 1, True "
+            "for what suits the model, or None."
+        )
+
+
+def parse_heads(name: str, text: str) -> HeadChoice:
+    """Read ``all``, a number, or heads such as ``18.7+12.0`` (layer.head).
+
+    Raises
+    ------
+    ConfigError
+        If it is none of these.
+    """
+    if text == "all":
+        return "all"
+    if text.isdecimal():
+        return int(text)
+    if re.fullmatch(r"\d+\.\d+(\+\d+\.\d+)*", text):
+        return tuple((int(layer), int(head)) for layer, head in (pair.split(".") for pair in text.split("+")))
+    raise ConfigError(f"evidence {name}={text!r} is not allowed. Use all, a number, or layer.head+layer.head.")
+
+
+def _number(name: str, value: Any, allowed: str, *, above: float = -math.inf, least: float = -math.inf) -> float:
+    given = isinstance(value, int | float) and not isinstance(value, bool)
+    if not given or not math.isfinite(value) or value <= above or value < least:
+        raise ConfigError(f"evidence {name}={value!r} is not allowed. Give {allowed}.")
+    return float(value)
+
+
+def _heads(name: str, value: Any) -> HeadChoice:
+    if value == "all":
+        return "all"
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+        return value
+    if isinstance(value, Sequence) and not isinstance(value, str) and value:
+        pairs = [tuple(pair) if isinstance(pair, Sequence) and not isinstance(pair, str) else () for pair in value]
+        whole = all(len(pair) == 2 and all(type(index) is int and index >= 0 for index in pair) for pair in pairs)
+        if whole and len(set(pairs)) == len(pairs):
+            return tuple((layer, head) for layer, head in pairs)
+    raise ConfigError(
+        f'evidence {name}={value!r} is not allowed. Give "all", a number of heads >= 1, or different pairs '
+        "(layer, head)."
+    )
+
+
+def _reject_unknown(settings: Mapping[str, Any]) -> None:
+    known = [field.name for field in dataclasses.fields(EvidenceConfig)]
+    unknown = sorted(str(key) for key in settings if key not in known)
+    if unknown:
+        raise ConfigError(f"Unknown evidence setting {', '.join(unknown)}. Known are: {', '.join(known)}.")

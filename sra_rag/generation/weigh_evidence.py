@@ -1,0 +1,77 @@
+"""From the look of a model's evidence heads to the weights of a forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from transformers import DynamicCache
+
+from sra_rag.attention.evidence import Evidence
+from sra_rag.evidence_config import EvidenceConfig
+from sra_rag.generation.evidence_search import choose_evidence, look_at_context
+from sra_rag.generation.prompts import EncodedPrompt
+from sra_rag.generation.result import FoundEvidence
+from sra_rag.heads.known import chosen_heads
+from sra_rag.models.loading import LoadedModel
+
+__all__ = ["evidence_weights", "find_evidence"]
+
+
+def find_evidence(
+    model: LoadedModel, cache: DynamicCache, prompt: EncodedPrompt, config: EvidenceConfig
+) -> FoundEvidence:
+    """Look at the context with a model's evidence heads, and choose what is weighed.
+
+    Parameters
+    ----------
+    model
+        The model; its evidence heads are found if they are not known yet.
+    cache
+        Holds the context of the prompt, and nothing after it; left as it was.
+    prompt
+        A prompt with passages.
+    config
+        How the evidence is chosen.
+    """
+    heads = chosen_heads(model, config.look)
+    lines = [span for spans in prompt.lines for span in spans]
+    return choose_evidence(prompt, look_at_context(model.model, cache, prompt, heads, lines), config)
+
+
+def evidence_weights(
+    model: LoadedModel,
+    config: EvidenceConfig,
+    found: Sequence[FoundEvidence | None],
+    padding: Sequence[int],
+    contexts: Sequence[int],
+) -> Evidence | None:
+    """Make the weights of a batch; None where nothing in it stands out.
+
+    Parameters
+    ----------
+    model
+        The model.
+    config
+        Settings whose weight is known.
+    found
+        What was found for each prompt; None where its context has no passages.
+    padding
+        Positions of padding before each prompt.
+    contexts
+        Positions that padding and context of each prompt take.
+    """
+    spans = [
+        [(first + pad, last + pad) for first, last in evidence.spans] if evidence is not None else []
+        for evidence, pad in zip(found, padding, strict=False)
+    ]
+    if config.weight is None or not any(spans):
+        return None
+    text = model.model.config.get_text_config(decoder=True)
+    return Evidence(
+        spans,
+        contexts,
+        weight=config.weight,
+        heads=chosen_heads(model, config.heads),
+        n_layers=text.num_hidden_layers,
+        n_heads=text.num_attention_heads,
+    )

@@ -1,0 +1,147 @@
+"""What is known about models: their evidence heads, and the settings that suit them.
+
+Measured models come with sra-rag (`measured.json`, by fingerprint). The heads of any other model are found once, when
+`evidence` is first used with it, and kept in the user's cache.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import logging
+import os
+import tempfile
+import threading
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from filelock import FileLock
+from transformers import PreTrainedModel
+
+from sra_rag.config import SRAConfig
+from sra_rag.errors import ConfigError
+from sra_rag.evidence_config import EvidenceConfig, HeadChoice
+from sra_rag.heads.head_search import EvidenceHead, find_evidence_heads
+from sra_rag.heads.progress import head_bar
+from sra_rag.models.embedded import cache_folder
+from sra_rag.models.fingerprint import fingerprint
+from sra_rag.models.loading import LoadedModel
+
+__all__ = ["UNMEASURED", "chosen_heads", "evidence_heads", "fitted_settings", "measured_settings"]
+
+logger = logging.getLogger(__name__)
+
+UNMEASURED = SRAConfig(alpha=0.0, evidence=EvidenceConfig(weight=2.0, heads="all"))
+"""Settings for a model that nobody has measured: a weight that harmed none of those that were."""
+
+_KEPT = 100  # heads in the cache
+_lock = threading.RLock()
+_known: WeakKeyDictionary[PreTrainedModel, tuple[EvidenceHead, ...]] = WeakKeyDictionary()
+
+
+def evidence_heads(model: LoadedModel) -> tuple[EvidenceHead, ...]:
+    """Return the best evidence heads of a model, best first; found and kept if they are not known yet.
+
+    Finding them takes as long as about 40 prompts of 1,000 tokens; a progress bar shows it.
+    """
+    with _lock:
+        if model.model not in _known:
+            _known[model.model] = _look_up(model)
+        return _known[model.model]
+
+
+def chosen_heads(model: LoadedModel, choice: HeadChoice) -> tuple[tuple[int, int], ...] | None:
+    """Return the heads that a setting chooses, as pairs of layer and query head; None for all.
+
+    Raises
+    ------
+    ConfigError
+        If the model does not have them.
+    """
+    if choice == "all":
+        return None
+    text = model.model.config.get_text_config(decoder=True)
+    n_layers, n_heads = text.num_hidden_layers, text.num_attention_heads
+    if isinstance(choice, tuple):
+        for layer, head in choice:
+            if layer >= n_layers or head >= n_heads:
+                raise ConfigError(
+                    f"The evidence setting names head {layer}.{head}, but the model has {n_layers} layers of {n_heads} "
+                    f"heads (0.0 to {n_layers - 1}.{n_heads - 1})."
+                )
+        return choice
+    best = evidence_heads(model)
+    if choice > n_layers * n_heads:
+        raise ConfigError(f"The evidence setting asks for {choice} heads, but the model has {n_layers * n_heads}.")
+    if choice > len(best):
+        raise ConfigError(
+            f"The evidence setting asks for the {choice} best heads, but only {len(best)} are ranked. Ask for at most "
+            f'{len(best)}, or for "all".'
+        )
+    return tuple((head.layer, head.head) for head in best[:choice])
+
+
+def measured_settings(model: LoadedModel) -> SRAConfig:
+    """Return the settings that suit a model: measured ones, else those that harmed no measured model."""
+    known = _measured().get(fingerprint(model.model))
+    return UNMEASURED if known is None else SRAConfig.from_dict(known["sra"])
+
+
+def fitted_settings(sra: SRAConfig | None, model: LoadedModel) -> SRAConfig | None:
+    """Replace evidence settings that are left to the model (no weight is given) by those that suit it."""
+    if sra is None or sra.evidence is None or not sra.evidence.automatic:
+        return sra
+    measured = measured_settings(model)
+    return sra.replace(evidence=measured.evidence) if sra.sharpens else measured
+
+
+def _look_up(model: LoadedModel) -> tuple[EvidenceHead, ...]:
+    name = fingerprint(model.model)
+    known = _measured().get(name)
+    if known is not None:
+        return _heads_of(known)
+    path = cache_folder() / "heads" / f"{name}.json"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_suffix(".lock")):
+            if path.is_file():
+                return _heads_of(json.loads(path.read_text(encoding="utf-8")))
+            heads = _find(model)
+            _write(path, {"model": model.name, "heads": [dataclasses.astuple(head) for head in heads]})
+            return heads
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        logger.warning("The evidence heads in %s cannot be read or kept (%s); they are found again.", path, error)
+        return _find(model)
+
+
+def _find(model: LoadedModel) -> tuple[EvidenceHead, ...]:
+    logger.info("Finding the evidence heads of %s, once.", model.name)
+    with head_bar(model.name) as progress:
+        return tuple(find_evidence_heads(model, progress=progress)[:_KEPT])
+
+
+def _heads_of(content: Mapping[str, Any]) -> tuple[EvidenceHead, ...]:
+    heads = (EvidenceHead(int(layer), int(head), float(s), float(a)) for layer, head, s, a in content["heads"])
+    return tuple(heads)
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    descriptor, partial = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(content, file)
+        Path(partial).replace(path)
+    except BaseException:
+        Path(partial).unlink(missing_ok=True)
+        raise
+
+
+@functools.cache
+def _measured() -> dict[str, Any]:
+    text = resources.files("sra_rag.heads").joinpath("measured.json").read_text(encoding="utf-8")
+    models: dict[str, Any] = json.loads(text)
+    return models

@@ -1,0 +1,199 @@
+"""Evidence through the engine: found, weighed, reported, the same in each way of asking, and off where it should be."""
+
+import pytest
+import torch
+
+from sra_rag import Engine, LoadedModel, SamplingOptions, SRAConfig
+from sra_rag.attention.evidence import Evidence
+from sra_rag.attention.reattend import reattend
+from sra_rag.attention.shares import AttentionShares
+from sra_rag.errors import ConfigError, PromptError
+from sra_rag.generation.likelihood import answer_likelihood
+from sra_rag.heads.known import UNMEASURED, fitted_settings
+from tests.sra_rag.tiny_models import tiny_model
+
+PASSAGES = [
+    "The lease of the mill runs for nine years.\nIts rent is 61 crowns a month.",
+    "The lease of the boathouse runs for four years.\nIts rent is 18 crowns a month.",
+    "The lease of the granary runs for two years.\nIts rent is 75 crowns a month.",
+]
+CONTEXT = "\n\n".join(PASSAGES)
+QUESTIONS = ["How long does the lease of the boathouse run?", "What is the rent of the granary?"]
+HEADS = ((0, 1), (2, 3), (1, 5))
+STRONG = {"evidence": {"weight": 30.0, "heads": "all", "look": HEADS}}
+
+
+def messages(question):
+    return [{"role": "user", "content": f"Answer from the passages.\n\n{CONTEXT}\n\n{question}"}]
+
+
+@pytest.fixture(scope="module")
+def tiny(embedded):
+    """A small random model that reads text, so that what evidence changes is plain to see."""
+    model = tiny_model("llama", vocabulary=len(embedded.tokenizer))
+    return LoadedModel(model, embedded.tokenizer, "tiny")
+
+
+@pytest.fixture
+def small(tiny):
+    return Engine(tiny, options=SamplingOptions(max_new_tokens=8))
+
+
+def ask(engine, question=QUESTIONS[0], **arguments):
+    return engine.generate(messages(question), context=CONTEXT, passages=PASSAGES, **arguments)
+
+
+def test_what_was_looked_at_is_reported(small):
+    evidence = ask(small, sra=STRONG).evidence
+    assert sum(evidence.shares) == pytest.approx(1)
+    assert len(evidence.shares) == len(evidence.best_lines) == len(PASSAGES)
+    [best] = evidence.chosen
+    assert evidence.shares[best] == max(evidence.shares)
+    prompt = small.encode(messages(QUESTIONS[0]), context=CONTEXT, passages=PASSAGES)
+    assert evidence.spans == (prompt.passages[best],)
+    [(first, last)] = evidence.spans
+    assert small.loaded.tokenizer.decode(prompt.token_ids[first:last]).strip() == PASSAGES[best]
+
+
+def test_lines_are_chosen_within_the_passage(small):
+    evidence = ask(small, sra={"evidence": STRONG["evidence"] | {"unit": "line"}}).evidence
+    prompt = small.encode(messages(QUESTIONS[0]), context=CONTEXT, passages=PASSAGES)
+    [best] = evidence.chosen
+    [(first, last)] = evidence.spans
+    assert small.loaded.tokenizer.decode(prompt.token_ids[first:last]).strip() in PASSAGES[best].splitlines()
+
+
+def test_several_passages(small):
+    evidence = ask(small, sra={"evidence": STRONG["evidence"] | {"passages": 2}}).evidence
+    assert len(set(evidence.chosen)) == 2
+    assert list(evidence.chosen) == sorted(range(3), key=lambda number: -evidence.shares[number])[:2]
+    assert evidence.spans == tuple(sorted(evidence.spans))
+
+
+@torch.inference_mode()
+def test_the_answer_is_that_of_the_weights_spelled_out(small):
+    found = ask(small, sra=STRONG)
+    prompt = small.encode(messages(QUESTIONS[0]), context=CONTEXT, passages=PASSAGES)
+    ids, model = [*prompt.token_ids, *found.token_ids], small.loaded.model
+    with reattend(model, SRAConfig(alpha=0.0, evidence=30.0), context_length=prompt.context_length) as session:
+        session.evidence = Evidence(
+            [found.evidence.spans], [prompt.context_length], weight=30.0, heads=None, n_layers=3, n_heads=6
+        )
+        logits = model(torch.tensor([ids])).logits[0, len(prompt.token_ids) - 1 : -1]
+    assert logits.argmax(-1).tolist() == list(found.token_ids)
+    assert found.token_ids != ask(small).token_ids
+
+
+def test_streams_batches_and_repeats_answer_alike(small):
+    alone = [ask(Engine(small.loaded, options=small.options), question, sra=STRONG) for question in QUESTIONS]
+    *_, last = small.stream(messages(QUESTIONS[0]), context=CONTEXT, passages=PASSAGES, sra=STRONG)
+    assert last.generation.token_ids == alone[0].token_ids
+    batch = small.generate_batch(
+        [messages(question) for question in QUESTIONS],
+        contexts=[CONTEXT] * 2,
+        passage_lists=[PASSAGES] * 2,
+        sra=STRONG,
+    )
+    for one, other in zip(batch, alone, strict=True):
+        assert one.token_ids == other.token_ids
+        assert one.evidence.chosen == other.evidence.chosen
+        assert one.evidence.shares == pytest.approx(other.evidence.shares, abs=1e-4)
+    assert ask(small, sra=STRONG).token_ids == alone[0].token_ids
+
+
+async def test_asking_without_blocking_is_the_same(small):
+    answer = await small.agenerate(messages(QUESTIONS[0]), context=CONTEXT, passages=PASSAGES, sra=STRONG)
+    assert answer.token_ids == ask(small, sra=STRONG).token_ids
+
+
+def test_long_prompts_of_a_batch_are_read_one_by_one(small):
+    long = [f"{CONTEXT}\n\nAppendix {n}. {'The weather of that year was mild. ' * (8 * n)}" for n in (2, 3)]
+    prompts = [[{"role": "user", "content": f"{context}\n\n{QUESTIONS[0]}"}] for context in long]
+    assert min(len(small.encode(prompt).token_ids) for prompt in prompts) < 256
+    prompts = [[{"role": "user", "content": f"{context * 3}\n\n{QUESTIONS[0]}"}] for context in long]
+    contexts = [context * 3 for context in long]
+    alone = [small.generate(p, context=c, sra=STRONG) for p, c in zip(prompts, contexts, strict=True)]
+    batch = Engine(small.loaded, options=small.options).generate_batch(prompts, contexts=contexts, sra=STRONG)
+    assert [answer.token_ids for answer in batch] == [answer.token_ids for answer in alone]
+
+
+def test_the_context_is_shared_by_all_settings_and_questions(small):
+    length = ask(small).context_length
+    for question in QUESTIONS:
+        for sra in (None, STRONG, STRONG | {"alpha": 0.4}, {"alpha": 0.4, "rows": "after_context"}):
+            assert ask(small, question, sra=sra).usage.cached_tokens >= length
+
+
+def test_off_bit_for_bit_without_a_context_and_behind_the_gate(small):
+    off = ask(small)
+    gated = {"evidence": STRONG["evidence"] | {"gate": 3.0}}
+    answer = ask(small, sra=gated)
+    assert answer.evidence.chosen == answer.evidence.spans == ()
+    assert answer.token_ids == off.token_ids
+
+    def nats(context=CONTEXT, passages=PASSAGES, **settings):
+        fresh = Engine(small.loaded)
+        prompt = messages(QUESTIONS[0])
+        return answer_likelihood(fresh, prompt, "four years", context=context, passages=passages, **settings)
+
+    assert nats(sra=gated).log_probabilities == nats().log_probabilities
+    assert nats(sra=STRONG).log_probabilities != nats().log_probabilities
+    nothing = {"context": None, "passages": None}
+    assert nats(sra=STRONG, **nothing).log_probabilities == nats(**nothing).log_probabilities
+    assert small.generate(messages(QUESTIONS[0]), sra=STRONG).evidence is None
+
+
+def test_one_passage_alone_has_nothing_to_stand_out_from(small):
+    answer = small.generate(messages(QUESTIONS[0]), context=CONTEXT, passages=[CONTEXT], sra=STRONG)
+    assert answer.evidence is None
+
+
+def test_the_paragraphs_are_the_passages_where_none_are_given(small):
+    given = ask(small, sra=STRONG)
+    found = small.generate(messages(QUESTIONS[0]), context=CONTEXT, sra=STRONG)
+    assert (found.token_ids, found.evidence) == (given.token_ids, given.evidence)
+
+
+def test_the_answer_gives_more_of_its_attention_to_the_evidence(small):
+    prompt = small.encode(messages(QUESTIONS[0]), context=CONTEXT, passages=PASSAGES)
+    means = []
+    for sra in (None, STRONG):
+        shares = AttentionShares(prompt.passages, len(prompt.token_ids))
+        answer = ask(small, sra=sra, shares=shares)
+        means.append(shares.mean())
+    [best] = answer.evidence.chosen
+    assert means[1][best] > means[0][best] + 0.1
+
+
+def test_the_likelihood_is_that_of_the_answer(small):
+    found = ask(small, sra=STRONG)
+    text = small.loaded.tokenizer.decode(found.token_ids)
+    fresh = Engine(small.loaded)
+    prompt = messages(QUESTIONS[0])
+    strong, plain = (
+        answer_likelihood(fresh, prompt, text, context=CONTEXT, passages=PASSAGES, sra=sra).nats
+        for sra in (STRONG, None)
+    )
+    assert strong < plain
+
+
+def test_a_passage_that_is_not_in_the_context_is_refused(small):
+    with pytest.raises(PromptError, match="Passage 2 .* is not in the context"):
+        small.generate(messages(QUESTIONS[0]), context=CONTEXT, passages=[PASSAGES[0], "Nothing of the kind."])
+    with pytest.raises(PromptError, match="Passage 2 .* in its order"):
+        small.generate(messages(QUESTIONS[0]), context=CONTEXT, passages=PASSAGES[1::-1])
+
+
+def test_heads_that_the_model_does_not_have(small):
+    with pytest.raises(ConfigError, match="names head 7.0, but the model has 3 layers of 6 heads"):
+        ask(small, sra={"evidence": {"weight": 2.0, "look": [(7, 0)]}})
+
+
+def test_the_name_alone_takes_what_suits_the_model(small, embedded):
+    named = SRAConfig.coerce("evidence")
+    assert fitted_settings(named, small.loaded) == UNMEASURED
+    assert fitted_settings(named.replace(alpha=0.3), small.loaded) == UNMEASURED.replace(alpha=0.3)
+    measured = fitted_settings(named, embedded)
+    assert not measured.evidence.automatic
+    assert fitted_settings(SRAConfig(alpha=0.3), embedded) == SRAConfig(alpha=0.3)
+    assert fitted_settings(None, embedded) is None

@@ -37,6 +37,7 @@ _SHORT_HELP = {
     "evaluate": "Measure whether reattention helps a model: the same prompts with every setting, answers compared in "
     "pairs.",
     "harness": "Run tasks of lm-evaluation-harness with every setting, and compare its metrics in pairs.",
+    "heads": "Show the evidence heads of a model: those that look at the passage that answers a question.",
     "index": "Keep an index of documents on disk: add, remove, list, check, store.",
     "presets": "List the presets: prompt, retrieval, splitting and checks for a kind of document.",
     "serve": "Answer from the documents of an index over HTTP, as OpenAI's API does.",

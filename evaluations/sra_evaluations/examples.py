@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sra_pipelines.readers import FORMATS
+from sra_pipelines.retrieval.packing import format_passages
 from sra_pipelines.values import Passage
 
 __all__ = ["Example", "content_hash", "document_stem"]
@@ -57,6 +58,10 @@ class Example:
     def prompt(self) -> str | list[dict[str, str]]:
         """Return the prompt: one message of the user, or plain text."""
         return self.context if self.plain else [{"role": "user", "content": self._content()}]
+
+    def passage_texts(self) -> list[str] | None:
+        """Return the passages as they are written in the context; None where they are its paragraphs."""
+        return [format_passages([passage]) for passage in self.passages] or None
 
     def gold_spans(self) -> list[tuple[str, str]]:
         """Return for each of `gold` what stands in the prompt before it, and the same with it; in reading order."""

@@ -222,6 +222,7 @@ def _generate(
             generations = engine.generate_batch(
                 [example.prompt() for example in examples],
                 contexts=[example.context for example in examples],
+                passage_lists=[example.passage_texts() for example in examples],
                 sra=setting.sra,
                 max_new_tokens=measures.max_new_tokens,
                 temperature=0.0,
@@ -272,6 +273,7 @@ def _likelihood(
         example.prompt(),
         gold,
         context=None if example.plain else example.context,
+        passages=example.passage_texts(),
         sra=setting.sra,
         shares=shares,
         cancel=cancel,

@@ -168,10 +168,15 @@ class ServedEngine:
         return nullcontext()
 
     def encode(
-        self, prompt: Prompt, *, context: str | None = None, template_kwargs: Mapping[str, Any] | None = None
+        self,
+        prompt: Prompt,
+        *,
+        context: str | None = None,
+        passages: Sequence[str] | None = None,
+        template_kwargs: Mapping[str, Any] | None = None,
     ) -> EncodedPrompt:
         """Turn messages or text into tokens; see `sra_rag.Engine.encode`."""
-        return self.encoder.encode(prompt, context=context, template_kwargs=template_kwargs)
+        return self.encoder.encode(prompt, context=context, passages=passages, template_kwargs=template_kwargs)
 
     def generate(self, prompt: Prompt, **arguments: Unpack[RequestArguments]) -> Generation:
         """Answer one prompt; see `sra_rag.Engine.generate`.
@@ -192,12 +197,13 @@ class ServedEngine:
         prompts: Sequence[Prompt],
         *,
         contexts: Sequence[str | None] | None = None,
+        passage_lists: Sequence[Sequence[str] | None] | None = None,
         **arguments: Unpack[RequestArguments],
     ) -> list[Generation]:
-        """Answer several prompts, `in_flight` at once, each with its own of `contexts`; otherwise as `generate`."""
+        """Answer several prompts, `in_flight` at once, each with its own context; otherwise as `generate`."""
         if not prompts:
             return []
-        request, bodies = self._read(prompts, arguments, contexts)
+        request, bodies = self._read(prompts, arguments, contexts, passage_lists)
         at_once = asyncio.Semaphore(self.in_flight)
 
         async def one(number: int) -> Generation:
@@ -229,6 +235,7 @@ class ServedEngine:
         answer: str,
         *,
         context: str | None = None,
+        passages: Sequence[str] | None = None,
         template_kwargs: Mapping[str, Any] | None = None,
         sra: SRALike = None,
         shares: AttentionShares | None = None,
@@ -253,7 +260,7 @@ class ServedEngine:
                 f"{self.where} does not tell how likely an answer is: it takes no tokens. Serve with vLLM, or leave "
                 "likelihoods out."
             )
-        encoded = self.encode(prompt, context=context, template_kwargs=template_kwargs)
+        encoded = self.encode(prompt, context=context, passages=passages, template_kwargs=template_kwargs)
         answer_ids = self.encoder.encode_rendered(self.encoder.shield(answer)).token_ids
         if not answer_ids or not encoded.token_ids:
             raise PromptError("The prompt or the answer is empty. Give at least one token of each.")
@@ -278,11 +285,13 @@ class ServedEngine:
         prompts: Sequence[Prompt],
         arguments: RequestArguments,
         contexts: Sequence[str | None] | None = None,
+        passage_lists: Sequence[Sequence[str] | None] | None = None,
     ) -> tuple[Request, list[dict[str, Any]]]:
         request = read_request(
             prompts,
             arguments,
             contexts,
+            passage_lists,
             encode=self.encode,
             sra=self.sra,
             options=self.options,

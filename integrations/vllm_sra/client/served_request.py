@@ -32,6 +32,11 @@ def refuse_unservable(model: ServedModel, request: Request) -> None:
             f"Where attention falls is not known of a model on a server ({model.address}). Leave it out (--attention), "
             "or load the model in this process."
         )
+    if request.sra is not None and request.sra.evidence is not None:
+        raise ConfigError(
+            f"Evidence is not available from a model on a server yet ({model.address}). Ask without it (--sra off), or "
+            "load the model in this process."
+        )
     if request.sra is not None and request.sra.enabled and not model.reattends:
         raise ConfigError(
             f"{model.address} does not honour settings of the attention: it is no vLLM with sra-rag installed beside "

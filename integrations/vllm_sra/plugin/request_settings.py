@@ -144,6 +144,11 @@ def _length(name: str, value: Any) -> int | None:
 
 
 def _refuse_unservable(sra: SRAConfig) -> None:
+    if sra.evidence is not None:
+        raise ConfigError(
+            "Evidence is not served inside vLLM yet: the evidence heads must be observed while the question is read, "
+            "and its rows read a second time. Load the model in this process (--engine here), or ask without evidence."
+        )
     if sra.bounds == "observed" and POLICIES[sra.policy].needs_entropy:
         raise ConfigError(
             'bounds="observed" looks at all rows of a prompt, which vLLM may read in parts or take from its cache. '

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sra_pipelines.answering.answers import Answer, Retrieval, nothing_found
+from sra_pipelines.answering.answers import Answer, Retrieval, nothing_found, passage_evidence
 from sra_pipelines.checks.abstention import SENTENCE, abstains
 from sra_pipelines.checks.citations import cite
 from sra_pipelines.checks.run_checks import run_checks
@@ -91,7 +91,7 @@ class DocumentQA:
         question
             A question, or what `retrieve` found for one.
         sra
-            Settings of the attention, None for off.
+            Settings of the attention: ``"evidence"``, others, or None for off.
         attention
             Collect which passages the answer attended to; a model on a server does not tell.
         **changes
@@ -114,7 +114,10 @@ class DocumentQA:
             yield nothing_found(found.question, SRAConfig.coerce(sra))
             return
         shares = self._shares(found) if attention else None
-        for delta in self.engine.stream(found.messages(), context=found.context, sra=sra, shares=shares, **changes):
+        texts = found.passage_texts()
+        for delta in self.engine.stream(
+            found.messages(), context=found.context, passages=texts, sra=sra, shares=shares, **changes
+        ):
             if delta.text:
                 yield delta.text
             if delta.generation is not None:
@@ -157,7 +160,11 @@ class DocumentQA:
         for start in range(0, len(asked), batch_size):
             group = asked[start : start + batch_size]
             generations = self.engine.generate_batch(
-                [f.messages() for f in group], contexts=[f.context for f in group], sra=sra, **changes
+                [f.messages() for f in group],
+                contexts=[f.context for f in group],
+                passage_lists=[f.passage_texts() for f in group],
+                sra=sra,
+                **changes,
             )
             for one, generation in zip(group, generations, strict=True):
                 answers[id(one)] = self._answer(one, generation, None, **_limits(changes))
@@ -213,6 +220,7 @@ class DocumentQA:
             None if mean is None else tuple(mean.tolist()),
             calculation,
             notes,
+            passage_evidence(found, generation.evidence),
         )
 
     def _shares(self, found: Retrieval) -> AttentionShares:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -42,22 +42,24 @@ OwnEmbedding = Annotated[
         help="Embedding model: 'embedded' (the default), a name on the hub or a folder; an index has its own."
     ),
 ]
-Alpha = Annotated[float, typer.Option(help="Strength of reattention; 0 is off.")]
+Alpha = Annotated[float | None, typer.Option(help="Strength of sharpening instead of evidence; 0 is off.")]
 Rows = Annotated[
-    str,
+    str | None,
     typer.Option(
         help="What is sharpened: all; after_context (question and answer, nearly free); generated (answer only)."
     ),
 ]
-Layers = Annotated[str, typer.Option(help="Layers to sharpen: all, last:N, or such as 0,3,10-19.")]
-Policy = Annotated[str, typer.Option(help="entropy (the paper's), constant or focus.")]
+Layers = Annotated[str | None, typer.Option(help="Layers to sharpen: all, last:N, or such as 0,3,10-19.")]
+Policy = Annotated[str | None, typer.Option(help="Rule of sharpening: entropy (the paper's), constant or focus.")]
 Settings = Annotated[
     str | None,
     typer.Option(
-        "--sra", help="Settings instead of the four above: off, 0.3, alpha=0.3,rows=after_context, or a JSON profile."
+        "--sra",
+        help="How attention is changed: evidence (the default: weight on the passage that the model looks at), off, "
+        "0.3 (sharpening), evidence=4,alpha=0.3, or a JSON profile.",
     ),
 ]
-Compare = Annotated[bool, typer.Option("--compare", help="Answer without and with reattention, side by side.")]
+Compare = Annotated[bool, typer.Option("--compare", help="Answer with untouched attention too, side by side.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 ShowContext = Annotated[bool, typer.Option("--show-context", help="Print the passages the model was given.")]
 ContextTokens = Annotated[
@@ -77,10 +79,10 @@ def ask(
     index: Index = None,
     model: ServedModelName = None,
     compare: Compare = False,
-    alpha: Alpha = 0.2,
-    rows: Rows = "all",
-    layers: Layers = "all",
-    policy: Policy = "entropy",
+    alpha: Alpha = None,
+    rows: Rows = None,
+    layers: Layers = None,
+    policy: Policy = None,
     settings: Settings = None,
     context_tokens: ContextTokens = None,
     max_new_tokens: MaxNewTokens = 128,
@@ -109,7 +111,7 @@ def ask(
 
     Exit code 2 if a document could not be read; the others are answered from all the same.
     """
-    sra = chosen_settings(settings, alpha, rows, layers, policy)
+    sra = chosen_settings(settings, alpha, rows, layers, policy, engine)
     choice = EngineChoice(engine, model, engine_key, tokenizer, window, dtype)
     if bool(documents) == (index is not None):
         raise ConfigError("Give either files and folders or --index INDEX, and not both.")
@@ -134,7 +136,7 @@ def ask(
         raise typer.Exit(_UNREADABLE)
 
 
-def demo(alpha: Alpha = 0.2, rows: Rows = "all", context_tokens: ContextTokens = 1500) -> None:
+def demo(settings: Settings = None, context_tokens: ContextTokens = 1500) -> None:
     """Ask the sample documents (an annual report and a services agreement), without and with reattention."""
     from sra_pipelines.commands.answer_questions import answer_questions
 
@@ -143,7 +145,7 @@ def demo(alpha: Alpha = 0.2, rows: Rows = "all", context_tokens: ContextTokens =
     answer_questions(
         [question.question for question in chosen],
         sample_documents(),
-        [None, SRAConfig(alpha=alpha, rows=rows)],  # type: ignore[arg-type]  # validated there
+        [None, chosen_settings(settings, None, None, None, None)],
         context_tokens=context_tokens,
         max_new_tokens=64,
         gold=[f"{question.answer} ({question.document}, page {question.evidence[0].page + 1})" for question in chosen],
@@ -168,9 +170,21 @@ def presets(
         sys.stdout.write(f"{known:12} {load_preset(known).description}\n")
 
 
-def chosen_settings(settings: str | None, alpha: float, rows: str, layers: str, policy: str) -> SRAConfig | None:
-    """Read settings as they are written in one option, or the options that stand for one; None is off."""
+def chosen_settings(
+    settings: str | None,
+    alpha: float | None,
+    rows: str | None,
+    layers: str | None,
+    policy: str | None,
+    engine: str = HERE,
+) -> SRAConfig | None:
+    """Read settings as they are written in one option, or the options that stand for one; None is off.
+
+    By default evidence, as it suits the model. A model on a server has no evidence yet: there it is sharpening.
+    """
     if settings is not None:
         return parse_sra(settings)
-    chosen = parse_indices("--layers", layers)
-    return SRAConfig(alpha=alpha, rows=rows, layers=chosen, policy=policy)  # type: ignore[arg-type]  # validated there
+    given: dict[str, Any] = {"alpha": alpha, "rows": rows, "policy": policy}
+    given["layers"] = None if layers is None else parse_indices("--layers", layers)
+    chosen = {name: value for name, value in given.items() if value is not None}
+    return SRAConfig.coerce("evidence") if not chosen and engine == HERE else SRAConfig.from_dict(chosen)

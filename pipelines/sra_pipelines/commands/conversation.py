@@ -35,7 +35,7 @@ __all__ = ["converse", "serve_index"]
 
 _HELP = """\
 Ask anything about the documents. Besides:
-  /sra 0.3      answer with reattention of that strength (/sra off: without it; settings and files as for --sra)
+  /sra SETTING  answer with other settings: evidence, off, 0.3, or what else --sra takes
   /both         answer the last question without and with reattention
   /reset        forget the conversation
   /help         show this

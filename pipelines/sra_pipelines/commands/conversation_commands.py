@@ -48,10 +48,10 @@ Index = Annotated[Path, typer.Argument(help="An index that `sra-rag index add` m
 def chat(
     index: Index,
     model: ServedModelName = None,
-    alpha: Alpha = 0.2,
-    rows: Rows = "all",
-    layers: Layers = "all",
-    policy: Policy = "entropy",
+    alpha: Alpha = None,
+    rows: Rows = None,
+    layers: Layers = None,
+    policy: Policy = None,
     settings: Settings = None,
     preset: PresetOption = "general",
     context_tokens: ContextTokens = None,
@@ -73,7 +73,7 @@ def chat(
 
       sra-rag chat contracts.index --engine http://localhost:8000/v1
     """
-    sra = chosen_settings(settings, alpha, rows, layers, policy)
+    sra = chosen_settings(settings, alpha, rows, layers, policy, engine)
     chosen = load_preset(preset)  # refused before anything is loaded
     choice = EngineChoice(engine, model, engine_key, tokenizer, window, dtype)
     from sra_pipelines.commands.conversation import converse

@@ -14,6 +14,7 @@ from sra_pipelines.answering.marking import mark_as_it_comes
 from sra_pipelines.checks.abstention import SENTENCE
 from sra_pipelines.checks.support import mark_unsupported
 from sra_rag.config import SRAConfig
+from sra_rag.evidence_config import EvidenceConfig
 
 __all__ = ["Reporter", "describe", "progress_bars"]
 
@@ -137,8 +138,17 @@ def describe(sra: SRAConfig | None) -> str:
     """Name settings in a few words."""
     if sra is None or not sra.enabled:
         return "without reattention"
-    alpha = f"{sra.alpha:g}" if isinstance(sra.alpha, float) else "per layer"
-    words = [f"alpha {alpha}", f"rows {sra.rows}", f"policy {sra.policy}"]
-    if sra.layers != "all":
-        words.append(f"layers {sra.layers if isinstance(sra.layers, str) else ','.join(map(str, sra.layers))}")
-    return f"with reattention ({', '.join(words)})"
+    parts = [] if sra.evidence is None else [_evidence_words(sra.evidence)]
+    if sra.sharpens:
+        alpha = f"{sra.alpha:g}" if isinstance(sra.alpha, float) else "per layer"
+        parts += [f"alpha {alpha}", f"rows {sra.rows}", f"policy {sra.policy}"]
+        if sra.layers != "all":
+            parts.append(f"layers {sra.layers if isinstance(sra.layers, str) else ','.join(map(str, sra.layers))}")
+    return f"with reattention ({', '.join(parts)})"
+
+
+def _evidence_words(evidence: EvidenceConfig) -> str:
+    if evidence.weight is None:
+        return "evidence"
+    count = evidence.heads if isinstance(evidence.heads, int | str) else len(evidence.heads)
+    return f"evidence of weight {evidence.weight:g} on the {evidence.unit} in {count} heads"

@@ -24,10 +24,12 @@ from sra_pipelines.server.api.request_bodies import ChatRequest
 from sra_pipelines.server.running_answers import OneAnswer, ServerStoppingError, UnderWay
 from sra_pipelines.server.server_settings import ServerSettings
 from sra_pipelines.server.slots import QueueFullError, Slots
+from sra_rag.config import SRALike
 from sra_rag.errors import ConfigError, GenerationTimeoutError
 from sra_rag.generation.bridge import iterate_in_thread
 from sra_rag.generation.request import Cancellation
 from sra_rag.generation.result import Generation
+from sra_rag.notation import parse_sra
 
 __all__ = ["DOCUMENTS_MODEL", "Completions", "router"]
 
@@ -123,7 +125,9 @@ class Completions:
         self, body: ChatRequest, cancel: Cancellation, seconds: float
     ) -> Generator[str | Answer | Generation, None, None]:
         options = {**body.options(self.settings.max_new_tokens), "cancel": cancel, "timeout": seconds}
-        sra = body.sra if "sra" in body.model_fields_set else self.settings.sra
+        sra: SRALike = body.sra if "sra" in body.model_fields_set else self.settings.sra
+        if isinstance(sra, str):  # a client's text never names a file of the server
+            sra = parse_sra(sra, files=False)
         if body.model == DOCUMENTS_MODEL:
             question, history = _conversation(body)
             yield from Chat(self.qa, history=history).stream(question, sra=sra, **options)

@@ -51,15 +51,16 @@ class StreamOptions(BaseModel):
 class ChatRequest(BaseModel):
     """``POST /v1/chat/completions``.
 
-    ``sra`` sets reattention for this request: alpha, an object of settings, or null for off; where it is left out,
-    the server's own settings hold. What is not understood is refused rather than left out.
+    ``sra`` sets the attention for this request: "evidence" or other settings as ``--sra`` takes them (but no file),
+    alpha, an object of settings, or null for off; where it is left out, the server's own settings hold. What is not
+    understood is refused rather than left out.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     model: str
     messages: Annotated[list[Message], Field(min_length=1, max_length=200)]
-    sra: float | dict[str, Any] | None = None
+    sra: float | str | dict[str, Any] | None = None
     stream: bool = False
     stream_options: StreamOptions | None = None
     max_tokens: Annotated[int | None, Field(ge=1)] = None

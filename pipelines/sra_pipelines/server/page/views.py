@@ -70,7 +70,12 @@ def settings_words(sra: SRAConfig | None) -> str:
     """Say in words how an answer was made."""
     if sra is None or not sra.enabled:
         return "Without reattention"
-    return f"With reattention (alpha {sra.max_alpha:g}, rows {sra.rows})"
+    sharpening = f"alpha {sra.max_alpha:g}, rows {sra.rows}" if sra.sharpens else ""
+    evidence = ""
+    if sra.evidence is not None:
+        weight = "" if sra.evidence.weight is None else f", weight {sra.evidence.weight:g}"
+        evidence = f"evidence{weight}"
+    return f"With reattention ({', '.join(filter(None, (evidence, sharpening)))})"
 
 
 def answer_view(answer: Answer) -> str:

@@ -1,0 +1,55 @@
+"""The subcommand ``sra-rag heads``: which heads of a model look at the passage that answers a question."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from sra_rag.heads.known import evidence_heads, measured_settings
+from sra_rag.models.loading import load_model
+
+__all__ = ["heads"]
+
+
+def heads(
+    model: Annotated[
+        str, typer.Option(help="'embedded', a name on the Hugging Face hub, a folder or a .gguf file.")
+    ] = "embedded",
+    top: Annotated[int, typer.Option(help="How many heads to show.", min=1)] = 20,
+    dtype: Annotated[str, typer.Option(help="float32, bfloat16, float16 or auto.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+) -> None:
+    """Show the evidence heads of a model: those that look at the passage that answers a question.
+
+    The heads of a model that does not come with sra-rag are found at the first use, by 40 questions on invented
+    passages, and kept in the cache.
+
+    For example:
+
+      sra-rag heads
+
+      sra-rag heads --model Qwen/Qwen2.5-1.5B-Instruct --top 40
+    """
+    loaded = load_model(model, dtype=dtype)
+    best = evidence_heads(loaded)[:top]
+    settings = measured_settings(loaded)
+    if as_json:
+        content = {"model": model, "heads": [dataclasses.asdict(head) for head in best], "sra": settings.to_dict()}
+        sys.stdout.write(json.dumps(content, indent=2) + "\n")
+        return
+    table = Table("layer", "head", "share of the right passage", "finds it", title=f"Evidence heads of {model}")
+    for head in best:
+        table.add_row(str(head.layer), str(head.head), f"{head.share:.2f}", f"{head.accuracy:.0%}")
+    console = Console()
+    console.print(table)
+    console.print(
+        "Of ten passages, one of which answers the question; chance is 0.10 and 10%. Settings that '--sra evidence' "
+        f"takes for this model: {json.dumps(settings.to_dict()['evidence'])}, alpha {settings.max_alpha:g}",
+        highlight=False, markup=False,
+    )  # fmt: skip

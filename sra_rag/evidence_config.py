@@ -39,8 +39,8 @@ class EvidenceConfig:
     unit
         ``"passage"``, or ``"line"`` for the best lines of the chosen passages (rows of tables, items of lists).
     gate
-        Nothing is weighed unless the best passage gets at least `gate` times the attention of an average passage.
-        0 is no gate.
+        Nothing is weighed unless the best passage gets at least `gate` times the attention of the others' mean. 0 is no
+        gate.
 
     Raises
     ------

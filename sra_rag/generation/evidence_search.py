@@ -80,7 +80,8 @@ def choose_evidence(prompt: EncodedPrompt, look: torch.Tensor, config: EvidenceC
         best_lines.append(int((line_shares / lengths).argmax()))
     ranked = shares.argsort(descending=True, stable=True).tolist()
     chosen = ranked[: config.passages]
-    if float(shares[ranked[0]]) * len(by_passage) < config.gate:
+    others = (1 - float(shares[ranked[0]])) / max(1, len(by_passage) - 1)
+    if float(shares[ranked[0]]) < config.gate * others:
         chosen = []
     weighed = [
         prompt.lines[number][best_lines[number]] if config.unit == "line" else prompt.passages[number]

@@ -35,7 +35,7 @@ __all__ = ["UNMEASURED", "chosen_heads", "evidence_heads", "fitted_settings", "m
 
 logger = logging.getLogger(__name__)
 
-UNMEASURED = SRAConfig(alpha=0.0, evidence=EvidenceConfig(weight=2.0, heads="all"))
+UNMEASURED = SRAConfig(alpha=0.0, evidence=EvidenceConfig(weight=2.0, heads="all", gate=2.25))
 """Settings for a model that nobody has measured: a weight that harmed none of those that were."""
 
 _KEPT = 100  # heads in the cache

@@ -8,7 +8,10 @@ from sra_rag.attention.evidence import Evidence
 from sra_rag.attention.reattend import reattend
 from sra_rag.attention.shares import AttentionShares
 from sra_rag.errors import ConfigError, PromptError
+from sra_rag.evidence_config import EvidenceConfig
+from sra_rag.generation.evidence_search import choose_evidence
 from sra_rag.generation.likelihood import answer_likelihood
+from sra_rag.generation.prompts import EncodedPrompt
 from sra_rag.heads.known import UNMEASURED, fitted_settings
 from tests.sra_rag.tiny_models import tiny_model
 
@@ -141,6 +144,17 @@ def test_off_bit_for_bit_without_a_context_and_behind_the_gate(small):
     nothing = {"context": None, "passages": None}
     assert nats(sra=STRONG, **nothing).log_probabilities == nats(**nothing).log_probabilities
     assert small.generate(messages(QUESTIONS[0]), sra=STRONG).evidence is None
+
+
+@pytest.mark.parametrize(("gate", "weighed"), [(0.0, True), (1.0, True), (1.9, True), (2.1, False)])
+def test_the_gate_compares_the_best_passage_with_the_others(gate, weighed):
+    spans = ((0, 10), (10, 20), (20, 30))
+    prompt = EncodedPrompt(tuple(range(40)), 30, spans, tuple((span,) for span in spans))
+    look = torch.tensor([[0.1, 0.2, 0.1], [0.02, 0.04, 0.02]])  # shares 1/4, 1/2, 1/4
+    found = choose_evidence(prompt, look, EvidenceConfig(weight=2.0, gate=gate))
+    assert found.shares == pytest.approx((0.25, 0.5, 0.25))
+    assert found.chosen == ((1,) if weighed else ())
+    assert found.spans == (((10, 20),) if weighed else ())
 
 
 def test_one_passage_alone_has_nothing_to_stand_out_from(small):

@@ -87,7 +87,7 @@ def test_settings_that_name_a_number_of_heads_find_them(small, monkeypatch):
     prompt = [{"role": "user", "content": f"{context}\n\nWhat colour is the door of the mill?"}]
     answer = engine.generate(prompt, context=context, passages=passages, sra="evidence")
     assert answer.sra == known.UNMEASURED
-    assert len(answer.evidence.chosen) == 1
+    assert len(answer.evidence.shares) == 2
     with pytest.raises(ConfigError, match="asks for 19 heads, but the model has 18"):
         engine.generate(prompt, context=context, sra={"evidence": {"weight": 2.0, "heads": 19}})
 

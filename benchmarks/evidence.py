@@ -1,0 +1,244 @@
+"""Does weight on the evidence raise right answers? The same prompts with each setting, one after the other.
+
+    python benchmarks/evidence.py similar --data multidoc_qa.jsonl.gz --model embedded --rows 200:260 --to results.jsonl
+    python benchmarks/evidence.py pairs --data kv_retrieval_75.jsonl.gz --rows 60:70
+    python benchmarks/evidence.py samples
+
+``similar`` and ``random``: Natural Questions (a row has ``question``, ``answers``, ``title``, ``text``), the gold
+passage at a random place among nine others: those whose embeddings are nearest to the question's, or any.
+``pairs``: one of 75 pairs of UUIDs. ``samples``: the sample documents' answerable questions, 1,500 tokens of passages.
+Answers that are in the results file are not generated again. An answer is right if it contains a gold answer, or its
+amount; number words count as numbers. It is a copy if it begins with the first eight words of the gold passage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import gzip
+import json
+import random
+import re
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from scipy.stats import binomtest
+from sra_evaluations.metrics.correctness import contains, figures_match, is_amount, normalize, token_f1
+
+from sra_rag import Engine, SamplingOptions, load_model
+from sra_rag.notation import parse_sra
+
+INSTRUCTION = (
+    "Answer the question from the passages below and from nothing else, with a few words. If the passages do not hold "
+    "the answer, say that the documents do not say."
+)
+SEED = 11
+_WORDS = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
+NUMBER_WORDS = {word: str(number) for number, word in enumerate(_WORDS.split())}
+NUMBER_WORDS |= {"eighteen": "18", "twenty": "20", "thirty": "30", "forty": "40", "fifty": "50", "sixty": "60"}
+NUMBER_WORDS |= {"ninety": "90"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Item:
+    """A prompt, its right answers, and which of its passages hold them."""
+
+    question: str
+    instruction: str
+    passages: tuple[str, ...]
+    joint: str
+    answers: tuple[str, ...]
+    gold: tuple[int, ...]
+    copied: str
+
+    @property
+    def context(self) -> str:
+        """All passages."""
+        return self.joint.join(self.passages)
+
+    def messages(self) -> list[dict[str, str]]:
+        """Return the prompt."""
+        return [{"role": "user", "content": f"{self.instruction}\n\n{self.context}\n\n{self.question}"}]
+
+
+def natural_questions(data: Path, rows: slice, *, similar: bool, passages: int, vectors: Path | None) -> Iterator[Item]:
+    """Take rows of Natural Questions."""
+    with gzip.open(data, "rt", encoding="utf-8") as file:
+        everything = [json.loads(line) for line in file]
+    order = list(range(len(everything)))
+    random.Random(SEED).shuffle(order)  # noqa: S311 - no secret
+    near = _similarities(everything, vectors) if similar else None
+    for gold in order[rows]:
+        row = everything[gold]
+        wanted = [answer.lower() for answer in row["answers"]]
+        others = [i for i, o in enumerate(everything) if i != gold and not any(w in o["text"].lower() for w in wanted)]
+        rng = random.Random(gold)  # noqa: S311
+        if near is None:
+            chosen = rng.sample(others, passages - 1)
+        else:
+            chosen = sorted(others, key=lambda i: -near[gold, i])[: passages - 1]
+            rng.shuffle(chosen)
+        at = rng.randrange(passages)
+        chosen.insert(at, gold)
+        texts = tuple(
+            f"Passage {n} (Title: {everything[i]['title']})\n{everything[i]['text']}" for n, i in enumerate(chosen, 1)
+        )
+        question = f"Question: {row['question']}"
+        yield Item(question, INSTRUCTION, texts, "\n\n", tuple(row["answers"]), (at,), row["text"])
+
+
+def _similarities(rows: Sequence[dict[str, Any]], vectors: Path | None) -> np.ndarray:
+    """Cosine of each question with each passage, ``(rows, rows)``; embeddings are kept in the file `vectors`."""
+    if vectors is not None and vectors.exists():
+        known = np.load(vectors)
+        return known["q"] @ known["p"].T
+    from sra_pipelines.index.embedding import load_embedding
+
+    model = load_embedding()
+    texts = model.get_text_embedding_batch([f"{row['title']}\n{row['text']}" for row in rows], show_progress=True)
+    questions = [model.get_query_embedding(row["question"]) for row in track(rows, "questions")]
+    one, other = (np.array(found) for found in (questions, texts))
+    one, other = (found / np.linalg.norm(found, axis=1, keepdims=True) for found in (one, other))
+    if vectors is not None:
+        np.savez(vectors, q=one, p=other)
+    return one @ other.T
+
+
+def pairs(data: Path, rows: slice) -> Iterator[Item]:
+    """Take rows of key-value retrieval."""
+    with gzip.open(data, "rt", encoding="utf-8") as file:
+        for row in [json.loads(line) for line in file][rows]:
+            lines = tuple(f'"{key}": "{value}",' for key, value in row["ordered_kv_records"])
+            at = [key for key, _ in row["ordered_kv_records"]].index(row["key"])
+            instruction = "Give the value of the key that is asked for, from the pairs below."
+            question = f'Key: "{row["key"]}". What is its value?'
+            yield Item(question, instruction, lines, "\n", (row["value"],), (at,), lines[at])
+
+
+def samples(rows: slice) -> Iterator[Item]:
+    """Ask the sample documents; questions whose page is not retrieved are left out."""
+    from sra_pipelines import DocumentIndex, DocumentQA, read_document
+    from sra_pipelines.index.embedding import load_embedding
+    from sra_pipelines.samples import sample_documents, sample_questions
+
+    index = DocumentIndex([read_document(path) for path in sample_documents()], load_embedding())
+    # Retrieval counts the embedded model's tokens, so that all models see the same passages.
+    qa = DocumentQA(index, Engine(load_model("embedded")), context_tokens=1500)
+    for question in [question for question in sample_questions() if question.evidence][rows]:
+        found = qa.retrieve(question.question)
+        pages = {page.page for page in question.evidence}
+        gold = tuple(
+            number
+            for number, passage in enumerate(found.passages)
+            if question.document in passage.document and passage.page_index in pages
+        )
+        if gold:
+            copied = found.passages[gold[0]].text
+            texts = tuple(found.passage_texts())
+            yield Item(
+                f"Question: {question.question}", found.instruction, texts, "\n\n", (question.answer,), gold, copied
+            )
+
+
+def judge(answer: str, item: Item) -> dict[str, float]:
+    """Return whether an answer is right and whether it is a copy, and its token F1."""
+    answer, *gold = (_with_numbers(text) for text in (answer, *item.answers))
+    right = any(
+        bool(figures_match(answer, one)) if is_amount(one) and figures_match(answer, one) is not None
+        else contains(answer, one)
+        for one in gold
+    )  # fmt: skip
+    words, copied = normalize(answer).split(), normalize(_with_numbers(item.copied)).split()
+    copy = len(words) >= 8 and words[:8] == copied[:8]
+    return {"right": float(right), "copy": float(copy), "f1": max(token_f1(answer, one) for one in gold)}
+
+
+def _with_numbers(text: str) -> str:
+    return re.sub(r"[A-Za-z]+", lambda word: NUMBER_WORDS.get(word[0].lower(), word[0]), text)
+
+
+def report(records: Sequence[dict[str, Any]], settings: Sequence[str]) -> None:
+    """Print the table."""
+    by_setting = {name: {r["item"]: r for r in records if r["setting"] == name} for name in settings}
+    shared = sorted(set.intersection(*(set(rows) for rows in by_setting.values())))
+    off = by_setting[settings[0]]
+    columns = ("setting", "right", "right, no copy", "F1", "passage found", "gained / lost", "p", "seconds")
+    table = Table(*columns, title=f"n = {len(shared)}; p: sign test of gained against lost")
+    for name, rows in by_setting.items():
+        right = {i: rows[i]["right"] and not rows[i]["copy"] for i in shared}
+        base = {i: off[i]["right"] and not off[i]["copy"] for i in shared}
+        gained, lost = (sum(bool(a[i] and not b[i]) for i in shared) for a, b in ((right, base), (base, right)))
+        found = [rows[i]["found"] for i in shared if rows[i]["found"] is not None]
+        table.add_row(
+            name,
+            f"{sum(rows[i]['right'] for i in shared):.0f}",
+            f"{sum(map(bool, right.values()))}",
+            f"{100 * np.mean([rows[i]['f1'] for i in shared]):.1f}",
+            f"{sum(found)} of {len(found)}" if found else "",
+            f"{gained} / {lost}",
+            f"{binomtest(gained, gained + lost).pvalue:.3f}" if gained + lost else "",
+            f"{np.mean([rows[i]['seconds'] for i in shared]):.1f}",
+        )
+    Console(width=120).print(table)
+
+
+def main() -> None:
+    """Ask and report."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("task", choices=["similar", "random", "pairs", "samples"])
+    parser.add_argument("--data", type=Path, help="the task's rows, JSONL with gzip")
+    parser.add_argument("--model", default="embedded")
+    parser.add_argument("--dtype", default="auto")
+    parser.add_argument("--rows", default="0:20", help="which rows, such as 200:260")
+    parser.add_argument("--passages", type=int, default=10)
+    parser.add_argument("--tokens", type=int, default=32, help="tokens of an answer")
+    parser.add_argument(
+        "--sra", action="append", help="a setting, as for sra-rag ask; several; off is always the first"
+    )
+    parser.add_argument("--vectors", type=Path, help="keep the embeddings of 'similar' in this file (.npz)")
+    parser.add_argument("--to", type=Path, help="keep answers in this file, and go on from it")
+    given = parser.parse_args()
+    rows = slice(*(int(number) for number in given.rows.split(":")))
+    settings = list(dict.fromkeys(["off", *(given.sra or ["alpha=0.3,rows=after_context", "evidence"])]))
+    records = []
+    if given.to is not None and given.to.exists():
+        records = [json.loads(line) for line in given.to.read_text(encoding="utf-8").splitlines()]
+    known = {(record["item"], record["setting"]) for record in records}
+    if given.task == "samples":
+        items = list(samples(rows))
+    elif given.task == "pairs":
+        items = list(pairs(given.data, rows))
+    else:
+        near = given.task == "similar"
+        items = list(natural_questions(given.data, rows, similar=near, passages=given.passages, vectors=given.vectors))
+    engine = Engine(load_model(given.model, dtype=given.dtype), options=SamplingOptions(max_new_tokens=given.tokens))
+    for number, item in enumerate(track(items, "answering")):
+        for name in settings:
+            if (number, name) in known:
+                continue
+            started = time.perf_counter()
+            generation = engine.generate(
+                item.messages(), context=item.context, passages=item.passages, sra=parse_sra(name)
+            )
+            found = None
+            if generation.evidence is not None:
+                found = bool(set(generation.evidence.chosen[:1]) & set(item.gold))
+            record = {
+                "item": number, "setting": name, "answer": generation.text.strip(), "found": found,
+                "seconds": time.perf_counter() - started,
+            } | judge(generation.text, item)  # fmt: skip
+            records.append(record)
+            if given.to is not None:
+                with given.to.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(record) + "\n")
+    report(records, settings)
+
+
+if __name__ == "__main__":
+    main()

@@ -13,8 +13,8 @@ import dataclasses
 import itertools
 import re
 import threading
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sra_rag.errors import PromptError
 from sra_rag.generation.paragraphs import lines, paragraphs
@@ -60,6 +60,13 @@ class EncodedPrompt:
 
 
 Prompt = str | Sequence[Message] | EncodedPrompt
+
+
+class _Mark(NamedTuple):
+    """A position in a text. Where it opens a span, a token that reaches over it belongs to the span."""
+
+    character: int
+    opens: bool = False
 
 
 class PromptEncoder:
@@ -127,7 +134,8 @@ class PromptEncoder:
             The text whose end is the end of the context, as it stands in one of the messages; by default all
             that comes before the last user message is the context.
         passages
-            Texts within the context, in the order in which they are in it; by default its paragraphs.
+            Texts within the context, in the order in which they are in it; by default its paragraphs, or those of the
+            earlier messages.
         template_kwargs
             Passed on to the template, such as ``tools``.
 
@@ -154,7 +162,9 @@ class PromptEncoder:
             return self.encode_rendered(rendered, context=context, passages=passages)
         question = next((m["content"] for m in reversed(shielded) if m.get("role") == "user"), "")
         end = max(0, rendered.rfind(question)) if question else 0
-        return self._encode(rendered, (0, end), passages)
+        if passages is None:
+            return self._encode(rendered, end, _paragraphs_of(shielded, rendered, end))
+        return self._encode(rendered, end, self._passage_spans(rendered, (0, end), passages))
 
     def encode_text(
         self, text: str, *, context: str | None = None, passages: Sequence[str] | None = None
@@ -181,7 +191,8 @@ class PromptEncoder:
         add_bos
             Put the special tokens in front that the tokenizer puts in front of text, unless they stand there.
         """
-        encoded = self._encode(rendered, self._context_span(rendered, context), passages)
+        span = self._context_span(rendered, context)
+        encoded = self._encode(rendered, span[1], self._passage_spans(rendered, span, passages))
         if not add_bos:
             return encoded
         with self._tokenizing:
@@ -225,24 +236,27 @@ class PromptEncoder:
             "that the message holds."
         )
 
-    def _encode(self, rendered: str, context: Span, passages: Sequence[str] | None = None) -> EncodedPrompt:
-        passage_spans = self._passage_spans(rendered, context, passages)
+    def _encode(self, rendered: str, context_end: int, passage_spans: Sequence[Span]) -> EncodedPrompt:
         line_spans = [
             [(first + start, first + stop) for start, stop in lines(rendered[first:last])]
             for first, last in passage_spans
         ]
-        marks = [context[1], *itertools.chain(*passage_spans), *itertools.chain(*itertools.chain(*line_spans))]
+        spans = [*passage_spans, *itertools.chain(*line_spans)]
+        marks = [
+            _Mark(context_end),
+            *(mark for first, last in spans for mark in (_Mark(first, opens=True), _Mark(last))),
+        ]
         with self._tokenizing:
             token_ids, counts = self._encode_pieces(rendered, marks)
-        found = iter(zip(counts[1::2], counts[2::2], strict=True))
-        passage_tokens = list(itertools.islice(found, len(passage_spans)))
-        line_tokens = [tuple(itertools.islice(found, len(spans))) for spans in line_spans]
-        kept = [number for number, (first, last) in enumerate(passage_tokens) if first < last]
+        token_spans = iter(zip(counts[1::2], counts[2::2], strict=True))
+        passage_tokens = _apart(itertools.islice(token_spans, len(passage_spans)))
+        line_tokens = [_apart(itertools.islice(token_spans, len(spans))) for spans in line_spans]
+        kept = [number for number, span in enumerate(passage_tokens) if span is not None]
         return EncodedPrompt(
             tuple(token_ids),
             counts[0],
-            tuple(passage_tokens[number] for number in kept),
-            tuple(tuple(span for span in line_tokens[number] if span[0] < span[1]) for number in kept),
+            tuple(span for span in passage_tokens if span is not None),
+            tuple(tuple(span for span in line_tokens[number] if span is not None) for number in kept),
         )
 
     def _passage_spans(self, rendered: str, context: Span, passages: Sequence[str] | None) -> list[Span]:
@@ -263,8 +277,8 @@ class PromptEncoder:
             spans.append((start, position))
         return spans
 
-    def _encode_pieces(self, rendered: str, marks: Sequence[int]) -> tuple[list[int], list[int]]:
-        """Tokenize; also count the tokens that begin before each of `marks`, positions of characters."""
+    def _encode_pieces(self, rendered: str, marks: Sequence[_Mark]) -> tuple[list[int], list[int]]:
+        """Tokenize; also count the tokens before each of `marks`."""
         token_ids: list[int] = []
         counts = [0] * len(marks)
         position = 0
@@ -274,11 +288,12 @@ class PromptEncoder:
                 # No control token is a single character: cut after the first, neither part is one.
                 piece_ids = [token for part in (text[:1], text[1:]) for token in self._ids(part)]
                 length = len(piece) + len(_OPEN) + len(_CLOSE)
-                before = [len(piece_ids) if position + length <= mark else 0 for mark in marks]
+                before = [len(piece_ids) if position + length <= mark.character else 0 for mark in marks]
             else:
                 piece_ids = self._ids(piece)
                 length = len(piece)
-                before = self._tokens_before(piece, piece_ids, [mark - position for mark in marks])
+                moved = [_Mark(mark.character - position, mark.opens) for mark in marks]
+                before = self._tokens_before(piece, piece_ids, moved)
             counts = [count + more for count, more in zip(counts, before, strict=True)]
             token_ids += piece_ids
             position += length
@@ -300,16 +315,23 @@ class PromptEncoder:
     def _ids(self, text: str) -> list[int]:
         return list(self.tokenizer(text, add_special_tokens=False).input_ids) if text else []
 
-    def _tokens_before(self, text: str, ids: list[int], ends: Sequence[int]) -> list[int]:
-        """How many tokens of `text` begin before each of its characters `ends`, which may lie outside it."""
-        inside = [end for end in ends if 0 < end < len(text)]
+    def _tokens_before(self, text: str, ids: list[int], marks: Sequence[_Mark]) -> list[int]:
+        """Count the tokens of `text` before each mark, which may be outside it."""
+        inside = {mark for mark in marks if 0 < mark.character < len(text)}
         if inside and self.tokenizer.is_fast:
             offsets = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True).offset_mapping
-            begins = [begin for begin, _ in offsets]
-            known = {end: bisect.bisect_left(begins, end) for end in inside}
+            begins, ends = [begin for begin, _ in offsets], [end for _, end in offsets]
+            known = {
+                mark: bisect.bisect_right(ends, mark.character)
+                if mark.opens
+                else bisect.bisect_left(begins, mark.character)
+                for mark in inside
+            }
         else:
-            known = {end: min(len(ids), len(self._ids(text[:end]))) for end in inside}
-        return [0 if end <= 0 else len(ids) if end >= len(text) else known[end] for end in ends]
+            known = {mark: min(len(ids), len(self._ids(text[: mark.character]))) for mark in inside}
+        return [
+            0 if mark.character <= 0 else len(ids) if mark.character >= len(text) else known[mark] for mark in marks
+        ]
 
     def _check_controls(self, rendered: str, token_ids: list[int]) -> None:
         """Make sure that only the template's own control tokens came out, whatever the tokenizer normalises."""
@@ -324,3 +346,27 @@ class PromptEncoder:
                 f"The text of the prompt would become {made - written} control token(s) of the model's template. "
                 "Remove unusual characters that normalise to such a token."
             )
+
+
+def _paragraphs_of(messages: Sequence[Mapping[str, Any]], rendered: str, end: int) -> list[Span]:
+    """Find the paragraphs of messages in what a template made of them; what the template adds is none."""
+    spans: list[Span] = []
+    position = 0
+    for message in messages:
+        content = message["content"].strip()
+        start = rendered.find(content, position, end) if content else -1
+        if start >= 0:
+            position = start + len(content)
+            spans += [(start + first, start + last) for first, last in paragraphs(content)]
+    return spans
+
+
+def _apart(spans: Iterable[Span]) -> list[Span | None]:
+    """Give a token that two spans share to the first of them; None for a span without a token of its own."""
+    apart: list[Span | None] = []
+    end = 0
+    for first, last in spans:
+        first = max(first, end)
+        apart.append((first, last) if first < last else None)
+        end = max(end, last)
+    return apart

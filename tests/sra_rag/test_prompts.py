@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sra_rag.errors import PromptError
+from sra_rag.generation.paragraphs import paragraphs
 from sra_rag.generation.prompts import PromptEncoder
 
 CONTROLS = ["<|im_end|>", "<|im_start|>", "<|endoftext|>", "<file_sep>"]
@@ -136,3 +137,57 @@ def test_arguments_of_tool_calls_and_descriptions_of_tools_stay_text(embedded):
     hostile = encode("<|im_end|>")
     assert list(hostile).count(end) == list(encode("harmless")).count(end) == 1
     assert tokenizer.decode(hostile).count("<|im_end|>") == 3  # spelled twice, meant once
+
+
+PASSAGES = [
+    "The mill has a red door.\nIt is <|im_end|> old.",
+    "The granary has 12 windows.",
+    "Nobody lives in the tower.",
+]
+
+
+def spelled(encoder, prompt, spans):
+    return [encoder.tokenizer.decode(prompt.token_ids[first:last]).strip() for first, last in spans]
+
+
+def test_passages_and_their_lines_are_known_by_their_tokens(encoder):
+    context = "\n\n".join(PASSAGES)
+    prompt = encoder.encode_messages(user(f"Answer.\n\n{context}\n\nWho?"), context=context, passages=PASSAGES)
+    assert spelled(encoder, prompt, prompt.passages) == PASSAGES
+    assert [spelled(encoder, prompt, spans) for spans in prompt.lines] == [text.splitlines() for text in PASSAGES]
+    assert prompt.passages[-1][1] <= prompt.context_length
+    assert prompt.has_passages
+
+
+def test_without_passages_the_paragraphs_count(encoder):
+    context = "\n\n".join(PASSAGES)
+    prompt = encoder.encode_messages(user(f"Answer.\n\n{context}\n\nWho?"), context=context)
+    assert spelled(encoder, prompt, prompt.passages) == PASSAGES
+    as_text = encoder.encode_text(f"{context}\n\nWho?", context=context)
+    assert spelled(encoder, as_text, as_text.passages) == PASSAGES
+
+
+def test_without_a_context_the_earlier_messages_are_it_without_what_the_template_adds(encoder):
+    messages = [{"role": "system", "content": "Answer.\n\n" + "\n\n".join(PASSAGES)}, *user("Who?")]
+    prompt = encoder.encode_messages(messages)
+    assert spelled(encoder, prompt, prompt.passages) == ["Answer.", *PASSAGES]
+    assert not encoder.encode_messages(user("Who?")).has_passages
+
+
+def test_a_passage_that_is_cut_in_the_middle_of_a_word_or_twice_there(encoder):
+    context = "red red red"
+    prompt = encoder.encode_messages(user(f"{context} ?"), context=context, passages=["red", "red"])
+    assert spelled(encoder, prompt, prompt.passages) == ["red", "red"]
+    assert prompt.passages[0][1] <= prompt.passages[1][0]
+
+
+def test_long_blocks_are_divided_at_lines_or_sentences():
+    rows = "\n".join(f"row {number} | {number * 7}" for number in range(400))
+    parts = paragraphs(rows)
+    assert len(parts) > 3
+    assert all(last - first <= 1200 for first, last in parts)
+    assert "\n".join(rows[first:last] for first, last in parts) == rows
+    prose = "This sentence is one of very many. " * 100
+    assert all(prose[first:last].endswith("many.") for first, last in paragraphs(prose))
+    assert len(paragraphs("x" * 5000)) == 1
+    assert paragraphs(" \n\n ") == []

@@ -1,4 +1,4 @@
-"""Evidence by one changed argument: a LlamaIndex query engine and a LangChain chain with nothing but ``sra="evidence"``."""
+"""Evidence by one argument: a LlamaIndex query engine and a LangChain chain with nothing but ``sra="evidence"``."""
 
 import pytest
 from langchain_core.output_parsers import StrOutputParser

@@ -106,6 +106,8 @@ class Reporter:
             f"prefill {timing.prefill_seconds:.1f} s, decode {timing.decode_seconds:.1f} s"
             f"{'; stopped at the limit of tokens' if answer.generation.finish_reason == 'length' else ''}\n"
         )
+        if answer.evidence is not None:
+            self._write(f"  evidence: {_evidence_line(answer)}\n")
         if answer.attention is not None:
             self._write("  attention on the passages (share of the answer's, a mean over layers and heads):\n")
             for passage, share in zip(answer.passages, answer.attention, strict=True):
@@ -132,6 +134,17 @@ class Reporter:
     def _write(self, text: str) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
+
+
+def _evidence_line(answer: Answer) -> str:
+    """Say which passage was weighed and which of its lines got most attention, or that none stood out."""
+    looks = list(zip(answer.evidence or (), answer.passages, strict=True))
+    weighed = [
+        f"{passage.document}, page {passage.page_label} ({look.share:.0%} of the look): {look.line[:100]}"
+        for look, passage in looks
+        if look.weighed
+    ]
+    return "; ".join(weighed) or "no passage stood out, so none was given more weight"
 
 
 def describe(sra: SRAConfig | None) -> str:

@@ -1,10 +1,12 @@
 import asyncio
 import json
+import re
 import threading
 
 import pytest
 from sra_pipelines.answering.answers import Answer
 from sra_pipelines.answering.document_qa import DocumentQA
+from sra_pipelines.commands.terminal import Reporter
 from sra_pipelines.index.memory import DocumentIndex
 from sra_pipelines.readers import read_document
 
@@ -53,6 +55,31 @@ def test_the_attention_of_the_answer_by_passage(qa, sra):
     assert all(share > 0 for share in answer.attention)
     assert sum(answer.attention) < 1
     assert len(set(answer.attention)) == 3
+
+
+def test_evidence_says_what_was_looked_at_and_its_best_line(qa):
+    found = qa.retrieve(QUESTION)
+    answer = qa.ask(found, sra="evidence", max_new_tokens=40)
+    assert "82,400" in answer.text
+    assert sum(look.share for look in answer.evidence) == pytest.approx(1)
+    [best] = [number for number, look in enumerate(answer.evidence) if look.weighed]
+    assert found.passages[best].page_index == 1
+    assert "82,400 crowns a year" in answer.evidence[best].line
+    assert json.loads(json.dumps(answer.to_dict()))["evidence"][best]["weighed"] is True
+    [again] = qa.batch([found], sra="evidence", max_new_tokens=40)
+    assert (again.text, again.evidence[best].line) == (answer.text, answer.evidence[best].line)
+    assert qa.ask(found, max_new_tokens=2).evidence is None
+
+
+def test_evidence_is_reported(qa, capsys):
+    found = qa.retrieve(QUESTION)
+    Reporter(streaming=False).answer(qa.stream(found, sra="evidence", max_new_tokens=40), found)
+    assert re.search(
+        r"evidence: lease, page 2 \(\d+% of the look\): The lease of the warehouse", capsys.readouterr().out
+    )
+    gated = {"evidence": {"weight": 4.0, "gate": 1000.0}}
+    Reporter(streaming=False).answer(qa.stream(found, sra=gated, max_new_tokens=4), found)
+    assert "evidence: no passage stood out" in capsys.readouterr().out
 
 
 def test_the_spans_of_passages_are_their_tokens(qa):

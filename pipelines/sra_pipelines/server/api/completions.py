@@ -277,6 +277,11 @@ def _extras(last: Answer | Generation) -> dict[str, Any]:
     }
     if isinstance(last, Answer):
         extras["citations"] = [dataclasses.asdict(citation) for citation in last.citations]
+        looks = None if last.evidence is None else zip(last.passages, last.evidence, strict=True)
+        extras["evidence"] = looks and [
+            {"document": passage.document, "page_label": passage.page_label} | dataclasses.asdict(look)
+            for passage, look in looks
+        ]
         extras["unsupported"] = [claim.text for claim in last.supported.unsupported_figures]
         extras["abstained"] = last.abstained
         extras["calculation"] = None if last.calculation is None else last.calculation.to_dict()

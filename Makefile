@@ -51,6 +51,7 @@ format: $(READY)
 
 bench: $(READY)
 	HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/attention.py
+	HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/evidence_cost.py
 
 clean:
 	rm -rf $(VENV) $(VLLM_VENV)

@@ -1,0 +1,97 @@
+"""What evidence costs: whole answers with it against without, side by side, and peak memory.
+
+    python benchmarks/evidence_cost.py
+    python benchmarks/evidence_cost.py --model NAME --lengths 1500 4000 --repetitions 5
+
+Each repetition answers a prompt without settings and then with each setting, reusing no earlier prefill, and divides each
+time by the first. The table shows the median ratio and, in brackets, the least and greatest. The answers have the same
+number of tokens. The prompts are invented passages, repeated up to the length.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import resource
+import statistics
+import subprocess
+import sys
+import time
+
+from sra_rag import Engine, SamplingOptions, load_model
+from sra_rag.heads.known import evidence_heads
+from sra_rag.heads.probes import make_probes
+from sra_rag.notation import parse_sra
+
+SETTINGS = ["evidence", "evidence=4", "alpha=0.3,rows=after_context"]
+
+
+def main() -> None:
+    """Measure and print the table as Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="embedded", help="as for load_model (default: embedded)")
+    parser.add_argument("--dtype", default="auto", help="as for load_model (default: auto)")
+    parser.add_argument("--lengths", type=int, nargs="+", default=[1500, 4000], help="tokens of the prompt")
+    parser.add_argument("--tokens", type=int, default=48, help="tokens of each answer")
+    parser.add_argument("--repetitions", type=int, default=3)
+    parser.add_argument("--peak-of", metavar="SETTING", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    # A stop token would end some answers early.
+    engine = Engine(
+        load_model(options.model, dtype=options.dtype),
+        options=SamplingOptions(max_new_tokens=options.tokens, extra={"min_new_tokens": options.tokens}),
+        max_prefixes=0,
+    )
+    if options.peak_of:
+        answer(engine, options.lengths[0], options.peak_of)
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+        return
+    evidence_heads(engine.loaded)
+    print(f"| whole answer, {options.tokens} tokens | " + " | ".join(f"{n:,} tokens" for n in options.lengths) + " |")
+    print("|---" * (len(options.lengths) + 1) + "|")
+    columns = [times(engine, length, options.repetitions) for length in options.lengths]
+    print("| off | " + " | ".join(f"{statistics.median(column['off']):.2f} s" for column in columns) + " |")
+    for name in SETTINGS:
+        cells = []
+        for column in columns:
+            ratios = [one / base for one, base in zip(column[name], column["off"], strict=True)]
+            cells.append(f"{statistics.median(ratios):.2f}x ({min(ratios):.2f}-{max(ratios):.2f})")
+        print(f"| `{name}` | " + " | ".join(cells) + " |")
+    peaks = {}
+    for name in ("off", "evidence"):
+        command = [sys.executable, __file__, "--model", options.model, "--dtype", options.dtype, "--peak-of", name]
+        command += ["--lengths", str(options.lengths[-1]), "--tokens", "8"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - this file
+        peaks[name] = int(done.stdout.split()[-1])
+    print(f"\nPeak memory at {options.lengths[-1]:,} tokens: {peaks['off'] / 2**20:.2f} GiB without, ", end="")
+    print(f"{peaks['evidence'] / peaks['off']:.2f}x with evidence.")
+
+
+def times(engine: Engine, length: int, repetitions: int) -> dict[str, list[float]]:
+    """Return the seconds of each repetition by setting; one answer before them is not counted."""
+    answer(engine, length, "off")
+    seconds: dict[str, list[float]] = {name: [] for name in ("off", *SETTINGS)}
+    for _ in range(repetitions):
+        for name, measured in seconds.items():
+            started = time.perf_counter()
+            answer(engine, length, name)
+            measured.append(time.perf_counter() - started)
+    return seconds
+
+
+def answer(engine: Engine, length: int, setting: str) -> None:
+    """Answer one question from about `length` tokens of passages."""
+    passages: list[str] = []
+    total = 0
+    for text in itertools.cycle(probe.passages[probe.gold] for probe in make_probes(80)):
+        passages.append(f"Passage {len(passages) + 1}\n{text}")
+        total += len(engine.encode(passages[-1]).token_ids) + 1
+        if total > length:
+            break
+    context = "\n\n".join(passages)
+    messages = [{"role": "user", "content": f"{context}\n\nQuestion: {make_probes(1)[0].question}"}]
+    engine.generate(messages, context=context, passages=passages, sra=parse_sra(setting))
+
+
+if __name__ == "__main__":
+    main()

@@ -3,9 +3,9 @@
     python benchmarks/evidence_cost.py
     python benchmarks/evidence_cost.py --model NAME --lengths 1500 4000 --repetitions 5
 
-Each repetition answers a prompt without settings and then with each setting, reusing no earlier prefill, and divides each
-time by the first. The table shows the median ratio and, in brackets, the least and greatest. The answers have the same
-number of tokens. The prompts are invented passages, repeated up to the length.
+Each repetition answers a prompt without settings and then with each setting, reusing no earlier prefill, and divides
+each time by the first. The table shows the median ratio and, in brackets, the least and greatest. All answers have the
+same number of tokens. The prompts are invented passages, repeated up to the length.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Settings of the whole test run: offline, CPU, deterministic."""
 
 import os
+import time
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -9,12 +10,34 @@ os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - Ray wants it so
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig
 
 import sra_rag
+from sra_rag.models.embedded import embedded_model_folder
+from sra_rag.models.loading import LoadedModel
 
 
 def pytest_addoption(parser):
     parser.addoption("--device", default="cpu", help="where tests marked on_device compute: cpu (default) or cuda")
+    parser.addoption(
+        "--counts", choices=("all", "few"), default="all",
+        help="few: fewer repetitions of what takes long and rarely breaks, and none of the tests marked long",
+    )  # fmt: skip
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave out what takes long where few repetitions are asked for."""
+    if config.getoption("--counts") == "few":
+        left_out = [item for item in items if item.get_closest_marker("long")]
+        items[:] = [item for item in items if not item.get_closest_marker("long")]
+        config.hook.pytest_deselected(items=left_out)
+
+
+@pytest.fixture(scope="session")
+def count(request):
+    """Return a function that chooses between a full count and the smaller one of ``--counts few``."""
+    few = request.config.getoption("--counts") == "few"
+    return lambda whole, smaller: smaller if few else whole
 
 
 @pytest.fixture(autouse=True)
@@ -33,3 +56,40 @@ def embedded():
 def engine(embedded):
     """An engine of its own, with nothing cached, on the shared model."""
     return sra_rag.Engine(embedded, options=sra_rag.SamplingOptions(max_new_tokens=10))
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """A two-layer model with random weights and the embedded model's tokenizer, chat template and window.
+
+    For tests of what is done with a model's output. It answers in a hundredth of the embedded model's time, and what it
+    answers depends on every token before; what an answer should say is tested with ``embedded``, in each folder's
+    golden file.
+    """
+    tokenizer = AutoTokenizer.from_pretrained(embedded_model_folder())
+    config = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=8192, tie_word_embeddings=False,
+        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(config, attn_implementation="sra", dtype=torch.float32).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim == 2:
+                parameter.mul_(8)  # attention far from uniform, so that sharpening shows
+    return LoadedModel(model, tokenizer, "tiny")
+
+
+@pytest.fixture
+def slow_steps(tiny):
+    """Each pass of the tiny model takes 20 ms, so that there is time to do something else, or to go away."""
+    handle = tiny.model.register_forward_pre_hook(lambda *_: time.sleep(0.02))
+    yield
+    handle.remove()
+
+
+@pytest.fixture
+def tiny_engine(tiny):
+    """An engine of its own, with nothing cached, on the shared tiny model."""
+    return sra_rag.Engine(tiny, options=sra_rag.SamplingOptions(max_new_tokens=10))

@@ -37,15 +37,15 @@ Tools:
 
 
 @pytest.fixture(scope="session")
-def with_tools(embedded):
-    """The embedded model, with a chat template that takes tools."""
-    tokenizer = copy.deepcopy(embedded.tokenizer)
+def with_tools(tiny):
+    """The tiny model, with a chat template that takes tools."""
+    tokenizer = copy.deepcopy(tiny.tokenizer)
     tokenizer.chat_template = TOOL_TEMPLATE
-    return LoadedModel(embedded.model, tokenizer, "embedded-with-tools")
+    return LoadedModel(tiny.model, tokenizer, "tiny-with-tools")
 
 
 @pytest.fixture
-def failing(embedded):
+def failing(tiny):
     """An engine whose model runs out of memory at its third token."""
     calls = 0
 
@@ -55,8 +55,8 @@ def failing(embedded):
         if calls > 3:
             raise torch.OutOfMemoryError("no room")
 
-    handle = embedded.model.register_forward_pre_hook(forward)
-    yield Engine(embedded, options=SamplingOptions(max_new_tokens=10))
+    handle = tiny.model.register_forward_pre_hook(forward)
+    yield Engine(tiny, options=SamplingOptions(max_new_tokens=10))
     handle.remove()
 
 

@@ -29,23 +29,23 @@ class Recorder(BaseCallbackHandler):
 
 
 @pytest.fixture
-def chat(engine):
-    return ChatSRAHuggingFace(engine=engine, max_tokens=3)
+def chat(tiny_engine):
+    return ChatSRAHuggingFace(engine=tiny_engine, max_tokens=3)
 
 
 @pytest.fixture
-def passes(engine):
+def passes(tiny_engine):
     """How many sequences each pass of the model had."""
     seen = []
     hook = lambda module, args, kwargs: seen.append(len(kwargs["input_ids"]))  # noqa: E731
-    handle = engine.loaded.model.register_forward_pre_hook(hook, with_kwargs=True)
+    handle = tiny_engine.loaded.model.register_forward_pre_hook(hook, with_kwargs=True)
     yield seen
     handle.remove()
 
 
 @pytest.fixture(scope="module")
-def serial(embedded):
-    chat = ChatSRAHuggingFace(engine=embedded, max_tokens=3)
+def serial(tiny):
+    chat = ChatSRAHuggingFace(engine=tiny, max_tokens=3)
     return [chat.invoke(question).content for question in QUESTIONS]
 
 
@@ -58,7 +58,7 @@ def test_one_pass_for_all(chat, passes, serial):
     assert set(passes) == {3}
 
 
-async def test_one_pass_for_all_without_blocking_the_loop(chat, passes, serial):
+async def test_one_pass_for_all_without_blocking_the_loop(chat, passes, serial, slow_steps):
     ticks = 0
 
     async def tick():
@@ -75,9 +75,9 @@ async def test_one_pass_for_all_without_blocking_the_loop(chat, passes, serial):
 
 
 @pytest.mark.parametrize("bounded", [{"batch_size": 2}, {"max_concurrency": 2}])
-def test_batches_are_bounded(engine, passes, serial, bounded):
+def test_batches_are_bounded(tiny_engine, passes, serial, bounded):
     size = {name: value for name, value in bounded.items() if name == "batch_size"}
-    chat = ChatSRAHuggingFace(engine=engine, max_tokens=3, **size)
+    chat = ChatSRAHuggingFace(engine=tiny_engine, max_tokens=3, **size)
     config = {name: value for name, value in bounded.items() if name == "max_concurrency"}
     assert texts(chat.batch(QUESTIONS, config)) == serial
     assert set(passes) == {2, 1}
@@ -139,8 +139,8 @@ async def test_a_failing_model_fails_each(failing):
         await chat.abatch(["Hello", "Hey"])
 
 
-def test_what_the_cache_knows_is_not_asked_again(engine, passes, serial):
-    chat = ChatSRAHuggingFace(engine=engine, max_tokens=3, cache=InMemoryCache())
+def test_what_the_cache_knows_is_not_asked_again(tiny_engine, passes, serial):
+    chat = ChatSRAHuggingFace(engine=tiny_engine, max_tokens=3, cache=InMemoryCache())
     chat.invoke(QUESTIONS[0])
     passes.clear()
     assert texts(chat.batch(QUESTIONS)) == serial
@@ -152,13 +152,13 @@ def test_what_the_cache_knows_is_not_asked_again(engine, passes, serial):
     assert passes  # other settings are another question
 
 
-def test_with_streaming_and_a_rate_limit(engine, serial):
+def test_with_streaming_and_a_rate_limit(tiny_engine, serial):
     limiter = InMemoryRateLimiter(requests_per_second=100, max_bucket_size=10)
-    assert texts(ChatSRAHuggingFace(engine=engine, max_tokens=3, rate_limiter=limiter).batch(QUESTIONS)) == serial
-    assert texts(ChatSRAHuggingFace(engine=engine, max_tokens=3, streaming=True).batch(QUESTIONS)) == serial
+    assert texts(ChatSRAHuggingFace(engine=tiny_engine, max_tokens=3, rate_limiter=limiter).batch(QUESTIONS)) == serial
+    assert texts(ChatSRAHuggingFace(engine=tiny_engine, max_tokens=3, streaming=True).batch(QUESTIONS)) == serial
 
 
-async def test_a_cancelled_batch_ends(chat, passes):
+async def test_a_cancelled_batch_ends(chat, passes, slow_steps):
     task = asyncio.create_task(chat.abatch(["Hello", "Hey"], max_tokens=4000, stop=["never"]))
     while len(passes) < 3:
         await asyncio.sleep(0.01)

@@ -26,10 +26,10 @@ class Errors(BaseCallbackHandler):
 
 
 @pytest.fixture
-def refusing(embedded):
-    tokenizer = copy.deepcopy(embedded.tokenizer)
+def refusing(tiny):
+    tokenizer = copy.deepcopy(tiny.tokenizer)
     tokenizer.chat_template = "{{ raise_exception('roles must alternate') }}"
-    return LoadedModel(embedded.model, tokenizer, "refusing")
+    return LoadedModel(tiny.model, tokenizer, "refusing")
 
 
 @pytest.fixture
@@ -79,8 +79,8 @@ async def test_out_of_memory(failing, ways, model_class):
 
 
 @pytest.mark.parametrize("model_class", [ChatSRAHuggingFace, SRAHuggingFaceLLM])
-async def test_an_overlong_prompt(engine, ways, model_class):
-    outcomes, errors = await ways(model_class(engine=engine), LONG)
+async def test_an_overlong_prompt(tiny_engine, ways, model_class):
+    outcomes, errors = await ways(model_class(engine=tiny_engine), LONG)
     assert [type(outcome) for outcome in outcomes] == [ContextOverflowError] * 4
     assert len(errors) == 4
 
@@ -100,10 +100,10 @@ async def test_a_failure_within_streamed_events(failing):
         _ = chat.stream_events("Hello", version="v3").output
 
 
-async def test_after_a_failure_the_model_goes_on(engine):
-    chat = ChatSRAHuggingFace(engine=engine, max_tokens=2)
+async def test_after_a_failure_the_model_goes_on(tiny_engine):
+    chat = ChatSRAHuggingFace(engine=tiny_engine, max_tokens=2)
     expected = chat.invoke("Hello").content
-    handle = engine.loaded.model.register_forward_pre_hook(lambda *_: 1 / 0)
+    handle = tiny_engine.loaded.model.register_forward_pre_hook(lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         chat.invoke("Hello")
     handle.remove()
@@ -111,8 +111,8 @@ async def test_after_a_failure_the_model_goes_on(engine):
 
 
 @pytest.mark.parametrize("model_class", [ChatSRAHuggingFace, SRAHuggingFaceLLM])
-async def test_a_reader_that_goes_away_ends_the_work(engine, model_class):
-    model = model_class(engine=engine, max_tokens=4000)
+async def test_a_reader_that_goes_away_ends_the_work(tiny_engine, model_class, slow_steps):
+    model = model_class(engine=tiny_engine, max_tokens=4000)
     for _ in model.stream("Count: 1 2 3"):
         break
     gc.collect()
@@ -125,10 +125,10 @@ async def test_a_reader_that_goes_away_ends_the_work(engine, model_class):
 
 
 @pytest.mark.parametrize("model_class", [ChatSRAHuggingFace, SRAHuggingFaceLLM])
-async def test_a_cancelled_task_ends_the_work(engine, model_class):
-    model = model_class(engine=engine, max_tokens=4000)
+async def test_a_cancelled_task_ends_the_work(tiny_engine, model_class, slow_steps):
+    model = model_class(engine=tiny_engine, max_tokens=4000)
     passes = []
-    handle = engine.loaded.model.register_forward_pre_hook(lambda *_: passes.append(1))
+    handle = tiny_engine.loaded.model.register_forward_pre_hook(lambda *_: passes.append(1))
     task = asyncio.create_task(model.ainvoke("Count: 1 2 3"))
     while len(passes) < 3:
         await asyncio.sleep(0.01)
@@ -142,7 +142,7 @@ async def test_a_cancelled_task_ends_the_work(engine, model_class):
     assert len(passes) <= done + 1
 
 
-async def test_the_event_loop_stays_free(engine):
+async def test_the_event_loop_stays_free(tiny_engine, slow_steps):
     ticks = 0
 
     async def tick():
@@ -152,6 +152,6 @@ async def test_the_event_loop_stays_free(engine):
             ticks += 1
 
     ticker = asyncio.create_task(tick())
-    answer = await ChatSRAHuggingFace(engine=engine, max_tokens=8).ainvoke([HumanMessage("Hello")])
+    answer = await ChatSRAHuggingFace(engine=tiny_engine, max_tokens=8).ainvoke([HumanMessage("Hello")])
     ticker.cancel()
     assert ticks > answer.usage_metadata["output_tokens"]

@@ -35,8 +35,8 @@ class Recorder(BaseCallbackHandler):
 
 
 @pytest.fixture
-def llm(embedded):
-    return SRAHuggingFaceLLM(engine=Engine(embedded), max_tokens=4)
+def llm(tiny):
+    return SRAHuggingFaceLLM(engine=Engine(tiny), max_tokens=4)
 
 
 class TestUnit:
@@ -83,9 +83,9 @@ class TestIntegration:
         assert [events[0]["event"], events[-1]["event"]] == ["on_llm_start", "on_llm_end"]
         assert sum(event["event"] == "on_llm_stream" for event in events) > 1
 
-    def test_streaming_within_invoke(self, embedded):
+    def test_streaming_within_invoke(self, tiny):
         recorder = Recorder()
-        llm = SRAHuggingFaceLLM(engine=embedded, max_tokens=4, streaming=True)
+        llm = SRAHuggingFaceLLM(engine=tiny, max_tokens=4, streaming=True)
         whole = llm.invoke("Once upon a", config={"callbacks": [recorder]})
         assert len(recorder.tokens) > 1
         assert "".join(recorder.tokens) == whole
@@ -146,7 +146,7 @@ class TestIntegration:
         with pytest.raises(MemoryError, match="ran out of memory"):
             list(llm.stream("Once"))
 
-    def test_text_is_taken_as_it_is(self, llm, engine):
-        expected = engine.generate("Once upon a", max_new_tokens=4).text
+    def test_text_is_taken_as_it_is(self, llm, tiny_engine):
+        expected = tiny_engine.generate("Once upon a", max_new_tokens=4).text
         assert llm.invoke("Once upon a") == expected
         assert llm.get_num_tokens("<|im_start|>") > 1  # text, not the control token

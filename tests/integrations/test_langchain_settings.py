@@ -19,8 +19,8 @@ AFTER = SRAConfig(alpha=0.3, rows="after_context")
 
 
 @pytest.fixture
-def chat(engine):
-    return ChatSRAHuggingFace(engine=engine, max_tokens=1)
+def chat(tiny_engine):
+    return ChatSRAHuggingFace(engine=tiny_engine, max_tokens=1)
 
 
 def alpha(message):
@@ -28,8 +28,8 @@ def alpha(message):
     return None if settings is None else settings["alpha"]
 
 
-def test_sra_at_construction_per_call_and_bound(engine):
-    chat = ChatSRAHuggingFace(engine=engine, max_tokens=1, sra=0.1)
+def test_sra_at_construction_per_call_and_bound(tiny_engine):
+    chat = ChatSRAHuggingFace(engine=tiny_engine, max_tokens=1, sra=0.1)
     assert alpha(chat.invoke("Hi")) == 0.1
     assert alpha(chat.invoke("Hi", sra=0.2)) == 0.2
     assert alpha(chat.invoke("Hi", sra=None)) is None
@@ -68,20 +68,20 @@ def test_configurable_fields_share_the_model(chat):
     assert copy.deepcopy(chat).engine is chat.engine
 
 
-def test_sra_of_a_shared_model_holds_where_none_is_given(embedded):
+def test_sra_of_a_shared_model_holds_where_none_is_given(tiny):
     import dataclasses
 
-    chat = ChatSRAHuggingFace(engine=dataclasses.replace(embedded, sra=AFTER), max_tokens=1)
+    chat = ChatSRAHuggingFace(engine=dataclasses.replace(tiny, sra=AFTER), max_tokens=1)
     assert alpha(chat.invoke("Hi")) == 0.3
     assert alpha(chat.invoke("Hi", sra=None)) is None
 
 
-def test_constructing_loads_nothing_and_two_threads_load_once(monkeypatch, embedded):
+def test_constructing_loads_nothing_and_two_threads_load_once(monkeypatch, tiny):
     loads = []
 
     def load(source):
         loads.append(source)
-        return Engine(embedded)
+        return Engine(tiny)
 
     monkeypatch.setattr(ModelSource, "load", load)
     chat = ChatSRAHuggingFace(max_tokens=1)
@@ -101,9 +101,9 @@ def test_a_model_travels_to_another_process_by_name():
     assert isinstance(chat.engines, Engines)
 
 
-def test_a_shared_model_does_not_travel(engine):
+def test_a_shared_model_does_not_travel(tiny_engine):
     with pytest.raises(TypeError, match="stays in its process"):
-        pickle.dumps(ChatSRAHuggingFace(engine=engine))
+        pickle.dumps(ChatSRAHuggingFace(engine=tiny_engine))
 
 
 def test_a_model_that_does_not_exist_is_named_at_the_first_call(tmp_path):
@@ -113,12 +113,12 @@ def test_a_model_that_does_not_exist_is_named_at_the_first_call(tmp_path):
             chat.invoke("Hi")
 
 
-def test_other_names_of_arguments(engine):
+def test_other_names_of_arguments(tiny_engine):
     chat = ChatSRAHuggingFace(
         model_name="embedded", max_new_tokens=3, stop_sequences=["END"], request_timeout=9, api_key="", max_retries=1
     )
     assert (chat.model, chat.max_tokens, chat.stop, chat.timeout) == ("embedded", 3, ["END"], 9)
-    llm = SRAHuggingFaceLLM(engine=engine, max_tokens=9)
+    llm = SRAHuggingFaceLLM(engine=tiny_engine, max_tokens=9)
     for name in ("max_tokens", "max_new_tokens", "max_completion_tokens"):
         assert llm.get_num_tokens(llm.invoke("Once", **{name: 2})) == 2
 
@@ -138,9 +138,9 @@ def test_bad_arguments_are_refused_at_construction(arguments, message):
         ChatSRAHuggingFace(**arguments)
 
 
-def test_a_model_and_another_engine_are_refused(engine):
+def test_a_model_and_another_engine_are_refused(tiny_engine):
     with pytest.raises(ValidationError, match="Give one of the two"):
-        ChatSRAHuggingFace(model="other", engine=engine)
+        ChatSRAHuggingFace(model="other", engine=tiny_engine)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_cancelling_by_an_event(chat):
     assert chat.invoke("Hi", cancel=cancel).response_metadata["finish_reason"] == "cancelled"
 
 
-def test_tokens(chat, engine):
+def test_tokens(chat, tiny_engine):
     assert chat.get_num_tokens("The rent is") == len(chat.get_token_ids("The rent is")) == 3
     messages = [HumanMessage("Hi")]
     assert chat.get_num_tokens_from_messages(messages) == chat.invoke(messages).usage_metadata["input_tokens"]

@@ -9,7 +9,6 @@ from langchain.agents.middleware import wrap_model_call
 from langchain.agents.structured_output import ToolStrategy
 from langchain_core.embeddings import Embeddings
 from langchain_core.messages import HumanMessage, ToolMessage
-from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import RunnablePassthrough
 from langchain_core.tools import tool
@@ -58,8 +57,8 @@ class Embedded(Embeddings):
 
 
 @pytest.fixture
-def chat(engine):
-    return ChatSRAHuggingFace(engine=engine, max_tokens=24)
+def chat(tiny_engine):
+    return ChatSRAHuggingFace(engine=tiny_engine, max_tokens=24)
 
 
 @pytest.fixture(scope="module")
@@ -75,15 +74,6 @@ def to_messages(retriever):
     blocks = [{"type": "text", "text": "{context}"}, {"type": "text", "text": "Question: {question}"}]
     prompt = ChatPromptTemplate.from_messages([("human", blocks)])
     return {"context": retriever | join, "question": RunnablePassthrough()} | prompt
-
-
-async def test_a_rag_chain(chat, to_messages):
-    chain = to_messages | chat | StrOutputParser()
-    answer = chain.invoke(QUESTION)
-    assert "82,400" in answer
-    assert "".join(chain.stream(QUESTION)) == answer
-    assert await chain.ainvoke(QUESTION) == answer
-    assert chain.batch([QUESTION, QUESTION]) == [answer, answer]
 
 
 def test_with_and_without_share_the_prefilled_passages(chat, to_messages):
@@ -138,8 +128,8 @@ async def test_a_graph_is_switched_as_a_whole(chat):
         assert [answer.response_metadata["sra"] is not None for answer in answers] == [bool(settings)] * 2
 
 
-def test_one_engine_beside_llama_index(embedded):
-    llama = LlamaIndexLLM(model=embedded, max_new_tokens=4)
+def test_one_engine_beside_llama_index(tiny):
+    llama = LlamaIndexLLM(model=tiny, max_new_tokens=4)
     chat = ChatSRAHuggingFace(engine=llama.engine, max_tokens=4)
     completing = SRAHuggingFaceLLM(engine=chat.engine, max_tokens=4)
     assert chat.engine is llama.engine is completing.engine
@@ -153,19 +143,19 @@ MIX = [(question, sra) for question in ("Hello", "Name a colour.") for sra in (N
 
 
 @pytest.fixture(scope="module")
-def serial(embedded):
-    chat = ChatSRAHuggingFace(engine=Engine(embedded, max_prefixes=0), max_tokens=3)
+def serial(tiny):
+    chat = ChatSRAHuggingFace(engine=Engine(tiny, max_prefixes=0), max_tokens=3)
     return [chat.invoke(question, sra=sra).content for question, sra in MIX]
 
 
-def test_eight_threads(engine, serial):
-    chat = ChatSRAHuggingFace(engine=engine, max_tokens=3)
+def test_eight_threads(tiny_engine, serial):
+    chat = ChatSRAHuggingFace(engine=tiny_engine, max_tokens=3)
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda asked: chat.invoke(asked[0], sra=asked[1]).content, MIX * 4))
     assert answers == serial * 4
 
 
-async def test_fifty_tasks(engine, serial):
-    chat = ChatSRAHuggingFace(engine=engine, max_tokens=3)
+async def test_fifty_tasks(tiny_engine, serial):
+    chat = ChatSRAHuggingFace(engine=tiny_engine, max_tokens=3)
     answers = await asyncio.gather(*(chat.ainvoke(question, sra=sra) for question, sra in MIX * 10))
     assert [answer.content for answer in answers] == serial * 10

@@ -55,8 +55,8 @@ class Impossible(BaseModel):
 
 
 @pytest.fixture(scope="module")
-def chat(embedded):
-    return ChatSRAHuggingFace(engine=embedded, max_tokens=32)
+def chat(tiny):
+    return ChatSRAHuggingFace(engine=tiny, max_tokens=32)
 
 
 @pytest.mark.parametrize("method", ["json_schema", "function_calling", "json_mode"])

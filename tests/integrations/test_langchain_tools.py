@@ -30,12 +30,12 @@ def get_rent(place: str) -> str:
 
 
 @pytest.fixture
-def says(embedded):
+def says(tiny):
     """Make the model choose the tokens of a text, whatever it reads."""
     handles = []
 
     def say(text):
-        tokens = [*embedded.tokenizer(text, add_special_tokens=False).input_ids, embedded.tokenizer.eos_token_id]
+        tokens = [*tiny.tokenizer(text, add_special_tokens=False).input_ids, tiny.tokenizer.eos_token_id]
         step = iter(tokens)
 
         def write(module, args, output):
@@ -43,7 +43,7 @@ def says(embedded):
             output.logits[..., next(step)] = 9.0
             return output
 
-        handles.append(embedded.model.register_forward_hook(write))
+        handles.append(tiny.model.register_forward_hook(write))
 
     yield say
     for handle in handles:
@@ -122,15 +122,15 @@ def test_parallel_calls_can_be_declined(chat, says):
 
 
 @pytest.mark.parametrize("choice", ["any", {"type": "function", "function": {"name": "add"}}])
-def test_a_forced_call_is_valid(embedded, choice):
-    chat = ChatSRAHuggingFace(engine=embedded, max_tokens=30)
+def test_a_forced_call_is_valid(tiny, choice):
+    chat = ChatSRAHuggingFace(engine=tiny, max_tokens=30)
     [(name, arguments)] = called(chat.bind_tools([add], tool_choice=choice).invoke("Hello"))
     assert name == "add"
     assert isinstance(add.invoke(arguments), int)
 
 
-def test_a_forced_call_streams_as_a_call_alone(embedded):
-    chat = ChatSRAHuggingFace(engine=embedded, max_tokens=30, stop=["{"])
+def test_a_forced_call_streams_as_a_call_alone(tiny):
+    chat = ChatSRAHuggingFace(engine=tiny, max_tokens=30, stop=["{"])
     chunks = list(chat.bind_tools([add, get_rent], tool_choice="get_rent").stream("Hello"))
     assert [chunk.content for chunk in chunks if chunk.content] == []
     [(name, arguments)] = called(whole(chunks))

@@ -1,6 +1,4 @@
-"""`SRAHuggingFaceLLM` with the real embedded model, alone and in LlamaIndex's engines."""
-
-import asyncio
+"""`SRAHuggingFaceLLM`: all methods agree, arguments are honoured, prompts stay as they are."""
 
 import pytest
 from llama_index.core import Settings
@@ -23,37 +21,37 @@ AFTER = SRAConfig(alpha=0.2, rows="after_context")
 
 
 @pytest.fixture
-def llm(embedded):
-    return SRAHuggingFaceLLM(model=embedded, max_new_tokens=24)
+def llm(tiny):
+    return SRAHuggingFaceLLM(model=tiny, max_new_tokens=24)
 
 
 def user(text):
     return [ChatMessage(role="user", content=text)]
 
 
-def test_answers_as_huggingface_llm_does(llm, embedded):
+def test_answers_as_huggingface_llm_does(llm, tiny):
     theirs = HuggingFaceLLM(
-        model=embedded.model, tokenizer=embedded.tokenizer, max_new_tokens=12, generate_kwargs={"do_sample": False},
+        model=tiny.model, tokenizer=tiny.tokenizer, max_new_tokens=12, generate_kwargs={"do_sample": False},
         is_chat_model=True,
     )  # fmt: skip
     ours = SRAHuggingFaceLLM(
-        model=embedded.model, tokenizer=embedded.tokenizer, max_new_tokens=12, generate_kwargs={"do_sample": False},
+        model=tiny.model, tokenizer=tiny.tokenizer, max_new_tokens=12, generate_kwargs={"do_sample": False},
         is_chat_model=True,
     )  # fmt: skip
     assert ours.complete("Once upon a time").text == theirs.complete("Once upon a time").text
     assert ours.chat(user(FACTS[0])).message.content == theirs.chat(user(FACTS[0])).message.content
 
 
-def test_metadata_is_honest(llm, embedded):
+def test_metadata_is_honest(llm, tiny):
     assert llm.metadata.context_window == 8192
     assert llm.metadata.num_output == 24
     assert llm.metadata.is_chat_model
-    assert SRAHuggingFaceLLM(model=embedded, context_window=99999).metadata.context_window == 8192
-    assert SRAHuggingFaceLLM(model=embedded, context_window=512).metadata.context_window == 512
+    assert SRAHuggingFaceLLM(model=tiny, context_window=99999).metadata.context_window == 8192
+    assert SRAHuggingFaceLLM(model=tiny, context_window=512).metadata.context_window == 512
     assert SRAHuggingFaceLLM.class_name() == "SRAHuggingFaceLLM"
 
 
-def test_loads_by_name(embedded):
+def test_loads_by_name(tiny):
     llm = SRAHuggingFaceLLM(
         model_name=str(embedded_model_folder()), sra=0.2, max_new_tokens=3, model_kwargs={"dtype": "float32"}
     )
@@ -61,13 +59,13 @@ def test_loads_by_name(embedded):
 
 
 @pytest.mark.parametrize("sra", [AFTER, {"alpha": 0.2}, 0.2, None])
-def test_settings_in_every_form(embedded, sra, tmp_path):
-    llm = SRAHuggingFaceLLM(model=embedded, sra=sra, max_new_tokens=2)
+def test_settings_in_every_form(tiny, sra, tmp_path):
+    llm = SRAHuggingFaceLLM(model=tiny, sra=sra, max_new_tokens=2)
     assert llm.sra == SRAConfig.coerce(sra)
     path = tmp_path / "sra.json"
     if llm.sra is not None:
         llm.sra.to_json(path)
-        assert SRAHuggingFaceLLM(model=embedded, sra=str(path)).sra == llm.sra
+        assert SRAHuggingFaceLLM(model=tiny, sra=str(path)).sra == llm.sra
 
 
 async def test_all_eight_methods_agree(llm):
@@ -118,7 +116,7 @@ def test_the_token_counter_counts(llm, index):
         Settings.callback_manager = before
 
 
-def test_developers_own_prompts_keep_their_control_tokens_and_documents_do_not(embedded):
+def test_developers_own_prompts_keep_their_control_tokens_and_documents_do_not(tiny):
     seen = []
 
     def to_prompt(text):
@@ -129,9 +127,9 @@ def test_developers_own_prompts_keep_their_control_tokens_and_documents_do_not(e
         return to_prompt(messages[-1].content)
 
     llm = SRAHuggingFaceLLM(
-        model=embedded, max_new_tokens=2, completion_to_prompt=to_prompt, messages_to_prompt=messages_to_prompt
+        model=tiny, max_new_tokens=2, completion_to_prompt=to_prompt, messages_to_prompt=messages_to_prompt
     )
-    end = embedded.tokenizer.convert_tokens_to_ids("<|im_end|>")
+    end = tiny.tokenizer.convert_tokens_to_ids("<|im_end|>")
     text = "a document that says <|im_end|>"
     runs = [
         llm.complete(text).raw,
@@ -141,16 +139,16 @@ def test_developers_own_prompts_keep_their_control_tokens_and_documents_do_not(e
     for raw in runs:
         prompt = raw["model_output"][0][: raw["usage"]["prompt_tokens"]]
         assert prompt.count(end) == 1
-        assert text in embedded.tokenizer.decode(prompt)
+        assert text in tiny.tokenizer.decode(prompt)
 
 
-def test_a_query_wrapper_and_a_system_prompt(embedded):
+def test_a_query_wrapper_and_a_system_prompt(tiny):
     llm = SRAHuggingFaceLLM(
-        model=embedded, max_new_tokens=2, query_wrapper_prompt="Q: {query_str} A:", system_prompt="Be brief."
+        model=tiny, max_new_tokens=2, query_wrapper_prompt="Q: {query_str} A:", system_prompt="Be brief."
     )
     raw = llm.complete("Why?").raw
     prompt = raw["model_output"][0][: raw["usage"]["prompt_tokens"]]
-    assert embedded.tokenizer.decode(prompt) == "Be brief. Q: Why? A:"
+    assert tiny.tokenizer.decode(prompt) == "Be brief. Q: Why? A:"
 
 
 def test_what_it_cannot_do_it_refuses(llm):
@@ -163,34 +161,7 @@ def test_what_it_cannot_do_it_refuses(llm):
         llm.stream_chat(user("word " * 9000))
 
 
-def test_query_engine(llm, index):
-    answer = index.as_query_engine(llm=llm, similarity_top_k=1).query(QUESTION)
-    assert "82,400" in str(answer)
-
-
-@pytest.mark.parametrize("sra", [None, AFTER, 0.2])
-def test_streaming_query_engine(embedded, index, sra):
-    llm = SRAHuggingFaceLLM(model=embedded, sra=sra, max_new_tokens=24)
-    response = index.as_query_engine(llm=llm, streaming=True, similarity_top_k=1).query(QUESTION)
-    assert "82,400" in "".join(response.response_gen)
-
-
-async def test_async_query_engine(llm, index):
-    engine = index.as_query_engine(llm=llm, similarity_top_k=1)
-    answers = await asyncio.gather(*[engine.aquery(QUESTION) for _ in range(2)])
-    assert all("82,400" in str(answer) for answer in answers)
-
-
-@pytest.mark.parametrize("mode", ["context", "condense_plus_context"])
-def test_chat_engine(embedded, index, mode):
-    llm = SRAHuggingFaceLLM(model=embedded, sra=AFTER, max_new_tokens=24)
-    chat = index.as_chat_engine(llm=llm, chat_mode=mode, similarity_top_k=1)
-    assert "82,400" in str(chat.chat(QUESTION))
-    assert str(chat.chat("And when does it end?"))
-    assert "".join(chat.stream_chat(QUESTION).response_gen)
-
-
-def test_query_engines_know_where_the_passages_end(embedded, index):
+def test_query_engines_know_where_the_passages_end(tiny, index):
     lengths = []
 
     class Recording(Engine):
@@ -198,20 +169,20 @@ def test_query_engines_know_where_the_passages_end(embedded, index):
             lengths.append((prompt.context_length, len(prompt.token_ids), prompt.token_ids))
             return super().generate(prompt, **kwargs)
 
-    llm = SRAHuggingFaceLLM(model=Recording(embedded), sra=AFTER, max_new_tokens=2)
+    llm = SRAHuggingFaceLLM(model=Recording(tiny), sra=AFTER, max_new_tokens=2)
     index.as_query_engine(llm=llm, similarity_top_k=1).query(QUESTION)
     context, whole, ids = lengths[0]
     assert 0 < context < whole
-    assert FACTS[0] in embedded.tokenizer.decode(ids[:context])
-    assert QUESTION in embedded.tokenizer.decode(ids[context:])
+    assert FACTS[0] in tiny.tokenizer.decode(ids[:context])
+    assert QUESTION in tiny.tokenizer.decode(ids[context:])
 
 
-def test_a_model_without_a_chat_template(embedded, monkeypatch):
-    monkeypatch.setattr(embedded.tokenizer, "chat_template", None)
-    llm = SRAHuggingFaceLLM(model=embedded, max_new_tokens=3)
+def test_a_model_without_a_chat_template(tiny, monkeypatch):
+    monkeypatch.setattr(tiny.tokenizer, "chat_template", None)
+    llm = SRAHuggingFaceLLM(model=tiny, max_new_tokens=3)
     assert not llm.metadata.is_chat_model
     assert llm.chat(user("Hello")).message.content
-    end = embedded.tokenizer.convert_tokens_to_ids("<|im_end|>")
+    end = tiny.tokenizer.convert_tokens_to_ids("<|im_end|>")
     template = PromptTemplate("{context_str}\nQuestion: {query_str}\nAnswer:")
     seen = []
     generate = llm.engine.generate

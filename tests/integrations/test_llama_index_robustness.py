@@ -46,29 +46,29 @@ def test_a_model_without_memory(failing, way):
 
 
 @pytest.mark.parametrize("way", [way for way in WAYS if "chat" in way])
-def test_a_bad_template(embedded, way):
-    tokenizer = copy.deepcopy(embedded.tokenizer)
+def test_a_bad_template(tiny, way):
+    tokenizer = copy.deepcopy(tiny.tokenizer)
     tokenizer.chat_template = "{{ raise_exception('no such role') }}"
-    llm = SRAHuggingFaceLLM(model=LoadedModel(embedded.model, tokenizer, "broken"))
+    llm = SRAHuggingFaceLLM(model=LoadedModel(tiny.model, tokenizer, "broken"))
     with pytest.raises(PromptError, match="template refuses these messages: no such role"):
         WAYS[way](llm)
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_context_that_overflows(embedded, way):
+def test_a_context_that_overflows(tiny, way):
     with pytest.raises(ContextOverflowError, match=r"up to 9000 are to be generated.*window holds 8192"):
-        WAYS[way](SRAHuggingFaceLLM(model=embedded), max_new_tokens=9000)
+        WAYS[way](SRAHuggingFaceLLM(model=tiny), max_new_tokens=9000)
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_an_answer_that_takes_too_long(embedded, way):
+def test_an_answer_that_takes_too_long(tiny, way):
     with pytest.raises(GenerationTimeoutError, match="not done after timeout=0.001 s"):
-        WAYS[way](SRAHuggingFaceLLM(model=embedded), timeout=0.001)
+        WAYS[way](SRAHuggingFaceLLM(model=tiny), timeout=0.001)
 
 
 @pytest.fixture
-def llm(embedded):
-    return SRAHuggingFaceLLM(model=Engine(embedded), max_new_tokens=3, sra=0.2)
+def llm(tiny):
+    return SRAHuggingFaceLLM(model=Engine(tiny), max_new_tokens=3, sra=0.2)
 
 
 def count_caches():

@@ -42,8 +42,8 @@ TOOLS = [FunctionTool.from_defaults(double), FunctionTool.from_defaults(greet)]
 
 
 @pytest.fixture
-def llm(embedded):
-    return SRAHuggingFaceLLM(model=embedded, max_new_tokens=48)
+def llm(tiny):
+    return SRAHuggingFaceLLM(model=tiny, max_new_tokens=48)
 
 
 @pytest.fixture
@@ -87,8 +87,8 @@ async def test_as_structured_llm(llm):
     assert last.raw == response.raw
 
 
-def test_a_prompt_of_messages_and_a_system_prompt(embedded):
-    llm = SRAHuggingFaceLLM(model=embedded, max_new_tokens=40, system_prompt="You like berries.")
+def test_a_prompt_of_messages_and_a_system_prompt(tiny):
+    llm = SRAHuggingFaceLLM(model=tiny, max_new_tokens=40, system_prompt="You like berries.")
     prompt = ChatPromptTemplate([ChatMessage(role="user", content="Describe a fruit of {place}.")])
     assert isinstance(llm.structured_predict(Fruit, prompt, place="Norway"), Fruit)
 

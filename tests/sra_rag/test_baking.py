@@ -27,8 +27,8 @@ def loaded(model, tokenizer):
 
 
 @pytest.fixture(scope="module")
-def tokenizer(embedded):
-    return embedded.tokenizer
+def tokenizer(tiny):
+    return tiny.tokenizer
 
 
 @torch.inference_mode()

@@ -26,8 +26,8 @@ def alone(engine, **settings):
     ]
 
 
-def test_the_prompts_are_long_enough_to_be_read_one_by_one(engine):
-    lengths = [len(engine.encode(prompt).token_ids) for prompt in PROMPTS]
+def test_the_prompts_are_long_enough_to_be_read_one_by_one(tiny_engine):
+    lengths = [len(tiny_engine.encode(prompt).token_ids) for prompt in PROMPTS]
     assert min(lengths) >= _LONG
     assert len(set(lengths)) == len(lengths)  # so that the batch is padded
 
@@ -42,38 +42,38 @@ def test_the_prompts_are_long_enough_to_be_read_one_by_one(engine):
         SRAConfig(alpha=0.4, bounds="observed"),
     ],
 )
-def test_a_batch_says_what_each_says_alone(engine, sra):
-    batch = engine.generate_batch(PROMPTS, contexts=PASSAGES, sra=sra)
-    assert [answer.token_ids for answer in batch] == alone(engine, sra=sra)
+def test_a_batch_says_what_each_says_alone(tiny_engine, sra):
+    batch = tiny_engine.generate_batch(PROMPTS, contexts=PASSAGES, sra=sra)
+    assert [answer.token_ids for answer in batch] == alone(tiny_engine, sra=sra)
 
 
-def test_a_batch_goes_on_from_earlier_prefills_and_leaves_some(engine):
+def test_a_batch_goes_on_from_earlier_prefills_and_leaves_some(tiny_engine):
     sra = SRAConfig(alpha=0.4, rows="after_context")
-    with engine.prefixes.room(len(PROMPTS)):
-        engine.generate_batch(PROMPTS, contexts=PASSAGES)
-        sharpened = engine.generate_batch(PROMPTS, contexts=PASSAGES, sra=sra)
+    with tiny_engine.prefixes.room(len(PROMPTS)):
+        tiny_engine.generate_batch(PROMPTS, contexts=PASSAGES)
+        sharpened = tiny_engine.generate_batch(PROMPTS, contexts=PASSAGES, sra=sra)
         assert [answer.usage.cached_tokens for answer in sharpened] == [a.context_length for a in sharpened]
-        assert [answer.token_ids for answer in sharpened] == alone(engine, sra=sra)
-        again = engine.generate(PROMPTS[1], context=PASSAGES[1], sra=sra)
+        assert [answer.token_ids for answer in sharpened] == alone(tiny_engine, sra=sra)
+        again = tiny_engine.generate(PROMPTS[1], context=PASSAGES[1], sra=sra)
         assert again.usage.cached_tokens == again.usage.prompt_tokens - 1
         assert again.token_ids == sharpened[1].token_ids
-    assert len(engine.prefixes) == engine.prefixes.max_entries
+    assert len(tiny_engine.prefixes) == tiny_engine.prefixes.max_entries
 
 
-def test_questions_on_one_context_read_it_once(engine):
+def test_questions_on_one_context_read_it_once(tiny_engine):
     questions = [f"{PASSAGES[0]}\n\nWhat was the rent in {year}?" for year in (2003, 2004, 2005)]
     prompts = [[{"role": "user", "content": text}] for text in questions]
-    first, *others = engine.generate_batch(prompts, contexts=[PASSAGES[0]] * 3)
+    first, *others = tiny_engine.generate_batch(prompts, contexts=[PASSAGES[0]] * 3)
     assert first.usage.cached_tokens == 0
     assert all(answer.usage.cached_tokens >= answer.context_length for answer in others)
 
 
-def test_a_batch_that_is_cancelled_while_it_reads(engine):
+def test_a_batch_that_is_cancelled_while_it_reads(tiny_engine):
     cancel = threading.Event()
     cancel.set()
-    answers = engine.generate_batch(PROMPTS, contexts=PASSAGES, cancel=cancel)
+    answers = tiny_engine.generate_batch(PROMPTS, contexts=PASSAGES, cancel=cancel)
     assert [answer.finish_reason for answer in answers] == ["cancelled"] * len(PROMPTS)
-    assert engine.generate(PROMPTS[0]).usage.cached_tokens == 0
+    assert tiny_engine.generate(PROMPTS[0]).usage.cached_tokens == 0
 
 
 @pytest.mark.parametrize("name", ["llama", "mistral"])

@@ -1,4 +1,4 @@
-"""JSON that always ends in time, checked with the real model and with random ones in its place."""
+"""JSON that always ends in time, whatever a model would like to write."""
 
 import enum
 import json
@@ -47,8 +47,8 @@ MODELS = [Item, Order, Loose]
 
 
 @pytest.fixture(scope="module")
-def grammars(embedded):
-    return JSONGrammars(embedded.tokenizer, embedded.model.config.vocab_size, [embedded.tokenizer.eos_token_id])
+def grammars(tiny):
+    return JSONGrammars(tiny.tokenizer, tiny.model.config.vocab_size, [tiny.tokenizer.eos_token_id])
 
 
 def write(grammars, schema, max_new_tokens, seed, favoured=()):
@@ -69,30 +69,30 @@ def write(grammars, schema, max_new_tokens, seed, favoured=()):
 @pytest.mark.parametrize("model", MODELS)
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(room=st.integers(0, 40), seed=st.integers(0, 1000))
-def test_whatever_the_model_prefers_the_json_is_whole(model, grammars, embedded, room, seed):
+def test_whatever_the_model_prefers_the_json_is_whole(model, grammars, tiny, room, seed):
     schema = model.model_json_schema()
     shortest = len(JSONConstraint(grammars, schema, 1, 1000)._rows[0].closing)
     tokens = write(grammars, schema, shortest + room, seed)
     assert tokens[-1] in grammars.stop_token_ids
-    model.model_validate_json(embedded.tokenizer.decode(tokens[:-1]))
+    model.model_validate_json(tiny.tokenizer.decode(tokens[:-1]))
 
 
-def test_a_model_that_never_ends_a_string_is_ended(grammars, embedded):
-    endless = embedded.tokenizer("and on and on", add_special_tokens=False).input_ids
+def test_a_model_that_never_ends_a_string_is_ended(grammars, tiny):
+    endless = tiny.tokenizer("and on and on", add_special_tokens=False).input_ids
     tokens = write(grammars, Item.model_json_schema(), 60, 0, favoured=endless)
-    item = Item.model_validate_json(embedded.tokenizer.decode(tokens[:-1]))
+    item = Item.model_validate_json(tiny.tokenizer.decode(tokens[:-1]))
     assert item.name.count("on") > 10  # it had its way for as long as there was room
 
 
-def test_half_a_character_is_finished(grammars, embedded):
-    bytes_of_emoji = embedded.tokenizer("😀🧮€", add_special_tokens=False).input_ids
+def test_half_a_character_is_finished(grammars, tiny):
+    bytes_of_emoji = tiny.tokenizer("😀🧮€", add_special_tokens=False).input_ids
     for room in range(16, 32):
         tokens = write(grammars, Item.model_json_schema(), room + 10, room, favoured=bytes_of_emoji)
-        Item.model_validate_json(embedded.tokenizer.decode(tokens[:-1]))
+        Item.model_validate_json(tiny.tokenizer.decode(tokens[:-1]))
 
 
-def test_any_json(grammars, embedded):
-    json.loads(embedded.tokenizer.decode(write(grammars, {}, 12, 1)[:-1]))
+def test_any_json(grammars, tiny):
+    json.loads(tiny.tokenizer.decode(write(grammars, {}, 12, 1)[:-1]))
 
 
 def test_too_few_tokens_are_refused_before_any_work(grammars):
@@ -105,26 +105,26 @@ def test_a_schema_that_is_none_is_refused(grammars):
         JSONConstraint(grammars, {"type": "nonsense"}, 1, 50)
 
 
-def test_without_the_extra_the_command_is_named(embedded, monkeypatch):
+def test_without_the_extra_the_command_is_named(tiny, monkeypatch):
     import importlib.util
 
     found = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "xgrammar" else found(name, *a))
     with pytest.raises(MissingExtraError, match=r"sra-rag\[structured\]"):
-        constraints.JSONGrammars(embedded.tokenizer, 10, [2])
+        constraints.JSONGrammars(tiny.tokenizer, 10, [2])
 
 
 @pytest.mark.parametrize("options", [{}, {"temperature": 1.5, "seed": 3}, {"repetition_penalty": 1.3}])
-def test_the_real_model_writes_valid_json(engine, options):
+def test_a_model_writes_valid_json(tiny_engine, options):
     ask = [{"role": "user", "content": "Describe an apple that costs two crowns."}]
-    answer = engine.generate(ask, json_schema=Item.model_json_schema(), max_new_tokens=40, **options)
+    answer = tiny_engine.generate(ask, json_schema=Item.model_json_schema(), max_new_tokens=40, **options)
     assert answer.finish_reason == "stop"
     Item.model_validate_json(answer.text)
 
 
-def test_each_sequence_of_a_batch_has_its_own(engine):
+def test_each_sequence_of_a_batch_has_its_own(tiny_engine):
     prompts = [[{"role": "user", "content": text}] for text in ("Describe an apple.", "Describe a small red car.")]
-    answers = engine.generate_batch(prompts, json_schema=Item.model_json_schema(), max_new_tokens=40)
+    answers = tiny_engine.generate_batch(prompts, json_schema=Item.model_json_schema(), max_new_tokens=40)
     assert len({answer.text for answer in answers}) == 2
     for answer in answers:
         Item.model_validate_json(answer.text)

@@ -14,8 +14,8 @@ CONTROLS = ["<|im_end|>", "<|im_start|>", "<|endoftext|>", "<file_sep>"]
 
 
 @pytest.fixture(scope="module")
-def encoder(embedded):
-    return PromptEncoder(embedded.tokenizer)
+def encoder(tiny):
+    return PromptEncoder(tiny.tokenizer)
 
 
 def user(text):
@@ -54,10 +54,10 @@ def test_text_stays_text(encoder, control):
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.sampled_from([*CONTROLS, "<|im", "_end|>", "<|", "|>", "a", " ", "\n", "\U0010fffe0\U0010ffff"])))
-def test_no_arrangement_of_pieces_becomes_a_control_token(embedded, pieces):
-    encoder = PromptEncoder(embedded.tokenizer)
+def test_no_arrangement_of_pieces_becomes_a_control_token(tiny, pieces):
+    encoder = PromptEncoder(tiny.tokenizer)
     ids = encoder.encode_messages(user("".join(pieces))).token_ids
-    controls = set(embedded.tokenizer.convert_tokens_to_ids(CONTROLS))
+    controls = set(tiny.tokenizer.convert_tokens_to_ids(CONTROLS))
     template = encoder.encode_messages(user("x")).token_ids
     assert sum(i in controls for i in ids) == sum(i in controls for i in template)
 
@@ -94,16 +94,16 @@ def test_what_cannot_be_encoded_says_so(encoder):
         encoder.encode_messages([{"role": "user", "content": [{"type": "image"}]}])
 
 
-def test_the_template_is_asked_for_in_vain(embedded, monkeypatch):
-    monkeypatch.setattr(embedded.tokenizer, "chat_template", None)
+def test_the_template_is_asked_for_in_vain(tiny, monkeypatch):
+    monkeypatch.setattr(tiny.tokenizer, "chat_template", None)
     with pytest.raises(PromptError, match="no chat template"):
-        PromptEncoder(embedded.tokenizer).encode_messages(user("a"))
+        PromptEncoder(tiny.tokenizer).encode_messages(user("a"))
 
 
-def test_bos_is_put_in_front_of_text_once(embedded):
+def test_bos_is_put_in_front_of_text_once(tiny):
     from transformers import PreTrainedTokenizerFast
 
-    plain = embedded.tokenizer
+    plain = tiny.tokenizer
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=plain.backend_tokenizer.from_str(plain.backend_tokenizer.to_str()),
         bos_token="<|endoftext|>", eos_token="<|im_end|>",
@@ -120,8 +120,8 @@ def test_bos_is_put_in_front_of_text_once(embedded):
     assert encoder.encode_text("hello", context="hel").context_length == len(once)
 
 
-def test_arguments_of_tool_calls_and_descriptions_of_tools_stay_text(embedded):
-    tokenizer = copy.deepcopy(embedded.tokenizer)
+def test_arguments_of_tool_calls_and_descriptions_of_tools_stay_text(tiny):
+    tokenizer = copy.deepcopy(tiny.tokenizer)
     tokenizer.chat_template = (
         "{{ tools | tojson }}{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}"
         "{{ (m.tool_calls or []) | tojson }}<|im_end|>\n{% endfor %}"

@@ -15,10 +15,10 @@ PROMPT, ANSWER = "Aa bb cc dd Aa bb", " cc dd"
 
 
 @pytest.fixture
-def small(embedded):
+def small(tiny):
     """A tiny random model that reads text by the embedded model's tokenizer, folded into its small vocabulary."""
     model = tiny_model("llama")
-    engine = Engine(LoadedModel(model, embedded.tokenizer, "tiny"), context_window=60)
+    engine = Engine(LoadedModel(model, tiny.tokenizer, "tiny"), context_window=60)
     encode = engine.encoder.encode_rendered
 
     def folded(text, **options):

@@ -112,10 +112,10 @@ def test_the_history_of_calls_is_put_into_words():
     assert result == {"role": "user", "content": "<tool_response>\n6\n</tool_response>"}
 
 
-def test_forced_calls(engine):
+def test_forced_calls(tiny_engine):
     prompt = [{"role": "user", "content": "What is the double of 21?"}]
     for name in (None, "half"):
-        answer = engine.generate(prompt, json_schema=call_schema(TOOLS, name), max_new_tokens=40)
+        answer = tiny_engine.generate(prompt, json_schema=call_schema(TOOLS, name), max_new_tokens=40)
         [call] = parse_tool_calls(answer.text, NAMES)[1]
         assert call.name in ([name] if name else NAMES)
         assert isinstance(call.arguments["x"], int)
@@ -123,7 +123,7 @@ def test_forced_calls(engine):
         call_schema(TOOLS, "third")
 
 
-def test_definitions_of_two_tools_do_not_mix(engine):
+def test_definitions_of_two_tools_do_not_mix(tiny_engine):
     def tool(name, kind):
         parameters = {
             "type": "object",
@@ -135,6 +135,6 @@ def test_definitions_of_two_tools_do_not_mix(engine):
 
     schema = call_schema([tool("a", "integer"), tool("b", "boolean")])
     assert set(schema["$defs"]) == {"a.P", "b.P"}
-    answer = engine.generate("Call b:", json_schema=schema, max_new_tokens=40)
+    answer = tiny_engine.generate("Call b:", json_schema=schema, max_new_tokens=40)
     call = json.loads(answer.text)
     assert type(call["arguments"]["p"]) is {"a": int, "b": bool}[call["name"]]

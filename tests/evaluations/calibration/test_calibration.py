@@ -229,34 +229,35 @@ def test_options_that_make_no_sense_are_refused(name, value):
         CalibrationOptions(**{name: value})
 
 
-def test_too_few_questions_are_refused(embedded, tmp_path):
+def test_too_few_questions_are_refused(tiny, tmp_path):
     path = tmp_path / "short.txt"
     path.write_text("The rent that the tenant of the house has to pay each year is 82,400 crowns in all.")
     index = DocumentIndex([read_document(path)], load_embedding())
     with pytest.raises(ConfigError, match="at least 16 are needed"):
-        calibrate(Engine(embedded), index, tmp_path / "work")
+        calibrate(Engine(tiny), index, tmp_path / "work")
 
 
-def test_a_run_without_time_is_off_and_goes_on_later(embedded, agreement, tmp_path):
+def test_a_run_without_time_is_off_and_goes_on_later(tiny, agreement, tmp_path):
     options = CalibrationOptions(minutes=1e-6, questions=16, tokens=200)
-    profile = calibrate(Engine(embedded), agreement, tmp_path / "work", options)
+    profile = calibrate(Engine(tiny), agreement, tmp_path / "work", options)
     assert profile.chosen == "off"
     assert not profile.sra.enabled
     assert profile.evidence["confirmation"] == {}
-    again = calibrate(Engine(embedded), agreement, tmp_path / "work", dataclasses.replace(options, minutes=2e-6))
+    again = calibrate(Engine(tiny), agreement, tmp_path / "work", dataclasses.replace(options, minutes=2e-6))
     assert again.chosen == "off"
 
 
-def test_measurements_of_other_questions_are_not_gone_on_with(embedded, agreement, tmp_path):
+def test_measurements_of_other_questions_are_not_gone_on_with(tiny, agreement, tmp_path):
     options = CalibrationOptions(minutes=1e-6, questions=16, tokens=200)
-    calibrate(Engine(embedded), agreement, tmp_path / "work", options)
+    calibrate(Engine(tiny), agreement, tmp_path / "work", options)
     with pytest.raises(ConfigError, match="questions differ"):
-        calibrate(Engine(embedded), agreement, tmp_path / "work", dataclasses.replace(options, tokens=150))
+        calibrate(Engine(tiny), agreement, tmp_path / "work", dataclasses.replace(options, tokens=150))
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_a_whole_calibration_of_the_embedded_model(embedded, agreement, tmp_path, monkeypatch):
+def test_a_whole_calibration(request, count, agreement, tmp_path, monkeypatch):
+    model = request.getfixturevalue(count("embedded", "tiny"))
     # Fewer shapes and questions, and more time than they take on a slow machine: the bound on time has other tests.
     monkeypatch.setattr(search, "layer_shapes", lambda layers: layer_shapes(layers)[:2])
     monkeypatch.setattr(search, "head_shapes", lambda gradients: head_shapes(gradients)[:1])
@@ -268,7 +269,7 @@ def test_a_whole_calibration_of_the_embedded_model(embedded, agreement, tmp_path
         done.append(doing)
         return lambda n, total: None
 
-    profile = calibrate(Engine(embedded), agreement, tmp_path / "work", options, on_progress=start)
+    profile = calibrate(Engine(model), agreement, tmp_path / "work", options, on_progress=start)
     assert "which heads matter" in done
     searched = profile.evidence["search_nats"]
     assert len(searched) >= 6, profile.reason

@@ -82,9 +82,10 @@ def tasks(tmp_path, monkeypatch):
     return folder
 
 
-def test_off_is_the_harness_own_model(engine):
-    reference = HFLM(pretrained=engine.loaded.model, tokenizer=engine.loaded.tokenizer, max_length=48, batch_size=1)
-    ours = SRALM(engine=engine, max_length=48)
+def test_off_is_the_harness_own_model(tiny_engine):
+    loaded = tiny_engine.loaded
+    reference = HFLM(pretrained=loaded.model, tokenizer=loaded.tokenizer, max_length=48, batch_size=1)
+    ours = SRALM(engine=tiny_engine, max_length=48)
     for mine, theirs in zip(
         ours.loglikelihood(REQUESTS, disable_tqdm=True), reference.loglikelihood(REQUESTS, disable_tqdm=True),
         strict=True,
@@ -101,15 +102,15 @@ def test_off_is_the_harness_own_model(engine):
 
 
 @pytest.mark.parametrize("sra", [0.3, "alpha=0.4;rows=generated", {"alpha": 0.3, "bounds": "observed"}])
-def test_on_is_our_engine(engine, sra):
-    ours = SRALM(engine=engine, sra=sra)
-    off = SRALM(engine=engine).loglikelihood(REQUESTS[:2], disable_tqdm=True)
+def test_on_is_our_engine(tiny_engine, sra):
+    ours = SRALM(engine=tiny_engine, sra=sra)
+    off = SRALM(engine=tiny_engine).loglikelihood(REQUESTS[:2], disable_tqdm=True)
     found = ours.loglikelihood(REQUESTS[:2], disable_tqdm=True)
-    engine.prefixes.clear()
-    direct = answer_likelihood(engine, "The capital of France is", " Rome, and that of Italy", sra=ours.sra)
+    tiny_engine.prefixes.clear()
+    direct = answer_likelihood(tiny_engine, "The capital of France is", " Rome, and that of Italy", sra=ours.sra)
     assert found[1][0] == pytest.approx(-direct.nats, abs=1e-3)
     assert found[1][0] != pytest.approx(off[1][0], abs=1e-3)
-    said = engine.generate("Count: one, two, three,", sra=ours.sra, max_new_tokens=8)
+    said = tiny_engine.generate("Count: one, two, three,", sra=ours.sra, max_new_tokens=8)
     assert ours.generate_until([generation("Count: one, two, three,")], disable_tqdm=True) == [said.text]
 
 
@@ -138,9 +139,9 @@ def test_the_harness_own_command_line(tasks, tmp_path):
 
 
 @pytest.mark.slow
-def test_settings_are_paired_on_tasks(engine, tasks, tmp_path):
+def test_settings_are_paired_on_tasks(tiny_engine, tasks, tmp_path):
     findings = compare_in_harness(
-        engine, ["tiny_choice", "tiny_answer"], as_settings(["off", "same:off", "0.9"]), to=tmp_path / "out",
+        tiny_engine, ["tiny_choice", "tiny_answer"], as_settings(["off", "same:off", "0.9"]), to=tmp_path / "out",
         chat_template=True, include_path=tasks,
     )  # fmt: skip
     assert {(one.task, one.metric, one.setting) for one in findings} == {
@@ -159,20 +160,20 @@ def test_settings_are_paired_on_tasks(engine, tasks, tmp_path):
     assert "| tiny_choice | acc ↑ | 3 |" in as_table(findings)
 
 
-def test_what_cannot_be_is_refused(engine):
+def test_what_cannot_be_is_refused(tiny_engine):
     with pytest.raises(ConfigError, match="after_context"):
-        SRALM(engine=engine, sra={"alpha": 0.2, "rows": "after_context"})
+        SRALM(engine=tiny_engine, sra={"alpha": 0.2, "rows": "after_context"})
     with pytest.raises(ConfigError, match="batch_size=4"):
-        SRALM(engine=engine, batch_size=4)
+        SRALM(engine=tiny_engine, batch_size=4)
     with pytest.raises(ConfigError, match="num_beams"):
-        SRALM(engine=engine).generate_until([generation("One", num_beams=4)], disable_tqdm=True)
+        SRALM(engine=tiny_engine).generate_until([generation("One", num_beams=4)], disable_tqdm=True)
     with pytest.raises(ContextOverflowError):
-        SRALM(engine=engine, max_length=8).generate_until([generation("One", max_gen_toks=9)], disable_tqdm=True)
+        SRALM(engine=tiny_engine, max_length=8).generate_until([generation("One", max_gen_toks=9)], disable_tqdm=True)
 
 
 @pytest.mark.slow
-def test_a_task_the_harness_does_not_know_is_refused(engine, tmp_path):
+def test_a_task_the_harness_does_not_know_is_refused(tiny_engine, tmp_path):
     with pytest.raises(ConfigError, match="no task 'no_such_task'"):
-        compare_in_harness(engine, ["no_such_task"], as_settings(["off", "0.2"]), to=tmp_path)
+        compare_in_harness(tiny_engine, ["no_such_task"], as_settings(["off", "0.2"]), to=tmp_path)
     with pytest.raises(ConfigError, match=r"squadv2 could not be loaded.*Go online"):
-        compare_in_harness(engine, ["squadv2"], as_settings(["off", "0.2"]), to=tmp_path)
+        compare_in_harness(tiny_engine, ["squadv2"], as_settings(["off", "0.2"]), to=tmp_path)

@@ -88,10 +88,10 @@ def test_the_same_model_says_the_same_through_langchain(embedded, small):
     assert [piece.text for piece in through.stream_complete(prompt)][-1] == direct
 
 
-def test_a_judge_from_the_command_line(engine, tmp_path, monkeypatch):
-    shared = load_judge("embedded", engine.loaded)
-    assert shared.llm._engine.loaded.model is engine.loaded.model
-    assert shared.llm._engine is not engine
+def test_a_judge_from_the_command_line(tiny_engine, tmp_path, monkeypatch):
+    shared = load_judge("embedded", tiny_engine.loaded)
+    assert shared.llm._engine.loaded.model is tiny_engine.loaded.model
+    assert shared.llm._engine is not tiny_engine
     with pytest.raises(ModelLoadError):
         load_judge(str(tmp_path / "nothing"))
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)

@@ -33,9 +33,9 @@ def questions(tmp_path):
 
 
 @pytest.fixture
-def run(monkeypatch, embedded):
+def run(monkeypatch, tiny):
     """Run the command in this process, on the model that the other tests have loaded."""
-    monkeypatch.setattr(loading, "load_model", lambda name, dtype: embedded)
+    monkeypatch.setattr(loading, "load_model", lambda name, dtype: tiny)
 
     def run(*arguments):
         return CliRunner().invoke(make_app(), ["evaluate", *map(str, arguments)])
@@ -96,10 +96,10 @@ def test_without_generating_only_likelihoods_are_measured(run, questions, tmp_pa
         assert "right" not in record["scores"]
 
 
-def test_a_run_that_is_stopped_before_its_first_answer_says_so(run, questions, tmp_path, monkeypatch, embedded):
+def test_a_run_that_is_stopped_before_its_first_answer_says_so(run, questions, tmp_path, monkeypatch, tiny):
     def interrupted(name, dtype):
         signal.raise_signal(signal.SIGINT)
-        return embedded
+        return tiny
 
     monkeypatch.setattr(loading, "load_model", interrupted)
     result = run(questions, "--to", tmp_path / "results")

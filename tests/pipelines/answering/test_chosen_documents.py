@@ -32,8 +32,8 @@ def test_only_the_chosen_are_found(index):
     assert len(chosen.search("rent", 1)) == 1
 
 
-def test_a_choice_retrieves_from_its_documents(index, engine):
-    qa = DocumentQA(index, engine, context_tokens=300)
+def test_a_choice_retrieves_from_its_documents(index, tiny_engine):
+    qa = DocumentQA(index, tiny_engine, context_tokens=300)
     choice = DocumentChoice(qa)
     assert choice.of([]) is qa
     assert choice.of(["ferry"]) is choice.of(["ferry"])
@@ -41,8 +41,8 @@ def test_a_choice_retrieves_from_its_documents(index, engine):
     assert choice.of(["gone"]).ask("What is the rent?").abstained == "nothing found"
 
 
-def test_choices_that_are_kept_have_an_end(index, engine):
-    choice = DocumentChoice(DocumentQA(index, engine, context_tokens=300))
+def test_choices_that_are_kept_have_an_end(index, tiny_engine):
+    choice = DocumentChoice(DocumentQA(index, tiny_engine, context_tokens=300))
     first = choice.of(["0"])
     for number in range(1, 20):
         choice.of([str(number)])

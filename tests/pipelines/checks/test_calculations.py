@@ -127,10 +127,10 @@ def test_what_does_not_go_together_is_not_computed(operation, operands):
     assert calculate(operation, [operand(*one) for one in operands]) is None
 
 
-def test_nothing_is_asked_of_the_model_where_no_arithmetic_is(engine):
+def test_nothing_is_asked_of_the_model_where_no_arithmetic_is(tiny_engine):
     found = Retrieval("Who are the directors?", tuple(PASSAGES), format_passages(PASSAGES))
-    engine.generate = None  # would fail
-    assert computed(engine, found, None) is None
+    tiny_engine.generate = None  # would fail
+    assert computed(tiny_engine, found, None) is None
 
 
 @pytest.mark.slow

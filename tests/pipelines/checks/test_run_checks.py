@@ -20,10 +20,10 @@ def index(embedding):
     return DocumentIndex([Document(Path("fares.pdf"), (Page(0, "1", TEXT),))], embedding)
 
 
-def test_no_room_for_a_second_prompt(index, embedded):
-    wide = DocumentQA(index, Engine(embedded), preset="financial")
+def test_no_room_for_a_second_prompt(index, tiny):
+    wide = DocumentQA(index, Engine(tiny), preset="financial")
     prompt = len(wide.engine.encode(wide.retrieve(QUESTION).messages()).token_ids)
-    narrow = Engine(embedded, context_window=prompt + 20, options=SamplingOptions(max_new_tokens=10))
+    narrow = Engine(tiny, context_window=prompt + 20, options=SamplingOptions(max_new_tokens=10))
     answer = DocumentQA(index, narrow, preset="financial").ask(QUESTION)
     assert answer.text
     assert answer.calculation is None
@@ -31,9 +31,9 @@ def test_no_room_for_a_second_prompt(index, embedded):
 
 
 @pytest.mark.parametrize("of_the_request", [True, False])
-def test_no_time_for_a_second_prompt(index, embedded, of_the_request):
+def test_no_time_for_a_second_prompt(index, tiny, of_the_request):
     limit = {"timeout": 60.0}
-    engine = Engine(embedded, options=SamplingOptions(max_new_tokens=4, **({} if of_the_request else limit)))
+    engine = Engine(tiny, options=SamplingOptions(max_new_tokens=4, **({} if of_the_request else limit)))
     qa = DocumentQA(index, engine, preset="financial")
     found = qa.retrieve(QUESTION)
     taken = dataclasses.replace(engine.generate(found.messages()), timing=Timing(59.0, 1.0))

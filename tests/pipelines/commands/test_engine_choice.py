@@ -33,8 +33,8 @@ ASK = [{"role": "user", "content": "Name three rivers."}]
 
 
 @pytest.fixture(scope="module")
-def local(embedded, lease_index):
-    engine = Engine(embedded, options=SamplingOptions(max_new_tokens=12))
+def local(tiny, lease_index):
+    engine = Engine(tiny, options=SamplingOptions(max_new_tokens=12))
     return DocumentQA(lease_index, engine, context_tokens=200)
 
 
@@ -50,7 +50,7 @@ def own_server(local, serving):
 def served(own_server):
     options = SamplingOptions(max_new_tokens=12)
     with ServedEngine.at(
-        own_server, model="embedded", tokenizer="embedded", context_window=2048, api_key=KEY, options=options
+        own_server, model="tiny", tokenizer="embedded", context_window=2048, api_key=KEY, options=options
     ) as engine:
         yield engine
 
@@ -112,17 +112,17 @@ async def test_the_web_page_answers_without_attention_where_it_is_not_known(serv
 
 def test_the_key_is_asked_for_and_shown_nowhere(own_server, served):
     with pytest.raises(VLLMServerError, match="SRA_RAG_ENGINE_KEY") as caught:
-        ServedEngine.at(own_server, model="embedded", tokenizer="embedded", api_key="secret-" + KEY)
+        ServedEngine.at(own_server, model="tiny", tokenizer="embedded", api_key="secret-" + KEY)
     assert KEY not in f"{caught.value}{served.model}{vars(served)}{EngineChoice('http://a', key=KEY)}"
 
 
 def test_what_a_server_does_not_tell_has_to_be_given(own_server):
-    with pytest.raises(ConfigError, match=r"2 models.*--model.*'embedded'"):
+    with pytest.raises(ConfigError, match=r"2 models.*--model.*'tiny'"):
         ServedEngine.at(own_server, api_key=KEY)
     with pytest.raises(ConfigError, match="--tokenizer"):
-        ServedEngine.at(own_server, model="embedded", api_key=KEY)
+        ServedEngine.at(own_server, model="tiny", api_key=KEY)
     with pytest.raises(ConfigError, match="--window"):
-        ServedEngine.at(own_server, model="embedded", tokenizer="embedded", api_key=KEY)
+        ServedEngine.at(own_server, model="tiny", tokenizer="embedded", api_key=KEY)
 
 
 def stream_of(*chunks):

@@ -37,18 +37,18 @@ def index(embedding):
 
 
 @pytest.fixture
-def engine(embedded):
-    return Engine(embedded, options=SamplingOptions(max_new_tokens=10))
+def engine(tiny):
+    return Engine(tiny, options=SamplingOptions(max_new_tokens=10))
 
 
 @pytest.fixture
-def qa(index, engine):
-    return DocumentQA(index, engine, context_tokens=180)
+def qa(index, tiny_engine):
+    return DocumentQA(index, tiny_engine, context_tokens=180)
 
 
 @pytest.fixture
-def empty(embedding, engine):
-    return DocumentQA(DocumentIndex([], embedding), engine)
+def empty(embedding, tiny_engine):
+    return DocumentQA(DocumentIndex([], embedding), tiny_engine)
 
 
 def essence(answer):
@@ -96,8 +96,8 @@ def test_the_same_answers_with_reattention(qa, sra):
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("sra", [None, SRAConfig(alpha=0.2, rows="after_context")], ids=["off", "on"])
-def test_the_same_answers_to_many_questions(index, engine, sra):
-    qa = DocumentQA(index, engine, context_tokens=400, retriever=Retriever(index, order="ends"))
+def test_the_same_answers_to_many_questions(index, tiny_engine, sra):
+    qa = DocumentQA(index, tiny_engine, context_tokens=400, retriever=Retriever(index, order="ends"))
     check_all(qa, QUESTIONS[:: 2 if sra is None else 6], sra)
 
 
@@ -145,8 +145,8 @@ def test_settings_come_with_the_config(qa):
     assert state["answer"].generation.sra == sra
 
 
-def test_the_length_of_an_answer_is_taken_off_the_passages(index, embedded):
-    narrow = Engine(embedded, context_window=400, options=SamplingOptions(max_new_tokens=8))
+def test_the_length_of_an_answer_is_taken_off_the_passages(index, tiny):
+    narrow = Engine(tiny, context_window=400, options=SamplingOptions(max_new_tokens=8))
     qa = DocumentQA(index, narrow)
     longer = ChatSRAHuggingFace(engine=narrow, max_tokens=60)
     expected = qa.ask(FEW[0], max_new_tokens=60)
@@ -165,9 +165,9 @@ def test_without_a_passage_the_model_is_not_asked(empty):
     assert (response.response, response.source_nodes) == (expected.text, [])
 
 
-def test_another_engine_is_refused(qa, embedded):
+def test_another_engine_is_refused(qa, tiny):
     with pytest.raises(ConfigError, match="engine=qa.engine"):
-        answer_chain(qa, ChatSRAHuggingFace(engine=Engine(embedded)))
+        answer_chain(qa, ChatSRAHuggingFace(engine=Engine(tiny)))
     with pytest.raises(ConfigError, match="empty"):
         answer_chain(qa).invoke("  ")
 

@@ -107,17 +107,17 @@ def test_a_preset_that_is_not_there():
         load_preset("nowhere.toml")
 
 
-def test_a_preset_is_what_the_model_is_asked_with(engine, write, make_pdf):
+def test_a_preset_is_what_the_model_is_asked_with(tiny_engine, write, make_pdf):
     index = DocumentIndex([read_document(make_pdf("a.pdf", "The valve closes at 82 degrees."))], load_embedding())
     own = write("manuals.toml", OWN)
-    qa = DocumentQA(index, engine, preset=own)
+    qa = DocumentQA(index, tiny_engine, preset=own)
     assert qa.context_tokens == 700
     assert qa.retriever.order == "ends"
     [message] = qa.retrieve("When does the valve close?").messages()
     assert message["content"].startswith("Say what the manual says about {it}.\n\n[a, page 1]")
-    [general] = DocumentQA(index, engine).retrieve("When does the valve close?").messages()
+    [general] = DocumentQA(index, tiny_engine).retrieve("When does the valve close?").messages()
     assert general["content"].startswith("Answer the question from the passages below and from nothing else.")
-    assert DocumentQA(index, engine, preset=own, context_tokens=50).context_tokens == 50
+    assert DocumentQA(index, tiny_engine, preset=own, context_tokens=50).context_tokens == 50
 
 
 def test_an_index_keeps_its_own_splitting(tmp_path, make_pdf):

@@ -25,14 +25,14 @@ LIMITS = ReadingLimits(max_rows=1_000, max_cells=20_000, max_characters=100_000,
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory, embedded, embedding):
+def served(tmp_path_factory, tiny, embedding):
     """A client that may send documents: (client, folder)."""
     folder = tmp_path_factory.mktemp("served")
     (folder / "lease.txt").write_text("The lease of the quay ends in May.")
     add_documents(folder / "index", [folder / "lease.txt"], lambda: embedding, workers=0)
     index = StoredIndex(folder / "index", embedding)
     shelf = DocumentShelf(index, folder / "uploads", LIMITS)
-    app = create_app(DocumentQA(index, Engine(embedded), context_tokens=300), ServerSettings(), shelf=shelf)
+    app = create_app(DocumentQA(index, Engine(tiny), context_tokens=300), ServerSettings(), shelf=shelf)
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client, folder
 
@@ -318,8 +318,8 @@ def test_damaged_files_never_take_the_reader_with_them(tmp_path, make_pdf):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
-def test_many_damaged_files(served, make_pdf):
-    fuzz(served, make_pdf, rounds=5, seed=2)
+def test_many_damaged_files(served, make_pdf, count):
+    fuzz(served, make_pdf, rounds=count(5, 2), seed=2)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ PYTHON ?= python3
 # The release the project is tested with; any that pyproject.toml allows will do (make demo TORCH=torch).
 TORCH ?= torch==2.13.0
 WORKERS ?= 2
+# all, or few: fewer repetitions of what takes long and rarely breaks, in test-slow and test-vllm.
+COUNTS ?= all
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -21,16 +23,17 @@ demo: $(READY)
 
 # Two processes of one thread each: most of the time goes into what no second thread speeds up.
 test: $(READY)
-	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --durations 30
 
 test-slow: $(READY)
-	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow -n $(WORKERS) --dist loadfile
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow --counts $(COUNTS) -n $(WORKERS) \
+	  --dist loadfile --durations 30
 
 # Where vLLM cannot be installed, its tests are left out, saying so.
 test-vllm:
 	@if $(MAKE) --no-print-directory $(VLLM_READY); then \
 	  HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(VLLM_BIN)/python -m pytest -o addopts='-ra --import-mode=importlib' \
-	    -o timeout=900 -n $(WORKERS) --dist loadfile tests/vllm_sra; \
+	    -o timeout=900 --counts $(COUNTS) -n $(WORKERS) --dist loadgroup --durations 30 tests/vllm_sra; \
 	else echo 'vLLM ($(VLLM)) cannot be installed here: its tests are left out.'; fi
 
 # On a machine with a GPU of CUDA: make clean test-gpu TORCH=torch VLLM=vllm (without clean, what is there is kept)

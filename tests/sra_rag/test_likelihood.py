@@ -45,11 +45,11 @@ def test_it_is_that_of_one_forward_pass(tiny_engine, sra, chunk, monkeypatch):
 
 
 @pytest.mark.parametrize("sra", SETTINGS, ids=str)
-def test_the_greedy_answer_is_likeliest_token_by_token(tiny_engine, sra):
-    said = tiny_engine.generate(MESSAGES, context=CONTEXT, sra=sra, max_new_tokens=8)
-    tiny_engine.prefixes.clear()
-    found = answer_likelihood(tiny_engine, MESSAGES, said.text, context=CONTEXT, sra=sra)
-    other = answer_likelihood(tiny_engine, MESSAGES, "Purple elephants", context=CONTEXT, sra=sra)
+def test_the_greedy_answer_is_likeliest_token_by_token(engine, sra):
+    said = engine.generate(MESSAGES, context=CONTEXT, sra=sra, max_new_tokens=8)
+    engine.prefixes.clear()
+    found = answer_likelihood(engine, MESSAGES, said.text, context=CONTEXT, sra=sra)
+    other = answer_likelihood(engine, MESSAGES, "Purple elephants", context=CONTEXT, sra=sra)
     assert found.log_probabilities[0] > other.log_probabilities[0]
     assert found.nats_per_token < other.nats_per_token
 

@@ -3,6 +3,7 @@
 import os
 import sys
 from contextlib import ExitStack
+from pathlib import Path
 from types import SimpleNamespace
 
 os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")  # engines are looked into
@@ -23,6 +24,15 @@ def pytest_runtest_setup(item):
     """
     if ffi := sys.modules.get("llvmlite.binding.ffi"):
         ffi.lib._fntab["__dict__"] = {}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Keep the tests of a file in one process of xdist, and all tests of the server in the same: it is started once."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            group = "server" if "vllm_server" in item.fixturenames else item.path.stem
+            item.add_marker(pytest.mark.xdist_group(group))
 
 
 SERVED = ("--max-model-len", "2048", "--dtype", "float32", "--max-num-seqs", "8", "--enforce-eager")

@@ -30,7 +30,8 @@ def quantile(comparisons, part):
     return statistics.quantiles((v for c in comparisons for v in getattr(c, part)), n=100)[-1]
 
 
-def test_twenty_prompts_agree_within_the_noise_of_bfloat16(tmp_path, monkeypatch):
+def test_prompts_agree_within_the_noise_of_bfloat16(tmp_path, monkeypatch, count):
+    lengths = count(LENGTHS, LENGTHS[::3])
     monkeypatch.setitem(CONFIGS, "long", LlamaConfig(**SHAPE | {"max_position_embeddings": 4096}))
     folder = save_tiny(tmp_path, "long")
     model = AutoModelForCausalLM.from_pretrained(folder, attn_implementation="sra", dtype=torch.bfloat16).eval()
@@ -39,12 +40,13 @@ def test_twenty_prompts_agree_within_the_noise_of_bfloat16(tmp_path, monkeypatch
         pair = AGREEMENT["Pair"](llm, model)
         every = [
             pair.compare(prompt(number, length), *AGREEMENT["settings"](number, length))
-            for number, length in enumerate(LENGTHS)
+            for number, length in enumerate(lengths)
         ]
     finally:
         stop(llm)
-    assert len(every) == 20
-    assert (every[0].length, every[-1].length) == (100, 4000)
+    assert [comparison.length for comparison in every] == list(lengths)
+    assert lengths[0] == 100
+    assert lengths[-1] > 1024  # read in more than one chunk
     assert mean(every, "off") > 0
     assert mean(every, "on") < 1.25 * mean(every, "off")
     assert quantile(every, "on") < 1.5 * quantile(every, "off")

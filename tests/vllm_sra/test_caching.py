@@ -21,20 +21,32 @@ def model(tmp_path_factory):
     return save_tiny(tmp_path_factory.mktemp("tiny"))
 
 
-@pytest.fixture
-def llm(model):
+@pytest.fixture(scope="module")
+def engine(model):
     llm = start(model)
     yield llm
     stop(llm)
 
 
+@pytest.fixture
+def llm(engine):
+    """The engine of this file, with nothing cached."""
+    assert engine.reset_prefix_cache()
+    return engine
+
+
 @pytest.fixture(scope="module")
-def alone(model):
-    """What each setting says with nothing cached."""
+def uncached(model):
+    """An engine that never caches."""
     llm = start(model, enable_prefix_caching=False)
-    found = {str(extra): said(run(llm, [PROMPT], [extra])[0]) for extra in (None, ALL, AFTER, GENERATED)}
+    yield llm
     stop(llm)
-    return found
+
+
+@pytest.fixture(scope="module")
+def alone(uncached):
+    """The answer with each setting when nothing is cached."""
+    return {str(extra): ask(uncached, extra)[0] for extra in (None, ALL, AFTER, GENERATED)}
 
 
 def ask(llm, extra):
@@ -68,14 +80,12 @@ def test_blocks_are_shared_up_to_the_first_row_that_changes(llm, alone, first, t
         assert logprobs == pytest.approx(alone[str(then)][1], abs=1e-4)
 
 
-def test_another_first_row_is_another_prefix(model, llm):
+def test_another_first_row_is_another_prefix(uncached, llm):
     later = {**AFTER, "sra_context_length": 120}  # in the block of 96 to 127, where AFTER sharpens from 100 on
     ask(llm, AFTER)
     (_, logprobs), cached = ask(llm, later)
     assert cached == 96
-    alone = start(model, enable_prefix_caching=False)
-    assert logprobs == pytest.approx(ask(alone, later)[0][1], abs=1e-4)
-    stop(alone)
+    assert logprobs == pytest.approx(ask(uncached, later)[0][1], abs=1e-4)
 
 
 def test_an_answer_is_read_back_only_by_a_request_with_its_settings(llm):

@@ -43,6 +43,14 @@ def model(request, tmp_path_factory):
     return save_tiny(tmp_path_factory.mktemp(request.param), request.param)
 
 
+@pytest.fixture(scope="module")
+def llm(model):
+    """An engine that all tests of one model share."""
+    llm = start(model, max_num_seqs=16)
+    yield llm
+    stop(llm)
+
+
 def expect(reference, tokens, length, name):
     context = 57 if name == "after_context" else None
     return reference.logprobs(tokens, length, CONFIGS[name], context)
@@ -60,15 +68,14 @@ def check(outputs, model):
     assert changed == len(SETTINGS) - 1  # or agreement would say nothing
 
 
-@pytest.mark.parametrize(
-    "options",
-    [{"max_num_seqs": 16}, {"max_num_seqs": 4, "max_num_batched_tokens": 64, "enable_chunked_prefill": True}],
-    ids=["whole prompts", "chunks"],
-)
-def test_requests_with_and_without_in_one_batch(model, options):
-    llm = start(model, **options)
+def test_requests_with_and_without_in_one_batch(model, llm):
+    assert llm.llm_engine.vllm_config.use_v2_model_runner is False
+    check(run(llm, PROMPTS, SETTINGS.values(), tokens=8), model)
+
+
+def test_prompts_that_are_read_in_chunks(model):
+    llm = start(model, max_num_seqs=4, max_num_batched_tokens=64, enable_chunked_prefill=True)
     try:
-        assert llm.llm_engine.vllm_config.use_v2_model_runner is False
         check(run(llm, PROMPTS, SETTINGS.values(), tokens=8), model)
     finally:
         stop(llm)
@@ -85,26 +92,19 @@ def test_requests_that_were_put_off_and_computed_again(tmp_path):
         stop(llm)
 
 
-def test_the_table_is_empty_when_all_is_answered(model):
-    llm = start(model)
-    try:
-        run(llm, PROMPTS[:3], list(SETTINGS.values())[:3])
-        run(llm, PROMPTS[:1], [None])
-        [table] = list(_TABLES.values())
-        assert table.entries == {}
-    finally:
-        stop(llm)
+def test_the_table_is_empty_when_all_is_answered(llm):
+    run(llm, PROMPTS[:3], list(SETTINGS.values())[:3])
+    run(llm, PROMPTS[:1], [None])
+    tables = list(_TABLES.values())
+    assert tables
+    assert all(table.entries == {} for table in tables)
 
 
 @pytest.mark.parametrize("extra", [{"sra": "strong"}, {"sra": "rows=after_context"}, {"sra": "bounds=observed"}])
-def test_settings_that_are_not_allowed_are_refused_when_a_request_comes_in(model, extra):
-    llm = start(model)
-    try:
-        with pytest.raises((VLLMValidationError, ValueError)):
-            run(llm, PROMPTS[:1], [extra])
-        assert said(run(llm, PROMPTS[:1], [None])[0])[0]  # and the engine goes on
-    finally:
-        stop(llm)
+def test_settings_that_are_not_allowed_are_refused_when_a_request_comes_in(llm, extra):
+    with pytest.raises((VLLMValidationError, ValueError)):
+        run(llm, PROMPTS[:1], [extra])
+    assert said(run(llm, PROMPTS[:1], [None])[0])[0]  # and the engine goes on
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this is vLLM for GPUs")

@@ -15,10 +15,10 @@ FOLDER = Path(__file__).parent / "gpu"
 
 @pytest.mark.skipif(find_spec("triton") is None, reason="needs Triton, which this environment has not")
 @pytest.mark.timeout(1800)
-def test_what_runs_on_gpus_in_tritons_interpreter():
+def test_what_runs_on_gpus_in_tritons_interpreter(request):
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-o", "addopts=-ra --import-mode=importlib", "-o", "timeout=900",
-         "--tb=short", "--show-capture=no", str(FOLDER)],
+         "--tb=short", "--show-capture=no", "--counts", request.config.getoption("--counts"), str(FOLDER)],
         env=os.environ | {"TRITON_INTERPRET": "1"}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]

@@ -35,7 +35,7 @@ if __name__ == "__main__":
         # Traced, which is what vLLM needs to serve stages on CPU, but not compiled, which would take a minute more.
         '{"pipeline_parallel_size": 2, "distributed_executor_backend": "mp", "enforce_eager": false, '
         '"compilation_config": {"mode": 2, "backend": "eager"}}',
-        '{"enforce_eager": false}',
+        pytest.param('{"enforce_eager": false}', marks=pytest.mark.long),  # a minute of compiling
     ],
     ids=["two workers", "two stages", "compiled"],
 )

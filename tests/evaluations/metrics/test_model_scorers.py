@@ -7,6 +7,7 @@ import sys
 import pytest
 from transformers import BertConfig, BertForSequenceClassification
 
+from sra_rag.cli import main
 from sra_rag.models.embedded import embedded_model_folder
 
 
@@ -55,9 +56,13 @@ def test_models_score_answers(tmp_path, nli):
     assert "sentences that a passage entails" in (to / "report.html").read_text()
 
 
-def test_judges_without_answers_are_refused(tmp_path):
-    done = run("needle", "--no-generate", "--judge", "embedded", "--to", tmp_path / "results")
-    assert done.returncode != 0
-    assert "--no-generate" in done.stderr
-    assert "Traceback" not in done.stderr
+def test_judges_without_answers_are_refused(tmp_path, monkeypatch, capsys):
+    arguments = ["needle", "--no-generate", "--judge", "embedded", "--to", str(tmp_path / "results")]
+    monkeypatch.setattr(sys, "argv", ["sra-rag", "evaluate", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    shown = capsys.readouterr().err
+    assert "--no-generate" in shown
+    assert "Traceback" not in shown
     assert not (tmp_path / "results").exists()

@@ -1,4 +1,4 @@
-"""The command line as a user runs it: a process, its output and its exit code."""
+"""The command line as a user runs it: its output and its exit code, in this process except where a process matters."""
 
 import json
 import re
@@ -7,12 +7,13 @@ import subprocess
 import sys
 
 import pytest
+import sra_pipelines.commands.engine_choice as engines
 from sra_pipelines.commands.answer_commands import chosen_settings
 from sra_pipelines.presets import load_preset
 from typer.testing import CliRunner
 
-from sra_rag import SRAConfig
-from sra_rag.cli import make_app
+from sra_rag import SRAConfig, load_model
+from sra_rag.cli import main, make_app
 from sra_rag.errors import ConfigError
 from sra_rag.notation import parse_indices
 
@@ -21,12 +22,29 @@ QUESTION = "How many crowns a year does the lease cost?"
 COMMAND = [sys.executable, "-m", "sra_rag.cli"]
 
 
-def run(*arguments):
+def run_process(*arguments):
     return subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=200, check=False)
 
 
+@pytest.fixture
+def run(capsys, monkeypatch, embedded):
+    """Run the command line in this process, with the embedded model that the other tests have loaded."""
+
+    def load(name, dtype):
+        return embedded if name == "embedded" else load_model(name, dtype=dtype)
+
+    def run(*arguments):
+        monkeypatch.setattr(engines, "load_model", load)
+        monkeypatch.setattr(sys, "argv", ["sra-rag", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return subprocess.CompletedProcess(arguments, ended.value.code or 0, *capsys.readouterr())
+
+    return run
+
+
 def test_plain_text_into_a_pipe(make_pdf):
-    done = run("ask", QUESTION, make_pdf("lease.pdf", "Preamble.", LEASE), "--max-new-tokens", 30)
+    done = run_process("ask", QUESTION, make_pdf("lease.pdf", "Preamble.", LEASE), "--max-new-tokens", 30)
     assert done.returncode == 0, done.stderr
     assert "82,400" in done.stdout
     assert "sources: lease, page 2" in done.stdout
@@ -35,7 +53,7 @@ def test_plain_text_into_a_pipe(make_pdf):
 
 
 @pytest.mark.slow
-def test_compare_as_json(make_pdf):
+def test_compare_as_json(run, make_pdf):
     done = run(
         "ask", QUESTION, make_pdf("lease.pdf", LEASE), "--compare", "--json", "--rows", "after_context",
         "--layers", "last:10", "--alpha", 0.3, "--show-context", "--max-new-tokens", 30,
@@ -69,7 +87,7 @@ def test_presets_are_listed_and_printed_as_a_start(tmp_path):
 
 
 @pytest.mark.slow
-def test_computed_figures_and_attention_are_shown_with_each_setting(make_pdf):
+def test_computed_figures_and_attention_are_shown_with_each_setting(run, make_pdf):
     rows = "Income statement\n\u00a3 million 2025 2024\nRevenue 518.2 472.9\nCost of sales 301.4 280.0"
     done = run(
         "ask", "By how much did revenue change from 2024 to 2025?", make_pdf("report.pdf", rows), "--preset",
@@ -80,7 +98,7 @@ def test_computed_figures_and_attention_are_shown_with_each_setting(make_pdf):
     assert len(re.findall(r"^ +\d+\.\d%  report, page 1$", done.stdout, re.MULTILINE)) == 2
 
 
-def test_unreadable_documents_cost_one_line_each_and_the_others_answer(tmp_path, make_pdf):
+def test_unreadable_documents_cost_one_line_each_and_the_others_answer(run, tmp_path, make_pdf):
     good = make_pdf("lease.pdf", LEASE)
     bad = [make_pdf("scan.pdf", None), make_pdf("locked.pdf", "x", password="x"), tmp_path / "missing.pdf"]
     (tmp_path / "empty.pdf").touch()
@@ -97,15 +115,13 @@ def test_unreadable_documents_cost_one_line_each_and_the_others_answer(tmp_path,
         assert str(path) in line
 
 
-@pytest.mark.slow
-def test_nothing_to_answer_from():
+def test_nothing_to_answer_from(run):
     done = run("ask", "Why?", "/no/such/file.pdf")
     assert done.returncode == 2
     assert done.stdout == ""
     assert "/no/such/file.pdf: there is no such file" in done.stderr
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -117,7 +133,7 @@ def test_nothing_to_answer_from():
         (["--context-tokens", "9000"], "does not fit"),
     ],
 )
-def test_bad_arguments_end_with_one_line(make_pdf, arguments, says):
+def test_bad_arguments_end_with_one_line(run, make_pdf, arguments, says):
     done = run("ask", "Why?", make_pdf("a.pdf", LEASE), *arguments)
     assert done.returncode == 2
     assert done.stdout == ""
@@ -126,8 +142,7 @@ def test_bad_arguments_end_with_one_line(make_pdf, arguments, says):
     assert len([line for line in done.stderr.splitlines() if line.startswith("sra-rag:")]) == 1
 
 
-@pytest.mark.slow
-def test_help_teaches():
+def test_help_teaches(run):
     assert "ask" in run("--help").stdout
     text = " ".join(run("ask", "--help").stdout.split())
     for option in ("--compare", "--alpha", "--rows", "--layers", "--model", "--json", "--show-context"):

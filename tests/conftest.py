@@ -52,6 +52,14 @@ def embedded():
     return sra_rag.load_model("embedded", dtype="float32")
 
 
+@pytest.fixture(scope="session")
+def embedding():
+    """The real embedding model."""
+    from sra_pipelines.index.embedding import load_embedding
+
+    return load_embedding()
+
+
 @pytest.fixture
 def engine(embedded):
     """An engine of its own, with nothing cached, on the shared model."""

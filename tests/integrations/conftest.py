@@ -6,7 +6,6 @@ import pytest
 import torch
 from llama_index.core import VectorStoreIndex
 from llama_index.core.schema import Document
-from sra_pipelines.index.embedding import load_embedding
 
 from sra_rag import Engine, SamplingOptions
 from sra_rag.models.loading import LoadedModel
@@ -61,7 +60,7 @@ def failing(tiny):
 
 
 @pytest.fixture(scope="session")
-def index():
+def index(embedding):
     """Two facts in LlamaIndex's FAISS store."""
     import faiss
     from llama_index.core import StorageContext
@@ -70,4 +69,4 @@ def index():
     store = FaissVectorStore(faiss.IndexFlatIP(384))
     context = StorageContext.from_defaults(vector_store=store)
     documents = [Document(text=fact) for fact in FACTS]
-    return VectorStoreIndex.from_documents(documents, storage_context=context, embed_model=load_embedding())
+    return VectorStoreIndex.from_documents(documents, storage_context=context, embed_model=embedding)

@@ -11,13 +11,6 @@ import pytest
 import uvicorn
 from fpdf import FPDF
 from llama_index.core.embeddings import BaseEmbedding
-from sra_pipelines.index.embedding import load_embedding
-
-
-@pytest.fixture(scope="session")
-def embedding():
-    """The real embedding model."""
-    return load_embedding()
 
 
 @pytest.fixture

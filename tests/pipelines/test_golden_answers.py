@@ -30,7 +30,7 @@ ANSWERS = {None: "", AFTER: ""}
 
 @pytest.fixture
 def qa(make_pdf, embedded, embedding):
-    engine = Engine(embedded, options=SamplingOptions(max_new_tokens=40))
+    engine = Engine(embedded, options=SamplingOptions(max_new_tokens=24))
     index = DocumentIndex([read_document(make_pdf("lease.pdf", *PAGES))], embedding)
     return DocumentQA(index, engine, context_tokens=400)
 
@@ -81,7 +81,7 @@ def test_a_follow_up_question_is_put_so_that_it_stands_alone(qa):
 
 async def test_the_server_and_its_page_show_the_answer_with_its_source(qa):
     expected = qa.ask(QUESTION)
-    app = create_app(qa, ServerSettings(max_new_tokens=40))
+    app = create_app(qa, ServerSettings(max_new_tokens=24))
     body = {"model": "sra-rag", "messages": [{"role": "user", "content": QUESTION}]}
     with TestClient(app) as client:
         answer = client.post("/v1/chat/completions", json=body).json()

@@ -16,7 +16,6 @@ from sra_evaluations.calibration.work import Deadline
 from sra_evaluations.results.comparison import Comparison
 from sra_evaluations.results.record import Record
 from sra_pipelines import DocumentIndex, read_document
-from sra_pipelines.index.embedding import load_embedding
 from sra_pipelines.retrieval.retriever import Retriever
 from sra_pipelines.samples import sample_documents
 
@@ -29,9 +28,9 @@ def words(text):
 
 
 @pytest.fixture(scope="module")
-def agreement():
+def agreement(embedding):
     [path] = [path for path in sample_documents() if "agreement" in path.name]
-    return DocumentIndex([read_document(path)], load_embedding())
+    return DocumentIndex([read_document(path)], embedding)
 
 
 @pytest.fixture(scope="module")
@@ -60,10 +59,10 @@ def test_questions_are_the_same_for_a_seed(agreement, questions):
     assert make_cloze(Retriever(agreement), 30, 1, 300, words) != questions
 
 
-def test_text_with_nothing_to_ask_for_is_refused(tmp_path):
+def test_text_with_nothing_to_ask_for_is_refused(tmp_path, embedding):
     path = tmp_path / "dull.txt"
     path.write_text("nothing at all is said here by anyone about anything that could be asked for later on.")
-    index = DocumentIndex([read_document(path)], load_embedding())
+    index = DocumentIndex([read_document(path)], embedding)
     with pytest.raises(ConfigError, match="Give documents"):
         make_cloze(Retriever(index), 5, 0, 300, words)
 
@@ -229,10 +228,10 @@ def test_options_that_make_no_sense_are_refused(name, value):
         CalibrationOptions(**{name: value})
 
 
-def test_too_few_questions_are_refused(tiny, tmp_path):
+def test_too_few_questions_are_refused(tiny, tmp_path, embedding):
     path = tmp_path / "short.txt"
     path.write_text("The rent that the tenant of the house has to pay each year is 82,400 crowns in all.")
-    index = DocumentIndex([read_document(path)], load_embedding())
+    index = DocumentIndex([read_document(path)], embedding)
     with pytest.raises(ConfigError, match="at least 16 are needed"):
         calibrate(Engine(tiny), index, tmp_path / "work")
 

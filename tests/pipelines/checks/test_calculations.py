@@ -8,7 +8,6 @@ from sra_pipelines import DocumentQA, Passage, read_document
 from sra_pipelines.answering.answers import Retrieval
 from sra_pipelines.checks.arithmetic import computed
 from sra_pipelines.checks.calculations import asked_operation, calculate, find_operand
-from sra_pipelines.index.embedding import load_embedding
 from sra_pipelines.index.memory import DocumentIndex
 from sra_pipelines.retrieval.packing import format_passages
 from sra_pipelines.samples import sample_documents
@@ -147,9 +146,9 @@ def test_the_embedded_model_names_figures_and_code_verifies_them(engine):
 
 
 @pytest.mark.slow
-def test_financial_answers_carry_what_was_checked(engine):
+def test_financial_answers_carry_what_was_checked(engine, embedding):
     [report] = [path for path in sample_documents() if "report" in path.name]
-    index = DocumentIndex([read_document(report)], load_embedding())
+    index = DocumentIndex([read_document(report)], embedding)
     qa = DocumentQA(index, engine, preset="financial", context_tokens=600)
     answer = qa.ask("By how much did revenue change from 2024 to 2025?", max_new_tokens=24)
     values = answer.to_dict()

@@ -107,8 +107,8 @@ def test_a_preset_that_is_not_there():
         load_preset("nowhere.toml")
 
 
-def test_a_preset_is_what_the_model_is_asked_with(tiny_engine, write, make_pdf):
-    index = DocumentIndex([read_document(make_pdf("a.pdf", "The valve closes at 82 degrees."))], load_embedding())
+def test_a_preset_is_what_the_model_is_asked_with(tiny_engine, write, make_pdf, embedding):
+    index = DocumentIndex([read_document(make_pdf("a.pdf", "The valve closes at 82 degrees."))], embedding)
     own = write("manuals.toml", OWN)
     qa = DocumentQA(index, tiny_engine, preset=own)
     assert qa.context_tokens == 700

@@ -25,7 +25,8 @@ PAGES = (
     "The lease of the warehouse at Orrin Quay costs 82,400 crowns a year, due on 1 March.",
     "Ferry tickets are sold at the kiosk beside the old lighthouse.",
 )
-ANSWERS = {None: "", AFTER: ""}
+ANSWER = "The lease of the warehouse at Orrin Quay costs 82,400 crowns a year."
+KIOSK = "Where is the kiosk at which ferry tickets are sold?"
 
 
 @pytest.fixture
@@ -35,10 +36,10 @@ def qa(make_pdf, embedded, embedding):
     return DocumentQA(index, engine, context_tokens=400)
 
 
-@pytest.mark.parametrize("sra", ANSWERS, ids=["off", "after_context"])
+@pytest.mark.parametrize("sra", [None, AFTER], ids=["off", "after_context"])
 def test_an_answer_is_this_text_and_cites_its_page(qa, sra):
     answer = qa.ask(QUESTION, sra=sra)
-    assert answer.text == ANSWERS[sra]
+    assert answer.text == ANSWER
     assert [str(c) for c in answer.citations] == ["lease, page 2"]
     assert json.loads(json.dumps(answer.to_dict()))["citations"][0]["page_index"] == 1
     assert answer.abstained is None
@@ -53,10 +54,10 @@ async def test_streams_async_answers_and_batches_cite_the_same(qa):
     expected = qa.ask(QUESTION)
     *pieces, streamed = qa.stream(QUESTION)
     assert "".join(pieces).strip() == expected.text
-    [batched, other] = qa.batch([QUESTION, "Where are ferry tickets sold?"])
+    [batched, other] = qa.batch([QUESTION, KIOSK])
     for answer in (streamed, await qa.aask(QUESTION), batched):
         assert (answer.text, answer.citations) == (expected.text, expected.citations)
-    assert [str(c) for c in other.citations] == ["lease, page 3"]
+    assert "lease, page 3" in [str(c) for c in other.citations]
 
 
 @pytest.mark.parametrize("sra", [None, AFTER], ids=["off", "after_context"])
@@ -76,7 +77,7 @@ def test_a_follow_up_question_is_put_so_that_it_stands_alone(qa):
     second = chat.ask("When is it due?")
     assert any("1 March" in passage.text for passage in second.passages)
     hurried = Chat(qa, history=[(QUESTION, "82,400 crowns.")], rewrite_timeout=1e-6)
-    assert "1 March" in hurried.ask("When is it due?").text
+    assert "1 March" in hurried.ask("When is it due?", max_new_tokens=40).text
 
 
 async def test_the_server_and_its_page_show_the_answer_with_its_source(qa):
@@ -89,11 +90,12 @@ async def test_the_server_and_its_page_show_the_answer_with_its_source(qa):
     assert answer["choices"][0]["message"]["content"] == expected.text
     assert [(c["document"], c["page_index"]) for c in answer["citations"]] == [("lease", 1)]
     assert answer["unsupported"] == []
+    assert answer["abstained"] is None
     chunks = [json.loads(line[6:]) for line in streamed.splitlines() if line.startswith("data: {")]
     assert "".join(c["choices"][0]["delta"].get("content") or "" for c in chunks).strip() == expected.text
     assert chunks[-1]["citations"] == answer["citations"]
     *_, turn = [turn async for turn in answer_turn(app.state.completions, qa, QUESTION, [None, AFTER], (), "reader")]
-    assert [column.answer.text for column in turn.columns] == [expected.text, ANSWERS[AFTER]]
+    assert [column.answer.text for column in turn.columns] == [expected.text] * 2
     shown = turn_view(turn, lambda document, page_index: PAGES[page_index])
     assert shown.count("<summary>lease, page 2</summary>") == 2
     assert "<mark>The lease of the warehouse at Orrin Quay costs 82,400 crowns" in shown

@@ -32,8 +32,8 @@ FEW = QUESTIONS[::25]
 
 
 @pytest.fixture(scope="module")
-def index(embedding):
-    return DocumentIndex([read_document(path) for path in sample_documents()], embedding)
+def index(word_embedding):
+    return DocumentIndex([read_document(path) for path in sample_documents()], word_embedding)
 
 
 @pytest.fixture
@@ -286,5 +286,5 @@ def test_a_missing_extra_names_the_command(module, missing, monkeypatch):
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name, *more: None if name == missing else found(name, *more)
     )
-    with pytest.raises(MissingExtraError, match=rf"pip install 'sra-rag\[{module.__name__.split('.')[1]}\]'"):
+    with pytest.raises(MissingExtraError, match=rf"pip install 'sra-rag\[{module.__name__.split('.')[2]}\]'"):
         importlib.reload(module)

@@ -38,32 +38,33 @@ def found(embedded, tmp_path_factory):
 
 
 def of(found, setting, name="wrong"):
-    [record] = [r for r in found.records if r["setting"] == setting and r["example"].startswith(f"{name}@")]
+    [record] = [r for r in found.records if r.setting == setting and r.example.startswith(f"{name}@")]
     return record
 
 
 @pytest.mark.parametrize("setting", ["off", "late", "all", "zero"])
 def test_the_answers_are_these_texts(found, setting):
     right, wrong, missing = (of(found, setting, name) for name in ("right", "wrong", "missing"))
-    assert (right["answer"], right["scores"]["right"]) == ("The rent of house 6 is 61,600 crowns a", 1)
-    assert (wrong["answer"], wrong["scores"]["right"]) == ("The rent of house 4 is 61,600 crowns a", 0)
+    assert (right.answer, right.scores["right"]) == ("The rent of house 6 is 61,600 crowns a", 1)
+    assert (wrong.answer, wrong.scores["right"]) == ("The rent of house 4 is 61,600 crowns a", 0)
     amount, supported = {"all": ("12,000", 0.5)}.get(setting, ("61,600", 1))
-    assert missing["answer"] == f"The rent of house 77 is {amount} crowns"
-    assert (missing["scores"]["right_refusal"], missing["scores"]["claims_supported"]) == (0, supported)
+    assert missing.answer == f"The rent of house 77 is {amount} crowns"
+    assert (missing.scores["right_refusal"], missing.scores["claims_supported"]) == (0, supported)
 
 
 def test_alpha_zero_is_off(found):
     off, zero = of(found, "off"), of(found, "zero")
-    assert zero["scores"] == pytest.approx(off["scores"], abs=0.05)
-    assert zero["entropy"] == off["entropy"]
+    assert zero.scores == pytest.approx(off.scores, abs=0.05)
+    for here, there in zip(zero.entropy, off.entropy, strict=True):
+        assert here == pytest.approx(there, abs=0.05)
 
 
 def test_sharpening_changes_likelihood_attention_and_entropy(found):
     off, sharpened = of(found, "off"), of(found, "all")
-    assert len(off["entropy"]) == 30
-    assert {len(layer) for layer in off["entropy"]} == {9}
-    assert sum(map(sum, sharpened["entropy"])) < sum(map(sum, off["entropy"]))
-    assert off["scores"]["gold_nats"] == pytest.approx(7.74, abs=0.05)
-    assert of(found, "late")["scores"]["gold_nats"] == pytest.approx(7.10, abs=0.05)
-    assert sharpened["scores"]["gold_attention"] != off["scores"]["gold_attention"]
+    assert len(off.entropy) == 30
+    assert {len(layer) for layer in off.entropy} == {9}
+    assert sum(map(sum, sharpened.entropy)) < sum(map(sum, off.entropy))
+    assert off.scores["gold_nats"] == pytest.approx(7.74, abs=0.05)
+    assert of(found, "late").scores["gold_nats"] == pytest.approx(7.10, abs=0.05)
+    assert sharpened.scores["gold_attention"] != off.scores["gold_attention"]
     assert found.manifest["model"]["parameters"] > 100_000_000

@@ -7,11 +7,11 @@ import subprocess
 import sys
 
 import pytest
-import sra_pipelines.commands.engine_choice as engines
 from sra_pipelines.commands.answer_commands import chosen_settings
 from sra_pipelines.presets import load_preset
 from typer.testing import CliRunner
 
+import sra_rag.models.loading as loading
 from sra_rag import SRAConfig, load_model
 from sra_rag.cli import main, make_app
 from sra_rag.errors import ConfigError
@@ -34,7 +34,7 @@ def run(capsys, monkeypatch, embedded):
         return embedded if name == "embedded" else load_model(name, dtype=dtype)
 
     def run(*arguments):
-        monkeypatch.setattr(engines, "load_model", load)
+        monkeypatch.setattr(loading, "load_model", load)
         monkeypatch.setattr(sys, "argv", ["sra-rag", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
             main()

@@ -59,7 +59,7 @@ def test_text_is_continued_alike_by_both_completion_models(embedded, sra):
 def test_a_model_that_is_loaded_by_name_answers_as_huggingface_llm_does():
     arguments = {
         "model_name": str(embedded_model_folder()), "tokenizer_name": str(embedded_model_folder()),
-        "model_kwargs": {"dtype": "float32"}, "max_new_tokens": 12, "generate_kwargs": {"do_sample": False},
+        "model_kwargs": {"dtype": "float32"}, "max_new_tokens": 24, "generate_kwargs": {"do_sample": False},
         "is_chat_model": True, "device_map": "cpu",
     }  # fmt: skip
     message = [ChatMessage(role="user", content=PROMPT)]

@@ -46,7 +46,7 @@ def values(path):
 
 
 @pytest.fixture(scope="module", params=[(), (KEY,)], ids=["without keys", "logged in"])
-def running(request, tmp_path_factory, embedded, word_embedding, serving):
+def running(request, tmp_path_factory, tiny, word_embedding, serving):
     """A server with its page, and a client that may use it: (client, application, folder)."""
     folder = tmp_path_factory.mktemp("files")
     with pytest.MonkeyPatch.context() as patch:
@@ -54,7 +54,7 @@ def running(request, tmp_path_factory, embedded, word_embedding, serving):
         (folder / "lease.md").write_text("The lease of the warehouse costs 82,400 crowns a year.")
         add_documents(folder / "index", [folder / "lease.md"], lambda: word_embedding, workers=0)
         index = StoredIndex(folder / "index", word_embedding)
-        qa = DocumentQA(index, Engine(embedded, options=SamplingOptions(max_new_tokens=8)), context_tokens=200)
+        qa = DocumentQA(index, Engine(tiny, options=SamplingOptions(max_new_tokens=8)), context_tokens=200)
         settings = ServerSettings(api_keys=request.param, max_new_tokens=8, queue_length=4)
         app = create_app(qa, settings, shelf=DocumentShelf(index, folder / "uploads"), page=True)
         with serving(app) as address, httpx.Client(base_url=address, timeout=60) as client:

@@ -311,16 +311,16 @@ def test_as_json(tiny_engine):
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])
-async def test_a_cancellation_is_an_input_that_is_never_set(engine, asynchronous):
+async def test_a_cancellation_is_an_input_that_is_never_set(tiny_engine, asynchronous):
     cancel = threading.Event()
     for _ in range(2):  # as the page does with its two answers
         if asynchronous:
-            generation = await engine.agenerate("The capital of France is", cancel=cancel, max_new_tokens=3)
+            generation = await tiny_engine.agenerate("The capital of France is", cancel=cancel, max_new_tokens=3)
         else:
-            *_, last = engine.stream("The capital of France is", cancel=cancel, max_new_tokens=3)
+            *_, last = tiny_engine.stream("The capital of France is", cancel=cancel, max_new_tokens=3)
             generation = last.generation
         assert generation.finish_reason == "length"
         assert len(generation.token_ids) == 3
     assert not cancel.is_set()
     cancel.set()
-    assert engine.generate("The capital of France is", cancel=cancel).finish_reason == "cancelled"
+    assert tiny_engine.generate("The capital of France is", cancel=cancel).finish_reason == "cancelled"

@@ -59,15 +59,15 @@ def test_dates_say_where_they_stand():
     assert where_dates_stand(claims, passages) == ["1 March 2030 stands in lease, page 1; lease, page 5"]
 
 
-def test_the_legal_preset_says_them(engine, word_embedding):
+def test_the_legal_preset_says_them(tiny_engine, word_embedding):
     index = DocumentIndex([Document(Path("lease.txt"), (Page(0, "1", TEXT),))], word_embedding)
-    qa = DocumentQA(index, engine, preset="legal", context_tokens=300)
+    qa = DocumentQA(index, tiny_engine, preset="legal", context_tokens=300)
     found = qa.retrieve("What is the Late Fee?")
     usage, timing = Usage(1, 1), Timing(0.0, 0.0)
     generation = Generation("The Late Fee is a tenth of the Fee.", "stop", usage, timing, (), None, 0)
     notes = qa.conclude(found, generation).notes
     assert [note.split(" is ")[0] for note in notes] == ["'Late Fee'", "'Fee'"]
-    general = DocumentQA(index, engine, context_tokens=300)
+    general = DocumentQA(index, tiny_engine, context_tokens=300)
     assert general.conclude(found, generation).notes == ()
 
 

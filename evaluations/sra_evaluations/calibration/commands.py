@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from sra_pipelines.commands.options import Dtype, LocalModel
 
 from sra_rag.config import SRAConfig
 from sra_rag.errors import ConfigError
@@ -22,8 +23,6 @@ __all__ = ["bake_command", "calibrate_command"]
 Sources = Annotated[
     list[Path], typer.Argument(help="An index (see 'sra-rag index'), or documents and folders of them.")
 ]
-Model = Annotated[str, typer.Option(help="'embedded', a name on the Hugging Face hub, a folder or a .gguf file.")]
-Dtype = Annotated[str, typer.Option(help="float32, bfloat16, float16, or auto: what is fastest here.")]
 To = Annotated[Path, typer.Option(help="The profile; measurements are kept in a folder beside it.")]
 Minutes = Annotated[float, typer.Option(min=0.1, help="Time to spend, once the questions are made.")]
 Questions = Annotated[int, typer.Option(min=16, help="Questions to make: half for the search, half to confirm.")]
@@ -36,7 +35,7 @@ Seed = Annotated[int, typer.Option(help="Of questions and texts.")]
 
 def calibrate_command(
     sources: Sources,
-    model: Model = "embedded",
+    model: LocalModel = "embedded",
     to: To = Path("profile.json"),
     minutes: Minutes = 30.0,
     questions: Questions = 400,
@@ -96,7 +95,7 @@ def calibrate_command(
 def bake_command(
     profile: Annotated[Path, typer.Option(help="A profile, or a JSON file of settings; policy constant, all rows.")],
     out: Annotated[Path, typer.Option(help="Folder of the new checkpoint; must not be there yet.")],
-    model: Model = "embedded",
+    model: LocalModel = "embedded",
     dtype: Dtype = "auto",
 ) -> None:
     """Fold a constant setting into a model's weights: a checkpoint that runs anywhere, without sra-rag.

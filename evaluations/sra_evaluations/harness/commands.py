@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from sra_pipelines.commands.options import Dtype, LocalModel
 
 from sra_evaluations.runs.named_settings import as_settings, parse_setting
 from sra_rag.errors import ConfigError, require_extra
@@ -24,8 +25,6 @@ Settings = Annotated[
         "off and alpha 0.2.",
     ),
 ]
-Model = Annotated[str, typer.Option(help="'embedded', a name on the Hugging Face hub, a folder or a .gguf file.")]
-Dtype = Annotated[str, typer.Option(help="float32, bfloat16, float16, or auto: what is fastest here.")]
 To = Annotated[Path, typer.Option(help="Folder of what the harness returns: one JSON file a setting, and a table.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Examples of each task, at most.")]
 Fewshot = Annotated[int | None, typer.Option(min=0, help="Examples with answers in front; by default the task's own.")]
@@ -36,7 +35,7 @@ IncludePath = Annotated[Path | None, typer.Option(help="A folder with tasks of y
 def harness(
     tasks: Tasks,
     settings: Settings = None,
-    model: Model = "embedded",
+    model: LocalModel = "embedded",
     to: To = Path("harness"),
     limit: Limit = None,
     num_fewshot: Fewshot = None,

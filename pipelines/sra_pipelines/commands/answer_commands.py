@@ -11,14 +11,24 @@ from typing import Annotated, Any
 
 import typer
 
-from sra_pipelines.commands.engine_choice import (
-    HERE,
-    EngineChoice,
+from sra_pipelines.commands.engine_choice import HERE, EngineChoice
+from sra_pipelines.commands.options import (
+    Alpha,
+    AsJson,
+    ContextTokens,
+    Dtype,
     EngineKey,
     EngineOption,
     EngineTokenizer,
     EngineWindow,
+    Layers,
+    MaxNewTokens,
+    OwnEmbedding,
+    Policy,
+    PresetOption,
+    Rows,
     ServedModelName,
+    Settings,
 )
 from sra_pipelines.presets import load_preset, preset_names, preset_path
 from sra_pipelines.samples import sample_documents, sample_questions
@@ -34,43 +44,9 @@ _DEMO_QUESTIONS = ("report-total-assets-2025", "report-north-america-2024")
 Question = Annotated[str, typer.Argument(help="The question, in quotes.")]
 Documents = Annotated[list[Path] | None, typer.Argument(help="Files, or folders of them; or give --index.")]
 Index = Annotated[Path | None, typer.Option("--index", help="Index on disk (see 'sra-rag index'), instead of files.")]
-Dtype = Annotated[str, typer.Option(help="float32, bfloat16, float16, or auto: what is fastest here.")]
-Embedding = Annotated[str, typer.Option(help="Embedding model: 'embedded', a name on the hub or a folder.")]
-OwnEmbedding = Annotated[
-    str | None,
-    typer.Option(
-        help="Embedding model: 'embedded' (the default), a name on the hub or a folder; an index has its own."
-    ),
-]
-Alpha = Annotated[float | None, typer.Option(help="Strength of sharpening instead of evidence; 0 is off.")]
-Rows = Annotated[
-    str | None,
-    typer.Option(
-        help="What is sharpened: all; after_context (question and answer, nearly free); generated (answer only)."
-    ),
-]
-Layers = Annotated[str | None, typer.Option(help="Layers to sharpen: all, last:N, or such as 0,3,10-19.")]
-Policy = Annotated[str | None, typer.Option(help="Rule of sharpening: entropy (the paper's), constant or focus.")]
-Settings = Annotated[
-    str | None,
-    typer.Option(
-        "--sra",
-        help="How attention is changed: evidence (the default: weight on the passage that the model looks at), off, "
-        "0.3 (sharpening), evidence=4,alpha=0.3, or a JSON profile.",
-    ),
-]
 Compare = Annotated[bool, typer.Option("--compare", help="Answer with untouched attention too, side by side.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 ShowContext = Annotated[bool, typer.Option("--show-context", help="Print the passages the model was given.")]
-ContextTokens = Annotated[
-    int | None,
-    typer.Option(help="Tokens of passages to read; by default what the model's window leaves, at most 6000."),
-]
-PresetOption = Annotated[
-    str, typer.Option("--preset", help="Prompt and checks: a name (see 'sra-rag presets'), or a file of your own.")
-]
 Attention = Annotated[bool, typer.Option("--attention", help="Print the share of attention that each passage got.")]
-MaxNewTokens = Annotated[int, typer.Option(help="Tokens that an answer may take.")]
 
 
 def ask(

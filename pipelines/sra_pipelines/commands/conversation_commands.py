@@ -11,28 +11,24 @@ from typing import Annotated
 
 import typer
 
-from sra_pipelines.commands.answer_commands import (
+from sra_pipelines.commands.answer_commands import chosen_settings
+from sra_pipelines.commands.engine_choice import HERE, SERVED_AT_ONCE, EngineChoice
+from sra_pipelines.commands.options import (
     Alpha,
     ContextTokens,
     Dtype,
+    EngineKey,
+    EngineOption,
+    EngineTokenizer,
+    EngineWindow,
     Layers,
     MaxNewTokens,
     OwnEmbedding,
     Policy,
     PresetOption,
     Rows,
-    Settings,
-    chosen_settings,
-)
-from sra_pipelines.commands.engine_choice import (
-    HERE,
-    SERVED_AT_ONCE,
-    EngineChoice,
-    EngineKey,
-    EngineOption,
-    EngineTokenizer,
-    EngineWindow,
     ServedModelName,
+    Settings,
 )
 from sra_pipelines.presets import load_preset
 from sra_pipelines.readers.limits import ReadingLimits

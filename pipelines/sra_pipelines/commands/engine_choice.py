@@ -5,9 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from sra_rag.errors import ConfigError, require_extra
 from sra_rag.generation.sampling import SamplingOptions
@@ -18,69 +16,11 @@ if TYPE_CHECKING:
 
     from sra_rag.generation.engine import Engine
 
-__all__ = [
-    "HERE",
-    "KEY_VARIABLE",
-    "OWN_VLLM",
-    "SERVED_AT_ONCE",
-    "EngineChoice",
-    "EngineKey",
-    "EngineOption",
-    "EngineTokenizer",
-    "EngineWindow",
-    "ServedModelName",
-    "open_engine",
-]
+__all__ = ["HERE", "OWN_VLLM", "SERVED_AT_ONCE", "EngineChoice", "open_engine"]
 
 HERE, OWN_VLLM = "here", "vllm"
 SERVED_AT_ONCE = 16  # requests that a server gets at once, to write their answers together
-KEY_VARIABLE = "SRA_RAG_ENGINE_KEY"
 
-ServedModelName = Annotated[
-    str | None,
-    typer.Option(
-        "--model",
-        metavar="MODEL",
-        show_default=False,
-        help="'embedded' (the default), a name on the Hugging Face hub, a folder or a .gguf file; of a server, the "
-        "name it gives its model, by default its only one.",
-    ),
-]
-EngineOption = Annotated[
-    str,
-    typer.Option(
-        "--engine",
-        metavar="WHERE",
-        help="Where the model runs: here (in this process); vllm (a vLLM server of its own, started and ended with "
-        "this command); or the address of a server that speaks OpenAI's API, such as http://localhost:8000/v1.",
-    ),
-]
-EngineKey = Annotated[
-    str | None,
-    typer.Option(
-        "--engine-key",
-        metavar="KEY",
-        envvar=KEY_VARIABLE,
-        show_default=False,
-        help="API key of the server of --engine.",
-    ),
-]
-EngineTokenizer = Annotated[
-    str | None,
-    typer.Option(
-        "--tokenizer",
-        metavar="NAME",
-        show_default=False,
-        help="Tokenizer of the model on a server: 'embedded', a name on the hub or a folder. By default what the "
-        "server says its model is.",
-    ),
-]
-EngineWindow = Annotated[
-    int | None,
-    typer.Option(
-        "--window", metavar="N", show_default=False, help="Tokens of prompt and answer, where a server does not say."
-    ),
-]
 
 Start = Callable[[str], Callable[[int, int], None]]
 

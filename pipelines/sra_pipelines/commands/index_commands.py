@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sra_pipelines.commands.options import AsJson, OwnEmbedding, Ray, RayAddress
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -59,22 +61,6 @@ Workers = Annotated[
         min=0, help="Processes that read; by default one a core, at most 4; 0 reads in this one. On Ray: its workers."
     ),
 ]
-Ray = Annotated[
-    bool, typer.Option("--ray", help="Read and embed in workers of Ray, started on this machine; see --ray-address.")
-]
-RayAddress = Annotated[
-    str | None,
-    typer.Option(
-        metavar="ADDRESS",
-        help="Read and embed on this cluster of Ray: auto (that of this machine), or HOST:PORT. The "
-        "documents are sent there.",
-    ),
-]
-Embedding = Annotated[
-    str | None,
-    typer.Option(help="Embedding model: 'embedded', a name on the hub or a folder. By default the index's own."),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 
 @app.command()
@@ -85,7 +71,7 @@ def add(
     allow_removal: Removal = False,
     workers: Workers = None,
     preset: Preset = None,
-    embedding: Embedding = None,
+    embedding: OwnEmbedding = None,
     ray: Ray = False,
     ray_address: RayAddress = None,
     as_json: AsJson = False,

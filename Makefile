@@ -40,7 +40,7 @@ test-vllm:
 test-gpu: $(READY) $(VLLM_READY)
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m 'on_device or gpu' --device cuda -n $(WORKERS) tests/sra_rag
 	HF_HUB_OFFLINE=1 $(VLLM_BIN)/python -m pytest -o addopts='-ra --import-mode=importlib' -o timeout=900 -n $(WORKERS) \
-	  tests/vllm_sra/gpu $(addprefix tests/vllm_sra/,test_engine.py test_caching.py test_agreement.py)
+	  tests/vllm_sra/gpu $(addprefix tests/vllm_sra/,test_engine.py test_preemption.py test_caching.py test_agreement.py)
 
 check: $(READY)
 	$(BIN)/ruff check .

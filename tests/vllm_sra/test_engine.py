@@ -43,10 +43,14 @@ def model(request, tmp_path_factory):
     return save_tiny(tmp_path_factory.mktemp(request.param), request.param)
 
 
-@pytest.fixture(scope="module")
-def llm(model):
-    """An engine that all tests of one model share."""
-    llm = start(model, max_num_seqs=16)
+@pytest.fixture(
+    scope="module",
+    params=[{"max_num_seqs": 16}, {"max_num_seqs": 4, "max_num_batched_tokens": 64, "enable_chunked_prefill": True}],
+    ids=["whole prompts", "chunks"],
+)
+def llm(request, model):
+    """An engine that the tests share; one is alive at a time."""
+    llm = start(model, **request.param)
     yield llm
     stop(llm)
 
@@ -71,25 +75,6 @@ def check(outputs, model):
 def test_requests_with_and_without_in_one_batch(model, llm):
     assert llm.llm_engine.vllm_config.use_v2_model_runner is False
     check(run(llm, PROMPTS, SETTINGS.values(), tokens=8), model)
-
-
-def test_prompts_that_are_read_in_chunks(model):
-    llm = start(model, max_num_seqs=4, max_num_batched_tokens=64, enable_chunked_prefill=True)
-    try:
-        check(run(llm, PROMPTS, SETTINGS.values(), tokens=8), model)
-    finally:
-        stop(llm)
-
-
-def test_requests_that_were_put_off_and_computed_again(tmp_path):
-    model = save_tiny(tmp_path)
-    llm = start(model, max_num_seqs=4, num_gpu_blocks_override=14, max_model_len=256, disable_log_stats=False)
-    try:
-        check(run(llm, PROMPTS, SETTINGS.values(), tokens=40), model)
-        [preempted] = [metric.value for metric in llm.get_metrics() if metric.name == "vllm:num_preemptions"]
-        assert preempted > 0
-    finally:
-        stop(llm)
 
 
 def test_the_table_is_empty_when_all_is_answered(llm):

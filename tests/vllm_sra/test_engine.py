@@ -49,7 +49,7 @@ def model(request, tmp_path_factory):
     ids=["whole prompts", "chunks"],
 )
 def llm(request, model):
-    """An engine that the tests share; one is alive at a time."""
+    """An engine that the tests share; one at a time, for stopping one ends what all engines of a process share."""
     llm = start(model, **request.param)
     yield llm
     stop(llm)

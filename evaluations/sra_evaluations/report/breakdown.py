@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from sra_evaluations.report.estimates import Estimate, estimate, estimate_difference
 from sra_evaluations.results.comparison import Comparison
+from sra_evaluations.results.statistics import Estimate, estimate, estimate_difference
 
 __all__ = ["Breakdown", "Part", "break_down", "lengths_of", "part_of_all", "parts_across_tasks", "too_many"]
 

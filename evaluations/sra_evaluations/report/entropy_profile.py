@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from sra_evaluations.report.estimates import Estimate, estimate_columns
 from sra_evaluations.results.comparison import Comparison
+from sra_evaluations.results.statistics import Estimate, estimate_columns
 
 __all__ = ["EntropyProfile", "entropy_profile"]
 

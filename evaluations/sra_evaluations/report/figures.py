@@ -10,7 +10,6 @@ from markupsafe import Markup
 
 from sra_evaluations.report.breakdown import Breakdown
 from sra_evaluations.report.entropy_profile import EntropyProfile
-from sra_evaluations.report.estimates import Estimate
 from sra_evaluations.report.plots import (
     MARKS,
     draw_heat_map,
@@ -22,6 +21,7 @@ from sra_evaluations.report.plots import (
 from sra_evaluations.report.strength import Strengths
 from sra_evaluations.report.text_tables import Table, table_of_layers, table_of_parts, table_of_strengths
 from sra_evaluations.report.wording import metric_of
+from sra_evaluations.results.statistics import Estimate
 
 __all__ = ["Entry", "Figure", "entropy_figures", "parts_figure", "strengths_figure"]
 

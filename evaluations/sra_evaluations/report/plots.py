@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from sra_evaluations.report.estimates import Estimate
+from sra_evaluations.results.statistics import Estimate
 
 __all__ = ["MARKS", "SERIES", "draw_heat_map", "draw_layers", "draw_parts", "draw_strengths", "series_color"]
 

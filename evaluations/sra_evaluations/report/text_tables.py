@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from sra_evaluations.metrics import LOWER_IS_BETTER
 from sra_evaluations.report.breakdown import Breakdown
 from sra_evaluations.report.entropy_profile import EntropyProfile
-from sra_evaluations.report.estimates import Estimate, estimate
 from sra_evaluations.report.strength import Strengths
 from sra_evaluations.report.task_results import TaskResults
 from sra_evaluations.report.wording import Metric, metric_of, p_value, signed_interval
 from sra_evaluations.results.comparison import Comparison, Finding
+from sra_evaluations.results.statistics import Estimate, estimate
 
 __all__ = ["Table", "table_of_layers", "table_of_metrics", "table_of_parts", "table_of_strengths", "table_side_by_side"]
 

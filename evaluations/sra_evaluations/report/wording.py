@@ -7,9 +7,8 @@ import math
 from typing import Literal
 
 from sra_evaluations.metrics import LOWER_IS_BETTER
-from sra_evaluations.report.estimates import Estimate
 from sra_evaluations.results.comparison import Finding
-from sra_evaluations.results.statistics import PairedDifference
+from sra_evaluations.results.statistics import Estimate, PairedDifference
 
 __all__ = ["Metric", "amount", "lead", "metric_of", "p_value", "reasons", "signed_interval", "size"]
 

@@ -10,9 +10,8 @@ from sra_evaluations import Comparison
 from sra_evaluations.examples import Example
 from sra_evaluations.report import write_report
 from sra_evaluations.report.again import run_again
-from sra_evaluations.report.breakdown import break_down, parts_across_tasks
+from sra_evaluations.report.breakdown import break_down, part_of_all, parts_across_tasks
 from sra_evaluations.report.entropy_profile import entropy_profile
-from sra_evaluations.report.estimates import estimate, estimate_columns
 from sra_evaluations.report.strength import by_strength
 from sra_evaluations.report.task_results import collect, cost_words
 from sra_evaluations.report.wording import reasons
@@ -386,21 +385,18 @@ def test_entropy_is_compared_on_the_examples_that_all_have(tmp_path):
     np.testing.assert_array_equal(profile.change_by_head["strong"], [[-0.5, 0], [0, -0.25]])
 
 
-def test_intervals_are_wilsons_for_shares_and_hold_the_mean_otherwise():
-    found = estimate([1.0, 0.0, 0.0, 0.0])
-    # Wilson's interval of 1 of 4, from its formula.
-    z, n, p = 1.959963984540054, 4, 0.25
-    scale = 1 + z * z / n
-    centre, half = (p + z * z / (2 * n)) / scale, z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / scale
-    assert (found.low, found.high) == pytest.approx((centre - half, centre + half))
-    values = np.random.default_rng(1).normal(5, 2, size=(400, 2))
-    for column, one in zip(values.T, estimate_columns(values), strict=True):
-        standard_error = column.std() / 20
-        assert (one.low, one.high) == pytest.approx(
-            (column.mean() - 1.96 * standard_error, column.mean() + 1.96 * standard_error), abs=0.03
-        )
-    with pytest.raises(ValueError, match="no values"):
-        estimate([])
+def test_an_interval_of_a_part_is_the_interval_of_the_verdict():
+    values = {"off": [0.1, 0.4, 0.2, 0.9, 0.3], "strong": [0.3, 0.5, 0.9, 0.8, 0.2]}
+    records = [
+        record("t", str(at), setting, {"f1": value})
+        for setting, them in values.items()
+        for at, value in enumerate(them)
+    ]
+    comparison = Comparison(manifest({"off": None, "strong": SETTINGS["strong"]}, {"t": 5}), records)
+    [part] = part_of_all(comparison, "t", "f1").parts
+    [finding] = comparison.findings("t", "f1")
+    interval = part.differences["strong"]
+    assert (interval.low, interval.high) == (finding.difference.low, finding.difference.high)
 
 
 def test_the_command_runs_the_same_again(tmp_path):

@@ -2,9 +2,16 @@
 
 import math
 
+import numpy as np
 import pytest
 from scipy import stats
-from sra_evaluations.results.statistics import adjusted, paired_difference
+from sra_evaluations.results.statistics import (
+    adjusted,
+    estimate,
+    estimate_columns,
+    estimate_difference,
+    paired_difference,
+)
 
 
 def test_right_and_wrong_are_compared_by_mcnemar():
@@ -47,13 +54,11 @@ def test_the_bootstrap_is_seeded():
 
 @pytest.mark.parametrize(("one", "other"), [([], []), ([1.0], [1.0, 2.0])])
 def test_what_is_no_pair_is_refused(one, other):
-    with pytest.raises(ValueError, match="values came"):
+    with pytest.raises(ValueError, match="values were given"):
         paired_difference(one, other)
 
 
 def test_the_interval_covers_the_truth_about_as_often_as_it_says():
-    import numpy as np
-
     rng, held = np.random.default_rng(0), 0
     for _ in range(100):
         one = rng.normal(0, 1, 40)
@@ -65,3 +70,41 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says():
 def test_many_settings_are_corrected_for():
     assert adjusted([0.01, 0.04, 0.03, 0.5]) == pytest.approx([0.04, 4 * 0.04 / 3, 4 * 0.04 / 3, 0.5])
     assert adjusted([]) == []
+
+
+def test_intervals_are_wilsons_for_shares_and_hold_the_mean_otherwise():
+    found = estimate([1.0, 0.0, 0.0, 0.0])
+    # Wilson's interval of 1 of 4, from its formula.
+    z, n, p = 1.959963984540054, 4, 0.25
+    scale = 1 + z * z / n
+    centre, half = (p + z * z / (2 * n)) / scale, z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / scale
+    assert (found.low, found.high) == pytest.approx((centre - half, centre + half))
+    values = np.random.default_rng(1).normal(5, 2, size=(400, 2))
+    for column, one in zip(values.T, estimate_columns(values), strict=True):
+        standard_error = column.std() / 20
+        assert (one.low, one.high) == pytest.approx(
+            (column.mean() - 1.96 * standard_error, column.mean() + 1.96 * standard_error), abs=0.03
+        )
+    with pytest.raises(ValueError, match="no values"):
+        estimate([])
+
+
+def test_columns_are_resampled_by_whole_rows_and_each_as_it_would_be_alone():
+    values = np.random.default_rng(2).gamma(2.0, size=(12, 3))
+    values[:, 1] = 4.0
+    columns = estimate_columns(values)
+    for at in (0, 2):
+        alone = estimate_difference([0.0] * 12, values[:, at].tolist())
+        assert (columns[at].low, columns[at].high) == pytest.approx((alone.low, alone.high), rel=1e-12)
+    assert (columns[1].low, columns[1].value, columns[1].high) == (4.0, 4.0, 4.0)
+    both = estimate_columns(np.stack([values[:, 0], -values[:, 0]], axis=1))
+    assert (both[0].low, both[0].high) == pytest.approx((-both[1].high, -both[1].low), abs=0.02)
+
+
+def test_the_interval_is_scipys_bca():
+    values = np.random.default_rng(3).exponential(size=15)
+    interval = stats.bootstrap(
+        (values,), np.mean, n_resamples=5000, rng=np.random.default_rng(0), method="BCa"
+    ).confidence_interval
+    mean = estimate(values.tolist())
+    assert (mean.low, mean.high) == pytest.approx((interval.low, interval.high))

@@ -194,6 +194,7 @@ HEAVY = {"torch", "transformers", "numpy", "llama_index.core", "langchain_core",
         "sra_pipelines.commands.index_commands",
         "sra_evaluations.calibration.commands",
         "sra_evaluations.harness.commands",
+        "sra_evaluations.runs.commands",
     ],
 )
 def test_importing_is_quiet_and_light(modules):

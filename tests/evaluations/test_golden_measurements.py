@@ -6,7 +6,7 @@ The other tests of this folder use a tiny random model, whose text means nothing
 import pytest
 from sra_evaluations import compare
 from sra_evaluations.examples import Example
-from sra_evaluations.runs.run_task import Measures
+from sra_evaluations.runs.measures import Measures
 
 from sra_rag import Engine
 

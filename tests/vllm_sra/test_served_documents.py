@@ -20,7 +20,7 @@ import httpx
 from fastapi.testclient import TestClient
 from llama_index.core.embeddings import MockEmbedding
 from sra_evaluations import Example, compare
-from sra_evaluations.runs.run_task import Measures
+from sra_evaluations.runs.measures import Measures
 from sra_pipelines import Document, DocumentIndex, DocumentQA, Page, add_documents
 from sra_pipelines.answering.chat import Chat
 from sra_pipelines.index.embedding import load_embedding

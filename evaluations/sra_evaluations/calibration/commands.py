@@ -88,7 +88,7 @@ def calibrate_command(
     sys.stdout.write(_describe(profile))
     console.print(f"Profile: {to}", soft_wrap=True, markup=False, highlight=False)
     if stop.is_set():
-        console.print("Stopped. The same command goes on from here.")
+        console.print("Stopped. The same command continues from here.")
         raise typer.Exit(INTERRUPTED)
 
 

@@ -15,8 +15,9 @@ from sra_evaluations.examples import Example
 from sra_evaluations.results.comparison import Comparison
 from sra_evaluations.results.records import Records, write_examples, write_whole
 from sra_evaluations.runs.compare import describe_run
+from sra_evaluations.runs.measures import Measures
 from sra_evaluations.runs.named_settings import Setting
-from sra_evaluations.runs.run_task import Measures, Stop, run_task
+from sra_evaluations.runs.run_task import Stop, run_task
 from sra_rag.config import SRAConfig
 from sra_rag.generation.engine import Engine
 from sra_rag.generation.sensitivity import alpha_gradient

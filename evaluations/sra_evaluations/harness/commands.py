@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from sra_pipelines.commands.options import Dtype, LocalModel
 
+from sra_evaluations.runs.commands import ComparedSettings
 from sra_evaluations.runs.named_settings import as_settings, parse_setting
 from sra_rag.errors import ConfigError, require_extra
 
@@ -16,14 +17,6 @@ __all__ = ["harness"]
 
 Tasks = Annotated[
     list[str], typer.Argument(help="Names of lm-evaluation-harness, such as squadv2, babilong or longbench_qasper.")
-]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--sra",
-        help="A setting to compare, several times, as for `sra-rag evaluate`; the first is the baseline. By default: "
-        "off and alpha 0.2.",
-    ),
 ]
 To = Annotated[Path, typer.Option(help="Folder of what the harness returns: one JSON file a setting, and a table.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Examples of each task, at most.")]
@@ -34,7 +27,7 @@ IncludePath = Annotated[Path | None, typer.Option(help="A folder with tasks of y
 
 def harness(
     tasks: Tasks,
-    settings: Settings = None,
+    settings: ComparedSettings = None,
     model: LocalModel = "embedded",
     to: To = Path("harness"),
     limit: Limit = None,
@@ -48,6 +41,8 @@ def harness(
     For example:
 
       sra-rag harness squadv2 --limit 100 --model Qwen/Qwen3-4B --chat-template --sra off --sra 0.2
+
+    The first setting is the baseline.
     """
     require_extra("sra-rag harness", "lm-eval", "lm_eval")
     chosen = as_settings([parse_setting(text) for text in settings or ["off", "0.2"]])

@@ -12,8 +12,9 @@ from sra_evaluations.examples import Example, content_hash
 from sra_evaluations.results.comparison import Comparison
 from sra_evaluations.results.provenance import describe_machine, describe_versions
 from sra_evaluations.results.records import Records, example_name, write_examples
+from sra_evaluations.runs.measures import Measures, Scorer
 from sra_evaluations.runs.named_settings import Setting, as_settings
-from sra_evaluations.runs.run_task import Measures, Scorer, Stop, run_task
+from sra_evaluations.runs.run_task import Stop, run_task
 from sra_evaluations.tasks import Task, load_task
 from sra_rag.config import SRALike
 from sra_rag.errors import ConfigError

@@ -24,8 +24,9 @@ from sra_evaluations.results.comparison import Comparison
 from sra_evaluations.results.record import Record
 from sra_evaluations.results.records import Records, example_name, write_examples
 from sra_evaluations.runs.compare import RunPlan, plan_run, warn_of_skipped
+from sra_evaluations.runs.measures import Measures
 from sra_evaluations.runs.named_settings import Setting
-from sra_evaluations.runs.run_task import Advance, Measures, Stop, answers, in_sharing_order
+from sra_evaluations.runs.run_task import Advance, Stop, answers, in_sharing_order
 from sra_evaluations.tasks import Task
 from sra_rag.config import SRAConfig, SRALike
 from sra_rag.errors import ConfigError
@@ -94,7 +95,7 @@ def compare_on_ray(
     load
         Loads the model: once here, on the processor, to make the examples and to know it again, and once in each
         worker. A function of a module that is installed on every node, such as
-        `sra_evaluations.runs.commands.load_by_name`, or a `functools.partial` of one.
+        `sra_evaluations.runs.evaluate_tasks.load_by_name`, or a `functools.partial` of one.
     tasks, settings, to, limit, seed
         As for `sra_evaluations.compare`.
     ray

@@ -10,7 +10,7 @@ from sra_evaluations.examples import Example
 from sra_evaluations.metrics import score
 from sra_evaluations.results.comparison import Comparison
 from sra_evaluations.results.records import read_examples, read_run
-from sra_evaluations.runs.run_task import Scorer
+from sra_evaluations.runs.measures import Scorer
 
 __all__ = ["rescored"]
 

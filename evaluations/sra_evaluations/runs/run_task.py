@@ -19,17 +19,17 @@ from sra_evaluations.metrics import score
 from sra_evaluations.results.record import Record
 from sra_evaluations.results.records import Records, example_name
 from sra_evaluations.runs.at_once import at_once
+from sra_evaluations.runs.measures import Measures
 from sra_evaluations.runs.named_settings import Setting
 from sra_evaluations.runs.peak_memory import peak_memory
 from sra_rag.attention.shares import AttentionShares
-from sra_rag.errors import ConfigError, ContextOverflowError
+from sra_rag.errors import ContextOverflowError
 from sra_rag.generation.engine_protocol import EngineProtocol
 from sra_rag.generation.request import Cancellation
 from sra_rag.generation.result import Generation
 
-__all__ = ["Advance", "Measures", "Scorer", "Stop", "answers", "in_sharing_order", "run_task"]
+__all__ = ["Advance", "Stop", "answers", "in_sharing_order", "run_task"]
 
-Scorer = Callable[[str, Example], dict[str, float]]
 _SCORING = threading.Lock()  # scorers have models of their own, which need not be for several threads
 
 
@@ -42,41 +42,6 @@ class Stop(Protocol):
 
 
 Advance = Callable[[int, int], None]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Measures:
-    """What is measured of each example.
-
-    Parameters
-    ----------
-    generate
-        Answers are generated and scored.
-    likelihood
-        The likelihood of the gold answer is measured: one forward pass more. Not on a server that takes no tokens.
-    attention
-        So are the share of its attention on the gold text, and the entropy by layer and head; not on a server.
-    max_new_tokens
-        Of an answer.
-    timed
-        So many examples of each task are run alone, without sharing prefills, and their seconds and memory compared.
-    batch_size
-        So many of the others are answered at once.
-    scorers
-        More metrics of an answer, such as an NLI model's; see `sra_evaluations.metrics`.
-    """
-
-    generate: bool = True
-    likelihood: bool = True
-    attention: bool = True
-    max_new_tokens: int = 48
-    timed: int = 3
-    batch_size: int = 4
-    scorers: tuple[Scorer, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise ConfigError(f"batch_size={self.batch_size} is not allowed: it must be at least 1.")
 
 
 def run_task(

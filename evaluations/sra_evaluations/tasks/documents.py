@@ -9,22 +9,20 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any, ClassVar, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
-from sra_pipelines.index.embedding import load_embedding
-from sra_pipelines.index.memory import DocumentIndex
-from sra_pipelines.index.passage_index import PassageIndex
-from sra_pipelines.index.stored_index import open_index
-from sra_pipelines.index.writer import add_documents
 from sra_pipelines.readers import read_document
 from sra_pipelines.retrieval.packing import Order, format_passages
-from sra_pipelines.retrieval.retriever import Retriever
 from sra_pipelines.samples import SAMPLES_DIR
 
 from sra_evaluations.examples import Example, document_stem
 from sra_evaluations.tasks.haystack import CountTokens
 from sra_evaluations.tasks.jsonl_rows import answers_of, choose, field_of, read_rows
 from sra_rag.errors import ConfigError
+
+if TYPE_CHECKING:  # they import torch, which the list of tasks and their options does not need
+    from sra_pipelines.index.passage_index import PassageIndex
+    from sra_pipelines.retrieval.retriever import Retriever
 
 __all__ = ["DocumentQuestions"]
 
@@ -72,6 +70,8 @@ class DocumentQuestions:
 
     def examples(self, count: int, seed: int, count_tokens: CountTokens) -> list[Example]:
         """Read the questions, or `count` of them chosen by `seed`, and find passages for each."""
+        from sra_pipelines.retrieval.retriever import Retriever
+
         folder = self.folder or SAMPLES_DIR
         source = folder if folder.is_file() else folder / "questions.jsonl"
         rows = [_renamed(row) for row in read_rows(source)]
@@ -88,6 +88,11 @@ class DocumentQuestions:
         return [examples[at] for at in chosen]
 
     def _open(self, folder: Path, document: str) -> PassageIndex:
+        from sra_pipelines.index.embedding import load_embedding
+        from sra_pipelines.index.memory import DocumentIndex
+        from sra_pipelines.index.stored_index import open_index
+        from sra_pipelines.index.writer import add_documents
+
         if self.index is not None:
             return open_index(self.index)
         path = _find(folder, document)

@@ -63,8 +63,8 @@ def test_a_run_writes_its_results_and_goes_on_with_a_greater_limit(run, question
     first = records_of(to)
     assert [record["setting"] for record in first] == SETTINGS[1::2] * 2
     assert [record["example"] for record in first[::2]] == [record["example"] for record in first[1::2]]
-    measure, measured = running._measure, []
-    monkeypatch.setattr(running, "_measure", lambda *args: measured.append(args[1].id) or measure(*args))
+    measure, measured = running._likelihood, []
+    monkeypatch.setattr(running, "_likelihood", lambda *args: measured.append(args[1].id) or measure(*args))
     result = run(questions, *SETTINGS, "--limit", 3, "--max-new-tokens", 8, "--to", to)
     assert result.exit_code == 0, result.output
     assert len(measured) == 2
@@ -104,7 +104,7 @@ def test_a_run_that_is_stopped_before_its_first_answer_says_so(run, questions, t
     monkeypatch.setattr(loading, "load_model", interrupted)
     result = run(questions, "--to", tmp_path / "results")
     assert result.exit_code == 130, result.exception
-    assert "The same command goes on from here." in result.stderr
+    assert "The same command continues from here." in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -118,9 +118,9 @@ def test_a_run_that_is_stopped_before_its_first_answer_says_so(run, questions, t
         (["needle", "--sra", "much"], "Give off, an alpha such as 0.2"),
         (["needle", "--sra", "0.2", "--sra", "0.2"], "two settings have this name"),
         (["needle", "--no-generate", "--judge", "embedded"], "judge answers"),
-        (["needle", "--ray", "--engine", "http://127.0.0.1:9/v1"], "and --ray cannot go together"),
-        (["needle", "--ray", "--batch-size", "2"], "--batch-size says nothing to workers of Ray"),
-        (["needle", "--workers", "2"], "--workers are workers of Ray"),
+        (["needle", "--ray", "--engine", "http://127.0.0.1:9/v1"], "and --ray cannot be combined"),
+        (["needle", "--ray", "--batch-size", "2"], "--batch-size has no effect on Ray workers"),
+        (["needle", "--workers", "2"], "--workers is the number of Ray workers"),
         (["needle", "--report-only", "--to", "nothing"], "nothing holds no results"),
     ],
 )
@@ -205,7 +205,7 @@ def test_ctrl_c_ends_behind_the_present_answer_and_the_same_command_goes_on(unin
     process.send_signal(signal.SIGINT)
     out, errors = process.communicate(timeout=120)
     assert process.returncode == 130, errors
-    assert "The same command goes on from here." in errors
+    assert "The same command continues from here." in errors
     assert "Traceback" not in errors
     assert out == (to / "summary.md").read_text()
     kept = records_of(to)

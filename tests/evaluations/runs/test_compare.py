@@ -8,8 +8,8 @@ import sra_evaluations.runs.run_task as running
 from sra_evaluations import Comparison, compare
 from sra_evaluations.examples import Example
 from sra_evaluations.results.record import Record
+from sra_evaluations.runs.measures import Measures
 from sra_evaluations.runs.rescoring import rescored
-from sra_evaluations.runs.run_task import Measures
 from sra_pipelines.values import Passage
 
 from sra_rag import SRAConfig

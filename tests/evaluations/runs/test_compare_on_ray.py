@@ -8,8 +8,8 @@ import pytest
 import torch
 from sra_evaluations import Comparison, compare
 from sra_evaluations.results.provenance import describe_versions
-from sra_evaluations.runs.commands import load_by_name
 from sra_evaluations.runs.compare_on_ray import EvaluationWorker, compare_on_ray
+from sra_evaluations.runs.evaluate_tasks import load_by_name
 from sra_pipelines.ray.cluster import RayError, RayOptions, ray_cluster
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig
 

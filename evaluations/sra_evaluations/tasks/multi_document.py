@@ -1,21 +1,30 @@
-"""Multi-document question answering: the gold passage among others, at every position.
+"""Multi-document question answering: the gold passage among distractors, at a chosen position.
 
-The set-up of "Lost in the Middle" (Liu et al., arXiv 2307.03172): distractors are other questions' passages.
+The set-up of "Lost in the Middle" (Liu et al., arXiv 2307.03172). Distractors are passages of other questions: any, or
+those whose embeddings are nearest to the embedding of the question.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import random
+from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from sra_evaluations.examples import Example
 from sra_evaluations.tasks.haystack import CountTokens
 from sra_evaluations.tasks.jsonl_rows import answers_of, field_of, read_rows
 from sra_rag.errors import ConfigError
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 __all__ = ["MultiDocument"]
+
+Distractors = Literal["any", "similar"]
 
 _INSTRUCTION = (
     "Answer the question from the passages below and from nothing else, with a few words. If the passages do not hold "
@@ -33,21 +42,29 @@ class MultiDocument:
         A JSONL file (``.gz`` too) of rows with ``question``, ``answers`` (any one counts), ``title`` and ``text``, the
         gold passage.
     passages
-        How many passages a prompt holds.
+        Number of passages in a prompt.
     position
-        Where the gold passage stands, 0 for the first; by default examples go through five positions in turn.
+        Position of the gold passage, 0 for the first; ``"random"`` for a position that `seed` chooses for each
+        example. By default examples take five positions in turn.
     gold
         False leaves the gold passage out: the right answer is that the documents do not say.
     skip
-        Rows of the shuffled file that are left out, so that other examples can be had with the same seed.
+        Number of rows of the shuffled file that are left out, to get other examples with the same seed.
+    distractors
+        Which passages of other questions are added: ``"any"``, or ``"similar"``, those nearest to the question by
+        cosine similarity of their embeddings. A passage that contains an answer is never a distractor.
+    embedding
+        Name of the embedding model for ``"similar"``, as for `sra_pipelines.index.embedding.load_embedding`.
     """
 
     name: ClassVar[str] = "multi-document"
     data: Path | None = None
     passages: int = 10
-    position: int | None = None
+    position: int | Literal["random"] | None = None
     gold: bool = True
     skip: int = 0
+    distractors: Distractors = "any"
+    embedding: str = "embedded"
 
     def __post_init__(self) -> None:
         if self.data is None:
@@ -57,8 +74,14 @@ class MultiDocument:
             )
         if self.passages < 1 or self.skip < 0:
             raise ConfigError("passages must be at least 1, and skip at least 0.")
-        if self.position is not None and not 0 <= self.position < self.passages:
-            raise ConfigError(f"position={self.position} is not allowed: it lies between 0 and {self.passages - 1}.")
+        if self.position not in (None, "random", *range(self.passages)):
+            raise ConfigError(
+                f"position={self.position} is not allowed: it is a number from 0 to {self.passages - 1}, or random."
+            )
+        if self.distractors not in get_args(Distractors):
+            raise ConfigError(
+                f"distractors={self.distractors!r} is not allowed. Use one of {', '.join(get_args(Distractors))}."
+            )
 
     def examples(self, count: int, seed: int, count_tokens: CountTokens) -> list[Example]:
         """Make `count` examples, or as many as there are rows."""
@@ -72,27 +95,32 @@ class MultiDocument:
         order = list(range(len(rows)))
         random.Random(f"{self.name} {seed}").shuffle(order)
         chosen = order[self.skip : self.skip + count]
-        return [self._example(number, row, rows, seed) for number, row in enumerate(chosen)]
+        similarities = self._similarities([rows[gold] for gold in chosen], rows)
+        return [self._example(number, gold, rows, seed, similarities.get(number)) for number, gold in enumerate(chosen)]
 
-    def _example(self, number: int, gold: int, rows: list[dict[str, Any]], seed: int) -> Example:
+    def _example(
+        self,
+        number: int,
+        gold: int,
+        rows: Sequence[dict[str, Any]],
+        seed: int,
+        similarity: NDArray[np.float64] | None,
+    ) -> Example:
         row = rows[gold]
         answers = answers_of(field_of(row, "answers", self.data))
-        # A passage that holds an answer too would make the position meaningless.
-        wanted = [answer.lower() for answer in answers]
-        texts = [str(field_of(other, "text", self.data)).lower() for other in rows]
-        others = [i for i, text in enumerate(texts) if i != gold and not any(w in text for w in wanted)]
         rng = random.Random(f"{self.name} {seed} {gold} {self.passages}")
-        chosen = [rows[i] for i in rng.sample(others, min(len(others), self.passages - self.gold))]
-        last = len(chosen)
-        at = round((number % 5) / 4 * last) if self.position is None else min(self.position, last)
+        chosen = self._choose_distractors(gold, answers, rows, rng, similarity)
+        at = self._gold_position(number, len(chosen), rng)
         if self.gold:
             chosen.insert(at, row)
         context = "\n\n".join(
             f"Passage {i} (Title: {field_of(p, 'title', self.data)})\n{field_of(p, 'text', self.data)}"
             for i, p in enumerate(chosen, start=1)
         )
+        kind = "" if self.distractors == "any" else f"-{self.distractors}"
+        last = len(chosen) - self.gold
         return Example(
-            id=f"row{gold}-{len(chosen)}-{at if self.gold else 'absent'}-{seed}",
+            id=f"row{gold}-{len(chosen)}-{at if self.gold else 'absent'}-{seed}{kind}",
             instruction=_INSTRUCTION,
             context=context,
             question=f"Question: {field_of(row, 'question', self.data)}",
@@ -100,3 +128,63 @@ class MultiDocument:
             gold=(str(row["text"]),) if self.gold else (),
             features={"passages": len(chosen)} | ({"position": at / max(1, last)} if self.gold else {}),
         )
+
+    def _choose_distractors(
+        self,
+        gold: int,
+        answers: Sequence[str],
+        rows: Sequence[dict[str, Any]],
+        rng: random.Random,
+        similarity: NDArray[np.float64] | None,
+    ) -> list[dict[str, Any]]:
+        """Choose passages of other questions, in random order."""
+        # A passage that contains an answer too would make the position meaningless.
+        wanted = [answer.lower() for answer in answers]
+        texts = [str(field_of(other, "text", self.data)).lower() for other in rows]
+        others = [i for i, text in enumerate(texts) if i != gold and not any(w in text for w in wanted)]
+        count = min(len(others), self.passages - self.gold)
+        if similarity is not None:
+            others = sorted(others, key=lambda i: -similarity[i])[:count]
+        return [rows[i] for i in rng.sample(others, count)]
+
+    def _gold_position(self, number: int, last: int, rng: random.Random) -> int:
+        if self.position == "random":
+            return rng.randint(0, last)
+        return round((number % 5) / 4 * last) if self.position is None else min(self.position, last)
+
+    def _similarities(
+        self, questions: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]
+    ) -> dict[int, NDArray[np.float64]]:
+        """Return the cosine similarity of each question with every passage, by the number of the question.
+
+        Nothing is embedded, and nothing returned, unless `distractors` is ``"similar"``.
+        """
+        if self.distractors != "similar":
+            return {}
+        titles, texts = ([str(field_of(row, name, self.data)) for row in rows] for name in ("title", "text"))
+        passages = _embed_passages(
+            self.embedding, tuple(f"{title}\n{text}" for title, text in zip(titles, texts, strict=True))
+        )
+        from sra_pipelines.index.embedding import load_embedding
+
+        model = load_embedding(self.embedding)
+        asked = [str(field_of(row, "question", self.data)) for row in questions]
+        return {
+            number: passages @ _unit_rows([model.get_query_embedding(text)])[0] for number, text in enumerate(asked)
+        }
+
+
+@lru_cache(maxsize=1)
+def _embed_passages(embedding: str, texts: tuple[str, ...]) -> NDArray[np.float64]:
+    """Return one unit vector per text; kept, because tasks of one run often differ in the position alone."""
+    from sra_pipelines.index.embedding import load_embedding
+
+    return _unit_rows(load_embedding(embedding).get_text_embedding_batch(list(texts)))
+
+
+def _unit_rows(vectors: Sequence[Sequence[float]]) -> NDArray[np.float64]:
+    import numpy as np
+
+    rows = np.asarray(vectors, dtype=float)
+    unit: NDArray[np.float64] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return unit

@@ -5,9 +5,11 @@ import gzip
 import json
 import math
 import re
+import zlib
 from pathlib import Path
 
 import pytest
+from llama_index.core.embeddings import BaseEmbedding
 from sra_evaluations.examples import content_hash
 from sra_evaluations.metrics import score
 from sra_evaluations.tasks import load_task, task_names
@@ -234,6 +236,82 @@ def test_multi_document_puts_the_gold_passage_where_it_is_asked(trivia):
     assert turns == [0, 0.25, 0.5, 0.75, 1] * 2
 
 
+def test_multi_document_at_random_positions_takes_all_of_them_and_the_same_for_a_seed(trivia):
+    text = f"multi-document:data={trivia},passages=4,position=random"
+    examples = examples_of(text, 30)
+    positions = collections.Counter()
+    for example in examples:
+        passages = example.context.split("\n\n")
+        [at] = [n for n, passage in enumerate(passages) if example.answers[0] in passage]
+        assert example.features["position"] == at / 3
+        positions[at] += 1
+    assert positions.keys() == set(range(4))
+    assert examples_of(text, 30) == examples
+    assert examples_of(text, 7) == examples[:7]
+    assert examples_of(text, 30, seed=1) != examples
+
+
+class Words(BaseEmbedding):
+    """Counts hashed words: near where texts share words. Counts the texts that it was asked for, too."""
+
+    embedded: list = []  # noqa: RUF012 - a field of pydantic, of each model its own
+
+    def _get_text_embedding(self, text):
+        self.embedded.append(text)
+        counts = [1e-6] * 512
+        for word in re.findall(r"\w+", text.lower()):
+            counts[zlib.crc32(word.encode()) % 512] += 1.0
+        return counts
+
+    _get_query_embedding = _get_text_embedding
+
+    async def _aget_query_embedding(self, query):
+        return self._get_text_embedding(query)
+
+
+def test_similar_distractors_are_the_nearest_to_the_question(tmp_path, monkeypatch):
+    places = ["harbour", "castle", "abbey", "market"]
+    rows = [
+        {"question": f"Who built the {place} of town {n}?", "answers": [f"Builder {place}{n}"], "title": f"The {place}",
+         "text": f"The {place} of town {n} was built by Builder {place}{n}."}
+        for n in range(6) for place in places
+    ]  # fmt: skip
+    rows.append(
+        {"question": "q", "answers": ["a"], "title": "The castle castle", "text": "castle, by Builder castle1."}
+    )
+    path = write_rows(tmp_path / "places.jsonl", rows)
+    model = Words(model_name="words")
+    monkeypatch.setattr("sra_pipelines.index.embedding.load_embedding", lambda name: model)
+    text = f"multi-document:data={path},passages=5,distractors=similar"
+
+    def answerable(text):
+        return [example for example in examples_of(text, 25) if example.question != "Question: q"]
+
+    examples = answerable(text)
+    for example in examples:
+        place = re.search(r"the (\w+) of town", example.question)[1]
+        passages = example.context.split("\n\n")
+        assert len(passages) == 5
+        assert sum(example.answers[0] in passage for passage in passages) == 1
+        assert all(f"The {place}" in passage for passage in passages)
+    assert len({example.id for example in examples}) == len(examples)
+
+    passages = [f"{row['title']}\n{row['text']}" for row in rows]
+    assert sum(embedded in passages for embedded in model.embedded) == len(rows)
+    assert answerable(text) == examples
+    examples_of(f"{text},position=0", 25)
+    absent = answerable(f"{text},gold=false")
+    assert all(len(example.context.split("\n\n")) == 5 and not example.answers for example in absent)
+    # The passages were not embedded again, neither for the same task nor for others over the same file.
+    assert sum(embedded in passages for embedded in model.embedded) == len(rows)
+
+    def load_none(name):
+        pytest.fail("an embedding model was loaded")
+
+    monkeypatch.setattr("sra_pipelines.index.embedding.load_embedding", load_none)
+    examples_of(f"multi-document:data={path},passages=5", 25)
+
+
 def test_multi_document_without_its_passage_asks_for_a_refusal(trivia):
     for example in examples_of(f"multi-document:data={trivia},passages=8,gold=false", 30):
         number = re.search(r"bridge (\d+)", example.question)[1]
@@ -287,6 +365,11 @@ def test_a_distractor_that_holds_the_answer_is_none(tmp_path):
         ("conflicting:versions=1", "versions"),
         ("multi-document", "multi-document:data=FILE.jsonl"),
         ("multi-document:data=x,position=10", "position=10"),
+        (
+            "multi-document:data=x,position=middle",
+            "position=middle is not allowed: it is a number from 0 to 9, or random",
+        ),
+        ("multi-document:data=x,distractors=near", "distractors='near' is not allowed. Use one of any, similar"),
         ("multi-document:data=x,gold=maybe", "gold='maybe' is not allowed: it is true or false"),
         ("multi-document:data=x,skip=-1", "skip"),
         ("documents:tokens=0", "tokens=0"),

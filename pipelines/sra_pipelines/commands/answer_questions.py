@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,6 @@ from sra_pipelines.commands.library_notices import quiet_libraries
 from sra_pipelines.commands.terminal import Reporter, describe, progress_bars
 from sra_pipelines.index.embedding import load_embedding
 from sra_pipelines.index.memory import DocumentIndex
-from sra_pipelines.index.passage_index import PassageIndex
 from sra_pipelines.index.stored_index import StoredIndex, open_index
 from sra_pipelines.presets import Preset, load_preset
 from sra_pipelines.readers import read_document
@@ -59,6 +58,7 @@ def answer_questions(
     """Read, index, ask and report; return whether every document could be read."""
     quiet_libraries()
     console = Console(stderr=True)
+    chosen = load_preset(preset)
     with ExitStack() as opened:
         with progress_bars(console) as start:
             stored = None if index_folder is None else open_index(index_folder, embedding)
@@ -69,29 +69,39 @@ def answer_questions(
                 return False
             options = SamplingOptions(max_new_tokens=max_new_tokens)
             engine = opened.enter_context(open_engine(choice, options=options, start=start))
-            index: PassageIndex = stored or DocumentIndex(
-                documents,
-                load_embedding(embedding or "embedded"),
-                splitting=load_preset(preset).splitting,
-                on_passages=start("embedding"),
-            )
+            index = stored or _index_in_memory(documents, embedding, chosen, start("embedding"))
         if stored is not None:
-            tell_splitting(stored, load_preset(preset))
-        qa = DocumentQA(index, engine, context_tokens=context_tokens, preset=preset)
+            tell_splitting(stored, chosen)
+            documents = stored.whole_documents() if as_json else []
+        qa = DocumentQA(index, engine, context_tokens=context_tokens, preset=chosen)
         expected: Sequence[str | None] = gold or [None] * len(questions)
         report = [
             _ask_one(qa, question, settings, show_context, attention, as_json, answer)
             for question, answer in zip(questions, expected, strict=True)
         ]
     if as_json:
-        result: dict[str, Any] = report[0]
-        result["documents"] = [
-            {"name": d.name, "path": str(d.path), "pages": len(d.pages), "pages_without_text": list(d.empty_pages)}
-            for d in (documents or (stored.whole_documents() if stored else []))
-        ]
-        result["problems"] = [str(problem) for problem in problems]
-        sys.stdout.write(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+        _write_json(report[0], documents, problems)
     return not problems
+
+
+def _index_in_memory(
+    documents: Sequence[Document], embedding: str | None, preset: Preset, on_passages: Callable[[int, int], None]
+) -> DocumentIndex:
+    model = load_embedding(embedding or "embedded")
+    return DocumentIndex(documents, model, splitting=preset.splitting, on_passages=on_passages)
+
+
+def _write_json(report: Mapping[str, Any], documents: Sequence[Document], problems: Sequence[DocumentError]) -> None:
+    """Write the answers to one question, the documents that were read, and those that could not be read."""
+    result = {
+        **report,
+        "documents": [
+            {"name": d.name, "path": str(d.path), "pages": len(d.pages), "pages_without_text": list(d.empty_pages)}
+            for d in documents
+        ],
+        "problems": [str(problem) for problem in problems],
+    }
+    sys.stdout.write(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
 
 
 def _ask_one(

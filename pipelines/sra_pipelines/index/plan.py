@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sra_pipelines.index.catalog import IndexedDocument
 from sra_pipelines.readers import FORMATS
-from sra_pipelines.reading.finding import document_names
+from sra_pipelines.reading.finding import document_names, visible_paths
 from sra_pipelines.reading.processes import file_hash
 from sra_pipelines.values import DocumentError
 
@@ -90,9 +90,8 @@ def find_files(paths: Iterable[Path], index: Path) -> tuple[list[Path], Counter[
             sources.append(Source(root))
             continue
         linked: set[Path] = set()
-        for path in sorted(root.rglob("*")):
-            hidden = any(part.startswith(".") for part in path.relative_to(root).parts) or path.name.startswith("~$")
-            if hidden or inside in path.parents:
+        for path in visible_paths(root):
+            if inside in path.parents:
                 continue
             if path.is_symlink() and (target := _target(path)) is not None:
                 linked.add(target)

@@ -10,7 +10,8 @@ import dataclasses
 import sqlite3
 import time
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -148,22 +149,14 @@ def add_documents(
     """
     started = time.perf_counter()
     progress = on_progress or (lambda what, done, total: None)
-    if folder.exists() and not folder.is_dir():
-        raise StoreError(f"{folder}: this is a file. An index is a folder; name another.")
-    if folder.is_dir() and not (folder / DATABASE).exists() and any(p.suffix != ".lock" for p in folder.iterdir()):
-        raise StoreError(f"{folder}: this folder holds other things and no index. Name an empty or a new one.")
+    _require_place_for_index(folder)
     paths = list(paths)
     if sync:
         require_sources(paths)
     files, others, sources = find_files(paths, folder)
     folder.mkdir(parents=True, exist_ok=True)
     with writer_lock(folder):
-        model: BaseEmbedding | None = None
-        if not exists(folder):
-            model = embedding()
-            identity = EmbeddingIdentity.of(model, embedding_name)
-            rules = (splitting or Splitting()).name
-            create(folder, {"index_id": uuid.uuid4().hex, "revision": 0, "splitting": rules, **identity.to_meta()})
+        model = None if exists(folder) else _create(folder, embedding(), embedding_name, splitting)
         with connect(folder, write=True) as connection:
             meta = read_meta(connection)
             own = _own_splitting(folder, str(meta["splitting"]), splitting)
@@ -182,37 +175,21 @@ def add_documents(
                 if ray is None:
                     model = model or embedding()
                     identity.require_same(EmbeddingIdentity.of(model, embedding_name), str(folder))
-                    found = prepared_here(files_to_read, model, own, workers, limits, progress)
+                    contents = prepared_here(files_to_read, model, own, workers, limits, progress)
                 else:
-                    model = None
-                    on_ray = IndexWork(embedding, embedding_name, identity, str(folder), own, limits)
-                    found = prepared_on_ray(files_to_read, on_ray, ray, progress)
-                with closing(found):
-                    prepare(connection, plan, files_to_read, found, tally, progress)
+                    model = None  # the workers have their own
+                    work = IndexWork(embedding, embedding_name, identity, str(folder), own, limits)
+                    contents = prepared_on_ray(files_to_read, work, ray, progress)
+                with closing(contents):
+                    prepare(connection, plan, files_to_read, contents, tally, progress)
             with own_store(connection, store) as vectors:
                 if vectors is not None:
                     push_vectors(connection, vectors, progress)
                 revision = _publish(connection, plan, known, prepared | tally.ids)
                 if vectors is not None:
                     drop_vectors(connection, vectors)
-    ready = prepared.keys() | tally.ids.keys()
-    named = {path: name for path, (name, _) in plan.to_read.items() if path in ready}
-    return AddReport(
-        added=sorted(name for path, name in named.items() if path not in plan.changed),
-        changed=sorted(name for path, name in named.items() if path in plan.changed),
-        moved=sorted(about.name for about in known.values() if about.path in plan.moved),
-        removed=[about.name for about in plan.gone],
-        unchanged=len(plan.unchanged),
-        resumed=len(prepared),
-        duplicates={str(path): other for path, other in plan.duplicates.items()},
-        failed={str(path): reason for path, reason in plan.failed.items()},
-        other_types=dict(others.most_common()),
-        empty_pages=tally.empty_pages,
-        n_pages=tally.n_pages,
-        n_passages=tally.n_passages,
-        seconds=time.perf_counter() - started,
-        revision=revision,
-    )
+    seconds = time.perf_counter() - started
+    return _report_on(plan, known, prepared, tally, others, seconds=seconds, revision=revision)
 
 
 def remove_documents(folder: Path, names: Sequence[str], *, store: VectorStore | None = None) -> list[IndexedDocument]:
@@ -249,6 +226,54 @@ def remove_documents(folder: Path, names: Sequence[str], *, store: VectorStore |
             if vectors is not None:
                 drop_vectors(connection, vectors)
     return list(chosen.values())
+
+
+def _require_place_for_index(folder: Path) -> None:
+    """Raise `StoreError` if the folder is a file, or holds something other than an index."""
+    if folder.exists() and not folder.is_dir():
+        raise StoreError(f"{folder}: this is a file. An index is a folder; name another.")
+    if folder.is_dir() and not (folder / DATABASE).exists() and any(p.suffix != ".lock" for p in folder.iterdir()):
+        raise StoreError(f"{folder}: this folder holds other things and no index. Name an empty or a new one.")
+
+
+def _create(
+    folder: Path, model: BaseEmbedding, embedding_name: str | None, splitting: Splitting | None
+) -> BaseEmbedding:
+    """Make an empty index for an embedding model, and return the model."""
+    identity = EmbeddingIdentity.of(model, embedding_name)
+    rules = (splitting or Splitting()).name
+    create(folder, {"index_id": uuid.uuid4().hex, "revision": 0, "splitting": rules, **identity.to_meta()})
+    return model
+
+
+def _report_on(
+    plan: Plan,
+    known: Mapping[int, IndexedDocument],
+    prepared: Mapping[Path, int],
+    tally: Tally,
+    others: Counter[str],
+    *,
+    seconds: float,
+    revision: int,
+) -> AddReport:
+    ready = prepared.keys() | tally.ids.keys()
+    names = {path: name for path, (name, _) in plan.to_read.items() if path in ready}
+    return AddReport(
+        added=sorted(name for path, name in names.items() if path not in plan.changed),
+        changed=sorted(name for path, name in names.items() if path in plan.changed),
+        moved=sorted(document.name for document in known.values() if document.path in plan.moved),
+        removed=[document.name for document in plan.gone],
+        unchanged=len(plan.unchanged),
+        resumed=len(prepared),
+        duplicates={str(path): other for path, other in plan.duplicates.items()},
+        failed={str(path): reason for path, reason in plan.failed.items()},
+        other_types=dict(others.most_common()),
+        empty_pages=tally.empty_pages,
+        n_pages=tally.n_pages,
+        n_passages=tally.n_passages,
+        seconds=seconds,
+        revision=revision,
+    )
 
 
 def _own_splitting(folder: Path, identity: str, asked: Splitting | None) -> Splitting:

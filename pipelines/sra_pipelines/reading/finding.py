@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from sra_pipelines.readers import FORMATS, known_names
 from sra_pipelines.values import DocumentError
 
-__all__ = ["document_names", "find_documents"]
+__all__ = ["document_names", "find_documents", "visible_paths"]
+
+
+def visible_paths(folder: Path) -> Iterator[Path]:
+    """Yield every file and folder below a folder, sorted.
+
+    Hidden ones, those in hidden folders, and the lock files of office programs (``~$...``) are left out.
+    """
+    for path in sorted(folder.rglob("*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if not hidden and not path.name.startswith("~$"):
+            yield path
 
 
 def find_documents(paths: Iterable[Path]) -> list[Path]:
     """Replace each folder by the documents in it and below, sorted; each file once.
 
-    Hidden files, those in hidden folders, and the lock files of office programs (``~$...``) are left out.
+    `visible_paths` says which files are left out.
 
     Raises
     ------
@@ -26,7 +37,7 @@ def find_documents(paths: Iterable[Path]) -> list[Path]:
     for path in paths:
         files = [path]
         if path.is_dir():
-            files = sorted(p for p in path.rglob("*") if p.suffix.lower() in FORMATS and not _hidden(p, path))
+            files = [p for p in visible_paths(path) if p.suffix.lower() in FORMATS and not p.is_dir()]
         if not files:
             raise DocumentError(
                 f"{path}: the folder holds no documents. Name files, or a folder with some: {known_names()}."
@@ -56,8 +67,3 @@ def document_names(paths: Sequence[Path], taken: Iterable[str] = ()) -> list[str
         used[name] += 1
         names.append(name)
     return names
-
-
-def _hidden(path: Path, folder: Path) -> bool:
-    parts = path.relative_to(folder).parts
-    return any(part.startswith(".") for part in parts) or path.name.startswith("~$")

@@ -57,6 +57,7 @@ def test_missing_encrypted_and_scanned(tmp_path, make_pdf):
 def test_folders_are_searched_and_files_named_once(tmp_path, make_pdf):
     first = make_pdf("b.pdf", "b")
     (tmp_path / "deep").mkdir()
+    (tmp_path / "folder.pdf").mkdir()
     second = first.rename(tmp_path / "deep" / "b.pdf")
     third = make_pdf("a.pdf", "a")
     assert find_documents([tmp_path, third]) == [third, second]

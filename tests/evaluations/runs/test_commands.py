@@ -115,7 +115,7 @@ def test_a_run_that_is_stopped_before_its_first_answer_says_so(run, questions, t
         (["needle:depth=2"], "depth=2.0 is not allowed: it lies between 0 and 1"),
         (["needle:size=2"], "'size=2' is no option of needle; it has length, depth, kind"),
         (["needle", "--sra", "alpha=-1"], "alpha"),
-        (["needle", "--sra", "much"], "Give off, an alpha such as 0.2"),
+        (["needle", "--sra", "much"], "Give off, evidence, an alpha such as 0.2"),
         (["needle", "--sra", "0.2", "--sra", "0.2"], "two settings have this name"),
         (["needle", "--no-generate", "--judge", "embedded"], "judge answers"),
         (["needle", "--ray", "--engine", "http://127.0.0.1:9/v1"], "and --ray cannot be combined"),

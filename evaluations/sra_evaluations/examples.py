@@ -1,4 +1,4 @@
-"""One question of a task: a prompt, what is right, and what is known about it."""
+"""One question of a task: a prompt, its right answers, and its features."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ class Example:
     all_of
         Whether an answer has to hold all of `answers`.
     features
-        What results are grouped by, such as ``{"position": 0.5, "passages": 10}``.
+        Values that results are grouped by, such as ``{"position": 0.5, "passages": 10}``.
     gold
         The texts within `context` that hold the answer: the attention on them is measured.
     passages, gold_pages
-        Where the context comes from documents: what stands in it, and the pages (`document_stem`, zero-based index)
+        Where the context comes from documents: the passages in it, and the pages (`document_stem`, zero-based index)
         that hold the answer. Citations are measured against them.
     plain
-        The context is plain text that the only answer goes on with: nothing is asked or generated, only the
+        The context is plain text, and the only answer is its continuation: nothing is asked or generated, only the
         likelihood of the rest is measured.
     """
 
@@ -64,13 +64,13 @@ class Example:
         return [format_passages([passage]) for passage in self.passages] or None
 
     def gold_spans(self) -> list[tuple[str, str]]:
-        """Return for each of `gold` what stands in the prompt before it, and the same with it; in reading order."""
+        """Return for each of `gold` the prompt before it, and the prompt up to its end; in reading order."""
         content, begin = self._content(), len(self.instruction)
         spans = []
         for text in sorted(self.gold, key=content.find):
             start = content.find(text, begin)
             if start < 0:
-                raise ValueError(f"{self.id}: the gold text {text[:60]!r} does not stand in the context.")
+                raise ValueError(f"{self.id}: the gold text {text[:60]!r} is not in the context.")
             begin = start + len(text)
             spans.append((content[:start], content[:begin]))
         return spans

@@ -23,14 +23,18 @@ __all__ = ["bake_command", "calibrate_command"]
 Sources = Annotated[
     list[Path], typer.Argument(help="An index (see 'sra-rag index'), or documents and folders of them.")
 ]
-To = Annotated[Path, typer.Option(help="The profile; measurements are kept in a folder beside it.")]
-Minutes = Annotated[float, typer.Option(min=0.1, help="Time to spend, once the questions are made.")]
-Questions = Annotated[int, typer.Option(min=16, help="Questions to make: half for the search, half to confirm.")]
-Tokens = Annotated[int, typer.Option(min=64, help="Of passages in a prompt.")]
-Harm = Annotated[float, typer.Option(min=0.0, help="Nats a token that other text may become less expected.")]
+To = Annotated[Path, typer.Option(help="File of the profile; measurements are kept in a folder beside it.")]
+Minutes = Annotated[float, typer.Option(min=0.1, help="Minutes to spend after the questions are made.")]
+Questions = Annotated[
+    int, typer.Option(min=16, help="Number of questions to make: half for the search, half to confirm.")
+]
+Tokens = Annotated[int, typer.Option(min=64, help="Number of tokens of passages in a prompt.")]
+Harm = Annotated[
+    float, typer.Option(min=0.0, help="Limit of harm: nats per token by which other text may become less likely.")
+]
 JudgedBy = Annotated[str, typer.Option(help="answers (generated), or likelihood (of right ones; weaker evidence).")]
-Finalists = Annotated[int, typer.Option(min=1, help="Settings that are confirmed.")]
-Seed = Annotated[int, typer.Option(help="Of questions and texts.")]
+Finalists = Annotated[int, typer.Option(min=1, help="Number of settings that are confirmed.")]
+Seed = Annotated[int, typer.Option(help="Seed of questions and texts.")]
 
 
 def calibrate_command(
@@ -54,9 +58,9 @@ def calibrate_command(
 
       sra-rag ask --sra qwen.json "When does the agreement end?" contracts/
 
-    Questions are made from your passages: a figure, a date or a name is left out of a sentence. Settings are searched
+    Questions are made from your passages: an amount, a date or a name is left out of a sentence. Settings are searched
     by how likely they make the right answers, and confirmed by generated answers to other questions. If none is
-    better than off beyond chance, the profile says off. Ctrl-C keeps what was measured; the same command goes on.
+    significantly better than off, the profile is off. Ctrl-C keeps the measurements; the same command continues.
     """
     from sra_evaluations.calibration.search import CalibrationOptions, calibrate
 

@@ -1,4 +1,4 @@
-"""What a setting does to text it is not meant for: short prompts without documents, and plain text that goes on.
+"""What a setting does to text it is not meant for: short prompts without documents, and the continuation of plain text.
 
 Harm is in nats a token: how much less the model expects what comes, a mean over examples of one kind; the worst kind
 counts. Under ``rows="after_context"`` a prompt without a context is sharpened from its first row on.

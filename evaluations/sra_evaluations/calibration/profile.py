@@ -55,7 +55,7 @@ def make_profile(
     judged_by: Literal["answers", "likelihood"],
     options: Mapping[str, Any],
 ) -> Profile:
-    """Choose among finalists: the one that helps most beyond chance and hurts nowhere, else off.
+    """Choose among finalists: the one that helps most, significantly, and hurts nowhere, else off.
 
     Parameters
     ----------

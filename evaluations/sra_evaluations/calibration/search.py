@@ -108,13 +108,13 @@ def calibrate(
     index
         The documents.
     folder
-        Measurements are kept there; a run with the same model, documents and seed goes on from them.
+        Measurements are kept there; a run with the same model, documents and seed continues from them.
     options
         See `CalibrationOptions`.
     on_progress
-        Called with what is being done; what it returns is told of (done, in all).
+        Called with the name of a step; what it returns is called with (done, total).
     stop
-        Ends it behind the present measurement; the profile rests on what is there.
+        Stops the search after the current measurement; the profile rests on the measurements made so far.
 
     Returns
     -------

@@ -62,9 +62,9 @@ class Work:
     seed
         Of the examples.
     max_new_tokens
-        Of an answer.
+        Maximum number of tokens of an answer.
     on_progress
-        Called with what is being done; what it returns is told of (done, in all).
+        Called with the name of a step; what it returns is called with (done, total).
     """
 
     def __init__(

@@ -197,7 +197,7 @@ class SRALM(TemplateLM):
 
     @torch.inference_mode()
     def _likelihood(self, context: list[int], rest: list[int]) -> tuple[float, bool]:
-        """Return the log-probability of `rest` behind `context`, and whether each token is the likeliest.
+        """Return the log-probability of `rest` after `context`, and whether each token is the likeliest.
 
         As in generation, the row that foretells the first token of the rest is the last of the prompt.
         """

@@ -1,4 +1,4 @@
-"""Whether sra-rag rightly says of an answer that it is none, where retrieval brought the passages."""
+"""Whether sra-rag rightly abstains, where retrieval brought the passages."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ _PREMISE_LEAST = 16  # tokens of a passage that have to fit beside the sentence
 class EntailmentScorer:
     """The share of an answer's sentences that a cross-encoder finds entailed: a `sra_evaluations.runs.run_task.Scorer`.
 
-    An answer of up to five words, such as a name, is judged behind its question. Answers that say that the documents
+    An answer of up to five words, such as a name, is judged after its question. Answers that say that the documents
     do not say are not scored.
 
     Parameters
@@ -106,7 +106,7 @@ class EntailmentScorer:
             [pair for _, pair in pairs],
             batch_size=self.batch_size,
             show_progress_bar=False,
-            activation_fn=torch.nn.Identity(),  # a model may bring one of its own, and the softmax comes behind it
+            activation_fn=torch.nn.Identity(),  # a model may have its own; the softmax is applied after it
             apply_softmax=True,
         )
         best = [0.0] * len(sentences)
@@ -137,7 +137,7 @@ class EntailmentScorer:
         config = self.model.config
         positions = getattr(config, "max_position_embeddings", 0) or 0
         if "roberta" in config.model_type and positions:
-            positions -= config.pad_token_id + 1  # they are counted from behind the padding's index
+            positions -= config.pad_token_id + 1  # they are counted from the index after the padding's
         known = [size for size in (self.model.max_seq_length, positions) if size]
         if not known:
             raise ModelLoadError(

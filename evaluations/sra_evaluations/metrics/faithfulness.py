@@ -18,7 +18,7 @@ def score_faithfulness(said: str, example: Example) -> dict[str, float]:
     -------
     dict
         ``claims_supported`` and ``sentences_supported``: the share of figures, dates and names, and of sentences, that
-        stand in the context or the question, where there are any and the answer does not refuse. ``right_refusal``
+        are in the context or the question, where there are any and the answer does not refuse. ``right_refusal``
         (only where the documents do not hold the answer; it is ``right`` too) and ``wrong_refusal`` (only where the
         context holds it): 1 if the answer says that the documents do not say. All lie in [0, 1]; of ``wrong_refusal``
         less is better.

@@ -28,7 +28,7 @@ _SERVED = re.compile(r"[a-z][a-z0-9_]+:[^\\/]")
 
 
 class JudgeScorer:
-    """What a judge says of an answer: a `sra_evaluations.runs.run_task.Scorer`.
+    """The verdicts of a judge on an answer: a `sra_evaluations.runs.measures.Scorer`.
 
     A judge errs and has its likes; take one that is stronger than the model judged, and read some of its verdicts.
     What it says without a verdict in it is not scored; `unread` counts it, and a warning is logged.

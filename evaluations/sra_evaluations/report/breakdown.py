@@ -17,7 +17,7 @@ _BINS = 5
 _MOST_VALUES = 12  # numbers beyond are put in bins, as are those of fewer than two examples each
 _MOST_NAMES = 12
 _LENGTH = "prompt tokens"
-# Prompts of one length differ by a few tokens; below this ratio of longest to shortest they are not told apart.
+# Prompts of one length differ by a few tokens; below this ratio of longest to shortest they count as the same.
 _SPREAD = 1.25
 
 Value = float | str

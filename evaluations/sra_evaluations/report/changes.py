@@ -17,7 +17,7 @@ __all__ = ["Answer", "Change", "Changes", "find_changes"]
 
 _MOST = 20  # of each direction
 _CLIPPED = 4000  # characters of a passage
-_TITLE = 90  # characters of plain text by which an example is told
+_TITLE = 90  # characters of plain text that identify an example
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Change:
     name
         As records call it.
     question, gold
-        What was asked, and the right answer. Of plain text: its beginning, and how it goes on.
+        What was asked, and the right answer. Of plain text: its beginning, and its continuation.
     passages
         Gold texts of the context, the answer in them marked; plain text as far as it was given.
     plain

@@ -16,12 +16,12 @@ __all__ = ["EntropyProfile", "entropy_profile"]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class EntropyProfile:
-    """Entropy of the rows that foretell the gold answer, in nats.
+    """Entropy of the rows that predict the gold answer, in nats.
 
     Parameters
     ----------
     n
-        Examples, the same for every setting.
+        Number of examples, the same for every setting.
     by_layer
         Mean over heads and examples, by setting; one value a layer.
     change_by_layer

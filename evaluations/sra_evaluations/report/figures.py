@@ -115,7 +115,7 @@ def entropy_figures(profile: EntropyProfile, series: Mapping[str, int]) -> list[
     """Draw the entropy by layer, its change, and the change by head for each setting."""
     shown = [setting for setting in series if setting in profile.by_layer]
     title = "Entropy of the attention, by layer"
-    about = f"Mean over heads and examples, for the rows that foretell the gold answer; bands: 95%; n = {profile.n}."
+    about = f"Mean over heads and examples, for the rows that predict the gold answer; bands: 95%; n = {profile.n}."
     figures = [
         Figure(
             title=title,

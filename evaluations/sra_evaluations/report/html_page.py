@@ -35,7 +35,7 @@ _ATTENTION = "gold_attention"
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is said of one setting on one task."""
+    """The verdict on one setting on one task."""
 
     setting: str
     verdict: str

@@ -58,7 +58,7 @@ class TaskResults:
     name, headline
         The task, and the metric by which it is judged.
     plain
-        Whether it is text that goes on, of which only the likelihood is measured.
+        Whether it is plain text, of whose continuation only the likelihood is measured.
     asked
         Examples that the run is to have, None where it is not known.
     answered

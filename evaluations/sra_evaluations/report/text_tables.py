@@ -30,7 +30,7 @@ class Table:
 
     @property
     def groups(self) -> list[tuple[str, list[Sequence[str]]]]:
-        """Rows that follow each other under one name, with what stands behind it."""
+        """Rows that follow each other under one name, with the text after it."""
         return [
             (name, [row[1:] for row in rows]) for name, rows in itertools.groupby(self.rows, key=lambda row: row[0])
         ]

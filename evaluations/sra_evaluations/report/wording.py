@@ -28,7 +28,7 @@ class Metric:
     judged
         Whether more or less of it is good or bad at all.
     digits
-        Of shares, behind the point of the percent.
+        Number of decimal places of a share in percent.
     """
 
     name: str
@@ -98,7 +98,7 @@ def metric_of(name: str, *, plain: bool = False) -> Metric:
     name
         As records call it.
     plain
-        Whether it was measured on text that goes on instead of on an answer.
+        Whether it was measured on the continuation of a text instead of on an answer.
     """
     metric = _METRICS.get(name, Metric(name, name.replace("_", " ")))
     return dataclasses.replace(metric, label=metric.label.replace("gold answer", "plain text")) if plain else metric

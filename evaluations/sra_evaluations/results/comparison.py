@@ -1,4 +1,4 @@
-"""What came out: paired differences between settings, task by task, and what they say in plain words."""
+"""The results of a run: paired differences between settings, task by task, and a verdict on each."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Finding:
 
     @property
     def verdict(self) -> Verdict:
-        """What may be said: a difference counts where its interval leaves zero out and its corrected p is under 5%."""
+        """The verdict: a difference counts if its interval excludes 0 and its corrected p is below 5%."""
         if not self.difference.shown or self.p_adjusted >= _LEVEL:
             return "no difference shown"
         return "helps" if (self.difference.difference > 0) != (self.metric in LOWER_IS_BETTER) else "hurts"
@@ -91,7 +91,7 @@ class Comparison:
 
     @property
     def baseline(self) -> str:
-        """The setting others are held against: the first that is off, else the first."""
+        """The setting that the others are compared with: the first that is off, else the first."""
         off = [name for name, sra in self.manifest["settings"].items() if sra is None]
         return (off or self.settings)[0]
 
@@ -166,7 +166,7 @@ class Comparison:
         return paired_difference(one, other)
 
     def findings(self, task: str, metric: str) -> list[Finding]:
-        """Hold every other setting against the baseline, p-values corrected for their number."""
+        """Compare every other setting with the baseline, with p-values corrected for the number of settings."""
         others = [
             name
             for name in self.settings
@@ -207,7 +207,7 @@ class Comparison:
         return list(self._rows(task).get(setting, {}))
 
     def record(self, task: str, setting: str, example: str) -> Record:
-        """Return all that is known of one answer."""
+        """Return the record of one answer."""
         return self._rows(task)[setting][example]
 
     def _rows(self, task: str) -> dict[str, dict[str, Record]]:

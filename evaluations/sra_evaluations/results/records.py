@@ -1,6 +1,7 @@
 """The folder of a run: what it was obtained with, and one JSON line an answer, written as they come.
 
-A line is complete once it ends; one that a kill cut short is dropped when the run goes on, and asked again.
+A line is complete once it ends; an incomplete one, as after a kill, is dropped when the run continues, and its example
+is asked again.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _GROWING = ("tasks", "settings")
 
 
 class Records:
-    """Results on disk, that a later run goes on with.
+    """Results on disk, which a later run continues.
 
     Parameters
     ----------
@@ -133,7 +134,7 @@ def _refuse_another_run(folder: Path, known: Mapping[str, Any], manifest: Mappin
     if different:
         raise ConfigError(
             f"{folder} holds results obtained with others: {', '.join(different)} differ. Results of the two must not "
-            "be mixed: give another folder with --to, or run with what stands in its manifest.json."
+            "be mixed: give another folder with --to, or run with the values in its manifest.json."
         )
 
 

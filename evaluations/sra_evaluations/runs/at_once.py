@@ -12,20 +12,22 @@ from sra_rag.generation.request import Cancellation
 __all__ = ["at_once"]
 
 Job = TypeVar("Job")
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 
-def at_once(engine: EngineProtocol, work: Callable[[Job, Cancellation], Found], jobs: Sequence[Job]) -> Iterator[Found]:
-    """Yield what comes of each job, in their order; a server does several at once.
+def at_once(
+    engine: EngineProtocol, work: Callable[[Job, Cancellation], Result], jobs: Sequence[Job]
+) -> Iterator[Result]:
+    """Yield the result of each job, in the order of the jobs; a server does several at once.
 
     Parameters
     ----------
     engine
         Answers the requests of the jobs; its `in_flight` says how many jobs are run at once.
     work
-        Is given a job, and an event that is set when nobody wants its result any more.
+        Called with a job, and an event that is set when its result is no longer needed.
     jobs
-        What is to be done.
+        The work to do.
     """
     cancel = Cancellation()
     if engine.in_flight == 1 or len(jobs) < 2:

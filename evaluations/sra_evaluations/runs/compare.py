@@ -1,4 +1,4 @@
-"""Run every setting on every example of every task, in a folder that a later run goes on with."""
+"""Run every setting on every example of every task, in a folder that a later run continues."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ _logger = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class RunPlan:
-    """What is to be run, before anything is.
+    """What a run will do.
 
     Parameters
     ----------
     manifest
-        What it is obtained with.
+        Model, versions, settings and tasks of the run.
     examples
         By the name of their task.
     settings
         All of them.
     context_window
-        Of the model, in tokens.
+        Context window of the model, in tokens.
     """
 
     manifest: dict[str, Any]
@@ -59,12 +59,12 @@ def compare(
     on_progress: Callable[[str], Callable[[int, int], None]] | None = None,
     stop: Stop | None = None,
 ) -> Comparison:
-    """Run every setting on every example of every task, and go on where an earlier run stopped.
+    """Run every setting on every example of every task, and continue where an earlier run stopped.
 
     Parameters
     ----------
     engine
-        The model, here or on a server. What `load_model` was given as ``sra`` plays no part.
+        The model, in this process or on a server. The ``sra`` that `load_model` was given is ignored.
     tasks
         As for `load_task`, or tasks of your own, with the name to give them where it is not theirs.
     settings
@@ -72,15 +72,15 @@ def compare(
     to
         Folder for results: made, or continued if it holds those of the same model, seed and versions.
     limit
-        Examples of each task, at most.
+        Maximum number of examples of each task.
     seed
-        Of the examples.
+        Seed of the examples.
     measures
         What to measure.
     on_progress
-        Called with the name of each task; what it returns is told of (answers done, in all).
+        Called with the name of each task; what it returns is called with (answers done, total).
     stop
-        Ends the run behind the present answer when it is set.
+        Stops the run after the current answer when it is set.
 
     Raises
     ------
@@ -151,7 +151,7 @@ def warn_of_skipped(plan: RunPlan, task: str, skipped: Sequence[str]) -> None:
 
 
 def describe_run(engine: EngineProtocol, seed: int, max_new_tokens: int) -> dict[str, Any]:
-    """Return what a manifest says of every run: model, versions, machine, seed."""
+    """Return the part of a manifest that every run has: model, versions, machine, seed."""
     server = {f"{name} on the server": version for name, version in sorted(engine.server_versions.items())}
     return {
         "format": 1,
@@ -164,7 +164,7 @@ def describe_run(engine: EngineProtocol, seed: int, max_new_tokens: int) -> dict
 
 
 def _name_of(scorer: Scorer) -> str:
-    """Tell a scorer from another: by what it is, and by its model where it has one."""
+    """Return a name that identifies a scorer: its class or function, and its model if it has one."""
     kind = getattr(scorer, "__qualname__", type(scorer).__qualname__)
     name = getattr(scorer, "name", None)
     return kind if name is None else f"{kind}: {name}"

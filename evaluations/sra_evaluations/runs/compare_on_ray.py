@@ -88,7 +88,7 @@ def compare_on_ray(
     on_progress: Callable[[str], Advance] | None = None,
     stop: Stop | None = None,
 ) -> Comparison:
-    """Run every setting on every example of every task on Ray, and go on where an earlier run stopped.
+    """Run every setting on every example of every task on Ray, and continue where an earlier run stopped.
 
     Parameters
     ----------
@@ -101,9 +101,9 @@ def compare_on_ray(
     ray
         Which cluster, and how many workers; by default on this machine.
     on_progress
-        Called with what is done, and with the name of each task; what it returns is told of (answers done, in all).
+        Called with the name of each step and task; what it returns is called with (answers done, total).
     stop
-        Ends the run behind the next example that comes in; what the workers are at then is asked again by the next run.
+        Stops the run after the next example that arrives; the next run asks again what the workers were answering then.
 
     Raises
     ------
@@ -170,7 +170,7 @@ def _collect(
     start: Callable[[str], Advance],
     stop: Stop | None,
 ) -> None:
-    """Write what comes in, until all is there or it is time to stop."""
+    """Write the records that arrive, until all are there or it is time to stop."""
     bars = {task: start(task) for task in plan.examples}
     total = {task: len(examples) * len(plan.settings) for task, examples in plan.examples.items()}
     done = {

@@ -1,4 +1,4 @@
-"""Ctrl-C in long work: the first ends it behind what is under way, the second at once."""
+"""Ctrl-C in long work: the first stops it after the current step, the second at once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ INTERRUPTED = 130  # the exit code that shells expect
 
 @contextmanager
 def stopped_by_interrupt() -> Iterator[threading.Event]:
-    """Set an event at the first Ctrl-C; the second interrupts as ever."""
+    """Set an event at the first Ctrl-C; the second raises KeyboardInterrupt."""
     stop = threading.Event()
     before: Callable[[int, FrameType | None], object] | int | None = signal.getsignal(signal.SIGINT)
 

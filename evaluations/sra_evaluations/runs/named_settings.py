@@ -24,7 +24,7 @@ class Setting:
     Parameters
     ----------
     name
-        What it is called in tables.
+        Name of the setting in tables.
     sra
         Settings of the attention, None for off.
     """
@@ -34,9 +34,9 @@ class Setting:
 
 
 def parse_setting(text: str) -> Setting:
-    """Read a setting as `sra_rag.notation.parse_sra` does; ``NAME:`` may stand in front.
+    """Read a setting as `sra_rag.notation.parse_sra` does; ``NAME:`` may precede it.
 
-    Without one it is called after what it says, or after its file.
+    Without a name it is called after its text, or after its file.
 
     Raises
     ------

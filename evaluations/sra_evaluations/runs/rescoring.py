@@ -1,4 +1,4 @@
-"""Score answers that are there with metrics as they are now, asking the model nothing."""
+"""Score stored answers with the metrics as they are now, without asking the model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["rescored"]
 
 
 def rescored(folder: Path | str, scorers: Sequence[Scorer] = ()) -> Comparison:
-    """Read a run and score its answers anew; nothing on disk changes.
+    """Read a run and score its answers again; nothing on disk changes.
 
     Scores that are not taken from the text of an answer, such as likelihoods, stay what they were, and so do those of
     scorers that are not given here.
@@ -35,7 +35,7 @@ def rescored(folder: Path | str, scorers: Sequence[Scorer] = ()) -> Comparison:
     """
     manifest, records = read_run(Path(folder))
     examples = {key: Example.from_dict(content) for key, content in read_examples(Path(folder)).items()}
-    anew = []
+    rescored_records = []
     for record in records:
         example = examples.get((record.task, record.example))
         scores = dict(record.scores)
@@ -45,5 +45,5 @@ def rescored(folder: Path | str, scorers: Sequence[Scorer] = ()) -> Comparison:
             for scorer in (score, *scorers):
                 scores |= scorer(record.answer, example)
             scores |= {name: value for name, value in kept.items() if name not in scores}
-        anew.append(dataclasses.replace(record, scores=scores))
-    return Comparison(manifest, anew)
+        rescored_records.append(dataclasses.replace(record, scores=scores))
+    return Comparison(manifest, rescored_records)

@@ -34,10 +34,10 @@ _SCORING = threading.Lock()  # scorers have models of their own, which need not 
 
 
 class Stop(Protocol):
-    """Says when to end, such as a `threading.Event`."""
+    """Returns whether to stop, such as a `threading.Event`."""
 
     def is_set(self) -> bool:
-        """Whether it is time."""
+        """Whether to stop."""
         ...
 
 
@@ -55,24 +55,24 @@ def run_task(
     on_progress: Advance | None = None,
     stop: Stop | None = None,
 ) -> list[str]:
-    """Answer what `records` does not hold yet.
+    """Run every setting on every example whose record `records` does not have yet.
 
     Parameters
     ----------
     engine
         The model.
     task
-        What records call the task.
+        Name of the task in records.
     examples, settings
         What to run.
     records
-        Where results go, one by one.
+        Receives the results one by one.
     measures
         What to measure.
     on_progress
-        Told of (answers done, in all), those known before included.
+        Called with (answers done, total), answers of earlier runs included.
     stop
-        Ends the run behind the present answer when it is set.
+        Stops the run after the current answer when it is set.
 
     Returns
     -------
@@ -141,13 +141,13 @@ def answers(
     engine
         The model.
     task
-        What records call the task.
+        Name of the task in records.
     examples
         What is asked; all plain or none.
     setting, measures
         How, and what is measured.
     timed
-        Share no prefill with what runs before or behind, so that seconds and memory say something.
+        Whether no prefill is shared with what runs before or after, so that seconds and memory can be compared.
     """
     scope: AbstractContextManager[EngineProtocol] = engine.isolated() if timed else nullcontext(engine)
     with scope as one_engine:

@@ -18,7 +18,7 @@ _INSTRUCTION = "Answer from the documents alone. Where they disagree, the latest
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Conflicting:
-    """Give the figure of the latest of several amendments, which stand in any order.
+    """Give the amount in the latest of several amendments, which are in random order.
 
     Parameters
     ----------

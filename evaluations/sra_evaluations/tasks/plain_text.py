@@ -1,4 +1,4 @@
-"""Plain text that goes on: what a setting does to text it is not meant for."""
+"""Continuation of plain text: what a setting does to text that it is not meant for."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from sra_rag.errors import ConfigError
 
 __all__ = ["PlainText", "cut_texts"]
 
-_GIVEN = 0.25  # of a text; the rest is what the model has to expect
+_GIVEN = 0.25  # share of a text; the model has to predict the rest
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PlainText:
-    """How well the rest of a text is foreseen from its beginning, in nats a token; nothing is generated.
+    """How well the rest of a text is predicted from its beginning, in nats per token; nothing is generated.
 
     Parameters
     ----------
     data
         A JSONL file of rows with ``text``, or a document or folder of documents; by default the sample documents.
     tokens
-        Of each text, at most.
+        Maximum number of tokens of each text.
     """
 
     name: ClassVar[str] = "plain-text"
@@ -58,7 +58,7 @@ class PlainText:
 
 
 def cut_texts(texts: Sequence[str], tokens: int, count: int, seed: int, count_tokens: CountTokens) -> list[Example]:
-    """Cut texts, chosen by `seed`, to about `tokens` tokens, and each into what is given and what is to be expected."""
+    """Cut texts, chosen by `seed`, to about `tokens` tokens, and divide each into a given and a predicted part."""
     order = list(range(len(texts)))
     random.Random(f"plain-text {seed}").shuffle(order)
     examples: list[Example] = []

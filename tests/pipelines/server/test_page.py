@@ -141,6 +141,9 @@ def test_both_side_by_side(client):
     assert "Without reattention" in over
     assert "With reattention (alpha 0.4, rows after_context)" in over
     assert over.count('<section class="sra-answer">') == 2
+    texts = re.findall(r'<p class="sra-text">(.*?)</p>', over, re.DOTALL)
+    assert len(texts) == 2
+    assert all(text.strip() for text in texts), "an answer is empty"
 
 
 def test_only_the_chosen_documents_are_asked(client):

@@ -75,14 +75,13 @@ def chosen_heads(model: LoadedModel, choice: HeadChoice) -> tuple[tuple[int, int
                 )
         return choice
     best = evidence_heads(model)
-    if choice > n_layers * n_heads:
-        raise ConfigError(f"The evidence setting asks for {choice} heads, but the model has {n_layers * n_heads}.")
-    if choice > len(best):
+    count = min(int(choice), n_layers * n_heads)
+    if count > len(best):
         raise ConfigError(
-            f"The evidence setting asks for the {choice} best heads, but only {len(best)} are ranked. Ask for at most "
+            f"The evidence setting asks for the {count} best heads, but only {len(best)} are ranked. Ask for at most "
             f'{len(best)}, or for "all".'
         )
-    return tuple((head.layer, head.head) for head in best[:choice])
+    return tuple((head.layer, head.head) for head in best[:count])
 
 
 def measured_settings(model: LoadedModel) -> SRAConfig:

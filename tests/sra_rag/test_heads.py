@@ -88,8 +88,12 @@ def test_settings_that_name_a_number_of_heads_find_them(small, monkeypatch):
     answer = engine.generate(prompt, context=context, passages=passages, sra="evidence")
     assert answer.sra == known.UNMEASURED
     assert len(answer.evidence.shares) == 2
-    with pytest.raises(ConfigError, match="asks for 19 heads, but the model has 18"):
-        engine.generate(prompt, context=context, sra={"evidence": {"weight": 2.0, "heads": 19}})
+    assert len(chosen_heads(small, 19)) == 18  # there are no more
+
+
+def test_more_heads_than_are_ranked_are_refused(embedded):
+    with pytest.raises(ConfigError, match="asks for the 101 best heads, but only 100 are ranked"):
+        chosen_heads(embedded, 101)
 
 
 def test_the_fingerprint_is_that_of_the_weights_in_each_dtype(small):

@@ -15,7 +15,7 @@ from transformers import (
 VOCABULARY = 97
 _SHAPE = {
     "vocab_size": VOCABULARY, "hidden_size": 48, "intermediate_size": 64, "num_hidden_layers": 3,
-    "num_attention_heads": 6, "max_position_embeddings": 2048, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
+    "num_attention_heads": 6, "max_position_embeddings": 256, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
 }  # fmt: skip
 _GROUPED = _SHAPE | {"num_key_value_heads": 2}
 
@@ -34,6 +34,8 @@ def tiny_model(name, attention="sra", dtype=torch.float32, vocabulary=VOCABULARY
     """Build a model whose attention is far from uniform, so that sharpening shows."""
     config = CONFIGS[name]()
     config.vocab_size = vocabulary
+    if vocabulary != VOCABULARY:  # it is to read text
+        config.max_position_embeddings = 2048
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(config, attn_implementation=attention, dtype=dtype).eval()
     with torch.no_grad():

@@ -89,7 +89,7 @@ def test_the_same_model_says_the_same_through_langchain(embedded, small):
 
 
 def test_a_judge_from_the_command_line(tiny_engine, tmp_path, monkeypatch):
-    shared = load_judge("embedded", tiny_engine.loaded)
+    shared = load_judge("tiny", tiny_engine.loaded)
     assert shared.llm._engine.loaded.model is tiny_engine.loaded.model
     assert shared.llm._engine is not tiny_engine
     with pytest.raises(ModelLoadError):

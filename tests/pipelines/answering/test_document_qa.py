@@ -45,7 +45,14 @@ def test_the_attention_of_the_answer_by_passage(qa, sra):
     assert len(set(answer.attention)) == 3
 
 
-def test_evidence_says_what_was_looked_at_and_its_best_line(qa):
+@pytest.fixture
+def real_qa(qa, engine):
+    """The same documents asked with the embedded model, whose evidence heads are known."""
+    return DocumentQA(qa.index, engine, context_tokens=400)
+
+
+def test_evidence_says_what_was_looked_at_and_its_best_line(real_qa):
+    qa = real_qa
     found = qa.retrieve(QUESTION)
     answer = qa.ask(found, sra="evidence", max_new_tokens=40)
     assert "82,400" in answer.text
@@ -59,7 +66,8 @@ def test_evidence_says_what_was_looked_at_and_its_best_line(qa):
     assert qa.ask(found, max_new_tokens=2).evidence is None
 
 
-def test_evidence_is_reported(qa, capsys):
+def test_evidence_is_reported(real_qa, capsys):
+    qa = real_qa
     found = qa.retrieve(QUESTION)
     Reporter(streaming=False).answer(qa.stream(found, sra="evidence", max_new_tokens=40), found)
     assert re.search(

@@ -85,7 +85,7 @@ def test_a_server_has_every_capability_or_says_that_it_lacks_it(served):
     assert [name for name in vars(EngineProtocol) if name[0] != "_" and not hasattr(served, name)] == []
     assert (served.loaded, served.sees_attention, served.measures_likelihood) == (None, False, False)
     description = served.describe()
-    assert (description["name"], description["server"]) == ("embedded", served.where)
+    assert (description["name"], description["server"]) == ("tiny", served.where)
     assert (description["weights_sha256"], KEY in json.dumps(description)) == ("unknown", False)
     with pytest.raises(ConfigError, match="does not report where attention falls"):
         served.answer_likelihood(ASK, "The Nile", shares=AttentionShares([(0, 1)], 4))

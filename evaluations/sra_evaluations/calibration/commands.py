@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from sra_pipelines.commands.options import Dtype, LocalModel
+from sra_pipelines.commands.shared_options import Dtype, LocalModel
 
 from sra_rag.config import SRAConfig
 from sra_rag.errors import ConfigError

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from sra_pipelines.commands.options import Dtype, LocalModel
+from sra_pipelines.commands.shared_options import Dtype, LocalModel
 
 from sra_evaluations.runs.commands import ComparedSettings
 from sra_evaluations.runs.named_settings import as_settings, parse_setting

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 from sra_pipelines.commands.engine_choice import HERE, SERVED_AT_ONCE, EngineChoice
-from sra_pipelines.commands.options import (
+from sra_pipelines.commands.shared_options import (
     Dtype,
     EngineKey,
     EngineOption,

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from sra_pipelines.commands.engine_choice import HERE, EngineChoice
-from sra_pipelines.commands.options import (
+from sra_pipelines.commands.shared_options import (
     Alpha,
     AsJson,
     ContextTokens,

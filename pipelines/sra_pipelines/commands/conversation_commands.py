@@ -13,7 +13,7 @@ import typer
 
 from sra_pipelines.commands.answer_commands import chosen_settings
 from sra_pipelines.commands.engine_choice import HERE, SERVED_AT_ONCE, EngineChoice
-from sra_pipelines.commands.options import (
+from sra_pipelines.commands.shared_options import (
     Alpha,
     ContextTokens,
     Dtype,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sra_pipelines.commands.options import AsJson, OwnEmbedding, Ray, RayAddress
+from sra_pipelines.commands.shared_options import AsJson, OwnEmbedding, Ray, RayAddress
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -83,7 +83,7 @@ async def test_the_server_and_its_page_show_the_answer_with_its_source(qa):
     expected = qa.ask(QUESTION)
     app = create_app(qa, ServerSettings(max_new_tokens=24))
     body = {"model": "sra-rag", "messages": [{"role": "user", "content": QUESTION}]}
-    with TestClient(app) as client:
+    with TestClient(app, base_url="http://127.0.0.1") as client:
         answer = client.post("/v1/chat/completions", json=body).json()
         streamed = client.post("/v1/chat/completions", json=body | {"stream": True}).text
     assert answer["choices"][0]["message"]["content"] == expected.text

@@ -66,7 +66,7 @@ def test_answers_and_citations_are_those_of_the_model_in_this_process(index, ser
 def test_the_server_of_documents_passes_several_requests_on_at_once(index, served):
     app = create_app(DocumentQA(index, served, context_tokens=200), ServerSettings(concurrency=8))
     body = {"model": "sra-rag", "messages": [{"role": "user", "content": QUESTION}], "max_tokens": 8}
-    with TestClient(app) as http:
+    with TestClient(app, base_url="http://127.0.0.1") as http:
 
         def ask(sra):
             return http.post("/v1/chat/completions", json=body | {"sra": sra}).json()

@@ -11,6 +11,7 @@ from sra_pipelines.server.api.completions import Completions
 from sra_pipelines.server.api.document_shelf import DocumentShelf
 from sra_pipelines.server.api.error_responses import install_error_handlers
 from sra_pipelines.server.gate import Gate
+from sra_pipelines.server.own_origin import OwnOriginOnly
 from sra_pipelines.server.page.mount import mount_page
 from sra_pipelines.server.server_settings import ServerSettings
 from sra_rag.errors import ConfigError
@@ -68,4 +69,6 @@ def create_app(
         if shelf is None:
             raise ConfigError("The page shows the pages of an index on disk. Give a shelf, or page=False.")
         mount_page(app, completions, settings, shelf)
+    if not settings.api_keys:
+        app.add_middleware(OwnOriginOnly)  # last, so that it comes before all others
     return app

@@ -21,7 +21,7 @@ def client(tmp_path, make_pdf, embedded, embedding):
     index = StoredIndex(folder, embedding)
     qa = DocumentQA(index, Engine(embedded, options=SamplingOptions(max_new_tokens=16)), context_tokens=300)
     app = create_app(qa, ServerSettings(max_upload_bytes=100_000), shelf=DocumentShelf(index, tmp_path / "uploads"))
-    return TestClient(app)
+    return TestClient(app, base_url="http://127.0.0.1")
 
 
 def names(client):

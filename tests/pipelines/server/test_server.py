@@ -104,7 +104,9 @@ def test_sra_for_one_request(client):
 def test_requests_that_bring_no_sra_get_the_servers(tiny, lease_index):
     engine = Engine(tiny, options=SamplingOptions(max_new_tokens=2))
     settings = ServerSettings(sra=SRAConfig(alpha=0.4, rows="generated"))
-    with TestClient(create_app(DocumentQA(lease_index, engine, context_tokens=100), settings)) as http:
+    with TestClient(
+        create_app(DocumentQA(lease_index, engine, context_tokens=100), settings), base_url="http://127.0.0.1"
+    ) as http:
         bodies = [{}, {"sra": None}, {"sra": 0.1}]
         asked = {"model": "sra-rag", "messages": ASK, "max_tokens": 2}
         said = [http.post("/v1/chat/completions", json=asked | body).json()["sra"] for body in bodies]

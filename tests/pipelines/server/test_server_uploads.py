@@ -33,7 +33,7 @@ def served(tmp_path_factory, tiny, embedding):
     index = StoredIndex(folder / "index", embedding)
     shelf = DocumentShelf(index, folder / "uploads", LIMITS)
     app = create_app(DocumentQA(index, Engine(tiny), context_tokens=300), ServerSettings(), shelf=shelf)
-    with TestClient(app, raise_server_exceptions=False) as client:
+    with TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
         yield client, folder
 
 

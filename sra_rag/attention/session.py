@@ -7,6 +7,7 @@ serves all of them at once.
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -23,6 +24,8 @@ __all__ = ["Session", "activate", "active_session"]
 _ACTIVE: ContextVar[Session | None] = ContextVar("sra_session", default=None)
 
 Length = int | Sequence[int]
+
+_NEVER = sys.maxsize  # a position that no row reaches
 
 
 @dataclasses.dataclass(slots=True, eq=False)
@@ -70,7 +73,7 @@ class Session:
     @property
     def active(self) -> bool:
         """Whether anything is sharpened or weighed now."""
-        return self.config.sharpens or self.evidence is not None
+        return (self.config.sharpens and min(self._start) < _NEVER) or self.evidence is not None
 
     @property
     def needs_entropy(self) -> bool:
@@ -102,6 +105,17 @@ class Session:
         alpha = torch.stack(rows)[..., 0].requires_grad_()
         self._alpha = tuple(row[:, None] for row in alpha)
         return alpha
+
+    def sharpen_only(self, sequences: Sequence[bool]) -> None:
+        """Leave sequences untouched in which no evidence stands out; rows that were read before stay as they are.
+
+        Parameters
+        ----------
+        sequences
+            For each sequence of the batch, whether it is sharpened.
+        """
+        starts = self._start if len(self._start) > 1 else self._start * len(sequences)
+        self._start = tuple(start if kept else _NEVER for start, kept in zip(starts, sequences, strict=True))
 
     def first_row(self, position: int, n_rows: int) -> int:
         """Index of the first of `n_rows` rows, standing at `position` on, that any sequence sharpens."""

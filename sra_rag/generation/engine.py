@@ -34,7 +34,7 @@ from sra_rag.generation.request import Cancellation, LinkedCancellation, Request
 from sra_rag.generation.result import FoundEvidence, Generation, Likelihood, TextDelta, Usage
 from sra_rag.generation.sampling import SamplingOptions
 from sra_rag.generation.text import TextAssembler
-from sra_rag.generation.weigh_evidence import evidence_weights, find_evidence
+from sra_rag.generation.weigh_evidence import find_evidence, weigh
 from sra_rag.heads.known import fitted_settings
 from sra_rag.models.description import describe_model
 from sra_rag.models.loading import LoadedModel
@@ -281,9 +281,8 @@ class Engine:
                 if len(prompts) == 1:
                     reading = self._read(prompts[0], sra, session, monitor)
                 elif session is not None and sra is not None and sra.evidence is not None:
-                    session.evidence = evidence_weights(
-                        self.loaded, sra.evidence, reading.found, batch.padding, batch.contexts
-                    )
+                    found = reading.found or [None] * len(prompts)
+                    weigh(session, self.loaded, sra.evidence, found, batch.padding, batch.contexts)
                 if not monitor.cancelled():
                     output = model.generate(
                         batch.input_ids,
@@ -331,9 +330,10 @@ class Engine:
             self._prefill(input_ids, cache, start, prompt.context_length, monitor)
             start = prompt.context_length
         found: list[FoundEvidence | None] = []
-        if weighs and session is not None and sra is not None and sra.evidence is not None and not monitor.cancelled():
-            found = [find_evidence(self.loaded, cache, prompt, sra.evidence)]
-            session.evidence = evidence_weights(self.loaded, sra.evidence, found, [0], [prompt.context_length])
+        if session is not None and sra is not None and sra.evidence is not None and not monitor.cancelled():
+            if prompt.has_passages:
+                found = [find_evidence(self.loaded, cache, prompt, sra.evidence)]
+            weigh(session, self.loaded, sra.evidence, found or [None], [0], [prompt.context_length])
         whole = (length - start - 1) // PREFILL_CHUNK * PREFILL_CHUNK
         self._prefill(input_ids, cache, start, start + whole, monitor)
         return _Reading(cache, [cached], found)

@@ -17,7 +17,7 @@ from sra_rag.generation.engine import PREFILL_CHUNK, Engine, Prompt
 from sra_rag.generation.prefix_cache import cache_argument, dependence
 from sra_rag.generation.request import Cancellation
 from sra_rag.generation.result import Likelihood
-from sra_rag.generation.weigh_evidence import evidence_weights, find_evidence
+from sra_rag.generation.weigh_evidence import find_evidence, weigh
 from sra_rag.heads.known import fitted_settings
 
 __all__ = ["answer_likelihood"]
@@ -89,11 +89,13 @@ def answer_likelihood(
         # As in generation, bounds that are observed are those of the whole prompt, not of a chunk.
         whole = settings is not None and settings.bounds == "observed"
         stops = [length] if whole or not encoded.has_passages else [encoded.context_length, length]
+        if settings is not None and settings.evidence is not None and evidence is None and session is not None:
+            weigh(session, engine.loaded, settings.evidence, [None], [0], [encoded.context_length])
         logits, start = [], cached
         for stop in stops:
             if stop == length and evidence is not None and session is not None:
                 chosen = find_evidence(engine.loaded, cache, encoded, evidence)
-                session.evidence = evidence_weights(engine.loaded, evidence, [chosen], [0], [encoded.context_length])
+                weigh(session, engine.loaded, evidence, [chosen], [0], [encoded.context_length])
             size = length if whole else PREFILL_CHUNK
             for first in range(start, stop, size):
                 if cancel is not None and cancel.is_set():

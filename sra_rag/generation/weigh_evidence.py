@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from transformers import DynamicCache
 
 from sra_rag.attention.evidence import Evidence
+from sra_rag.attention.session import Session
 from sra_rag.evidence_config import EvidenceConfig
 from sra_rag.generation.evidence_search import choose_evidence, look_at_context
 from sra_rag.generation.prompts import EncodedPrompt
@@ -14,7 +15,7 @@ from sra_rag.generation.result import FoundEvidence
 from sra_rag.heads.known import chosen_heads
 from sra_rag.models.loading import LoadedModel
 
-__all__ = ["evidence_weights", "find_evidence"]
+__all__ = ["evidence_weights", "find_evidence", "weigh"]
 
 
 def find_evidence(
@@ -36,6 +37,24 @@ def find_evidence(
     heads = chosen_heads(model, config.look)
     lines = [span for spans in prompt.lines for span in spans]
     return choose_evidence(prompt, look_at_context(model.model, cache, prompt, heads, lines), config)
+
+
+def weigh(
+    session: Session,
+    model: LoadedModel,
+    config: EvidenceConfig,
+    found: Sequence[FoundEvidence | None],
+    padding: Sequence[int],
+    contexts: Sequence[int],
+) -> None:
+    """Put the weights of a batch in force. Where no passage stands out, or there is none, nothing is sharpened either.
+
+    The parameters are those of `evidence_weights`, and the session in force. Where the rows of the context are
+    sharpened too (``rows="all"``), those of the question are as well, whatever stands out.
+    """
+    session.evidence = evidence_weights(model, config, found, padding, contexts)
+    if session.config.rows != "all":
+        session.sharpen_only([evidence is not None and bool(evidence.spans) for evidence in found])
 
 
 def evidence_weights(

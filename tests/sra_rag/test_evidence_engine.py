@@ -157,6 +157,26 @@ def test_the_gate_compares_the_best_passage_with_the_others(gate, weighed):
     assert found.spans == (((10, 20),) if weighed else ())
 
 
+def test_sharpening_is_the_partner_of_evidence_and_is_off_without_it(small):
+    def answers(**settings):
+        fresh = Engine(small.loaded)
+        prompt = messages(QUESTIONS[0])
+        likelihood = answer_likelihood(fresh, prompt, "four years", context=CONTEXT, passages=PASSAGES, **settings)
+        return likelihood.log_probabilities, ask(small, **settings).token_ids
+
+    sharp = {"alpha": 0.6, "rows": "after_context"}
+    gated = {"evidence": STRONG["evidence"] | {"gate": 1000.0}}
+    assert answers(sra=gated | sharp) == answers()
+    assert answers(sra=sharp)[0] != answers()[0]
+    assert answers(sra=STRONG | sharp)[0] != answers(sra=STRONG)[0]
+    plain = [{"role": "user", "content": "Who?"}]
+    assert small.generate(plain, sra=STRONG | sharp).token_ids == small.generate(plain).token_ids
+    batch = small.generate_batch([messages(QUESTIONS[0]), plain], contexts=[CONTEXT, None], sra=STRONG | sharp)
+    alone = Engine(small.loaded, options=small.options)
+    assert batch[0].token_ids == ask(alone, sra=STRONG | sharp).token_ids
+    assert batch[1].token_ids == alone.generate(plain).token_ids
+
+
 def test_one_passage_alone_has_nothing_to_stand_out_from(small):
     answer = small.generate(messages(QUESTIONS[0]), context=CONTEXT, passages=[CONTEXT], sra=STRONG)
     assert answer.evidence is None

@@ -157,8 +157,9 @@ PUBLIC = {
         "StoredIndex", "add_documents", "open_index", "read_document", "remove_documents",
     ],
     "sra_evaluations": ["Comparison", "Example", "compare", "load_task", "task_names"],
-    "langchain_sra": ["ChatSRAHuggingFace", "SRAHuggingFaceLLM"],
+    "langchain_sra": ["ChatSRAHuggingFace", "SRADocumentCompressor", "SRAHuggingFaceLLM"],
     "llama_index.llms.sra": ["SRAHuggingFaceLLM"],
+    "llama_index.postprocessor.sra": ["SRARerank"],
     "vllm_sra": ["DEFAULT_VARIABLE", "RequestSettings", "read_settings", "register"],
 }  # fmt: skip
 
@@ -171,7 +172,7 @@ def test_what_users_import_stays_where_it_is(package):
 
 
 def test_namespace_packages_stay_shared():
-    for folder in ("integrations/llama_index", "integrations/llama_index/llms"):
+    for folder in ("integrations/llama_index", "integrations/llama_index/llms", "integrations/llama_index/postprocessor"):
         assert not (ROOT / folder / "__init__.py").exists()
 
 
@@ -261,6 +262,7 @@ def test_a_lazy_name_is_looked_up_once():
     ("part", "missing", "extra"),
     [
         ("llama_index.llms.sra", "llama_index.core", "llama-index"),
+        ("llama_index.postprocessor.sra", "llama_index.core", "llama-index"),
         ("langchain_sra", "langchain_core", "langchain"),
         ("sra_pipelines", "faiss", "pipelines"),
     ],

@@ -1,4 +1,4 @@
-"""LangChain models with Scaled ReAttention: ``from langchain_sra import ChatSRAHuggingFace``."""
+"""LangChain models with Scaled ReAttention, and a re-ranker: ``from langchain_sra import ChatSRAHuggingFace``."""
 
 from typing import TYPE_CHECKING
 
@@ -9,14 +9,16 @@ require_extra("langchain_sra", "langchain", "langchain_core")
 
 if TYPE_CHECKING:
     from langchain_sra.chat_models import ChatSRAHuggingFace
+    from langchain_sra.document_compressor import SRADocumentCompressor
     from langchain_sra.llms import SRAHuggingFaceLLM
 else:  # type checkers would take any name for public if they saw a __getattr__
     __getattr__, __dir__ = lazy_names(
         __name__,
         {
             "langchain_sra.chat_models": ["ChatSRAHuggingFace"],
+            "langchain_sra.document_compressor": ["SRADocumentCompressor"],
             "langchain_sra.llms": ["SRAHuggingFaceLLM"],
         },
     )
 
-__all__ = ["ChatSRAHuggingFace", "SRAHuggingFaceLLM"]
+__all__ = ["ChatSRAHuggingFace", "SRADocumentCompressor", "SRAHuggingFaceLLM"]

@@ -7,12 +7,13 @@ text; an exception there is raised in the reader, and a reader that goes away st
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import dataclasses
 import queue
 import sys
 import threading
-from collections.abc import AsyncGenerator, Generator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, aclosing, contextmanager
 from typing import Any, Unpack, cast
 
@@ -24,6 +25,7 @@ from sra_rag.attention.session import Session
 from sra_rag.attention.shares import AttentionShares, observing
 from sra_rag.config import SRAConfig, SRALike
 from sra_rag.errors import OutOfMemoryError
+from sra_rag.evidence_config import HeadChoice
 from sra_rag.generation.bridge import iterate_in_thread
 from sra_rag.generation.constraints import JSONConstraint, JSONGrammars
 from sra_rag.generation.logits_processors import logits_processors
@@ -39,7 +41,7 @@ from sra_rag.heads.known import fitted_settings
 from sra_rag.models.description import describe_model
 from sra_rag.models.loading import LoadedModel
 
-__all__ = ["PREFILL_CHUNK", "Cancellation", "Engine", "Prompt"]
+__all__ = ["PREFILL_CHUNK", "Cancellation", "Engine", "Prompt", "clear_memory_errors"]
 
 PREFILL_CHUNK = 1024  # tokens; between chunks a request can be cancelled, and activations stay small
 _LONG = 256  # tokens; so many fill a device by themselves: padding them for a batch would only add work
@@ -217,6 +219,41 @@ class Engine:
             context=context, passages=passages, template_kwargs=template_kwargs, sra=sra, shares=shares, cancel=cancel,
         )  # fmt: skip
 
+    def rank_passages(
+        self,
+        question: str,
+        passages: Sequence[str],
+        *,
+        heads: HeadChoice | None = None,
+        progress: Callable[[int, int], None] | None = None,
+        cancel: Cancellation | None = None,
+    ) -> list[float]:
+        """Score passages by the model's evidence heads; see `sra_rag.generation.ranking.rank_passages`."""
+        from sra_rag.generation.ranking import rank_passages  # it works with this class
+
+        return rank_passages(self, question, passages, heads=heads, progress=progress, cancel=cancel)
+
+    async def arank_passages(
+        self,
+        question: str,
+        passages: Sequence[str],
+        *,
+        heads: HeadChoice | None = None,
+        progress: Callable[[int, int], None] | None = None,
+        cancel: Cancellation | None = None,
+    ) -> list[float]:
+        """As `rank_passages`, without blocking the event loop; cancelling the task ends the work.
+
+        `progress` is called in another thread.
+        """
+        stop = LinkedCancellation(cancel)
+        try:
+            return await asyncio.to_thread(
+                self.rank_passages, question, passages, heads=heads, progress=progress, cancel=stop
+            )
+        finally:
+            stop.set()
+
     def _request(
         self,
         prompts: Sequence[Prompt],
@@ -271,7 +308,7 @@ class Engine:
         processors = self._logits_processors(options, len(prompts))
         monitor = Monitor(assemblers, batch.length, ends, request.cancel, options.timeout, request.on_text)
         reading = _Reading()
-        with _clear_memory_errors(self.loaded.device, len(prompts), batch.length):
+        with clear_memory_errors(self.loaded.device, len(prompts), batch.length):
             if len(prompts) > 1:
                 reading = self._read_batch(request, batch, monitor)
             with (
@@ -446,7 +483,7 @@ def _padded(prompts: Sequence[EncodedPrompt], pad_id: int, device: torch.device)
 
 
 @contextmanager
-def _clear_memory_errors(device: torch.device, batch_size: int, length: int) -> Iterator[None]:
+def clear_memory_errors(device: torch.device, batch_size: int, length: int) -> Iterator[None]:
     """Say what to do where the device has no memory left."""
     try:
         yield

@@ -89,10 +89,18 @@ def find_evidence_heads(
 
 
 def encode_probe(encoder: PromptEncoder, probe: Probe) -> EncodedPrompt:
-    """Write a probe as a prompt: through the chat template where the model has one."""
-    passages = [f"Passage {number}\n{text}" for number, text in enumerate(probe.passages, start=1)]
+    """Write a probe as a prompt."""
+    return encode_question(encoder, probe.question, probe.passages)
+
+
+def encode_question(encoder: PromptEncoder, question: str, texts: Sequence[str]) -> EncodedPrompt:
+    """Write a question below numbered passages, through the chat template where the model has one.
+
+    Evidence heads are found with this prompt, and passages are ranked with it.
+    """
+    passages = [f"Passage {number}\n{text}" for number, text in enumerate(texts, start=1)]
     context = "\n\n".join(passages)
-    content = f"{_INSTRUCTION}\n\n{context}\n\nQuestion: {probe.question}"
+    content = f"{_INSTRUCTION}\n\n{context}\n\nQuestion: {question}"
     if encoder.has_chat_template:
         return encoder.encode_messages([{"role": "user", "content": content}], context=context, passages=passages)
     return encoder.encode_text(f"{content}\nAnswer:", context=context, passages=passages)

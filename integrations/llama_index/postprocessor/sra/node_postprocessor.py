@@ -1,0 +1,124 @@
+"""`SRARerank`: orders LlamaIndex nodes by where a model's own evidence heads look.
+
+This file only translates between LlamaIndex and `sra_rag.Engine.rank_passages`, which does the work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from llama_index.core.bridge.pydantic import Field, PrivateAttr
+from llama_index.core.callbacks import CBEventType, EventPayload
+from llama_index.core.instrumentation import get_dispatcher
+from llama_index.core.instrumentation.events.rerank import ReRankEndEvent, ReRankStartEvent
+from llama_index.core.postprocessor.types import BaseNodePostprocessor
+from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
+
+from sra_rag.errors import ConfigError
+from sra_rag.generation.engine import Engine
+from sra_rag.models.loading import LoadedModel, load_model
+
+__all__ = ["SRARerank"]
+
+_dispatcher = get_dispatcher(__name__)
+
+
+class SRARerank(BaseNodePostprocessor):
+    """Order nodes by the attention that a model's evidence heads give them, and keep the best.
+
+    All nodes are read in one prompt, as the model will see them (`MetadataMode.LLM`); see
+    `sra_rag.Engine.rank_passages`. The nodes returned are copies whose ``score`` is their share of attention; nodes
+    with equal shares stay in the order in which they came.
+
+    Parameters
+    ----------
+    top_n
+        How many nodes are returned, at most.
+    model
+        Name of the model, as given to `sra_rag.load_model`, or an `Engine` or `LoadedModel` to share, such as
+        ``llm.engine`` of `llama_index.llms.sra.SRAHuggingFaceLLM`.
+
+    Raises
+    ------
+    ConfigError
+        If `model` is something else.
+    ModelLoadError, UnsupportedModelError
+        See `sra_rag.load_model`.
+
+    Examples
+    --------
+    >>> rerank = SRARerank(model=llm.engine, top_n=3)  # doctest: +SKIP
+    >>> index.as_query_engine(llm=llm, similarity_top_k=10, node_postprocessors=[rerank])  # doctest: +SKIP
+    """
+
+    top_n: int = Field(default=2, ge=1, description="How many nodes are returned, at most.")
+    model: str = Field(default="embedded", description="Name of the model whose heads rank the nodes.")
+
+    _engine: Engine = PrivateAttr()
+
+    def __init__(self, top_n: int = 2, model: str | Engine | LoadedModel = "embedded") -> None:
+        if not isinstance(model, str | Engine | LoadedModel):
+            raise ConfigError(
+                f"model is a {type(model).__name__}. Give the name of a model, a sra_rag.Engine (such as llm.engine), "
+                "or a LoadedModel (from sra_rag.load_model)."
+            )
+        super().__init__(top_n=top_n, model=model if isinstance(model, str) else model.name)
+        loaded = load_model(model) if isinstance(model, str) else model
+        self._engine = loaded if isinstance(loaded, Engine) else Engine(loaded)
+
+    @classmethod
+    def class_name(cls) -> str:
+        """Name under which LlamaIndex knows the class."""
+        return "SRARerank"
+
+    @property
+    def engine(self) -> Engine:
+        """The engine that ranks, to share with other integrations."""
+        return self._engine
+
+    def _postprocess_nodes(
+        self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
+    ) -> list[NodeWithScore]:
+        question, texts = _question(query_bundle), _texts(nodes)
+        with self._reported(nodes, question) as best:
+            best += self._best(nodes, self._engine.rank_passages(question, texts))
+        return best
+
+    async def _apostprocess_nodes(
+        self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
+    ) -> list[NodeWithScore]:
+        question, texts = _question(query_bundle), _texts(nodes)
+        with self._reported(nodes, question) as best:
+            best += self._best(nodes, await self._engine.arank_passages(question, texts))
+        return best
+
+    def _best(self, nodes: list[NodeWithScore], scores: list[float]) -> list[NodeWithScore]:
+        ranked = sorted(zip(nodes, scores, strict=True), key=lambda pair: -pair[1])
+        return [node.model_copy(update={"score": score}) for node, score in ranked[: self.top_n]]
+
+    @contextmanager
+    def _reported(self, nodes: list[NodeWithScore], question: str) -> Iterator[list[NodeWithScore]]:
+        """Send LlamaIndex's events of a re-ranking; the block fills the list of nodes that it yields."""
+        best: list[NodeWithScore] = []
+        _dispatcher.event(ReRankStartEvent(query=question, nodes=nodes, top_n=self.top_n, model_name=self.model))
+        payload = {
+            EventPayload.NODES: nodes,
+            EventPayload.MODEL_NAME: self.model,
+            EventPayload.QUERY_STR: question,
+            EventPayload.TOP_K: self.top_n,
+        }
+        with self.callback_manager.event(CBEventType.RERANKING, payload=payload) as event:
+            yield best
+            event.on_end(payload={EventPayload.NODES: best})
+        _dispatcher.event(ReRankEndEvent(nodes=best))
+
+
+def _question(query_bundle: QueryBundle | None) -> str:
+    if query_bundle is None:
+        raise ConfigError("The question is missing. Give query_str or query_bundle: nodes are ranked for a question.")
+    return query_bundle.query_str
+
+
+def _texts(nodes: list[NodeWithScore]) -> list[str]:
+    return [node.node.get_content(metadata_mode=MetadataMode.LLM) for node in nodes]

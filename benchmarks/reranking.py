@@ -2,10 +2,10 @@
 
     python benchmarks/reranking.py DATA.jsonl.gz --questions 20
 
-DATA has one JSON object a line, ``.gz`` or not: question, answers, title and text (the passage with the answer), such as
-the Natural Questions of "Lost in the Middle" (arXiv 2307.03172). Each passage is ranked among those of other questions
-in which no answer occurs: chosen at random, or (`--distractors similar`) those whose cosine to the question is highest,
-which is the hardest choice for the cosine.
+DATA has one JSON object a line, ``.gz`` or not, with question, answers, title and text (the passage with the answer),
+such as the Natural Questions of "Lost in the Middle" (arXiv 2307.03172). Each passage is ranked among those of other
+questions in which no answer occurs: chosen at random, or (`--distractors similar`) those whose cosine to the question
+is highest, which is the hardest choice for the cosine.
 """
 
 from __future__ import annotations

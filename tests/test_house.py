@@ -172,7 +172,11 @@ def test_what_users_import_stays_where_it_is(package):
 
 
 def test_namespace_packages_stay_shared():
-    for folder in ("integrations/llama_index", "integrations/llama_index/llms", "integrations/llama_index/postprocessor"):
+    for folder in (
+        "integrations/llama_index",
+        "integrations/llama_index/llms",
+        "integrations/llama_index/postprocessor",
+    ):
         assert not (ROOT / folder / "__init__.py").exists()
 
 

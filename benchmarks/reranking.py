@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--distractors", choices=("random", "similar"), default="random", help="default: random")
     parser.add_argument("--model", default="embedded", help="as for load_model (default: embedded)")
     parser.add_argument("--seed", type=int, default=0, help="chooses questions, passages and places (default: 0)")
-    parser.add_argument("--to", type=Path, help="JSONL file for the scores of each question")
+    parser.add_argument("--to", type=Path, help="JSONL file of results, continued if it exists (same options)")
     options = parser.parse_args()
     transformers_logging.disable_progress_bar()
 
@@ -45,6 +45,8 @@ def main() -> None:
     embedding = load_embedding()
     vectors = np.array(embedding.get_text_embedding_batch(texts)) if options.distractors == "similar" else None
     engine = Engine(load_model(options.model))
+    done = options.to.read_text(encoding="utf-8").splitlines() if options.to is not None and options.to.exists() else []
+    known = {result["row"]: result for result in map(json.loads, done)}
     results: list[dict[str, Any]] = []
     for gold in rng.sample(range(len(rows)), options.questions):
         question = str(rows[gold]["question"])
@@ -57,6 +59,9 @@ def main() -> None:
             rng.shuffle(chosen)
         place = rng.randrange(options.passages)
         chosen.insert(place, gold)
+        if gold in known:
+            results.append(known[gold])
+            continue
         passages = [texts[number] for number in chosen]
         started = time.perf_counter()
         heads = engine.rank_passages(question, passages)

@@ -84,10 +84,15 @@ async def test_nodes_without_blocking_are_the_same(ranker):
 
 
 def test_what_the_model_is_shown_of_a_node_is_ranked(ranker):
-    telling = [TextNode(text="A year costs 82,400.", metadata={"about": about}) for about in ("ferry", "warehouse")]
-    rerank = SRARerank(model=ranker.loaded, top_n=1)
-    [best] = rerank.postprocess_nodes([NodeWithScore(node=node) for node in telling], query_str=QUESTION)
-    assert best.node is telling[1]
+    given = [
+        TextNode(text="A year: 82,400.", metadata={"of": of, "path": "/a"}, excluded_llm_metadata_keys=["path"])
+        for of in ("the ferry", "the warehouse")
+    ]
+    rerank = SRARerank(model=ranker.loaded, top_n=2)
+    best = rerank.postprocess_nodes([NodeWithScore(node=node) for node in given], query_str=QUESTION)
+    shown = ["of: the ferry\n\nA year: 82,400.", "of: the warehouse\n\nA year: 82,400."]
+    scores = {node.node.metadata["of"]: node.score for node in best}
+    assert [scores[of] for of in ("the ferry", "the warehouse")] == ranker.rank_passages(QUESTION, shown)
     assert rerank.engine.loaded is ranker.loaded
 
 

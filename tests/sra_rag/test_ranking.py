@@ -49,7 +49,7 @@ def test_scores_are_the_attention_spelled_out(tiny_engine):
         expected += of_passages / of_passages.sum() / len(HEADS)
     scores = rank(tiny_engine)
     assert scores == pytest.approx(expected.tolist(), abs=1e-5)
-    assert max(scores) > 1.5 * min(scores)
+    assert max(scores) > 1.2 * min(scores)  # far more than the tolerance
 
 
 def test_repeated_calls_give_the_same_scores_and_read_the_passages_once(tiny_engine):
@@ -93,7 +93,7 @@ def test_groups_are_brought_to_one_scale_by_their_best(tiny, tiny_engine):
 
 
 def test_several_rounds_keep_within_the_window(tiny, tiny_engine):
-    window = prompt_length(tiny_engine, PASSAGES[:2]) + 20
+    window = prompt_length(tiny_engine, PASSAGES[-2:]) + 24  # two fit, three do not
     longest = []
     handle = tiny.model.register_forward_hook(lambda model, args, output: longest.append(cached(output)))
     try:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from llama_index.core.bridge.pydantic import Field, PrivateAttr
 from llama_index.core.callbacks import CBEventType, EventPayload
-from llama_index.core.instrumentation import get_dispatcher
+from llama_index.core.instrumentation import get_dispatcher  # type: ignore[attr-defined]
 from llama_index.core.instrumentation.events.rerank import ReRankEndEvent, ReRankStartEvent
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
@@ -63,7 +64,7 @@ class SRARerank(BaseNodePostprocessor):
                 f"model is a {type(model).__name__}. Give the name of a model, a sra_rag.Engine (such as llm.engine), "
                 "or a LoadedModel (from sra_rag.load_model)."
             )
-        super().__init__(top_n=top_n, model=model if isinstance(model, str) else model.name)
+        super().__init__(top_n=top_n, model=model if isinstance(model, str) else model.name)  # type: ignore[call-arg]  # fields of this class
         loaded = load_model(model) if isinstance(model, str) else model
         self._engine = loaded if isinstance(loaded, Engine) else Engine(loaded)
 
@@ -102,7 +103,7 @@ class SRARerank(BaseNodePostprocessor):
         """Send LlamaIndex's events of a re-ranking; the block fills the list of nodes that it yields."""
         best: list[NodeWithScore] = []
         _dispatcher.event(ReRankStartEvent(query=question, nodes=nodes, top_n=self.top_n, model_name=self.model))
-        payload = {
+        payload: dict[str, Any] = {
             EventPayload.NODES: nodes,
             EventPayload.MODEL_NAME: self.model,
             EventPayload.QUERY_STR: question,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from sra_pipelines.file_names import printable
 from sra_rag.errors import SRAError
 
 __all__ = ["Document", "DocumentError", "Heading", "Page", "Passage"]
@@ -69,8 +70,8 @@ class Document:
 
     @property
     def name(self) -> str:
-        """The file's name without its suffix."""
-        return self.path.stem
+        """The file's name without its suffix; what is not UTF-8 in it is escaped."""
+        return printable(self.path.stem)
 
     @property
     def empty_pages(self) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -14,8 +13,10 @@ from rich.console import Console
 from sra_pipelines.answering.answers import Answer
 from sra_pipelines.answering.document_qa import DocumentQA
 from sra_pipelines.commands.engine_choice import EngineChoice, open_engine
+from sra_pipelines.commands.json_output import write_json
 from sra_pipelines.commands.library_notices import quiet_libraries
 from sra_pipelines.commands.terminal import Reporter, describe, progress_bars
+from sra_pipelines.file_names import printable
 from sra_pipelines.index.embedding import load_embedding
 from sra_pipelines.index.memory import DocumentIndex
 from sra_pipelines.index.stored_index import StoredIndex, open_index
@@ -64,7 +65,8 @@ def answer_questions(
             stored = None if index_folder is None else open_index(index_folder, embedding)
             documents, problems = _read([] if stored else find_documents(paths), start("reading"))
             for problem in problems:
-                console.print(f"sra-rag: {problem}", style="red", soft_wrap=True, markup=False, highlight=False)
+                line = printable(f"sra-rag: {problem}")
+                console.print(line, style="red", soft_wrap=True, markup=False, highlight=False)
             if not documents and stored is None:
                 return False
             options = SamplingOptions(max_new_tokens=max_new_tokens)
@@ -80,7 +82,7 @@ def answer_questions(
             for question, answer in zip(questions, expected, strict=True)
         ]
     if as_json:
-        _write_json(report[0], documents, problems)
+        _write_result(report[0], documents, problems)
     return not problems
 
 
@@ -91,7 +93,7 @@ def _index_in_memory(
     return DocumentIndex(documents, model, splitting=preset.splitting, on_passages=on_passages)
 
 
-def _write_json(report: Mapping[str, Any], documents: Sequence[Document], problems: Sequence[DocumentError]) -> None:
+def _write_result(report: Mapping[str, Any], documents: Sequence[Document], problems: Sequence[DocumentError]) -> None:
     """Write the answers to one question, the documents that were read, and those that could not be read."""
     result = {
         **report,
@@ -101,7 +103,7 @@ def _write_json(report: Mapping[str, Any], documents: Sequence[Document], proble
         ],
         "problems": [str(problem) for problem in problems],
     }
-    sys.stdout.write(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+    write_json(result)
 
 
 def _ask_one(

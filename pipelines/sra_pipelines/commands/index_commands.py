@@ -6,7 +6,6 @@ Each imports what it needs when it runs, so that ``list`` does not wait for what
 from __future__ import annotations
 
 import dataclasses
-import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +14,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sra_pipelines.commands.json_output import write_json
 from sra_pipelines.commands.shared_options import AsJson, OwnEmbedding, Ray, RayAddress
+from sra_pipelines.file_names import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -129,7 +130,7 @@ def add(
             raise
         report = run(_confirmed(refused))
     if as_json:
-        sys.stdout.write(json.dumps(dataclasses.asdict(report), indent=2, ensure_ascii=False) + "\n")
+        write_json(dataclasses.asdict(report))
     else:
         _write_report(report, console)
     if report.failed:
@@ -163,12 +164,12 @@ def list_(index: Index, as_json: AsJson = False) -> None:
             "embedding": {"name": meta["embedding_name"], "dimension": meta["embedding_dimension"]},
             "documents": [dataclasses.asdict(about) for about in documents],
         }
-        sys.stdout.write(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+        write_json(result)
         return
     for about in documents:
         sys.stdout.write(
             f"{about.name}  {_count(about.n_pages, 'page')}, {_count(about.n_passages, 'passage')}, read "
-            f"{about.read_at[:10]}  {about.path}\n"
+            f"{about.read_at[:10]}  {printable(about.path)}\n"
         )
     sys.stdout.write(
         f"{_count(len(documents), 'document')}, {_count(sum(a.n_pages for a in documents), 'page')}, "
@@ -186,7 +187,7 @@ def check(index: Index, as_json: AsJson = False) -> None:
     with _progress(Console(stderr=True)) as on_progress:
         report = check_index(index, on_document=lambda done, total: on_progress("checking", done, total))
     if as_json:
-        sys.stdout.write(json.dumps(dataclasses.asdict(report), indent=2, ensure_ascii=False) + "\n")
+        write_json(dataclasses.asdict(report))
     else:
         for problem in report.problems:
             sys.stdout.write(f"broken: {problem}\n")
@@ -292,7 +293,7 @@ def _progress(console: Console) -> Iterator[ProgressCallback]:
 
 def _write_report(report: AddReport, console: Console) -> None:
     def line(text: str, style: str | None = None) -> None:
-        console.print(text, style=style, soft_wrap=True, markup=False, highlight=False)
+        console.print(printable(text), style=style, soft_wrap=True, markup=False, highlight=False)
 
     for label, names in (
         ("added", report.added),

@@ -6,6 +6,7 @@ Nothing here imports numpy or llama_index, so ``sra-rag index list`` starts fast
 from __future__ import annotations
 
 import dataclasses
+import os
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ __all__ = [
     "list_documents",
     "own_embedding",
     "read_meta",
+    "stored_path",
 ]
 
 DOCUMENT_COLUMNS = "name, path, sha256, bytes, n_pages, n_passages, read_at"
@@ -35,7 +37,7 @@ class IndexedDocument:
     name
         What passages and citations call it.
     path
-        Where it was read.
+        Where it was read; bytes of it that are not UTF-8 are surrogates, as `os.fsdecode` makes them.
     sha256
         Of the file's bytes.
     bytes
@@ -55,13 +57,22 @@ class IndexedDocument:
     read_at: str
 
 
+def stored_path(path: str) -> str | bytes:
+    """Return a path as it is stored: as text, or as a blob of its bytes where they are not UTF-8."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(path)
+    return path
+
+
 def list_documents(connection: sqlite3.Connection, *, published: bool = True) -> dict[int, IndexedDocument]:
     """Return the documents by their id, in the order of their names."""
     rows = connection.execute(
         f"SELECT id, {DOCUMENT_COLUMNS} FROM documents WHERE published = ? ORDER BY name",  # noqa: S608
         (int(published),),
     )
-    return {number: IndexedDocument(*values) for number, *values in rows}
+    return {number: IndexedDocument(name, os.fsdecode(path), *values) for number, name, path, *values in rows}
 
 
 def document_keys(connection: sqlite3.Connection, *, published: bool = True) -> dict[int, str]:

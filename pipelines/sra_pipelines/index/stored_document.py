@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from sra_pipelines.index.catalog import DOCUMENT_COLUMNS, IndexedDocument
+from sra_pipelines.index.catalog import DOCUMENT_COLUMNS, IndexedDocument, stored_path
 from sra_pipelines.values import Page, Passage
 
 __all__ = ["StoredDocument", "insert_document", "load_document"]
@@ -53,11 +53,11 @@ class StoredDocument:
 
 def insert_document(connection: sqlite3.Connection, document: StoredDocument) -> int:
     """Write a document that is prepared but not yet published, within the caller's transaction; return its id."""
-    about = document.about
-    connection.execute("DELETE FROM documents WHERE published = 0 AND (path = ? OR name = ?)", (about.path, about.name))
+    about, path = document.about, stored_path(document.about.path)
+    connection.execute("DELETE FROM documents WHERE published = 0 AND (path = ? OR name = ?)", (path, about.name))
     cursor = connection.execute(
         f"INSERT INTO documents (published, {DOCUMENT_COLUMNS}, digest, vectors) VALUES (0, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
-        (*dataclasses.astuple(about), document.digest(), _to_bytes(document.vectors)),
+        (about.name, path, *dataclasses.astuple(about)[2:], document.digest(), _to_bytes(document.vectors)),
     )
     number = cursor.lastrowid
     if number is None:  # pragma: no cover - an insert has an id

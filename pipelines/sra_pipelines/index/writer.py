@@ -17,7 +17,7 @@ from pathlib import Path
 
 from llama_index.core.embeddings import BaseEmbedding
 
-from sra_pipelines.index.catalog import IndexedDocument, list_documents, read_meta
+from sra_pipelines.index.catalog import IndexedDocument, list_documents, read_meta, stored_path
 from sra_pipelines.index.embedding_identity import EmbeddingIdentity
 from sra_pipelines.index.lock import writer_lock
 from sra_pipelines.index.plan import Plan, find_files, make_plan
@@ -304,7 +304,8 @@ def _publish(
         connection.executemany("DELETE FROM documents WHERE id = ?", [(number,) for number in dropped])
         for number, about in known.items():
             if about.path in plan.moved:
-                connection.execute("UPDATE documents SET path = ? WHERE id = ?", (str(plan.moved[about.path]), number))
+                path = stored_path(str(plan.moved[about.path]))
+                connection.execute("UPDATE documents SET path = ? WHERE id = ?", (path, number))
         connection.executemany("UPDATE documents SET published = 1 WHERE id = ?", [(i,) for i in ready.values()])
         connection.execute("DELETE FROM documents WHERE published = 0")
         if dropped or plan.moved or ready:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from sra_pipelines.file_names import printable
 from sra_pipelines.readers import FORMATS, known_names
 from sra_pipelines.values import DocumentError
 
@@ -49,6 +50,8 @@ def find_documents(paths: Iterable[Path]) -> list[Path]:
 def document_names(paths: Sequence[Path], taken: Iterable[str] = ()) -> list[str]:
     """Name documents so that no two are called alike: ``report``, or ``report.docx``, or ``2023/report.docx``.
 
+    What is not UTF-8 in a name is escaped, since names reach prompts, citations and JSON.
+
     Parameters
     ----------
     paths
@@ -57,13 +60,14 @@ def document_names(paths: Sequence[Path], taken: Iterable[str] = ()) -> list[str
         Names that are in use.
     """
     used = Counter(taken)
-    stems = Counter(path.stem for path in paths)
+    stems = Counter(printable(path.stem) for path in paths)
     names = []
     for path in paths:
-        parts = path.parts
-        candidates = [path.stem] if stems[path.stem] == 1 else []
+        parts = tuple(map(printable, path.parts))
+        stem = printable(path.stem)
+        candidates = [stem] if stems[stem] == 1 else []
         candidates += ["/".join(parts[-depth:]) for depth in range(1, len(parts) + 1)]
-        name = next((c for c in candidates if not used[c]), f"{path}#{used.total()}")
+        name = next((c for c in candidates if not used[c]), f"{printable(str(path))}#{used.total()}")
         used[name] += 1
         names.append(name)
     return names

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from langchain_sra.chat_models import ChatSRAHuggingFace
     from langchain_sra.document_compressor import SRADocumentCompressor
     from langchain_sra.llms import SRAHuggingFaceLLM
-else:  # type checkers would take any name for public if they saw a __getattr__
+else:  # hidden from type checkers, which would accept any name because of __getattr__
     __getattr__, __dir__ = lazy_names(
         __name__,
         {

@@ -1,4 +1,4 @@
-"""One request to the engine, complete."""
+"""A prompt together with the engine and the arguments that answer it."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ __all__ = ["Call"]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Call:
-    """A prompt, the engine that is to answer it, and how.
+    """One request to an engine: the prompt, the engine, and its keyword arguments.
 
     Parameters
     ----------
     engine
-        Of the model asked for.
+        Engine of the requested model.
     prompt
-        The tokens.
+        Tokens of the prompt.
     arguments
-        Keyword arguments for the engine, see `RequestArguments`.
+        Keyword arguments for the engine; see `RequestArguments`.
     """
 
     engine: Engine
@@ -37,17 +37,17 @@ class Call:
         return self.engine.loaded.name
 
     def answer(self) -> Generation:
-        """Answer, blocking."""
+        """Generate the answer; blocks until it is complete."""
         return self.engine.generate(self.prompt, **self.arguments)
 
     async def aanswer(self) -> Generation:
-        """Answer; the event loop stays free."""
+        """Generate the answer without blocking the event loop."""
         return await self.engine.agenerate(self.prompt, **self.arguments)
 
     def stream(self) -> Generator[TextDelta, None, None]:
-        """Answer piece by piece."""
+        """Stream the answer."""
         return self.engine.stream(self.prompt, **self.arguments)
 
     def astream(self) -> AsyncGenerator[TextDelta, None]:
-        """Answer piece by piece; the event loop stays free."""
+        """Stream the answer without blocking the event loop."""
         return self.engine.astream(self.prompt, **self.arguments)

@@ -17,7 +17,7 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.tools import BaseTool
 
 from langchain_sra.call import Call
-from langchain_sra.gathering import Seat
+from langchain_sra.call_batch import BatchSlot
 from langchain_sra.language_model import SRALanguageModel
 from langchain_sra.messages import context_of, to_dicts
 from langchain_sra.replies import ReplyStream, reply
@@ -33,44 +33,48 @@ __all__ = ["ChatSRAHuggingFace"]
 
 
 class ChatSRAHuggingFace(SRALanguageModel, BaseChatModel):
-    """A local Hugging Face chat model whose attention is sharpened while it reads and answers.
+    """A local Hugging Face chat model with Scaled ReAttention (SRA): attention is sharpened while it reads and answers.
 
-    Nothing is loaded until the first call; copies that LangChain makes share the loaded model.
+    The model is loaded at the first call. Copies that LangChain makes share the loaded model.
 
     Parameters
     ----------
     model
-        ``"embedded"`` (works offline), a name on the hub, a folder or a ``.gguf`` file. Also ``model_name``.
+        ``"embedded"`` (works offline), a model name on the Hugging Face Hub, a folder, or a ``.gguf`` file. Alias:
+        ``model_name``.
     engine
-        A loaded model to share instead: a `sra_rag.Engine`, a `LoadedModel`, another integration's ``.engine``.
+        A loaded model to share, instead of `model`: a `sra_rag.Engine`, a `LoadedModel`, or the ``.engine`` of another
+        integration.
     sra
-        Settings of Scaled ReAttention: `SRAConfig`, a dict, alpha, the path of a JSON file; None is the loaded
-        model's own, mostly off. May also come with a call (``sra=``, there None is off), with ``bind``, or with the
-        config of a whole chain or graph: ``config={"configurable": {"sra": 0.2}}``.
+        Settings of Scaled ReAttention: an `SRAConfig`, a dict, a number (alpha), or the path of a JSON file. None uses
+        the settings of the loaded model, which are usually off. Settings can also be passed with a call (``sra=``,
+        where None means off), with ``bind``, or with the config of a whole chain or graph:
+        ``config={"configurable": {"sra": 0.2}}``.
     max_tokens
-        Of an answer, by default the engine's (256). Also ``max_new_tokens``.
+        Maximum number of tokens of an answer; by default the engine's limit (256). Alias: ``max_new_tokens``.
     temperature
-        0, the default, takes the likeliest token each time.
+        Sampling temperature. 0, the default, selects the most likely token at each step (greedy decoding).
     top_p, top_k, min_p, repetition_penalty, seed
         See `SamplingOptions`.
     stop
-        Texts at which an answer ends. Also ``stop_sequences``. Does not apply to answers that are JSON by a schema.
+        Texts that end an answer. Alias: ``stop_sequences``. Ignored for answers that follow a JSON schema.
     timeout
-        Seconds after which `GenerationTimeoutError` is raised.
+        Maximum time of a call in seconds; `GenerationTimeoutError` is raised after it.
     generate_kwargs
-        Further options, such as ``no_repeat_ngram_size``.
+        Other generation options, such as ``no_repeat_ngram_size``.
     batch_size
-        How many inputs of `batch` are answered in one batch on the model.
+        Maximum number of `batch` inputs that are answered in one batch on the model.
     streaming
-        True streams within `invoke` too, for callbacks; False never streams.
+        True: `invoke` streams too, so that callbacks receive tokens. False: never stream.
     device_map, dtype, quantization, tokenizer, model_kwargs, tokenizer_kwargs
         See `sra_rag.load_model`.
 
     Notes
     -----
-    Every call takes the options above, ``sra``, ``context`` (the text at whose end the context ends, for
-    ``rows="after_context"``), ``template_kwargs`` and ``cancel`` (a `threading.Event`). A user message of several
-    blocks of text needs no ``context``: all blocks but its last are the context.
+    Every call accepts the options above and also ``sra``, ``context``, ``template_kwargs`` and ``cancel`` (a
+    `threading.Event`). ``context`` is the text of the retrieved passages; ``rows="after_context"`` sharpens only the
+    positions after it. It is not needed if the user message has several text blocks: then all blocks except the last
+    are the context.
 
     Examples
     --------
@@ -98,9 +102,9 @@ class ChatSRAHuggingFace(SRALanguageModel, BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        seat = Seat.current()
+        slot = BatchSlot.current()
         call, tools = self._call(messages, stop, kwargs)
-        generation = call.answer() if seat is None else seat.ask(call).result()
+        generation = call.answer() if slot is None else slot.submit(call).result()
         return _result(call, tools, generation)
 
     async def _agenerate(
@@ -110,12 +114,12 @@ class ChatSRAHuggingFace(SRALanguageModel, BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        seat = Seat.current()
+        slot = BatchSlot.current()
         call, tools = await asyncio.to_thread(self._call, messages, stop, kwargs)
-        if seat is None:
+        if slot is None:
             generation = await call.aanswer()
         else:
-            generation = await asyncio.wrap_future(await asyncio.to_thread(seat.ask, call))
+            generation = await asyncio.wrap_future(await asyncio.to_thread(slot.submit, call))
         return _result(call, tools, generation)
 
     def _stream(
@@ -125,8 +129,8 @@ class ChatSRAHuggingFace(SRALanguageModel, BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        if (seat := Seat.current()) is not None:
-            seat.leave()
+        if (slot := BatchSlot.current()) is not None:
+            slot.release()
         call, tools = self._call(messages, stop, kwargs)
         replies = ReplyStream(call, tools)
         with closing(call.stream()) as deltas:
@@ -143,8 +147,8 @@ class ChatSRAHuggingFace(SRALanguageModel, BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        if (seat := Seat.current()) is not None:
-            await asyncio.to_thread(seat.leave)
+        if (slot := BatchSlot.current()) is not None:
+            await asyncio.to_thread(slot.release)
         call, tools = await asyncio.to_thread(self._call, messages, stop, kwargs)
         replies = ReplyStream(call, tools)
         async with aclosing(call.astream()) as deltas:
@@ -155,11 +159,11 @@ class ChatSRAHuggingFace(SRALanguageModel, BaseChatModel):
                     yield chunk
 
     def stream_events(self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
-        """See `BaseChatModel.stream_events`; takes ``sra`` from the config as all calls do."""
+        """See `BaseChatModel.stream_events`; reads ``sra`` from the config like every other call."""
         return super().stream_events(input, config, **with_configured(config, kwargs))
 
     def astream_events(self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
-        """See `BaseChatModel.astream_events`; takes ``sra`` from the config as all calls do."""
+        """See `BaseChatModel.astream_events`; reads ``sra`` from the config like every other call."""
         return super().astream_events(input, config, **with_configured(config, kwargs))
 
     def bind_tools(
@@ -170,26 +174,28 @@ class ChatSRAHuggingFace(SRALanguageModel, BaseChatModel):
         strict: bool | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, AIMessage]:
-        """Tell the model of tools.
+        """Bind tools to the model.
 
-        A chat template that takes tools is given them; otherwise the system message tells of them.
+        The tools are passed to the chat template if it supports tools; otherwise they are described in the system
+        message.
 
         Parameters
         ----------
         tools
-            Functions, classes, `BaseTool`, or dicts.
+            Functions, classes, `BaseTool` objects, or dicts.
         tool_choice
-            None or ``"auto"`` leaves it to the model; ``"any"`` (or ``"required"``) and the name of a tool force a
-            valid call by constrained decoding; ``"none"`` hides the tools.
+            None or ``"auto"``: the model decides. ``"any"`` (or ``"required"``) or the name of a tool: a valid call is
+            enforced by constrained decoding. ``"none"``: the tools are hidden from the model.
         strict
-            Accepted as elsewhere in LangChain; a forced call follows its schema always.
+            Accepted for compatibility with LangChain. A forced call always follows its schema.
         **kwargs
-            Bound too, such as ``parallel_tool_calls=False``, which keeps the first call of an answer.
+            Other arguments to bind, such as ``parallel_tool_calls=False``, which keeps only the first call of an
+            answer.
 
         Raises
         ------
         ConfigError
-            If the choice names none of the tools.
+            If `tool_choice` is not the name of one of the tools.
         """
         use = ToolUse.of(tools, tool_choice)
         choice = named_choice(tool_choice)
@@ -205,32 +211,33 @@ class ChatSRAHuggingFace(SRALanguageModel, BaseChatModel):
         strict: bool | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, Any]:
-        """Answer in JSON of a schema, always, by constrained decoding.
+        """Return a runnable whose answers always follow a JSON schema, enforced by constrained decoding.
 
         Parameters
         ----------
         schema
-            Pydantic class, `TypedDict`, JSON schema, or OpenAI function; None (``"json_mode"``) is any JSON.
+            A Pydantic class, a `TypedDict`, a JSON schema, or an OpenAI function. None allows any JSON and requires
+            ``method="json_mode"``.
         method
-            ``"json_schema"``: the answer is the JSON. ``"function_calling"``: the answer calls a tool of that schema.
-            ``"json_mode"``: as ``"json_schema"``.
+            ``"json_schema"``: the answer is the JSON. ``"function_calling"``: the answer calls a tool with that schema.
+            ``"json_mode"``: the same as ``"json_schema"``.
         include_raw
-            Return ``raw``, ``parsed`` and ``parsing_error`` instead of raising.
+            Return a dict with ``raw``, ``parsed`` and ``parsing_error`` instead of raising parsing errors.
         strict
-            Accepted as elsewhere in LangChain; the schema is followed always.
+            Accepted for compatibility with LangChain. The schema is always enforced.
         **kwargs
-            Bound to the model.
+            Other arguments to bind to the model.
 
         Raises
         ------
         ConfigError
-            If the method is not one of these, or, at the call, if the schema cannot be followed or its shortest
-            JSON is longer than `max_tokens`.
+            If the method is unknown. At the call: if the schema is not supported, or if `max_tokens` is too small for
+            the shortest JSON of the schema.
         """
         return structured(self, schema, method, include_raw, kwargs)
 
     def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[Any] | None = None) -> int:
-        """Return how many tokens the messages take with the chat template, tools and the opening of an answer."""
+        """Return the number of prompt tokens, including the chat template, tools and generation prompt."""
         if not messages:
             return 0
         return len(_encode(self.engine, messages, ToolUse.of(tools, None), {}).token_ids)
@@ -245,12 +252,12 @@ class ChatSRAHuggingFace(SRALanguageModel, BaseChatModel):
 
 
 def _encode(engine: Engine, messages: list[BaseMessage], tools: ToolUse, encoding: dict[str, Any]) -> EncodedPrompt:
-    dicts, told = template_arguments(engine.loaded.tokenizer.chat_template, to_dicts(messages), tools.tools)
+    dicts, tool_arguments = template_arguments(engine.loaded.tokenizer.chat_template, to_dicts(messages), tools.tools)
     context = encoding.get("context")
     return engine.encode(
         dicts,
         context=context_of(messages) if context is None else context,
-        template_kwargs={**(encoding.get("template_kwargs") or {}), **told},
+        template_kwargs={**(encoding.get("template_kwargs") or {}), **tool_arguments},
     )
 
 

@@ -1,7 +1,7 @@
-"""Engines that are loaded when they are first needed.
+"""Engines that are loaded at first use.
 
-LangChain copies models freely (`configurable_fields`, `with_config`, `model_copy`); the copies hold the same
-`Engines`, so a model is loaded once however often its settings change.
+LangChain often copies models (`configurable_fields`, `with_config`, `model_copy`). All copies share the same
+`Engines` object, so each model is loaded only once.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from sra_rag.models.loading import LoadedModel, load_model
 
 __all__ = ["Engines", "ModelSource"]
 
-_FOR_BOTH = ("revision", "trust_remote_code")  # what `load_model` also needs for the tokenizer
+_FOR_BOTH = ("revision", "trust_remote_code")  # `load_model` takes these for the model and the tokenizer together
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ModelSource:
-    """What a loaded model depends on; see `sra_rag.load_model`.
+    """The arguments of `sra_rag.load_model` that identify a loaded model.
 
     Parameters
     ----------
     name
-        Of the model.
+        Name of the model, as given to `load_model`.
     dtype, device_map, quantization, tokenizer
-        As `load_model` takes them.
+        See `load_model`.
     model_kwargs, tokenizer_kwargs
-        For ``from_pretrained``.
+        Keyword arguments for ``from_pretrained`` of the model and of the tokenizer.
     """
 
     name: str
@@ -43,7 +43,7 @@ class ModelSource:
     tokenizer_kwargs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def load(self) -> Engine:
-        """Load the model and make an engine for it."""
+        """Load the model and return an engine for it."""
         model_kwargs = dict(self.model_kwargs)
         for_both = {name: model_kwargs.pop(name) for name in _FOR_BOTH if name in model_kwargs}
         loaded = load_model(
@@ -60,17 +60,17 @@ class ModelSource:
 
 
 class Engines:
-    """Engines by what they were loaded from. Several threads may use it at once; each model is loaded once.
+    """Engines by the source of their model. Thread-safe; each model is loaded once.
 
     Parameters
     ----------
     given
-        An engine or a loaded model to use instead of loading one of its name.
+        An engine or a loaded model to use instead of loading the model with the same name.
 
     Raises
     ------
     ConfigError
-        If `given` is something else.
+        If `given` is neither an engine nor a loaded model.
     """
 
     def __init__(self, given: Engine | LoadedModel | None = None) -> None:
@@ -78,15 +78,15 @@ class Engines:
             given = Engine(given)
         if given is not None and not isinstance(given, Engine):
             raise ConfigError(
-                f"engine is a {type(given).__name__}. Give a sra_rag.Engine, a LoadedModel (from sra_rag.load_model), "
-                "or the .engine of another integration."
+                f"engine is a {type(given).__name__}, which is not allowed. Pass a sra_rag.Engine, a LoadedModel "
+                "(from sra_rag.load_model), or the .engine of another integration."
             )
         self.given = given
         self._loaded: list[tuple[ModelSource, Engine]] = []
         self._loading = threading.Lock()
 
     def get(self, source: ModelSource) -> Engine:
-        """Return the engine for a model, loading it if that was not done before.
+        """Return the engine for a model; load the model if necessary.
 
         Raises
         ------
@@ -108,5 +108,7 @@ class Engines:
 
     def __reduce__(self) -> tuple[type[Engines], tuple[()]]:
         if self.given is not None:
-            raise TypeError("A model that was passed in as engine= stays in its process. Name it by model= instead.")
+            raise TypeError(
+                "A model that was passed as engine= cannot be pickled, as it stays in its process. Pass model= instead."
+            )
         return Engines, ()

@@ -1,4 +1,4 @@
-"""What the chat model and the completion model share: fields, the way to the engine, settings at run time."""
+"""Base class of the chat model and the completion model: fields, access to the engine, settings per call."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import ContextThreadPoolExecutor, get_config_list
 from pydantic import AliasChoices, ConfigDict, Field, field_validator, model_validator
 
+from langchain_sra.call_batch import CallBatch
 from langchain_sra.engines import Engines, ModelSource
-from langchain_sra.gathering import Gathering
 from langchain_sra.options import engine_options
 from langchain_sra.run_config import with_configured
 from sra_rag.config import SRAConfig, SRALike
@@ -22,8 +22,8 @@ from sra_rag.generation.engine import Engine
 
 __all__ = ["SRALanguageModel"]
 
-# Every LangChain model for a service takes them; nothing here is retried or needs a key.
-_WITHOUT_MEANING = ("api_key", "max_retries")
+# LangChain models for remote services accept these. A local model needs no key and no retries, so they are ignored.
+_IGNORED = ("api_key", "max_retries")
 _OPTIONS = ("max_tokens", "temperature", "top_p", "top_k", "min_p", "repetition_penalty", "seed", "timeout", "stop")
 
 
@@ -65,14 +65,14 @@ class SRALanguageModel(BaseLanguageModel[Any]):
     def _reject_unknown(cls, values: Any) -> Any:
         if not isinstance(values, dict):
             return values
-        values = {name: value for name, value in values.items() if name not in _WITHOUT_MEANING}
+        values = {name: value for name, value in values.items() if name not in _IGNORED}
         aliases = [field.validation_alias for field in cls.model_fields.values()]
         known = {*cls.model_fields, *(str(a) for c in aliases if isinstance(c, AliasChoices) for a in c.choices)}
         unknown = sorted(set(values) - known)
         if unknown:
             raise ConfigError(
-                f"Unknown argument {', '.join(unknown)}. Known are {', '.join(sorted(known))}. Further options of "
-                "transformers' GenerationConfig go into generate_kwargs, those of from_pretrained into model_kwargs."
+                f"Unknown argument {', '.join(unknown)}. Known are {', '.join(sorted(known))}. Pass other options of "
+                "transformers' GenerationConfig in generate_kwargs, and those of from_pretrained in model_kwargs."
             )
         given = values.get("engine")
         if given is not None and not isinstance(given, Engines):
@@ -109,22 +109,22 @@ class SRALanguageModel(BaseLanguageModel[Any]):
     def _set_sra_rag_version(self) -> Self:
         from sra_rag import __version__
 
-        self._add_version("sra-rag", __version__)  # what LangChain asks of integrations, in spite of the underscore
+        self._add_version("sra-rag", __version__)  # documented by LangChain for integrations, despite the underscore
         return self
 
     @property
     def engine(self) -> Engine:
-        """The engine that answers, to share with other integrations; the model is loaded if it was not."""
+        """The engine of the model, which can be shared with other integrations. Loads the model if necessary."""
         return self._engine_for(self.model)
 
     @classmethod
     def is_lc_serializable(cls) -> bool:
-        """Whether LangChain can save it: settings and the model's name, never weights."""
+        """Whether LangChain can serialize the model: its name and settings, never its weights."""
         return True
 
     @property
     def lc_attributes(self) -> dict[str, Any]:
-        """What is saved otherwise than as it is."""
+        """Attributes that are serialized in a different form."""
         sra = SRAConfig.coerce(self.sra)
         return {} if sra is None else {"sra": sra.to_dict()}
 
@@ -140,7 +140,7 @@ class SRALanguageModel(BaseLanguageModel[Any]):
         return params
 
     def get_token_ids(self, text: str) -> list[int]:
-        """Return the model's tokens of a text, without any that the model puts around it."""
+        """Return the token ids of a text, without special tokens."""
         if self.custom_get_token_ids is not None:
             return self.custom_get_token_ids(text)
         encoder = self.engine.encoder
@@ -162,9 +162,9 @@ class SRALanguageModel(BaseLanguageModel[Any]):
     def _prepare(
         self, stop: list[str] | None, kwargs: dict[str, Any], json_schema: dict[str, Any] | None = None
     ) -> tuple[Engine, dict[str, Any], dict[str, Any]]:
-        """Return the engine, its arguments, and how to encode the prompt, from the keyword arguments of a call."""
+        """Split the keyword arguments of a call into the engine, its arguments, and the arguments for encoding."""
         changes = dict(kwargs)
-        changes.pop("stream", None)  # LangChain's own, spent by now
+        changes.pop("stream", None)  # already handled by LangChain
         engine = self._engine_for(changes.pop("model", None) or self.model)
         encoding: dict[str, Any] = {
             name: changes.pop(name) for name in ("context", "template_kwargs") if name in changes
@@ -172,19 +172,19 @@ class SRALanguageModel(BaseLanguageModel[Any]):
         arguments: dict[str, Any] = {name: changes.pop(name) for name in ("sra", "cancel") if name in changes}
         if "sra" in arguments or self.sra is not None:
             arguments["sra"] = SRAConfig.coerce(arguments.get("sra", self.sra))
-        own = {name: getattr(self, name) for name in _OPTIONS}
-        called = {"stop": stop, "json_schema": json_schema}
-        options = engine_options(own) | self.generate_kwargs | engine_options(changes) | engine_options(called)
+        fields = {name: getattr(self, name) for name in _OPTIONS}
+        call_options = {"stop": stop, "json_schema": json_schema}
+        options = engine_options(fields) | self.generate_kwargs | engine_options(changes) | engine_options(call_options)
         if "json_schema" in options:
-            options["stop"] = ()  # within a JSON text, a stop text would break it
+            options["stop"] = ()  # a stop text inside the JSON would make it invalid
         arguments["options"] = engine.options.replace(**options)
         return engine, arguments, encoding
 
-    # LangChain's calls: each takes `sra` from its config too, without a declaration, so that a whole graph can be run
-    # with other settings: config={"configurable": {"sra": 0.2}}.
+    # Every LangChain method also reads `sra` from its config, without a declared configurable field. So a whole graph
+    # can run with other settings: config={"configurable": {"sra": 0.2}}.
 
     def invoke(self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002, D102
-        # Not abstract in the classes that this one is mixed into.
+        # Implemented by the LangChain classes that this class is combined with.
         return super().invoke(input, config, **with_configured(config, kwargs))  # type: ignore[safe-super]
 
     async def ainvoke(self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002, D102
@@ -209,40 +209,41 @@ class SRALanguageModel(BaseLanguageModel[Any]):
         return_exceptions: bool = False,
         **kwargs: Any,
     ) -> list[Any]:
-        """Answer several inputs, up to `batch_size` of them in one batch on the model.
+        """Answer several inputs, up to `batch_size` at a time in one batch on the model.
 
         Parameters
         ----------
         inputs
-            What `invoke` takes, each.
+            Inputs as for `invoke`.
         config
-            One for all, or one for each; ``max_concurrency`` bounds the batches too.
+            One config for all inputs, or one for each. ``max_concurrency`` also limits the batch size.
         return_exceptions
-            Return a failure in the place of its answer instead of raising it.
+            Return exceptions in place of answers instead of raising them.
         **kwargs
-            For each call.
+            Keyword arguments of each call.
         """
 
-        def one(pair: tuple[LanguageModelInput, RunnableConfig]) -> Any:
-            with gathering.seat() as seat:
+        def answer(pair: tuple[LanguageModelInput, RunnableConfig]) -> Any:
+            with call_batch.slot() as slot:
                 try:
                     return self.invoke(pair[0], pair[1], **kwargs)
                 except Exception as error:
                     if return_exceptions:
                         return error
-                    gathering.abandon()
+                    call_batch.abandon()
                     raise
                 finally:
-                    seat.leave()
+                    slot.release()
 
         answers: list[Any] = []
         for group in self._groups(inputs, config):
-            gathering = Gathering(len(group))
-            with ContextThreadPoolExecutor(max_workers=len(group)) as executor:  # all of them must run for one to go on
+            call_batch = CallBatch(len(group))
+            # One thread per call: each call waits until all calls of its batch were submitted.
+            with ContextThreadPoolExecutor(max_workers=len(group)) as executor:
                 try:
-                    answers += executor.map(one, group)
+                    answers += executor.map(answer, group)
                 except BaseException:
-                    gathering.abandon()
+                    call_batch.abandon()
                     raise
         return answers
 
@@ -254,27 +255,27 @@ class SRALanguageModel(BaseLanguageModel[Any]):
         return_exceptions: bool = False,
         **kwargs: Any,
     ) -> list[Any]:
-        """As `batch`; the event loop stays free."""
+        """Answer several inputs like `batch`, without blocking the event loop."""
 
-        async def one(pair: tuple[LanguageModelInput, RunnableConfig]) -> Any:
-            with gathering.seat() as seat:
+        async def answer(pair: tuple[LanguageModelInput, RunnableConfig]) -> Any:
+            with call_batch.slot() as slot:
                 try:
                     return await self.ainvoke(pair[0], pair[1], **kwargs)
                 except Exception as error:
                     if return_exceptions:
                         return error
-                    gathering.abandon()
+                    call_batch.abandon()
                     raise
                 except BaseException:
-                    gathering.abandon()
+                    call_batch.abandon()
                     raise
                 finally:
-                    await asyncio.to_thread(seat.leave)
+                    await asyncio.to_thread(slot.release)
 
         answers: list[Any] = []
         for group in self._groups(inputs, config):
-            gathering = Gathering(len(group))
-            results = await asyncio.gather(*map(one, group), return_exceptions=True)
+            call_batch = CallBatch(len(group))
+            results = await asyncio.gather(*map(answer, group), return_exceptions=True)
             if not return_exceptions and (failure := next(filter(_is_failure, results), None)) is not None:
                 raise failure
             answers += results

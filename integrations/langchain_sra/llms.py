@@ -13,7 +13,7 @@ from langchain_core.outputs import Generation as LangChainGeneration
 from langchain_core.outputs import GenerationChunk, LLMResult
 
 from langchain_sra.call import Call
-from langchain_sra.gathering import Seat
+from langchain_sra.call_batch import BatchSlot
 from langchain_sra.language_model import SRALanguageModel
 from langchain_sra.replies import metadata, usage
 from sra_rag.generation.request import Cancellation
@@ -23,11 +23,11 @@ __all__ = ["SRAHuggingFaceLLM"]
 
 
 class SRAHuggingFaceLLM(SRALanguageModel, BaseLLM):
-    """A local Hugging Face model that continues text, its attention sharpened while it reads and writes.
+    """A local Hugging Face completion model with Scaled ReAttention (SRA): attention is sharpened during generation.
 
-    The text is taken as it is; no chat template is applied. For models that were trained to chat,
-    `ChatSRAHuggingFace` is the better choice. Parameters are those of `ChatSRAHuggingFace`; tokens, times, the reason
-    of the end and the settings of an answer are in its ``generation_info`` (callbacks and `generate` show it).
+    The prompt is used unchanged; no chat template is applied. Use `ChatSRAHuggingFace` for chat models. The parameters
+    are those of `ChatSRAHuggingFace`. ``generation_info`` of an answer holds its token counts, timing, finish reason
+    and settings; it is available from `generate` and in callbacks.
 
     Examples
     --------
@@ -46,13 +46,13 @@ class SRAHuggingFaceLLM(SRALanguageModel, BaseLLM):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> LLMResult:
-        seat = Seat.current()
+        slot = BatchSlot.current()
         if self._streams(prompts, kwargs):
             chunks = list(self._stream(prompts[0], stop, run_manager, **kwargs))
             return LLMResult(generations=[[_merged(chunks)]])
         calls = self._calls(prompts, stop, kwargs)
-        if seat is not None and len(calls) == 1:
-            return _result(calls, [seat.ask(calls[0]).result()])
+        if slot is not None and len(calls) == 1:
+            return _result(calls, [slot.submit(calls[0]).result()])
         return _result(calls, self._answer(calls))
 
     async def _agenerate(
@@ -62,13 +62,13 @@ class SRAHuggingFaceLLM(SRALanguageModel, BaseLLM):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> LLMResult:
-        seat = Seat.current()
+        slot = BatchSlot.current()
         if self._streams(prompts, kwargs):
             chunks = [chunk async for chunk in self._astream(prompts[0], stop, run_manager, **kwargs)]
             return LLMResult(generations=[[_merged(chunks)]])
-        if seat is not None and len(prompts) == 1:
+        if slot is not None and len(prompts) == 1:
             calls = await asyncio.to_thread(self._calls, prompts, stop, kwargs)
-            return _result(calls, [await asyncio.wrap_future(await asyncio.to_thread(seat.ask, calls[0]))])
+            return _result(calls, [await asyncio.wrap_future(await asyncio.to_thread(slot.submit, calls[0]))])
         cancel = kwargs.setdefault("cancel", Cancellation())
         calls = await asyncio.to_thread(self._calls, prompts, stop, kwargs)
         try:
@@ -84,8 +84,8 @@ class SRAHuggingFaceLLM(SRALanguageModel, BaseLLM):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[GenerationChunk]:
-        if (seat := Seat.current()) is not None:
-            seat.leave()
+        if (slot := BatchSlot.current()) is not None:
+            slot.release()
         [call] = self._calls([prompt], stop, kwargs)
         with closing(call.stream()) as deltas:
             for delta in deltas:
@@ -101,8 +101,8 @@ class SRAHuggingFaceLLM(SRALanguageModel, BaseLLM):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[GenerationChunk]:
-        if (seat := Seat.current()) is not None:
-            await asyncio.to_thread(seat.leave)
+        if (slot := BatchSlot.current()) is not None:
+            await asyncio.to_thread(slot.release)
         [call] = await asyncio.to_thread(self._calls, [prompt], stop, kwargs)
         async with aclosing(call.astream()) as deltas:
             async for delta in deltas:
@@ -149,8 +149,8 @@ def _result(calls: list[Call], answers: list[Generation]) -> LLMResult:
 
 
 def _chunk(call: Call, delta: TextDelta) -> GenerationChunk:
-    known = None if delta.generation is None else _information(call, delta.generation)
-    return GenerationChunk(text=delta.text, generation_info=known)
+    info = None if delta.generation is None else _information(call, delta.generation)
+    return GenerationChunk(text=delta.text, generation_info=info)
 
 
 def _merged(chunks: list[GenerationChunk]) -> GenerationChunk:

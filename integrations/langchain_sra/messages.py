@@ -1,4 +1,4 @@
-"""LangChain's messages, as chat templates take them."""
+"""Conversion of LangChain messages into the dicts that chat templates use."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ __all__ = ["context_of", "to_dicts"]
 _ROLES = {"human": "user", "ai": "assistant", "system": "system", "tool": "tool", "function": "tool"}
 _TEXTS = {"text": "text", "text-plain": "text"}
 _THOUGHTS = {"reasoning": "reasoning", "thinking": "thinking"}
-_CALLS = {"tool_use", "tool_call", "tool_call_chunk", "invalid_tool_call"}  # stand in `tool_calls` as well
+_CALLS = {"tool_use", "tool_call", "tool_call_chunk", "invalid_tool_call"}  # also in `tool_calls`
 _BETWEEN_BLOCKS = "\n\n"
 
 
 def to_dicts(messages: Sequence[BaseMessage]) -> list[dict[str, Any]]:
-    """Return messages as mappings with ``role``, ``content`` and what else chat templates know.
+    """Return messages as dicts with ``role``, ``content`` and the other keys that chat templates use.
 
-    Blocks of text are joined by an empty line; earlier reasoning becomes ``reasoning_content``.
+    Text blocks are joined with an empty line. Earlier reasoning becomes ``reasoning_content``.
 
     Raises
     ------
     PromptError
-        If a message holds anything but text, reasoning and tool calls.
+        If a message contains anything other than text, reasoning and tool calls.
     """
     return [_to_dict(message) for message in messages]
 
 
 def context_of(messages: Sequence[BaseMessage]) -> str | None:
-    """Return the context where the last user message tells it: all of its blocks of text but the last."""
+    """Return the context: all text blocks of the last user message except its last block; None if there is none."""
     last = next((message for message in reversed(messages) if isinstance(message, HumanMessage)), None)
     texts = [] if last is None else _texts(last, _TEXTS)
     return _BETWEEN_BLOCKS.join(texts[:-1]) or None
@@ -54,7 +54,7 @@ def _to_dict(message: BaseMessage) -> dict[str, Any]:
                 {"type": "function", "id": call["id"], "function": {"name": call["name"], "arguments": call["args"]}}
                 for call in message.tool_calls
             ]
-        # What the model wrote stays what it wrote, though it could not be read as a call.
+        # Text that could not be parsed as a tool call stays in the message as the model wrote it.
         broken = [call["args"] for call in message.invalid_tool_calls if call["args"]]
         plain["content"] = "\n".join([*([plain["content"]] if plain["content"] else []), *broken])
     if isinstance(message, ToolMessage):
@@ -63,7 +63,7 @@ def _to_dict(message: BaseMessage) -> dict[str, Any]:
 
 
 def _texts(message: BaseMessage, kinds: dict[str, str]) -> list[str]:
-    """Return the blocks of the given kinds; blocks that no kind covers are refused, not dropped."""
+    """Return the texts of blocks of the given kinds; raise on blocks of an unsupported type."""
     if isinstance(message.content, str):
         return [message.content] if kinds is _TEXTS and message.content else []
     texts = []
@@ -73,7 +73,7 @@ def _texts(message: BaseMessage, kinds: dict[str, str]) -> list[str]:
             texts.append(block if isinstance(block, str) else str(block.get(kinds[kind]) or ""))
         elif kind not in _TEXTS and kind not in _THOUGHTS and not (kind in _CALLS and isinstance(message, AIMessage)):
             raise PromptError(
-                f"A {message.type} message holds a block of the type {kind!r}. This model reads text only: give "
-                "strings, or blocks of the type 'text'."
+                f"A {message.type} message has a block of type {kind!r}. This model supports text only: pass strings, "
+                "or blocks of type 'text'."
             )
     return [text for text in texts if text]

@@ -1,4 +1,4 @@
-"""Arguments as LangChain names them, as the engine does."""
+"""Conversion of LangChain's option names into those of the engine."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _OTHER_NAMES = {
 
 
 def engine_options(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return options under the engine's names, without those that are None.
+    """Rename options to the engine's names and drop those that are None.
 
     Parameters
     ----------
     given
-        Options by LangChain's names or the engine's; OpenAI's ``response_format`` is understood too.
+        Options under LangChain's or the engine's names. OpenAI's ``response_format`` is accepted too.
     """
     options = {_OTHER_NAMES.get(name, name): value for name, value in given.items() if value is not None}
-    if (wanted := options.pop("response_format", None)) is not None:
-        schema = _schema_of(wanted)
+    if (response_format := options.pop("response_format", None)) is not None:
+        schema = _schema_of(response_format)
         if schema is not None:
             options["json_schema"] = schema
     return options

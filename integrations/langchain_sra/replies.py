@@ -1,4 +1,4 @@
-"""Answers of the engine, as LangChain's messages and generations."""
+"""Conversion of the engine's answers into LangChain messages and generations."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ __all__ = ["ReplyStream", "metadata", "reply", "usage"]
 
 
 def usage(generation: Generation) -> UsageMetadata:
-    """Return the tokens of an answer; ``cache_read`` are those of an earlier prefill."""
-    used = generation.usage
+    """Return token counts of an answer; ``cache_read`` counts prompt tokens reused from an earlier prefill."""
+    token_usage = generation.usage
     return UsageMetadata(
-        input_tokens=used.prompt_tokens,
-        output_tokens=used.completion_tokens,
-        total_tokens=used.total_tokens,
-        input_token_details=InputTokenDetails(cache_read=used.cached_tokens),
+        input_tokens=token_usage.prompt_tokens,
+        output_tokens=token_usage.completion_tokens,
+        total_tokens=token_usage.total_tokens,
+        input_token_details=InputTokenDetails(cache_read=token_usage.cached_tokens),
     )
 
 
 def metadata(generation: Generation, model_name: str) -> dict[str, Any]:
-    """Return what else is known of an answer: why it ended, how long it took (seconds), with which settings."""
+    """Return the metadata of an answer: model, finish reason, SRA settings, and timing in seconds."""
     return {
         "model_name": model_name,
         "model_provider": "sra",
@@ -46,7 +46,7 @@ def metadata(generation: Generation, model_name: str) -> dict[str, Any]:
 
 
 def reply(call: Call, tools: ToolUse, generation: Generation) -> ChatGeneration:
-    """Return a whole answer."""
+    """Return a complete answer."""
     content, calls, broken = _read(call, tools, generation)
     message = AIMessage(
         content=content,
@@ -59,40 +59,40 @@ def reply(call: Call, tools: ToolUse, generation: Generation) -> ChatGeneration:
 
 
 class ReplyStream:
-    """Turns pieces of an answer into chunks; what may be a tool call is held back until the end.
+    """Converts pieces of an answer into chunks. Text that may be a tool call is buffered until the end.
 
     Parameters
     ----------
     call
-        That is being answered.
+        The call that is being answered.
     tools
-        Those of the call.
+        The tools of the call.
     """
 
     def __init__(self, call: Call, tools: ToolUse) -> None:
         self.call = call
         self.tools = tools
-        self._passed = ""
+        self._emitted = ""
         self._filter = ToolCallFilter(tools.names) if tools.names else None
 
     def chunk(self, delta: TextDelta) -> ChatGenerationChunk | None:
-        """Return the next chunk, None while there is nothing to show."""
+        """Return the next chunk; None if there is no text to emit yet."""
         if delta.generation is not None:
             return self._last(delta.generation)
-        text = self._certain(delta.text)
-        self._passed += text
+        text = self._not_a_call(delta.text)
+        self._emitted += text
         return ChatGenerationChunk(message=AIMessageChunk(content=text)) if text else None
 
-    def _certain(self, text: str) -> str:
+    def _not_a_call(self, text: str) -> str:
         if self.tools.schema is not None:
-            return ""  # all of it is a call
+            return ""  # the whole answer is a tool call
         return text if self._filter is None else self._filter.add(text)
 
     def _last(self, generation: Generation) -> ChatGenerationChunk:
         content, calls, broken = _read(self.call, self.tools, generation)
-        passed = self._passed.lstrip() if calls or broken else self._passed
+        emitted = self._emitted.lstrip() if calls or broken else self._emitted
         message = AIMessageChunk(
-            content=content[len(passed) :] if content.startswith(passed) else "",
+            content=content[len(emitted) :] if content.startswith(emitted) else "",
             tool_call_chunks=[
                 *(
                     tool_call_chunk(name=c.name, args=json.dumps(c.arguments, ensure_ascii=False), id=c.id, index=index)
@@ -108,20 +108,20 @@ class ReplyStream:
 
 
 def _read(call: Call, tools: ToolUse, generation: Generation) -> tuple[str, list[ToolCall], list[InvalidToolCall]]:
-    """Part an answer into text, tool calls, and calls that were begun but cannot be read."""
+    """Split an answer into text, tool calls, and incomplete or invalid tool calls."""
     if not tools.names:
         return generation.text, [], []
     content, calls = read_tool_calls(generation, tools.names, call.engine.loaded.tokenizer)
     if calls:
         return content, calls if tools.parallel else calls[:1], []
-    begun = min((at for at in map(content.find, CALL_OPENINGS) if at >= 0), default=None)
-    if begun is None:
+    call_start = min((start for start in map(content.find, CALL_OPENINGS) if start >= 0), default=None)
+    if call_start is None:
         return content, [], []
-    error = "This is not a call of a known tool with arguments as JSON."
+    error = "This is not a call of a known tool with JSON arguments."
     if generation.finish_reason == "length":
-        error = "The answer ended at max_tokens, within the call."
-    broken = invalid_tool_call(name=None, args=content[begun:], id=None, error=error)
-    return content[:begun].strip(), [], [broken]
+        error = "The answer reached max_tokens before the call was complete."
+    broken = invalid_tool_call(name=None, args=content[call_start:], id=None, error=error)
+    return content[:call_start].strip(), [], [broken]
 
 
 def _langchain_call(call: ToolCall) -> LangChainToolCall:

@@ -1,4 +1,4 @@
-"""Settings that come with the config of a run, so that a whole chain or graph is switched at once."""
+"""Settings from the config of a run, which apply to a whole chain or graph."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ __all__ = ["with_configured"]
 
 
 def with_configured(config: RunnableConfig | None, kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Return the keyword arguments of a call with ``sra`` from the config in force, unless the call brings its own."""
+    """Add ``sra`` from the current config to the keyword arguments of a call, unless they already contain it."""
     configurable = ensure_config(config).get("configurable") or {}
     return kwargs if "sra" in kwargs or "sra" not in configurable else {**kwargs, "sra": configurable["sra"]}

@@ -1,4 +1,4 @@
-"""Answers as objects: the model is kept to a schema, LangChain's parsers make the objects."""
+"""Structured output: decoding is constrained to a schema, and LangChain's parsers create the objects."""
 
 from __future__ import annotations
 
@@ -26,39 +26,41 @@ _METHODS = ("json_schema", "function_calling", "json_mode")
 def structured(
     model: BaseChatModel, schema: Any, method: str, include_raw: bool, kwargs: Mapping[str, Any]
 ) -> Runnable[LanguageModelInput, Any]:
-    """Return `model` with answers of a schema; see `ChatSRAHuggingFace.with_structured_output`."""
+    """Return a runnable that answers with objects; see `ChatSRAHuggingFace.with_structured_output`."""
     if method not in _METHODS:
         raise ConfigError(f"method={method!r} is not allowed. Use one of: {', '.join(_METHODS)}.")
     if schema is None and method != "json_mode":
         raise ConfigError(f'method={method!r} needs a schema. Give one, or method="json_mode" for any JSON.')
-    told = {} if schema is None else {"ls_structured_output_format": {"kwargs": {"method": method}, "schema": schema}}
+    tracing = (
+        {} if schema is None else {"ls_structured_output_format": {"kwargs": {"method": method}, "schema": schema}}
+    )
     is_class = isinstance(schema, type) and is_basemodel_subclass(schema)
     parser: BaseOutputParser[Any]
     if method == "function_calling":
         name = convert_to_openai_tool(schema)["function"]["name"]
-        llm = model.bind_tools([schema], tool_choice=name, **told, **kwargs)
+        llm = model.bind_tools([schema], tool_choice=name, **tracing, **kwargs)
         if is_class:
             parser = PydanticToolsParser(tools=[schema], first_tool_only=True)
         else:
             parser = JsonOutputKeyToolsParser(key_name=name, first_tool_only=True)
     else:
-        llm = model.bind(json_schema={} if schema is None else json_schema_of(schema), **told, **kwargs)
+        llm = model.bind(json_schema={} if schema is None else json_schema_of(schema), **tracing, **kwargs)
         parser = PydanticOutputParser(pydantic_object=schema) if is_class else JsonOutputParser()
     return _with_raw(llm, parser) if include_raw else llm | parser
 
 
 def json_schema_of(schema: Any) -> dict[str, Any]:
-    """Return the JSON schema of whatever LangChain's users give as one.
+    """Return the JSON schema for any form of schema that LangChain accepts.
 
     Parameters
     ----------
     schema
-        Pydantic class, `TypedDict`, JSON schema, or a function in OpenAI's form.
+        A Pydantic class, a `TypedDict`, a JSON schema, or a function in OpenAI's format.
     """
     if isinstance(schema, type) and is_basemodel_subclass(schema):
-        # With references, as Pydantic writes it, so that a class may hold itself.
-        make = getattr(schema, "model_json_schema", None) or schema.schema  # type: ignore[attr-defined]  # Pydantic 1's
-        return make()
+        # Keep Pydantic's references: a class may refer to itself.
+        to_schema = getattr(schema, "model_json_schema", None) or schema.schema  # type: ignore[attr-defined]  # Pydantic 1
+        return to_schema()
     if isinstance(schema, Mapping) and not {"function", "parameters", "input_schema"} & schema.keys():
         return dict(schema)
     return convert_to_json_schema(schema)
@@ -66,5 +68,5 @@ def json_schema_of(schema: Any) -> dict[str, Any]:
 
 def _with_raw(llm: Runnable[LanguageModelInput, Any], parser: BaseOutputParser[Any]) -> Runnable[Any, Any]:
     parsed = RunnablePassthrough.assign(parsed=itemgetter("raw") | parser, parsing_error=lambda _: None)
-    nothing = RunnablePassthrough.assign(parsed=lambda _: None)
-    return RunnableMap(raw=llm) | parsed.with_fallbacks([nothing], exception_key="parsing_error")
+    failed = RunnablePassthrough.assign(parsed=lambda _: None)
+    return RunnableMap(raw=llm) | parsed.with_fallbacks([failed], exception_key="parsing_error")

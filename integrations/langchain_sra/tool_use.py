@@ -1,4 +1,4 @@
-"""The tools of one call, and whether one of them must be called."""
+"""The tools of one call and the tool choice."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ __all__ = ["ToolUse", "named_choice"]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ToolUse:
-    """What the model is told of tools, and what is read from its answer.
+    """Tools offered to the model, and how tool calls are read from its answer.
 
     Parameters
     ----------
     tools
-        In OpenAI's form.
+        Tools in OpenAI's format.
     schema
-        JSON schema of the call that must be made; None leaves it to the model.
+        JSON schema of the required call; None if the model decides whether to call a tool.
     parallel
-        Whether more than one call of an answer counts.
+        Whether an answer may contain more than one call; otherwise only the first is kept.
     """
 
     tools: tuple[dict[str, Any], ...] = ()
@@ -39,27 +39,29 @@ class ToolUse:
 
     @classmethod
     def of(cls, tools: Sequence[Any] | None, tool_choice: Any, parallel: bool | None = None) -> ToolUse:
-        """Read what LangChain's users write.
+        """Create a `ToolUse` from the tools and tool choice that LangChain accepts.
 
         Parameters
         ----------
         tools
-            Anything that LangChain turns into a tool.
+            Anything that LangChain can convert into a tool.
         tool_choice
             See `named_choice`.
         parallel
-            False keeps the first call of an answer only.
+            False keeps only the first call of an answer.
 
         Raises
         ------
         ConfigError
-            If a tool is a service of some other provider, or the choice names none of the tools.
+            If a tool is specific to another provider, or `tool_choice` is not the name of one of the tools.
         """
         choice = named_choice(tool_choice)
         converted = [convert_to_openai_tool(tool) for tool in tools or ()]
         for tool in converted:
             if "function" not in tool:
-                raise ConfigError(f"The tool {tool!r} is a provider's own. Give functions, classes or BaseTools.")
+                raise ConfigError(
+                    f"The tool {tool!r} is specific to another provider. Pass functions, classes or BaseTool objects."
+                )
         if choice == "none":
             return cls()
         schema = None
@@ -69,12 +71,13 @@ class ToolUse:
 
 
 def named_choice(tool_choice: Any) -> str | None:
-    """Return a tool choice as ``"auto"``, ``"any"``, ``"none"``, the name of a tool, or None where it is left open.
+    """Return the tool choice as ``"auto"``, ``"any"``, ``"none"``, the name of a tool, or None if it was not given.
 
     Parameters
     ----------
     tool_choice
-        One of these, ``"required"`` or True (both are ``"any"``), False (``"none"``), or a dict that names a tool.
+        One of these values, ``"required"`` or True (both mean ``"any"``), False (``"none"``), or a dict that names a
+        tool.
     """
     if isinstance(tool_choice, dict):
         function = tool_choice.get("function", tool_choice)

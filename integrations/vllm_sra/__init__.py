@@ -1,6 +1,6 @@
-"""Scaled ReAttention inside vLLM: a plugin that vLLM finds by its entry points, settings by request.
+"""Scaled ReAttention (SRA) inside vLLM: a plugin that vLLM discovers by entry points, with settings per request.
 
-Nothing is imported or changed until vLLM calls `register`; docs/vllm.md says how to serve with it.
+Nothing is imported or patched until vLLM calls `register`. docs/vllm.md describes how to serve with it.
 """
 
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ from sra_rag.lazy_imports import lazy_names
 if TYPE_CHECKING:
     from vllm_sra.plugin.registration import register
     from vllm_sra.plugin.request_settings import DEFAULT_VARIABLE, RequestSettings, read_settings
-else:  # type checkers would take any name for public if they saw a __getattr__
+else:  # hidden from type checkers, which would accept any name because of __getattr__
     __getattr__, __dir__ = lazy_names(
         __name__,
         {

@@ -1,4 +1,4 @@
-"""Models that the integrations are tried with."""
+"""Models and an index for the tests of the integrations."""
 
 import copy
 
@@ -15,7 +15,7 @@ FACTS = [
     "Ferry tickets are sold at the kiosk beside the old lighthouse from seven in the morning.",
 ]
 
-# In the manner of Hermes and Qwen, written for these tests.
+# Similar to the templates of Hermes and Qwen, written for these tests.
 TOOL_TEMPLATE = """\
 {%- if tools %}<|im_start|>system
 Tools:
@@ -37,7 +37,7 @@ Tools:
 
 @pytest.fixture(scope="session")
 def with_tools(tiny):
-    """The tiny model, with a chat template that takes tools."""
+    """The tiny model with a chat template that supports tools."""
     tokenizer = copy.deepcopy(tiny.tokenizer)
     tokenizer.chat_template = TOOL_TEMPLATE
     return LoadedModel(tiny.model, tokenizer, "tiny-with-tools")

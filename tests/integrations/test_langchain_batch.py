@@ -1,4 +1,4 @@
-"""Batches: one pass of the model for several inputs, and yet a call of its own for each."""
+"""Batches: one forward pass for several inputs, but a separate call for each input."""
 
 import asyncio
 
@@ -35,11 +35,11 @@ def chat(tiny_engine):
 
 @pytest.fixture
 def passes(tiny_engine):
-    """How many sequences each pass of the model had."""
-    seen = []
-    hook = lambda module, args, kwargs: seen.append(len(kwargs["input_ids"]))  # noqa: E731
+    """The number of sequences in each forward pass of the model."""
+    sizes = []
+    hook = lambda module, args, kwargs: sizes.append(len(kwargs["input_ids"]))  # noqa: E731
     handle = tiny_engine.loaded.model.register_forward_pre_hook(hook, with_kwargs=True)
-    yield seen
+    yield sizes
     handle.remove()
 
 
@@ -53,12 +53,12 @@ def texts(messages):
     return [message.content for message in messages]
 
 
-def test_one_pass_for_all(chat, passes, serial):
+def test_a_batch_uses_one_forward_pass(chat, passes, serial):
     assert texts(chat.batch(QUESTIONS)) == serial
     assert set(passes) == {3}
 
 
-async def test_one_pass_for_all_without_blocking_the_loop(chat, passes, serial, slow_steps):
+async def test_an_async_batch_uses_one_forward_pass_and_does_not_block_the_event_loop(chat, passes, serial, slow_steps):
     ticks = 0
 
     async def tick():
@@ -75,7 +75,7 @@ async def test_one_pass_for_all_without_blocking_the_loop(chat, passes, serial, 
 
 
 @pytest.mark.parametrize("bounded", [{"batch_size": 2}, {"max_concurrency": 2}])
-def test_batches_are_bounded(tiny_engine, passes, serial, bounded):
+def test_the_batch_size_is_limited(tiny_engine, passes, serial, bounded):
     size = {name: value for name, value in bounded.items() if name == "batch_size"}
     chat = ChatSRAHuggingFace(engine=tiny_engine, max_tokens=3, **size)
     config = {name: value for name, value in bounded.items() if name == "max_concurrency"}
@@ -94,7 +94,7 @@ def test_each_input_has_its_own_run_and_config(chat):
         assert str(run) in answer.id
 
 
-def test_within_a_chain(chat, passes, serial):
+def test_a_batch_within_a_chain(chat, passes, serial):
     recorder = Recorder()
     chain = ChatPromptTemplate.from_messages([("human", "{question}")]) | chat
     answers = chain.batch([{"question": question} for question in QUESTIONS], {"callbacks": [recorder]})
@@ -103,7 +103,7 @@ def test_within_a_chain(chat, passes, serial):
     assert len(recorder.started) == len(recorder.ended) == 3
 
 
-def test_other_settings_make_another_batch(chat, passes):
+def test_inputs_with_different_settings_are_not_batched_together(chat, passes):
     configs = [{"configurable": {"sra": sra}} for sra in (0.3, None, 0.3)]
     answers = chat.batch(["Hello"] * 3, configs)
     assert sorted(set(passes)) == [1, 2]
@@ -112,7 +112,7 @@ def test_other_settings_make_another_batch(chat, passes):
 
 
 @pytest.mark.parametrize("bad", ["word " * 9000, [("human", [{"type": "image", "url": "x"}])]])
-async def test_a_bad_input_fails_alone(chat, passes, serial, bad):
+async def test_an_invalid_input_does_not_affect_the_others(chat, passes, serial, bad):
     recorder = Recorder()
     config = {"callbacks": [recorder]}
     inputs = [QUESTIONS[0], bad, QUESTIONS[1]]
@@ -129,7 +129,7 @@ async def test_a_bad_input_fails_alone(chat, passes, serial, bad):
         await chat.abatch(inputs)
 
 
-async def test_a_failing_model_fails_each(failing):
+async def test_a_failing_model_fails_every_input(failing):
     chat = ChatSRAHuggingFace(engine=failing, max_tokens=8)
     failures = chat.batch(["Hello", "Hey"], return_exceptions=True)
     assert [type(failure) for failure in failures] == [OutOfMemoryError] * 2
@@ -139,7 +139,7 @@ async def test_a_failing_model_fails_each(failing):
         await chat.abatch(["Hello", "Hey"])
 
 
-def test_what_the_cache_knows_is_not_asked_again(tiny_engine, passes, serial):
+def test_cached_answers_are_not_generated_again(tiny_engine, passes, serial):
     chat = ChatSRAHuggingFace(engine=tiny_engine, max_tokens=3, cache=InMemoryCache())
     chat.invoke(QUESTIONS[0])
     passes.clear()
@@ -149,16 +149,16 @@ def test_what_the_cache_knows_is_not_asked_again(tiny_engine, passes, serial):
     assert texts(chat.batch(QUESTIONS)) == serial
     assert passes == []
     chat.batch(QUESTIONS[:1], {"configurable": {"sra": 0.3}})
-    assert passes  # other settings are another question
+    assert passes  # other settings are another cache entry
 
 
-def test_with_streaming_and_a_rate_limit(tiny_engine, serial):
+def test_a_batch_with_streaming_and_a_rate_limit(tiny_engine, serial):
     limiter = InMemoryRateLimiter(requests_per_second=100, max_bucket_size=10)
     assert texts(ChatSRAHuggingFace(engine=tiny_engine, max_tokens=3, rate_limiter=limiter).batch(QUESTIONS)) == serial
     assert texts(ChatSRAHuggingFace(engine=tiny_engine, max_tokens=3, streaming=True).batch(QUESTIONS)) == serial
 
 
-async def test_a_cancelled_batch_ends(chat, passes, slow_steps):
+async def test_a_cancelled_batch_stops_generation(chat, passes, slow_steps):
     task = asyncio.create_task(chat.abatch(["Hello", "Hey"], max_tokens=4000, stop=["never"]))
     while len(passes) < 3:
         await asyncio.sleep(0.01)
@@ -170,7 +170,7 @@ async def test_a_cancelled_batch_ends(chat, passes, slow_steps):
     assert len(passes) <= done + 1
 
 
-def test_nothing_and_one(chat, serial):
+def test_empty_batches_and_batches_of_one_input(chat, serial):
     assert chat.batch([]) == []
     assert texts(chat.batch(QUESTIONS[:1])) == serial[:1]
     with pytest.raises(ContextOverflowError):

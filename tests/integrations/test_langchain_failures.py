@@ -1,4 +1,4 @@
-"""What fails is raised where LangChain's users look for it, and who goes away is not worked for; never a hang."""
+"""Errors reach the caller and the callbacks, abandoned calls stop, and nothing hangs."""
 
 import asyncio
 import copy
@@ -19,43 +19,43 @@ LONG = "word " * 9000
 
 class Errors(BaseCallbackHandler):
     def __init__(self):
-        self.seen = []
+        self.errors = []
 
     def on_llm_error(self, error, **kwargs):
-        self.seen.append(error)
+        self.errors.append(error)
 
 
 @pytest.fixture
-def refusing(tiny):
+def rejecting_template(tiny):
     tokenizer = copy.deepcopy(tiny.tokenizer)
     tokenizer.chat_template = "{{ raise_exception('roles must alternate') }}"
     return LoadedModel(tiny.model, tokenizer, "refusing")
 
 
 @pytest.fixture
-def ways(request):
-    """Each way to ask: the answer, or the exception that came."""
+def call_all_ways(request):
+    """Call a model in each of four ways; collect the answers or exceptions."""
 
-    async def ask(model, question):
+    async def call(model, question):
         async def astream():
             return [piece async for piece in model.astream(question, config)]
 
         errors = Errors()
         config = {"callbacks": [errors]}
         outcomes = []
-        for way in (
+        for call_once in (
             lambda: asyncio.to_thread(model.invoke, question, config),
             lambda: asyncio.to_thread(lambda: list(model.stream(question, config))),
             lambda: model.ainvoke(question, config),
             astream,
         ):
             try:
-                outcomes.append(await asyncio.wait_for(way(), 60))
+                outcomes.append(await asyncio.wait_for(call_once(), 60))
             except Exception as error:
                 outcomes.append(error)
-        return outcomes, errors.seen
+        return outcomes, errors.errors
 
-    return ask
+    return call
 
 
 def workers():
@@ -70,8 +70,8 @@ def wait_for_workers():
 
 
 @pytest.mark.parametrize("model_class", [ChatSRAHuggingFace, SRAHuggingFaceLLM])
-async def test_out_of_memory(failing, ways, model_class):
-    outcomes, errors = await ways(model_class(engine=failing, max_tokens=8), "Hello")
+async def test_out_of_memory(failing, call_all_ways, model_class):
+    outcomes, errors = await call_all_ways(model_class(engine=failing, max_tokens=8), "Hello")
     assert [type(outcome) for outcome in outcomes] == [OutOfMemoryError] * 4
     assert "ran out of memory" in str(outcomes[0])
     assert len(errors) == 4
@@ -79,20 +79,20 @@ async def test_out_of_memory(failing, ways, model_class):
 
 
 @pytest.mark.parametrize("model_class", [ChatSRAHuggingFace, SRAHuggingFaceLLM])
-async def test_an_overlong_prompt(tiny_engine, ways, model_class):
-    outcomes, errors = await ways(model_class(engine=tiny_engine), LONG)
+async def test_a_prompt_that_is_too_long(tiny_engine, call_all_ways, model_class):
+    outcomes, errors = await call_all_ways(model_class(engine=tiny_engine), LONG)
     assert [type(outcome) for outcome in outcomes] == [ContextOverflowError] * 4
     assert len(errors) == 4
 
 
-async def test_a_template_that_refuses(refusing, ways):
-    outcomes, errors = await ways(ChatSRAHuggingFace(engine=refusing), "Hello")
+async def test_a_template_that_rejects_the_messages(rejecting_template, call_all_ways):
+    outcomes, errors = await call_all_ways(ChatSRAHuggingFace(engine=rejecting_template), "Hello")
     assert [type(outcome) for outcome in outcomes] == [PromptError] * 4
     assert "roles must alternate" in str(outcomes[0])
     assert len(errors) == 4
 
 
-async def test_a_failure_within_streamed_events(failing):
+async def test_an_error_during_streamed_events(failing):
     chat = ChatSRAHuggingFace(engine=failing, max_tokens=8)
     with pytest.raises(OutOfMemoryError):
         [event async for event in chat.astream_events("Hello", version="v2")]
@@ -100,7 +100,7 @@ async def test_a_failure_within_streamed_events(failing):
         _ = chat.stream_events("Hello", version="v3").output
 
 
-async def test_after_a_failure_the_model_goes_on(tiny_engine):
+async def test_the_model_still_works_after_an_error(tiny_engine):
     chat = ChatSRAHuggingFace(engine=tiny_engine, max_tokens=2)
     expected = chat.invoke("Hello").content
     handle = tiny_engine.loaded.model.register_forward_pre_hook(lambda *_: 1 / 0)
@@ -111,7 +111,7 @@ async def test_after_a_failure_the_model_goes_on(tiny_engine):
 
 
 @pytest.mark.parametrize("model_class", [ChatSRAHuggingFace, SRAHuggingFaceLLM])
-async def test_a_reader_that_goes_away_ends_the_work(tiny_engine, model_class, slow_steps):
+async def test_closing_a_stream_stops_generation(tiny_engine, model_class, slow_steps):
     model = model_class(engine=tiny_engine, max_tokens=4000)
     for _ in model.stream("Count: 1 2 3"):
         break
@@ -120,12 +120,12 @@ async def test_a_reader_that_goes_away_ends_the_work(tiny_engine, model_class, s
     async for _ in model.astream("Count: 1 2 3"):
         break
     gc.collect()
-    await asyncio.sleep(0.1)  # the loop closes the generator that was left
+    await asyncio.sleep(0.1)  # the event loop closes the abandoned generator
     assert await asyncio.to_thread(wait_for_workers) == []
 
 
 @pytest.mark.parametrize("model_class", [ChatSRAHuggingFace, SRAHuggingFaceLLM])
-async def test_a_cancelled_task_ends_the_work(tiny_engine, model_class, slow_steps):
+async def test_a_cancelled_task_stops_generation(tiny_engine, model_class, slow_steps):
     model = model_class(engine=tiny_engine, max_tokens=4000)
     passes = []
     handle = tiny_engine.loaded.model.register_forward_pre_hook(lambda *_: passes.append(1))
@@ -142,7 +142,7 @@ async def test_a_cancelled_task_ends_the_work(tiny_engine, model_class, slow_ste
     assert len(passes) <= done + 1
 
 
-async def test_the_event_loop_stays_free(tiny_engine, slow_steps):
+async def test_the_event_loop_is_not_blocked(tiny_engine, slow_steps):
     ticks = 0
 
     async def tick():

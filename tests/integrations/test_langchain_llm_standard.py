@@ -1,4 +1,4 @@
-"""What LangChain's suites ask of chat models, asked of the completion model: they have no suite for `BaseLLM`."""
+"""LangChain's standard tests for chat models, adapted to the completion model: there is no suite for `BaseLLM`."""
 
 import time
 
@@ -98,7 +98,7 @@ class TestIntegration:
         prompts = ["Once upon a", "The rent is"]
         assert await llm.abatch(prompts) == llm.batch(prompts)
 
-    def test_batch_fails_for_one_alone(self, llm):
+    def test_an_invalid_input_of_a_batch_does_not_affect_the_others(self, llm):
         good, bad = llm.batch(["Once upon a", "word " * 9000], return_exceptions=True)
         assert good == llm.invoke("Once upon a")
         assert isinstance(bad, ContextOverflowError)
@@ -107,7 +107,7 @@ class TestIntegration:
         result = llm.generate(["Once upon a", "The rent is"])
         assert isinstance(result, LLMResult)
         first, second = (generations[0] for generations in result.generations)
-        assert first.generation_info["timing"] == second.generation_info["timing"]  # that of the whole batch
+        assert first.generation_info["timing"] == second.generation_info["timing"]  # the timing of the whole batch
         assert result.llm_output["token_usage"]["completion_tokens"] == 8
         assert (await llm.agenerate(["Once upon a", "The rent is"])).generations[0][0].text == first.text
 
@@ -137,7 +137,7 @@ class TestIntegration:
         information = recorder.results[0].generations[0][0].generation_info
         assert information["model_name"] == str(embedded_model_folder())
 
-    def test_an_error_reaches_callbacks_and_caller(self, failing):
+    def test_an_error_reaches_the_callbacks_and_the_caller(self, failing):
         recorder = Recorder()
         llm = SRAHuggingFaceLLM(engine=failing, max_tokens=8)
         with pytest.raises(MemoryError, match="ran out of memory"):
@@ -146,7 +146,7 @@ class TestIntegration:
         with pytest.raises(MemoryError, match="ran out of memory"):
             list(llm.stream("Once"))
 
-    def test_text_is_taken_as_it_is(self, llm, tiny_engine):
+    def test_the_prompt_is_not_changed(self, llm, tiny_engine):
         expected = tiny_engine.generate("Once upon a", max_new_tokens=4).text
         assert llm.invoke("Once upon a") == expected
         assert llm.get_num_tokens("<|im_start|>") > 1  # text, not the control token

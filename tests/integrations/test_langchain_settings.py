@@ -28,7 +28,7 @@ def alpha(message):
     return None if settings is None else settings["alpha"]
 
 
-def test_sra_at_construction_per_call_and_bound(tiny_engine):
+def test_sra_from_the_constructor_a_call_or_bind(tiny_engine):
     chat = ChatSRAHuggingFace(engine=tiny_engine, max_tokens=1, sra=0.1)
     assert alpha(chat.invoke("Hi")) == 0.1
     assert alpha(chat.invoke("Hi", sra=0.2)) == 0.2
@@ -36,7 +36,7 @@ def test_sra_at_construction_per_call_and_bound(tiny_engine):
     assert alpha(chat.bind(sra={"alpha": 0.3}).invoke("Hi")) == 0.3
 
 
-async def test_sra_by_config_without_declaring_anything(chat):
+async def test_sra_from_the_config_without_a_declared_field(chat):
     config = {"configurable": {"sra": 0.2}}
     assert alpha(chat.invoke("Hi", config)) == 0.2
     assert alpha(await chat.ainvoke("Hi", config)) == 0.2
@@ -47,10 +47,10 @@ async def test_sra_by_config_without_declaring_anything(chat):
     assert alpha(chat.stream_events("Hi", config, version="v3").output) == 0.2
     assert alpha(await (await chat.astream_events("Hi", config, version="v3")).output) == 0.2
     assert alpha(chat.with_config(configurable={"sra": 0.4}).invoke("Hi")) == 0.4
-    assert alpha(chat.bind(sra=0.5).invoke("Hi", config)) == 0.5  # the nearest wins
+    assert alpha(chat.bind(sra=0.5).invoke("Hi", config)) == 0.5  # settings of the call take precedence
 
 
-def test_sra_by_the_config_of_a_whole_chain(chat):
+def test_sra_from_the_config_of_a_whole_chain(chat):
     chain = RunnableLambda(lambda text: [HumanMessage(text)]) | RunnableLambda(lambda messages: chat.invoke(messages))
     assert alpha(chain.invoke("Hi", {"configurable": {"sra": 0.2}})) == 0.2
     assert alpha(chain.invoke("Hi")) is None
@@ -68,7 +68,7 @@ def test_configurable_fields_share_the_model(chat):
     assert copy.deepcopy(chat).engine is chat.engine
 
 
-def test_sra_of_a_shared_model_holds_where_none_is_given(tiny):
+def test_sra_of_a_shared_model_is_the_default(tiny):
     import dataclasses
 
     chat = ChatSRAHuggingFace(engine=dataclasses.replace(tiny, sra=AFTER), max_tokens=1)
@@ -76,7 +76,7 @@ def test_sra_of_a_shared_model_holds_where_none_is_given(tiny):
     assert alpha(chat.invoke("Hi", sra=None)) is None
 
 
-def test_constructing_loads_nothing_and_two_threads_load_once(monkeypatch, tiny):
+def test_the_constructor_loads_nothing_and_threads_load_the_model_once(monkeypatch, tiny):
     loads = []
 
     def load(source):
@@ -95,25 +95,25 @@ def test_constructing_loads_nothing_and_two_threads_load_once(monkeypatch, tiny)
     assert [source.name for source in loads] == ["embedded", "another"]
 
 
-def test_a_model_travels_to_another_process_by_name():
-    chat = pickle.loads(pickle.dumps(ChatSRAHuggingFace(model="embedded", sra=0.2)))  # noqa: S301 - made just here
+def test_a_model_is_pickled_by_its_name():
+    chat = pickle.loads(pickle.dumps(ChatSRAHuggingFace(model="embedded", sra=0.2)))  # noqa: S301 - pickled on the same line
     assert (chat.model, chat.sra) == ("embedded", SRAConfig(alpha=0.2))
     assert isinstance(chat.engines, Engines)
 
 
-def test_a_shared_model_does_not_travel(tiny_engine):
+def test_a_shared_engine_cannot_be_pickled(tiny_engine):
     with pytest.raises(TypeError, match="stays in its process"):
         pickle.dumps(ChatSRAHuggingFace(engine=tiny_engine))
 
 
-def test_a_model_that_does_not_exist_is_named_at_the_first_call(tmp_path):
+def test_a_missing_model_is_reported_at_the_first_call(tmp_path):
     chat = ChatSRAHuggingFace(model=str(tmp_path / "nowhere"))
     for _ in range(2):
         with pytest.raises(ModelLoadError, match="nowhere"):
             chat.invoke("Hi")
 
 
-def test_other_names_of_arguments(tiny_engine):
+def test_aliases_of_arguments(tiny_engine):
     chat = ChatSRAHuggingFace(
         model_name="embedded", max_new_tokens=3, stop_sequences=["END"], request_timeout=9, api_key="", max_retries=1
     )
@@ -129,16 +129,16 @@ def test_other_names_of_arguments(tiny_engine):
         ({"temprature": 1}, "Unknown argument temprature"),
         ({"sra": "none.json"}, "cannot be read"),
         ({"sra": {"alpha": -1}}, "alpha"),
-        ({"engine": "embedded"}, "Give a sra_rag.Engine"),
+        ({"engine": "embedded"}, "Pass a sra_rag.Engine"),
         ({"batch_size": 0}, "batch_size"),
     ],
 )
-def test_bad_arguments_are_refused_at_construction(arguments, message):
+def test_invalid_arguments_are_rejected_by_the_constructor(arguments, message):
     with pytest.raises(ValidationError, match=message):
         ChatSRAHuggingFace(**arguments)
 
 
-def test_a_model_and_another_engine_are_refused(tiny_engine):
+def test_a_model_name_and_another_engine_are_rejected(tiny_engine):
     with pytest.raises(ValidationError, match="Give one of the two"):
         ChatSRAHuggingFace(model="other", engine=tiny_engine)
 
@@ -146,7 +146,7 @@ def test_a_model_and_another_engine_are_refused(tiny_engine):
 @pytest.mark.parametrize(
     "arguments", [{"temperature": -1}, {"top_q": 3}, {"num_beams": 4}, {"sra": {"rows": "some"}}, {"max_tokens": 0}]
 )
-def test_bad_arguments_of_a_call_are_refused(chat, arguments):
+def test_invalid_arguments_of_a_call_are_rejected(chat, arguments):
     with pytest.raises(ConfigError):
         chat.invoke("Hi", **arguments)
 
@@ -161,17 +161,17 @@ def test_options_reach_the_engine(chat):
 def test_timeouts_and_seeds(chat):
     with pytest.raises(TimeoutError, match="timeout=0.001"):
         chat.invoke("Hi", timeout=0.001)
-    drawn = [chat.invoke("Hi", temperature=2.0, seed=seed, max_tokens=4).content for seed in (1, 1, 2)]
-    assert drawn[0] == drawn[1] != drawn[2]
+    sampled = [chat.invoke("Hi", temperature=2.0, seed=seed, max_tokens=4).content for seed in (1, 1, 2)]
+    assert sampled[0] == sampled[1] != sampled[2]
 
 
-def test_cancelling_by_an_event(chat):
+def test_a_call_can_be_cancelled_by_an_event(chat):
     cancel = threading.Event()
     cancel.set()
     assert chat.invoke("Hi", cancel=cancel).response_metadata["finish_reason"] == "cancelled"
 
 
-def test_tokens(chat, tiny_engine):
+def test_token_counts(chat, tiny_engine):
     assert chat.get_num_tokens("The rent is") == len(chat.get_token_ids("The rent is")) == 3
     messages = [HumanMessage("Hi")]
     assert chat.get_num_tokens_from_messages(messages) == chat.invoke(messages).usage_metadata["input_tokens"]
@@ -181,6 +181,6 @@ def test_tokens(chat, tiny_engine):
     assert chat.get_num_tokens_from_messages([]) == 0
 
 
-def test_the_profile_tells_what_the_model_can_do(chat):
+def test_the_model_profile(chat):
     assert chat.profile["tool_calling"]
     assert chat.profile["max_input_tokens"] == 8192

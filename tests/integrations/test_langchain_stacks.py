@@ -1,4 +1,4 @@
-"""The models in what people build: an LCEL chain, agents, a graph, beside LlamaIndex, and under load."""
+"""The models in typical applications: a LCEL chain, agents, a graph, together with LlamaIndex, and under load."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -44,7 +44,7 @@ class Rent(BaseModel):
 
 
 class Embedded(Embeddings):
-    """The pipelines' embedding model, as LangChain asks for one."""
+    """The embedding model of the pipelines, with the interface of LangChain."""
 
     def __init__(self):
         self.model = load_embedding()
@@ -76,7 +76,7 @@ def to_messages(retriever):
     return {"context": retriever | join, "question": RunnablePassthrough()} | prompt
 
 
-def test_with_and_without_share_the_prefilled_passages(chat, to_messages):
+def test_calls_with_and_without_sra_share_the_prefilled_passages(chat, to_messages):
     chain = to_messages | chat.bind(max_tokens=2)
     off = chain.invoke(QUESTION)
     on = chain.invoke(QUESTION, {"configurable": {"sra": AFTER}})
@@ -106,12 +106,12 @@ def test_an_agent_that_answers_with_an_object(chat):
     assert isinstance(answer, Rent)
 
 
-async def test_a_graph_is_switched_as_a_whole(chat):
-    asking = chat.bind_tools([get_rent], tool_choice="any")
+async def test_the_config_applies_to_a_whole_graph(chat):
+    with_tool = chat.bind_tools([get_rent], tool_choice="any")
 
     def model(state):
         answered = isinstance(state["messages"][-1], ToolMessage)
-        return {"messages": [(chat.bind(max_tokens=2) if answered else asking).invoke(state["messages"])]}
+        return {"messages": [(chat.bind(max_tokens=2) if answered else with_tool).invoke(state["messages"])]}
 
     graph = StateGraph(MessagesState)
     graph.add_node("model", model)
@@ -128,15 +128,15 @@ async def test_a_graph_is_switched_as_a_whole(chat):
         assert [answer.response_metadata["sra"] is not None for answer in answers] == [bool(settings)] * 2
 
 
-def test_one_engine_beside_llama_index(tiny):
+def test_an_engine_is_shared_with_llama_index(tiny):
     llama = LlamaIndexLLM(model=tiny, max_new_tokens=4)
     chat = ChatSRAHuggingFace(engine=llama.engine, max_tokens=4)
-    completing = SRAHuggingFaceLLM(engine=chat.engine, max_tokens=4)
-    assert chat.engine is llama.engine is completing.engine
-    there = llama.chat([ChatMessage(role="user", content=QUESTION)])
-    here = chat.invoke(QUESTION)
-    assert here.content == there.message.content
-    assert here.usage_metadata["input_token_details"]["cache_read"] > 30  # what LlamaIndex had read
+    completion = SRAHuggingFaceLLM(engine=chat.engine, max_tokens=4)
+    assert chat.engine is llama.engine is completion.engine
+    llama_answer = llama.chat([ChatMessage(role="user", content=QUESTION)])
+    chat_answer = chat.invoke(QUESTION)
+    assert chat_answer.content == llama_answer.message.content
+    assert chat_answer.usage_metadata["input_token_details"]["cache_read"] > 30  # from the call through LlamaIndex
 
 
 MIX = [(question, sra) for question in ("Hello", "Name a colour.") for sra in (None, 0.4, AFTER)][:5]
@@ -151,7 +151,7 @@ def serial(tiny):
 def test_eight_threads(tiny_engine, serial):
     chat = ChatSRAHuggingFace(engine=tiny_engine, max_tokens=3)
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda asked: chat.invoke(asked[0], sra=asked[1]).content, MIX * 4))
+        answers = list(pool.map(lambda call: chat.invoke(call[0], sra=call[1]).content, MIX * 4))
     assert answers == serial * 4
 
 

@@ -1,4 +1,4 @@
-"""LangChain's own integration suite, with the real embedded model and all that a local text model can have."""
+"""LangChain's integration test suite with the real embedded model and all features of a local text model."""
 
 import pytest
 from langchain_sra import ChatSRAHuggingFace
@@ -9,7 +9,7 @@ from sra_rag.models.embedded import embedded_model_folder
 
 pytestmark = pytest.mark.slow
 
-ROOM = {
+TOKEN_LIMITS = {
     "unicode": 40,
     "tool_call": 26,
     "tool_choice": 26,
@@ -27,9 +27,9 @@ class TestChatSRAHuggingFace(ChatModelIntegrationTests):
 
     @pytest.fixture(autouse=True)
     def _limit(self, request):
-        """Give JSON room, as much as it takes; a few tokens are enough elsewhere."""
+        """Allow enough tokens for JSON answers; a few tokens are enough for other tests."""
         name = request.node.name
-        self.limit = next((tokens for part, tokens in ROOM.items() if part in name), 4)
+        self.limit = next((tokens for part, tokens in TOKEN_LIMITS.items() if part in name), 4)
 
     @property
     def chat_model_class(self):

@@ -1,4 +1,4 @@
-"""Objects by constrained decoding: valid for every schema, whatever the model would like to write."""
+"""Structured output by constrained decoding: valid for every schema, independent of the model."""
 
 import enum
 
@@ -50,7 +50,7 @@ class Impossible(BaseModel):
 
     @field_validator("amount")
     @classmethod
-    def refuse(cls, value):
+    def reject(cls, value):
         raise ValueError("no amount is right")
 
 
@@ -75,7 +75,7 @@ def test_dicts(chat, schema, method):
     assert isinstance(rent["amount"], int)
 
 
-def test_a_class_that_holds_itself(chat):
+def test_a_recursive_class(chat):
     assert isinstance(chat.with_structured_output(Section).invoke("Write sections.", max_tokens=30), Section)
 
 
@@ -83,14 +83,14 @@ def test_any_json(chat):
     assert chat.with_structured_output(method="json_mode").invoke("Write JSON.") is not Ellipsis
 
 
-def test_response_format_as_openai_has_it(chat):
+def test_response_format_in_the_form_of_openai(chat):
     response_format = {"type": "json_schema", "json_schema": {"name": "rent", "schema": Rent.model_json_schema()}}
     assert Rent.model_validate_json(chat.invoke(TEXT, response_format=response_format).content)
     with pytest.raises(ConfigError, match="response_format"):
         chat.invoke(TEXT, response_format={"type": "xml"})
 
 
-async def test_stream_and_async_end_with_the_same_object(chat):
+async def test_streaming_and_async_calls_return_the_same_object(chat):
     structured = chat.with_structured_output(Rent)
     rent = structured.invoke(TEXT)
     assert list(structured.stream(TEXT))[-1] == rent
@@ -99,13 +99,13 @@ async def test_stream_and_async_end_with_the_same_object(chat):
     assert structured.batch([TEXT, TEXT]) == [rent, rent]
 
 
-def test_sampling_keeps_to_the_schema_too(chat):
+def test_sampling_follows_the_schema(chat):
     structured = chat.with_structured_output(Rent)
     assert all(isinstance(structured.invoke(TEXT, temperature=5.0, seed=seed), Rent) for seed in range(2))
 
 
 @pytest.mark.parametrize("method", ["json_schema", "function_calling"])
-def test_what_a_schema_cannot_say_is_an_error_of_the_parser(chat, method):
+def test_a_validator_that_rejects_the_answer_is_a_parsing_error(chat, method):
     with pytest.raises((OutputParserException, ValueError), match="no amount is right"):
         chat.with_structured_output(Impossible, method=method).invoke(TEXT)
     raw = chat.with_structured_output(Impossible, method=method, include_raw=True).invoke(TEXT)
@@ -114,13 +114,13 @@ def test_what_a_schema_cannot_say_is_an_error_of_the_parser(chat, method):
     assert raw["raw"].usage_metadata["output_tokens"] > 0
 
 
-def test_the_raw_message_beside_the_object(chat):
+def test_the_raw_message_is_returned_with_the_object(chat):
     result = chat.with_structured_output(Rent, include_raw=True).invoke(TEXT)
     assert result["parsed"] == Rent.model_validate_json(result["raw"].content)
     assert result["parsing_error"] is None
 
 
-def test_too_few_tokens_and_bad_methods_are_refused(chat):
+def test_too_few_tokens_and_invalid_methods_are_rejected(chat):
     with pytest.raises(ConfigError, match="shortest JSON"):
         chat.with_structured_output(Rent).invoke(TEXT, max_tokens=3)
     with pytest.raises(ConfigError, match="json_mode"):

@@ -1,4 +1,4 @@
-"""LangChain's own unit suite for chat models. Nothing is loaded here: construction must not need it."""
+"""LangChain's unit test suite for chat models. No model is loaded: the constructor must not need it."""
 
 import pytest
 from langchain_core.load import dumpd, load
@@ -26,14 +26,14 @@ class TestChatSRAHuggingFaceUnit(ChatModelUnitTests):
     @pytest.mark.xfail(
         raises=ValueError,
         strict=True,
-        reason="langchain-core's allowed_objects='all' lists the classes of its own partners only",
+        reason="langchain-core's allowed_objects='all' includes only the classes of its own partner packages",
     )
     def test_serdes(self, model, snapshot):
         super().test_serdes(model, snapshot)
 
 
 @pytest.mark.parametrize("model_class", [ChatSRAHuggingFace, SRAHuggingFaceLLM])
-def test_is_saved_and_loaded_where_the_class_is_allowed(model_class):
+def test_a_model_is_saved_and_loaded_if_its_class_is_allowed(model_class):
     model = model_class(sra=0.2, temperature=0.5, stop=["END"], generate_kwargs={"no_repeat_ngram_size": 3})
     loaded = load(dumpd(model), allowed_objects=[model_class], valid_namespaces=["langchain_sra"])
     assert loaded.asdict() == model.asdict()

@@ -29,20 +29,20 @@ def user(text):
     return [ChatMessage(role="user", content=text)]
 
 
-def test_answers_as_huggingface_llm_does(llm, tiny):
-    theirs = HuggingFaceLLM(
+def test_answers_equal_those_of_huggingface_llm(llm, tiny):
+    huggingface_llm = HuggingFaceLLM(
         model=tiny.model, tokenizer=tiny.tokenizer, max_new_tokens=12, generate_kwargs={"do_sample": False},
         is_chat_model=True,
     )  # fmt: skip
-    ours = SRAHuggingFaceLLM(
+    sra_llm = SRAHuggingFaceLLM(
         model=tiny.model, tokenizer=tiny.tokenizer, max_new_tokens=12, generate_kwargs={"do_sample": False},
         is_chat_model=True,
     )  # fmt: skip
-    assert ours.complete("Once upon a time").text == theirs.complete("Once upon a time").text
-    assert ours.chat(user(FACTS[0])).message.content == theirs.chat(user(FACTS[0])).message.content
+    assert sra_llm.complete("Once upon a time").text == huggingface_llm.complete("Once upon a time").text
+    assert sra_llm.chat(user(FACTS[0])).message.content == huggingface_llm.chat(user(FACTS[0])).message.content
 
 
-def test_metadata_is_honest(llm, tiny):
+def test_metadata(llm, tiny):
     assert llm.metadata.context_window == 8192
     assert llm.metadata.num_output == 24
     assert llm.metadata.is_chat_model
@@ -51,7 +51,7 @@ def test_metadata_is_honest(llm, tiny):
     assert SRAHuggingFaceLLM.class_name() == "SRAHuggingFaceLLM"
 
 
-def test_loads_by_name(tiny):
+def test_a_model_is_loaded_by_name(tiny):
     llm = SRAHuggingFaceLLM(
         model_name=str(embedded_model_folder()), sra=0.2, max_new_tokens=3, model_kwargs={"dtype": "float32"}
     )
@@ -59,7 +59,7 @@ def test_loads_by_name(tiny):
 
 
 @pytest.mark.parametrize("sra", [AFTER, {"alpha": 0.2}, 0.2, None])
-def test_settings_in_every_form(tiny, sra, tmp_path):
+def test_settings_can_be_given_in_every_form(tiny, sra, tmp_path):
     llm = SRAHuggingFaceLLM(model=tiny, sra=sra, max_new_tokens=2)
     assert llm.sra == SRAConfig.coerce(sra)
     path = tmp_path / "sra.json"
@@ -68,7 +68,7 @@ def test_settings_in_every_form(tiny, sra, tmp_path):
         assert SRAHuggingFaceLLM(model=tiny, sra=str(path)).sra == llm.sra
 
 
-async def test_all_eight_methods_agree(llm):
+async def test_all_eight_methods_give_the_same_answer(llm):
     prompt, messages = "The lease costs", user(QUESTION)
     completed, chatted = llm.complete(prompt).text, llm.chat(messages).message.content
     assert [r.text for r in llm.stream_complete(prompt)][-1] == completed
@@ -81,7 +81,7 @@ async def test_all_eight_methods_agree(llm):
     assert [r async for r in await llm.astream_chat(messages)][-1].message.content == chatted
 
 
-def test_arguments_of_a_call_are_honoured(llm):
+def test_arguments_of_a_call_are_applied(llm):
     messages = user(QUESTION)
     assert llm.chat(messages, max_new_tokens=2).raw["usage"]["completion_tokens"] == 2
     assert llm.chat(messages, max_tokens=2).raw["usage"]["completion_tokens"] == 2
@@ -94,7 +94,7 @@ def test_arguments_of_a_call_are_honoured(llm):
         llm.complete("Once", tempreature=1.5)
 
 
-def test_usage_in_every_answer(llm):
+def test_every_answer_has_token_usage(llm):
     for raw in (llm.chat(user("Hi")).raw, list(llm.stream_chat(user("Hi")))[-1].raw, llm.complete("Hi").raw):
         usage = raw["usage"]
         assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"] > 0
@@ -102,7 +102,7 @@ def test_usage_in_every_answer(llm):
         assert raw["finish_reason"] in {"stop", "length"}
 
 
-def test_the_token_counter_counts(llm, index):
+def test_the_token_counter_of_llama_index(llm, index):
     counter = TokenCountingHandler()
     before = Settings.callback_manager
     try:
@@ -116,7 +116,7 @@ def test_the_token_counter_counts(llm, index):
         Settings.callback_manager = before
 
 
-def test_developers_own_prompts_keep_their_control_tokens_and_documents_do_not(tiny):
+def test_custom_prompts_keep_control_tokens_but_documents_do_not(tiny):
     seen = []
 
     def to_prompt(text):
@@ -151,7 +151,7 @@ def test_a_query_wrapper_and_a_system_prompt(tiny):
     assert tiny.tokenizer.decode(prompt) == "Be brief. Q: Why? A:"
 
 
-def test_what_it_cannot_do_it_refuses(llm):
+def test_unsupported_arguments_and_blocks_are_rejected(llm):
     picture = ChatMessage(role=MessageRole.USER, blocks=[ImageBlock(image=b"iVBORw0KGgo=")])
     with pytest.raises(PromptError, match="Only text"):
         llm.chat([picture])
@@ -161,7 +161,7 @@ def test_what_it_cannot_do_it_refuses(llm):
         llm.stream_chat(user("word " * 9000))
 
 
-def test_query_engines_know_where_the_passages_end(tiny, index):
+def test_query_engines_pass_the_end_of_the_passages(tiny, index):
     lengths = []
 
     class Recording(Engine):

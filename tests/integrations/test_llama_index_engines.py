@@ -1,4 +1,4 @@
-"""What LlamaIndex's core builds on a language model, each with the tiny one."""
+"""Components of LlamaIndex that use a language model, with the tiny model."""
 
 from typing import Literal
 
@@ -41,8 +41,8 @@ def test_query_fusion_retriever(llm, index):
     retriever = QueryFusionRetriever(
         [index.as_retriever(similarity_top_k=2)], llm=llm, num_queries=3, similarity_top_k=2, use_async=True
     )
-    found = retriever.retrieve(QUESTION)
-    assert "82,400" in found[0].text
+    nodes = retriever.retrieve(QUESTION)
+    assert "82,400" in nodes[0].text
 
 
 async def test_condense_plus_context_chat_engine(llm, index):
@@ -57,19 +57,19 @@ async def test_condense_plus_context_chat_engine(llm, index):
     assert len(engine.chat_history) == 6
 
 
-class Asked(SubQuestion):
+class Question(SubQuestion):
     tool_name: Literal["leases", "tickets"]
 
 
 class Questions(BaseModel):
-    items: list[Asked]
+    items: list[Question]
 
 
 def test_sub_question_query_engine(llm, index):
     def tool(name):
         return QueryEngineTool.from_defaults(index.as_query_engine(llm=llm, similarity_top_k=1), name, f"Knows {name}.")
 
-    # The questions come as JSON: held to a schema, a small model too writes them right.
+    # The questions are JSON that follows a schema, so a small model generates them correctly.
     generator = LLMQuestionGenerator.from_defaults(llm=llm.as_structured_llm(Questions))
     engine = SubQuestionQueryEngine.from_defaults(
         [tool("leases"), tool("tickets")], question_gen=generator, llm=llm, use_async=True, verbose=False
@@ -79,7 +79,7 @@ def test_sub_question_query_engine(llm, index):
 
 @pytest.mark.parametrize("evaluator", [RelevancyEvaluator, FaithfulnessEvaluator])
 def test_retry_query_engine(llm, index, evaluator, monkeypatch):
-    monkeypatch.setattr(Settings, "_llm", llm)  # where the evaluators' own engines look; restored afterwards
+    monkeypatch.setattr(Settings, "_llm", llm)  # used by the engines of the evaluators; restored afterwards
     engine = RetryQueryEngine(index.as_query_engine(llm=llm, similarity_top_k=1), evaluator(llm=llm), max_retries=1)
     response = engine.query(QUESTION)
     assert response.response.strip()
@@ -94,7 +94,7 @@ async def test_response_modes(llm, index, mode):
     assert (await engine.aquery(QUESTION)).response.strip()
 
 
-async def test_streaming_and_async_query_engines_agree(llm, index):
+async def test_streaming_and_async_query_engines_give_the_same_answer(llm, index):
     retriever = index.as_retriever(similarity_top_k=1)
     streaming = RetrieverQueryEngine.from_args(retriever, llm=llm, streaming=True)
     plain = RetrieverQueryEngine.from_args(retriever, llm=llm)
@@ -106,7 +106,7 @@ async def test_streaming_and_async_query_engines_agree(llm, index):
     assert "".join([piece async for piece in answer.async_response_gen()]) == expected
 
 
-def test_an_engine_that_answers_with_objects(llm, index):
+def test_a_query_engine_with_structured_output(llm, index):
     class Rent(BaseModel):
         crowns_a_year: int
 
@@ -114,7 +114,7 @@ def test_an_engine_that_answers_with_objects(llm, index):
     assert isinstance(response.response, Rent)
 
 
-def test_a_question_with_and_without_shares_the_prefilled_context(tiny, index):
+def test_calls_with_and_without_sra_share_the_prefilled_context(tiny, index):
     llm = SRAHuggingFaceLLM(model=Engine(tiny), max_new_tokens=8)
     after = SRAConfig(alpha=0.3, rows="after_context")
     passages = " ".join(node.text for node in index.as_retriever(similarity_top_k=2).retrieve(QUESTION))
@@ -126,26 +126,26 @@ def test_a_question_with_and_without_shares_the_prefilled_context(tiny, index):
 
 
 class Recorder(BaseEventHandler):
-    seen: list
+    events_seen: list
 
     @classmethod
     def class_name(cls):
         return "Recorder"
 
     def handle(self, event, **kwargs):
-        self.seen.append(event)
+        self.events_seen.append(event)
 
 
 @pytest.fixture
 def events():
-    recorder = Recorder(seen=[])
+    recorder = Recorder(events_seen=[])
     root = get_dispatcher()
     root.add_event_handler(recorder)
-    yield recorder.seen
+    yield recorder.events_seen
     root.event_handlers.remove(recorder)
 
 
-def test_instrumentation_sees_each_answer(llm, index, events):
+def test_instrumentation_reports_each_answer(llm, index, events):
     index.as_query_engine(llm=llm, similarity_top_k=1).query(QUESTION)
     [started] = [event for event in events if isinstance(event, LLMChatStartEvent)]
     [ended] = [event for event in events if isinstance(event, LLMChatEndEvent)]
@@ -154,7 +154,7 @@ def test_instrumentation_sees_each_answer(llm, index, events):
     assert ended.response.raw["sra"]["alpha"] == 0.2
 
 
-async def test_instrumentation_sees_streams_and_objects(llm, index, events):
+async def test_instrumentation_reports_streams_and_objects(llm, index, events):
     engine = index.as_query_engine(llm=llm, streaming=True, similarity_top_k=1)
     list(engine.query(QUESTION).response_gen)
     assert sum(isinstance(event, LLMChatInProgressEvent) for event in events) > 2
@@ -164,7 +164,7 @@ async def test_instrumentation_sees_streams_and_objects(llm, index, events):
     assert any(isinstance(event, LLMStructuredPredictEndEvent) for event in events)
 
 
-async def test_react_agent_streams(llm, index):
+async def test_a_react_agent_streams(llm, index):
     tool = QueryEngineTool.from_defaults(index.as_query_engine(llm=llm), "leases", "Knows about leases.")
     handler = ReActAgent(tools=[tool], llm=llm).run(QUESTION, max_iterations=2, early_stopping_method="generate")
     streamed = [event async for event in handler.stream_events() if isinstance(event, AgentStream)]

@@ -1,4 +1,4 @@
-"""Whatever the installed `HuggingFaceLLM` takes and offers is here too; what a new release adds fails until it is."""
+"""Every argument and method of the installed `HuggingFaceLLM` is supported; additions of a new release fail here."""
 
 import inspect
 
@@ -30,7 +30,7 @@ def complete(tiny, cls=SRAHuggingFaceLLM, **arguments):
 
 
 def both(tiny, **arguments):
-    """What the two classes answer, given the same arguments."""
+    """Return the answers of the two classes for the same arguments."""
     return [complete(tiny, cls, **arguments).text for cls in (SRAHuggingFaceLLM, HuggingFaceLLM)]
 
 
@@ -130,7 +130,7 @@ def check_callback_manager(tiny):
 
 def check_system_prompt(tiny):
     arguments = {"model": tiny.model, "tokenizer": tiny.tokenizer, "system_prompt": "Il y avait", **SHORT}
-    *_, theirs = HuggingFaceLLM(**arguments).stream_complete(PROMPT)  # its `complete` leaves the system prompt out
+    *_, theirs = HuggingFaceLLM(**arguments).stream_complete(PROMPT)  # its `complete` ignores the system prompt
     ours = SRAHuggingFaceLLM(**arguments)
     assert ours.complete(PROMPT).text == theirs.text
     assert list(ours.stream_complete(PROMPT))[-1].text == theirs.text
@@ -154,7 +154,7 @@ def check_pydantic_program_mode(tiny):
     llm = SRAHuggingFaceLLM(
         model=tiny, pydantic_program_mode=PydanticProgramMode.LLM, max_new_tokens=4, generate_kwargs={}
     )
-    with pytest.raises(ValueError, match="(?i)json"):  # LlamaIndex's own program, to which this model writes no JSON
+    with pytest.raises(ValueError, match="(?i)json"):  # LlamaIndex's own program fails with this model
         llm.structured_predict(Fruit, PromptTemplate("Hello!"))
 
 
@@ -176,29 +176,29 @@ METHODS = {
 }  # fmt: skip
 
 
-def test_no_argument_is_missing():
+def test_every_argument_has_a_check():
     theirs = list(inspect.signature(HuggingFaceLLM.__init__).parameters)
     ours = list(inspect.signature(SRAHuggingFaceLLM.__init__).parameters)
     assert theirs == ours[: len(theirs)]
-    assert set(theirs) - {"self"} == set(CHECKS), "a release changed the arguments: add or remove their checks here"
+    assert set(theirs) - {"self"} == set(CHECKS), "a new release changed the arguments: add or remove their checks here"
     assert issubclass(SRAHuggingFaceLLM, HuggingFaceLLM)
 
 
 @pytest.mark.parametrize("argument", CHECKS)
-def test_the_argument_does_what_it_does_there(argument, tiny):
+def test_the_argument_has_the_same_effect(argument, tiny):
     CHECKS[argument](tiny)
 
 
-def test_no_method_is_new():
+def test_the_methods_have_not_changed():
     theirs = {
         name
         for name, value in inspect.getmembers(HuggingFaceLLM, callable)
         if not name.startswith("_") and not hasattr(BaseComponent, name)
     }
-    assert theirs == METHODS, "a release changed the methods: see that they work here, then change this list"
+    assert theirs == METHODS, "a new release changed the methods: check that they work, then change this list"
 
 
-def test_it_is_described_as_theirs_is(tiny):
+def test_the_description_has_the_same_fields(tiny):
     llm = SRAHuggingFaceLLM(model=tiny, sra=0.2)
     assert "sra=SRAConfig(alpha=0.2" in repr(llm)
     described = llm.to_dict()

@@ -1,4 +1,4 @@
-"""Failures reach whoever asked, and many may ask at once."""
+"""Errors reach the caller, and many callers can run concurrently."""
 
 import asyncio
 import copy
@@ -40,13 +40,13 @@ WAYS = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_model_without_memory(failing, way):
+def test_out_of_memory(failing, way):
     with pytest.raises(OutOfMemoryError, match=r"cpu ran out of memory with 1 prompt.*smaller"):
         WAYS[way](SRAHuggingFaceLLM(model=failing))
 
 
 @pytest.mark.parametrize("way", [way for way in WAYS if "chat" in way])
-def test_a_bad_template(tiny, way):
+def test_a_template_that_rejects_the_messages(tiny, way):
     tokenizer = copy.deepcopy(tiny.tokenizer)
     tokenizer.chat_template = "{{ raise_exception('no such role') }}"
     llm = SRAHuggingFaceLLM(model=LoadedModel(tiny.model, tokenizer, "broken"))
@@ -55,13 +55,13 @@ def test_a_bad_template(tiny, way):
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_context_that_overflows(tiny, way):
+def test_a_context_that_is_too_long(tiny, way):
     with pytest.raises(ContextOverflowError, match=r"up to 9000 are to be generated.*window holds 8192"):
         WAYS[way](SRAHuggingFaceLLM(model=tiny), max_new_tokens=9000)
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_an_answer_that_takes_too_long(tiny, way):
+def test_a_timeout(tiny, way):
     with pytest.raises(GenerationTimeoutError, match="not done after timeout=0.001 s"):
         WAYS[way](SRAHuggingFaceLLM(model=tiny), timeout=0.001)
 
@@ -77,19 +77,19 @@ def count_caches():
 
 
 @pytest.mark.slow
-def test_eight_threads_at_once(llm):
+def test_eight_concurrent_threads(llm):
     serial = [llm.complete(prompt).text for prompt in PROMPTS]
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(lambda prompt: llm.complete(prompt).text, PROMPTS * 2)) == serial * 2
 
 
 @pytest.mark.slow
-async def test_fifty_tasks_at_once(llm):
+async def test_fifty_concurrent_tasks(llm):
     serial = [llm.complete(prompt, sra=sra).text for prompt, sra in zip(PROMPTS, [None, 0.3] * 5, strict=True)]
     threads, caches = threading.active_count(), count_caches()
     tasks = [llm.acomplete(prompt, sra=sra) for prompt, sra in zip(PROMPTS * 5, [None, 0.3] * 25, strict=True)]
     assert [answer.text for answer in await asyncio.gather(*tasks)] == serial * 5
     await asyncio.sleep(0.1)
-    assert count_caches() <= max(caches, 2)  # no more than the engine keeps for reuse
-    assert threading.active_count() <= threads + 40  # asyncio's own pool stays; no thread a request does
+    assert count_caches() <= max(caches, 2)  # at most the caches that the engine keeps for reuse
+    assert threading.active_count() <= threads + 40  # asyncio keeps its thread pool; threads of requests have ended
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("sra-rag")]

@@ -1,4 +1,4 @@
-"""Objects and tool calls from the real model through LlamaIndex."""
+"""Structured output and tool calls from the real model through LlamaIndex."""
 
 import pytest
 from llama_index.core.agent.workflow import FunctionAgent, ReActAgent
@@ -21,10 +21,10 @@ class Fruit(BaseModel):
     grams: int
 
 
-class Refusing(Fruit):
+class Rejecting(Fruit):
     @field_validator("name")
     @classmethod
-    def refuse(cls, name):
+    def reject(cls, name):
         raise ValueError("never right")
 
 
@@ -51,28 +51,28 @@ def caller(with_tools):
     return SRAHuggingFaceLLM(model=with_tools, max_new_tokens=48)
 
 
-async def test_structured_predict_in_all_four_ways(llm):
+async def test_all_four_structured_predict_methods(llm):
     fruit = llm.structured_predict(Fruit, PROMPT, place="Norway")
     assert isinstance(fruit, Fruit)
     assert await llm.astructured_predict(Fruit, PROMPT, place="Norway") == fruit
     *partial, last = llm.stream_structured_predict(Fruit, PROMPT, place="Norway")
     assert last == fruit
     assert partial[0].name is None
-    assert len({str(p) for p in partial}) > 3  # it fills as it is written
+    assert len({str(p) for p in partial}) > 3  # partial objects grow during generation
     *_, last = [item async for item in await llm.astream_structured_predict(Fruit, PROMPT, place="Norway")]
     assert last == fruit
 
 
-def test_options_of_a_structured_call(llm):
+def test_options_of_a_structured_prediction(llm):
     with pytest.raises(ConfigError, match="too small"):
         llm.structured_predict(Fruit, PROMPT, {"max_new_tokens": 3}, place="Norway")
     short = llm.structured_predict(Fruit, PROMPT, {"max_new_tokens": 24, "temperature": 1.4, "seed": 1}, place="Norway")
     assert isinstance(short, Fruit)
 
 
-def test_what_only_a_validator_knows(llm):
-    with pytest.raises(ValueError, match=r"(?s)validators refuse it: .*never right") as caught:
-        llm.structured_predict(Refusing, PROMPT, place="Norway")
+def test_an_answer_that_a_validator_rejects(llm):
+    with pytest.raises(ValueError, match=r"(?s)validators reject it: .*never right") as caught:
+        llm.structured_predict(Rejecting, PROMPT, place="Norway")
     assert isinstance(caught.value, SRAError)
 
 
@@ -87,13 +87,13 @@ async def test_as_structured_llm(llm):
     assert last.raw == response.raw
 
 
-def test_a_prompt_of_messages_and_a_system_prompt(tiny):
+def test_a_chat_prompt_with_a_system_prompt(tiny):
     llm = SRAHuggingFaceLLM(model=tiny, max_new_tokens=40, system_prompt="You like berries.")
     prompt = ChatPromptTemplate([ChatMessage(role="user", content="Describe a fruit of {place}.")])
     assert isinstance(llm.structured_predict(Fruit, prompt, place="Norway"), Fruit)
 
 
-def test_tools_are_only_promised_where_the_template_has_them(llm, caller):
+def test_function_calling_requires_a_template_with_tools(llm, caller):
     assert not llm.metadata.is_function_calling_model
     assert caller.metadata.is_function_calling_model
 
@@ -112,7 +112,7 @@ async def test_a_required_tool_is_called(caller):
         assert response.raw["usage"]["completion_tokens"] > 0
 
 
-def test_the_prompt_tells_of_the_tools_and_the_history_of_calls(caller):
+def test_the_prompt_contains_the_tools_and_earlier_calls(caller):
     response = caller.chat_with_tools(TOOLS, "Double 21.", tool_choice="double")
     [call] = caller.get_tool_calls_from_response(response)
     result = ChatMessage(role="tool", content="42", additional_kwargs={"tool_call_id": call.tool_id})
@@ -124,7 +124,7 @@ def test_the_prompt_tells_of_the_tools_and_the_history_of_calls(caller):
     assert "<|im_start|>tool\n42<|im_end|>" in prompt
 
 
-def test_no_tool_where_one_was_wanted(caller):
+def test_a_missing_tool_call_is_an_error(caller):
     response = caller.chat_with_tools(TOOLS, "Hello.", tool_choice="none", max_new_tokens=4)
     assert caller.get_tool_calls_from_response(response, error_on_no_tool_call=False) == []
     with pytest.raises(ValueError, match="called no tool; it wrote"):
@@ -147,7 +147,7 @@ async def test_function_agent(caller):
     assert call.tool_output.raw_output == double(**call.tool_kwargs)
 
 
-async def test_react_agent_ends(llm):
+async def test_a_react_agent_finishes(llm):
     agent = ReActAgent(tools=TOOLS[:1], llm=llm, streaming=True)
     result = await agent.run("Say hello.", max_iterations=2, early_stopping_method="generate")
     assert result.response.content

@@ -1,4 +1,4 @@
-"""How vLLM runs in the tests; those that need it are skipped where it is not installed, saying so."""
+"""Settings and fixtures for tests with vLLM. Tests that need vLLM are skipped with a reason if it is not installed."""
 
 import os
 import sys
@@ -6,21 +6,21 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 
-os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")  # engines are looked into
+os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")  # tests inspect the engine in this process
 os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
 os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
 os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
-os.environ.setdefault("TRITON_F32_DEFAULT", "ieee")  # vLLM's own kernel on GPUs would round float32 to 10 bits
+os.environ.setdefault("TRITON_F32_DEFAULT", "ieee")  # otherwise vLLM's GPU kernel rounds float32 to 10 bits
 
 import pytest
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
-    """Let engines start in a process that has loaded llvmlite, as the web page's libraries do.
+    """Allow engines to start in a process that has loaded llvmlite, which the libraries of the web page import.
 
-    vLLM 0.32 looks through all loaded modules for objects with a `__dict__`; llvmlite's library gives a function of
-    that name, as it does for any name.
+    vLLM 0.32 searches all loaded modules for objects with a `__dict__`. The library object of llvmlite returns a
+    function for any attribute name, including this one.
     """
     if ffi := sys.modules.get("llvmlite.binding.ffi"):
         ffi.lib._fntab["__dict__"] = {}
@@ -40,17 +40,17 @@ SERVED = ("--max-model-len", "2048", "--dtype", "float32", "--max-num-seqs", "8"
 
 @pytest.fixture(scope="session")
 def vllm_server():
-    """vLLM's real server on the embedded model, for all tests together: starting it takes half a minute.
+    """A real vLLM server with the embedded model, shared by all tests: starting it takes half a minute.
 
-    One that is running already can be named: its address in SRA_RAG_TEST_VLLM, its key in SRA_RAG_TEST_VLLM_KEY.
+    To use a running server, set SRA_RAG_TEST_VLLM to its address and SRA_RAG_TEST_VLLM_KEY to its key.
     """
-    if named := os.environ.get("SRA_RAG_TEST_VLLM"):
-        yield SimpleNamespace(address=named, api_key=os.environ.get("SRA_RAG_TEST_VLLM_KEY"))
+    if address := os.environ.get("SRA_RAG_TEST_VLLM"):
+        yield SimpleNamespace(address=address, api_key=os.environ.get("SRA_RAG_TEST_VLLM_KEY"))
         return
     from vllm_sra.client.own_server import own_server
 
     with ExitStack() as stack:
-        with pytest.MonkeyPatch.context() as patch:  # for the server alone, not for the tests that come after
+        with pytest.MonkeyPatch.context() as patch:  # only for the server, not for later tests
             patch.setenv("VLLM_ENABLE_V1_MULTIPROCESSING", "1")
             server = stack.enter_context(own_server("embedded", arguments=SERVED, ready_within=600))
         yield server
@@ -58,7 +58,7 @@ def vllm_server():
 
 @pytest.fixture
 def served(vllm_server):
-    """An engine of its own for the model on the server."""
+    """A new engine for the model on the server."""
     from vllm_sra.client.served_engine import ServedEngine
 
     from sra_rag import SamplingOptions

@@ -1,4 +1,4 @@
-"""vLLM engines for the tests, on tiny random models whose attention is far from uniform, and what transformers says."""
+"""vLLM engines for the tests, with tiny random models whose attention is not uniform, and a transformers reference."""
 
 import gc
 
@@ -18,7 +18,7 @@ SHAPE = {
 CONFIGS = {
     "llama": LlamaConfig(**SHAPE),
     "mistral": MistralConfig(**SHAPE, sliding_window=48),
-    # For an interpreter: two layers, and a window narrower than short prompts.
+    # For Triton's interpreter: two layers, and a window smaller than short prompts.
     "shallow": LlamaConfig(**SHAPE | {"num_hidden_layers": 2}),
     "narrow": MistralConfig(**SHAPE | {"num_hidden_layers": 2}, sliding_window=9),
 }
@@ -36,17 +36,17 @@ def save_tiny(folder, name="llama"):
 
 
 ON_GPU = torch.cuda.is_available()
-# A share of a GPU, so that engines fit beside each other.
-_OF_A_GPU = {"kv_cache_memory_bytes": 2**28, "gpu_memory_utilization": 0.1} if ON_GPU else {}
+# Use only a part of a GPU, so that several engines fit.
+_GPU_LIMITS = {"kv_cache_memory_bytes": 2**28, "gpu_memory_utilization": 0.1} if ON_GPU else {}
 
 
 def start(folder, **options):
-    """Make an engine in this process; float32, so that it is comparable within rounding."""
+    """Start an engine in this process; float32, so that results differ only by rounding errors."""
     defaults = {
         "skip_tokenizer_init": True, "enforce_eager": True, "dtype": "float32", "max_model_len": 512,
         "max_num_seqs": 8, "block_size": 32, "seed": 0,
     }  # fmt: skip
-    return LLM(str(folder), **(defaults | _OF_A_GPU | options))
+    return LLM(str(folder), **(defaults | _GPU_LIMITS | options))
 
 
 def stop(llm):
@@ -61,7 +61,7 @@ def prompt(seed, length):
 
 
 def run(llm, prompts, extras, tokens=6, prompt_logprobs=None):
-    """Generate greedily, never stopping early."""
+    """Generate greedily without early stopping."""
     params = [
         SamplingParams(
             max_tokens=tokens, temperature=0, logprobs=1, prompt_logprobs=prompt_logprobs, detokenize=False,
@@ -72,11 +72,11 @@ def run(llm, prompts, extras, tokens=6, prompt_logprobs=None):
     return llm.generate([{"prompt_token_ids": p} for p in prompts], params, use_tqdm=False)
 
 
-def said(output):
-    """Return tokens and their log-probabilities."""
-    done = output.outputs[0]
-    tokens = list(done.token_ids)
-    return tokens, [step[token].logprob for token, step in zip(tokens, done.logprobs, strict=True)]
+def tokens_and_logprobs(output):
+    """Return the generated tokens and their log-probabilities."""
+    completion = output.outputs[0]
+    tokens = list(completion.token_ids)
+    return tokens, [step[token].logprob for token, step in zip(tokens, completion.logprobs, strict=True)]
 
 
 class Reference:
@@ -86,11 +86,11 @@ class Reference:
         self.model = AutoModelForCausalLM.from_pretrained(folder, attn_implementation="sra", dtype=dtype).eval()
 
     def logprobs(self, tokens, prompt_length, sra=None, context_length=None):
-        """Log-probability of each token behind the prompt, given those before it."""
+        """Return the log-probability of each token after the prompt, given the preceding tokens."""
         sra = SRAConfig(alpha=0) if sra is None else sra
         with torch.no_grad(), reattend(
             self.model, sra, context_length=context_length, prompt_length=prompt_length
         ):  # fmt: skip
             logits = self.model(torch.tensor([tokens])).logits[0]
-        found = logits.float().log_softmax(-1)
-        return [found[i - 1, tokens[i]].item() for i in range(prompt_length, len(tokens))]
+        logprobs = logits.float().log_softmax(-1)
+        return [logprobs[i - 1, tokens[i]].item() for i in range(prompt_length, len(tokens))]

@@ -1,4 +1,4 @@
-"""Query rows of a batch, scaled: held to the reference on the keys that a paged cache holds; needs no vLLM."""
+"""Scaled query rows of a batch, compared with the reference on the keys of a paged cache. Needs no vLLM."""
 
 import dataclasses
 
@@ -16,14 +16,14 @@ SCALE = D**-0.5
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """What is read of a `BatchEntry`, which cannot be imported without vLLM."""
+    """The same fields as `BatchEntry`."""
 
     settings: RequestSettings
     prompt_length: int
 
 
 class Batch:
-    """Requests of which some keys were cached before; each has blocks of its own."""
+    """Requests with some keys from earlier passes; each request has its own blocks."""
 
     def __init__(self, lengths, rows, settings):
         self.keys = [torch.randn(1, HEADS // GROUPS, n, D) for n in lengths]
@@ -57,7 +57,10 @@ class Batch:
 
 
 def mixed():
-    """Decoding with all rows; a chunk that passes the end of the context; nothing; a whole prefill, generated."""
+    """Return a batch of four requests.
+
+    Decoding with rows="all"; a chunk across the end of the context; no settings; a whole prefill with rows="generated".
+    """
     return Batch(
         [30, 21, 17, 12],
         [1, 9, 5, 12],
@@ -69,26 +72,26 @@ def mixed():
     )
 
 
-def test_each_request_is_sharpened_as_it_asks():
+def test_each_request_uses_its_own_settings():
     batch = mixed()
     parts = batch.scaled().split(batch.rows)
     plain = batch.query.split(batch.rows)
     torch.testing.assert_close(parts[0], plain[0] * batch.beta(0, alpha=0.4)[..., None])
-    wanted = batch.beta(1, alpha=0.3)[..., None]
-    wanted[:4] = 1  # rows 12 to 15 of the context
-    torch.testing.assert_close(parts[1], plain[1] * wanted)
+    expected = batch.beta(1, alpha=0.3)[..., None]
+    expected[:4] = 1  # rows 12 to 15 of the context
+    torch.testing.assert_close(parts[1], plain[1] * expected)
     assert torch.equal(parts[2], plain[2])
     assert torch.equal(parts[3], plain[3])
 
 
-def test_the_batch_itself_is_left_alone():
+def test_the_batch_is_not_modified():
     batch = mixed()
     before = batch.query.clone()
     assert not torch.equal(batch.scaled(), before)
     assert torch.equal(batch.query, before)
 
 
-def test_nothing_is_copied_where_nothing_is_sharpened():
+def test_the_query_is_not_copied_if_no_row_is_sharpened():
     batch = mixed()
     for entries in ({}, {3: batch.entries[3]}):
         assert batch.scaled(entries=entries).data_ptr() == batch.query.data_ptr()
@@ -98,15 +101,15 @@ def test_nothing_is_copied_where_nothing_is_sharpened():
 
 
 @pytest.mark.parametrize("window", [3, 8, 11])
-def test_windows_count_the_keys_they_show(window):
+def test_entropy_bounds_use_the_number_of_keys_in_the_window(window):
     batch = Batch([27, 18], [1, 10], {0: ({"sra": 0.4}, 20), 1: ({"sra": 0.4}, 18)})
     parts = batch.scaled(window=window).split(batch.rows)
     for index, part in enumerate(parts):
-        wanted = batch.query.split(batch.rows)[index] * batch.beta(index, window=window, alpha=0.4)[..., None]
-        torch.testing.assert_close(part, wanted)
+        expected = batch.query.split(batch.rows)[index] * batch.beta(index, window=window, alpha=0.4)[..., None]
+        torch.testing.assert_close(part, expected)
 
 
-def test_heads_split_among_workers_give_what_one_gives():
+def test_heads_split_across_workers_give_the_same_result_as_one_worker():
     alpha = [[0.0] * HEADS, [0.1, 0.0, 0.3, 0.4], [0.2] * HEADS]
     batch = Batch([14], [6], {0: ({"sra": {"alpha": alpha}}, 14)})
     whole = batch.scaled()
@@ -115,7 +118,7 @@ def test_heads_split_among_workers_give_what_one_gives():
     assert torch.equal(whole[:, 1], batch.query[:, 1])
 
 
-def test_a_pass_that_only_warms_up_is_left_alone():
+def test_a_warm_up_pass_is_ignored():
     batch = mixed()
     assert (
         sharpened_spans({7: Entry(read_settings({"sra": 1.0}), 5)}, WHOLE, batch.starts, batch.lengths, batch.blocks)

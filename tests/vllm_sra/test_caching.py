@@ -1,4 +1,4 @@
-"""Prefix caching: what settings change is never shared, what they leave alone is."""
+"""Prefix caching: blocks that settings change are never shared, blocks that they do not change are shared."""
 
 import pytest
 
@@ -7,7 +7,7 @@ pytest.importorskip("vllm", reason="needs vLLM in an environment of its own: mak
 from vllm.v1.core import kv_cache_utils
 from vllm_sra.plugin.caching import salt_changed_blocks, sharpening_key
 
-from tests.vllm_sra.engines import prompt, run, said, save_tiny, start, stop
+from tests.vllm_sra.engines import prompt, run, save_tiny, start, stop, tokens_and_logprobs
 
 BLOCK = 32
 PROMPT = prompt(1, 150)
@@ -44,18 +44,18 @@ def uncached(model):
 
 
 @pytest.fixture(scope="module")
-def alone(uncached):
+def uncached_outputs(uncached):
     """The answer with each setting when nothing is cached."""
     return {str(extra): ask(uncached, extra)[0] for extra in (None, ALL, AFTER, GENERATED)}
 
 
 def ask(llm, extra):
     [output] = run(llm, [PROMPT], [extra])
-    return said(output), output.num_cached_tokens
+    return tokens_and_logprobs(output), output.num_cached_tokens
 
 
 @pytest.mark.parametrize(
-    ("first", "then", "shared"),
+    ("first", "second", "shared"),
     [
         (None, None, 128),
         (None, ALL, 0),
@@ -71,36 +71,36 @@ def ask(llm, extra):
         (GENERATED, AFTER, 96),
     ],
 )
-def test_blocks_are_shared_up_to_the_first_row_that_changes(llm, alone, first, then, shared):
+def test_blocks_are_shared_up_to_the_first_changed_row(llm, uncached_outputs, first, second, shared):
     ask(llm, first)
-    (tokens, logprobs), cached = ask(llm, then)
+    (tokens, logprobs), cached = ask(llm, second)
     assert cached == shared
-    if str(then) in alone:
-        assert tokens == alone[str(then)][0]
-        assert logprobs == pytest.approx(alone[str(then)][1], abs=1e-4)
+    if str(second) in uncached_outputs:
+        assert tokens == uncached_outputs[str(second)][0]
+        assert logprobs == pytest.approx(uncached_outputs[str(second)][1], abs=1e-4)
 
 
-def test_another_first_row_is_another_prefix(uncached, llm):
-    later = {**AFTER, "sra_context_length": 120}  # in the block of 96 to 127, where AFTER sharpens from 100 on
+def test_another_first_sharpened_row_gives_another_prefix(uncached, llm):
+    later = {**AFTER, "sra_context_length": 120}  # in the same block (96 to 127) as 100, where AFTER starts
     ask(llm, AFTER)
     (_, logprobs), cached = ask(llm, later)
     assert cached == 96
     assert logprobs == pytest.approx(ask(uncached, later)[0][1], abs=1e-4)
 
 
-def test_an_answer_is_read_back_only_by_a_request_with_its_settings(llm):
+def test_blocks_of_an_answer_are_reused_only_with_the_same_settings(llm):
     [longer] = run(llm, [PROMPT], [GENERATED], tokens=60)
-    conversation = PROMPT + said(longer)[0]
+    conversation = PROMPT + tokens_and_logprobs(longer)[0]
     settings = {"sra": "alpha=0.8,rows=after_context", "sra_context_length": len(PROMPT)}
     for other in (None, settings):
         [output] = run(llm, [conversation], [other], tokens=1)
         assert output.num_cached_tokens == 128  # the blocks of the prompt
 
 
-def test_vllm_still_hashes_blocks_where_we_think():
+def test_the_patched_hash_function_of_vllm_still_exists():
     plain = kv_cache_utils.generate_block_hash_extra_keys
     salt_changed_blocks()
-    assert kv_cache_utils.generate_block_hash_extra_keys is plain  # salted once, by the plugin
+    assert kv_cache_utils.generate_block_hash_extra_keys is plain  # already patched by the plugin
     assert plain.salted_by == "sra"
     assert list(plain.__wrapped__.__annotations__)[:4] == [
         "request", "start_token_idx", "end_token_idx", "start_mm_idx",

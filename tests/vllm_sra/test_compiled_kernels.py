@@ -1,4 +1,4 @@
-"""Triton compiles the kernels to machine code of GPUs, where there is none; what they say is tested interpreted."""
+"""Triton compiles the kernels to GPU machine code, without a GPU. Other tests check the results of the kernels."""
 
 import pytest
 
@@ -11,10 +11,10 @@ from triton.compiler import ASTSource
 from vllm_sra.gpu import sharpening_kernel
 from vllm_sra.gpu.sharpening_kernel import SPLITS
 
-SHARED_MEMORY = 99 * 1024  # bytes a block may have on the smaller of the GPUs of compute capability 8
+SHARED_MEMORY = 99 * 1024  # bytes per thread block; the limit of smaller GPUs of compute capability 8
 AMPERE, HOPPER, MI300 = GPUTarget("cuda", 80, 32), GPUTarget("cuda", 90, 32), GPUTarget("hip", "gfx942", 64)
 FLOATS = ("max_ptr", "sum_ptr", "moment_ptr", "lines_ptr", "alpha_ptr")
-WHOLE = ("block_table_ptr", "tiles_ptr")
+INTEGERS = ("block_table_ptr", "tiles_ptr")
 
 
 def compiled(kernel, target, dtype, constants):
@@ -23,7 +23,7 @@ def compiled(kernel, target, dtype, constants):
             return "constexpr"
         if name in FLOATS:
             return "*fp32"
-        if name in WHOLE:
+        if name in INTEGERS:
             return "*i32"
         return f"*{dtype}" if name.endswith("_ptr") else {"scale": "fp32"}.get(name, "i32")
 
@@ -45,15 +45,15 @@ def test_the_kernels_compile(monkeypatch, tmp_path, target, dtype, head_size, ro
         "GROUP": 4, "BLOCK_SIZE": 16, "HEAD_SIZE": head_size, "PADDED": triton.next_power_of_2(head_size),
         "ROWS": rows, "KEYS": keys, "WINDOW": window, "SPLITS": splits, "PRECISION": "tf32", "WIDEN": False,
     }  # fmt: skip
-    found = compiled(sharpening_kernel._sharpen_kernel, target, dtype, constants)
-    assert {"cubin", "hsaco"} & set(found.asm)
-    assert found.metadata.shared <= SHARED_MEMORY
-    joined = {name: constants[name] for name in ("HEAD_SIZE", "PADDED", "WINDOW")} | {"HEADS": 32}
+    sharpen_kernel = compiled(sharpening_kernel._sharpen_kernel, target, dtype, constants)
+    assert {"cubin", "hsaco"} & set(sharpen_kernel.asm)
+    assert sharpen_kernel.metadata.shared <= SHARED_MEMORY
+    merge_constants = {name: constants[name] for name in ("HEAD_SIZE", "PADDED", "WINDOW")} | {"HEADS": 32}
     for n in {0, splits} - {1}:
-        assert compiled(sharpening_kernel._join_kernel, target, dtype, joined | {"SPLITS": n}).asm
+        assert compiled(sharpening_kernel._merge_kernel, target, dtype, merge_constants | {"SPLITS": n}).asm
 
 
-def test_no_gpu_is_needed_to_import_the_backends():
+def test_the_backends_can_be_imported_without_a_gpu():
     from vllm_sra.gpu.flash_attn import SRAFlashAttentionBackend
     from vllm_sra.gpu.triton_attn import SRATritonAttentionBackend
 

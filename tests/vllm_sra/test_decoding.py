@@ -1,4 +1,4 @@
-"""Rows that decode, scaled from a cache whose keys lie transposed: held to the reference; needs no vLLM."""
+"""Decoding rows with a cache of transposed keys, compared with the reference. Most tests need no vLLM."""
 
 from importlib.util import find_spec
 
@@ -19,7 +19,7 @@ SCALE = D**-0.5
 
 
 class Batch:
-    """Requests that decode; their blocks lie scattered in one cache."""
+    """Decoding requests whose blocks are scattered in one cache."""
 
     def __init__(self, lengths, configs, dtype=torch.float32):
         torch.manual_seed(1)
@@ -28,18 +28,20 @@ class Batch:
         )
         needed = [-(-n // BLOCK) for n in lengths]
         order = torch.randperm(sum(needed) + 3)
-        self.cache = torch.randn(len(order), KV_HEADS, 2, D, BLOCK).to(dtype) * 9  # what is not written is no key
+        self.cache = (
+            torch.randn(len(order), KV_HEADS, 2, D, BLOCK).to(dtype) * 9
+        )  # unwritten slots hold large values, which must not be read
         self.query = (torch.randn(len(lengths) + 1, HEADS, D) * 3).to(dtype)
         self.spans = []
         for row, (keys, values, count, config) in enumerate(zip(self.keys, self.values, needed, configs, strict=True)):
             blocks, order = order[:count], order[count:]
-            for place, block in enumerate(blocks):
-                part = keys[0, :, place * BLOCK : (place + 1) * BLOCK]
+            for index, block in enumerate(blocks):
+                part = keys[0, :, index * BLOCK : (index + 1) * BLOCK]
                 self.cache[block, :, 0, :, : part.shape[1]] = part.transpose(1, 2)
                 in_rows = self.cache[block, :, 1].view(KV_HEADS, BLOCK, D)
-                in_rows[:, : part.shape[1]] = values[0, :, place * BLOCK : (place + 1) * BLOCK]
+                in_rows[:, : part.shape[1]] = values[0, :, index * BLOCK : (index + 1) * BLOCK]
             session = Session(config, LAYERS, HEADS, context_length=3, prompt_length=keys.shape[2] - 1)
-            table = torch.cat((blocks, torch.zeros(4, dtype=torch.long))).int()  # as wide as the longest
+            table = torch.cat((blocks, torch.zeros(4, dtype=torch.long))).int()  # padded, like vLLM's block table
             self.spans.append(RowSpan(session, row, row + 1, keys.shape[2] - 1, table, row))
 
     def scaled(self, window=None, layer=1, cache=None):
@@ -67,7 +69,7 @@ SHARPENED = [SRAConfig(alpha=0.5, rows=rows) for rows in ("all", "all", "generat
 
 @pytest.fixture(params=["compiled", "few blocks at once", "all blocks at once"])
 def sums(request, monkeypatch):
-    """How sums over blocks are computed: by the kernel, or by PyTorch's operators."""
+    """Compute sums over blocks with the compiled kernel, or with PyTorch operators."""
     if request.param == "compiled":
         if find_spec("vllm") is None:
             pytest.skip("needs vLLM in an environment of its own: make test-vllm")
@@ -75,26 +77,26 @@ def sums(request, monkeypatch):
         return
     monkeypatch.setattr(block_sums, "compiled_kernels", lambda: None)
     if request.param.startswith("few"):
-        monkeypatch.setattr(block_sums, "_SCORES_AT_ONCE", 3 * HEADS * BLOCK)
+        monkeypatch.setattr(block_sums, "_SCORES_PER_CHUNK", 3 * HEADS * BLOCK)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("window", [None, 20, 32, 70])
 @pytest.mark.usefixtures("sums")
-def test_each_row_is_sharpened_by_what_it_sees(dtype, window):
+def test_each_row_is_sharpened_by_the_keys_it_attends_to(dtype, window):
     batch = Batch(LENGTHS, SHARPENED, dtype)
     before = batch.query.clone()
     scaled = batch.scaled(window=window)
     for row in range(len(LENGTHS)):
-        wanted = (batch.query[row].float() * batch.beta(row, window=window)[:, None]).to(dtype)
-        torch.testing.assert_close(scaled[row], wanted)
-    assert torch.equal(scaled[-1], before[-1])  # a row of nobody's
+        expected = (batch.query[row].float() * batch.beta(row, window=window)[:, None]).to(dtype)
+        torch.testing.assert_close(scaled[row], expected)
+    assert torch.equal(scaled[-1], before[-1])  # a row without a request
     assert torch.equal(batch.query, before)
     assert not torch.equal(scaled, before)
 
 
 @pytest.mark.usefixtures("sums")
-def test_a_cache_with_gaps_is_read_too():
+def test_a_non_contiguous_cache_is_supported():
     batch = Batch(LENGTHS, SHARPENED)
     wide = torch.randn(len(batch.cache), KV_HEADS + 1, 2, D, BLOCK)
     wide[:, :KV_HEADS] = batch.cache
@@ -102,7 +104,7 @@ def test_a_cache_with_gaps_is_read_too():
 
 
 @pytest.mark.usefixtures("sums")
-def test_settings_of_each_request():
+def test_each_request_uses_its_own_settings():
     heads = ((0.0,) * HEADS, (0.1, 0.0, 0.3, 0.4, 0.0, 0.9), (0.2,) * HEADS)
     configs = [
         SRAConfig(alpha=0.5), SRAConfig(alpha=0.3, policy="focus"), SRAConfig(alpha=0.2, policy="constant"),
@@ -128,18 +130,18 @@ def compiled():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("window", [None, 20, 32, 70])
 @pytest.mark.usefixtures("compiled")
-def test_each_row_is_attended_for_by_what_it_sees(dtype, window):
+def test_attention_of_each_row_equals_the_reference(dtype, window):
     batch = Batch(LENGTHS, SHARPENED, dtype)
     attended = batch.attended(window=window)
     assert attended.shape == (len(LENGTHS), HEADS, D)
     for row in range(len(LENGTHS)):
-        wanted = batch.reference(row, window=window).output[0, :, 0]
-        torch.testing.assert_close(attended[row], wanted, atol=1e-5, rtol=1e-5)
+        expected = batch.reference(row, window=window).output[0, :, 0]
+        torch.testing.assert_close(attended[row], expected, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.usefixtures("compiled")
-def test_rows_of_several_settings_are_attended_for_together(threads, monkeypatch):
+def test_attention_of_rows_with_different_settings(threads, monkeypatch):
     before = torch.get_num_threads()
     batch = Batch([250, 97, 40], [SRAConfig(alpha=0.3, policy="focus"), SRAConfig(alpha=0.7, layers=(0,)),
                                   SRAConfig(alpha=0.2, policy="constant")])  # fmt: skip
@@ -149,26 +151,26 @@ def test_rows_of_several_settings_are_attended_for_together(threads, monkeypatch
     finally:
         torch.set_num_threads(before)
     for row, (alpha, policy) in enumerate([(0.3, "focus"), (0.0, "entropy"), (0.2, "constant")]):
-        wanted = batch.reference(row, alpha=alpha, policy=policy).output[0, :, 0]
-        torch.testing.assert_close(attended[row], wanted, atol=1e-5, rtol=1e-5)
-    assert batch.attended(layer=2) is not None  # two of the three are sharpened there
+        expected = batch.reference(row, alpha=alpha, policy=policy).output[0, :, 0]
+        torch.testing.assert_close(attended[row], expected, atol=1e-5, rtol=1e-5)
+    assert batch.attended(layer=2) is not None  # two of the three requests are sharpened in layer 2
 
 
 @pytest.mark.usefixtures("compiled")
-def test_a_layer_with_nothing_to_sharpen_is_left_to_vllm():
+def test_a_layer_without_sharpened_rows_uses_the_kernel_of_vllm():
     assert Batch([40], [SRAConfig(alpha=0.7, layers=(0,))]).attended() is None
 
 
-def test_without_the_kernels_rows_are_left_to_vllm(monkeypatch):
+def test_without_compiled_kernels_the_kernel_of_vllm_is_used(monkeypatch):
     monkeypatch.setattr(block_sums, "compiled_kernels", lambda: None)
     assert Batch([40], [SRAConfig(alpha=0.7)]).attended() is None
 
 
-def test_nothing_is_copied_where_nothing_is_sharpened():
+def test_the_query_is_not_copied_if_no_row_is_sharpened():
     batch = Batch([40], [SRAConfig(alpha=0.7, layers=(0,))])
     assert batch.scaled(layer=2).data_ptr() == batch.query.data_ptr()
 
 
-def test_requests_with_one_row_are_told_from_others():
-    one, several = (RowSpan(None, 0, stop, 7, torch.arange(2), 0) for stop in (1, 5))
-    assert decoding_spans([several, one, several]) == ([one], [several, several])
+def test_requests_with_one_row_are_separated_from_others():
+    single, several = (RowSpan(None, 0, stop, 7, torch.arange(2), 0) for stop in (1, 5))
+    assert decoding_spans([several, single, several]) == ([single], [several, several])

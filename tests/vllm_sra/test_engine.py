@@ -1,4 +1,4 @@
-"""Reattention inside vLLM says what transformers says: in mixed batches, in chunks, after preemption."""
+"""Reattention inside vLLM gives the same results as transformers: in mixed batches, in chunks, after preemption."""
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ from vllm_sra.cpu.cpu_attn import SRACPUAttentionBackend
 from vllm_sra.plugin.request_table import _TABLES
 
 from sra_rag import SRAConfig
-from tests.vllm_sra.engines import Reference, prompt, run, said, save_tiny, start, stop
+from tests.vllm_sra.engines import Reference, prompt, run, save_tiny, start, stop, tokens_and_logprobs
 
 HEADS = [[0.0, 0.1, 0.2, 0.3], [0.4, 0.0, 0.0, 0.2], [0.3] * 4]
 SETTINGS = {
@@ -64,12 +64,12 @@ def check(outputs, model):
     reference = Reference(model)
     changed = 0
     for output, ids, name in zip(outputs, PROMPTS, SETTINGS, strict=True):
-        tokens, found = said(output)
-        wanted = expect(reference, ids + tokens, len(ids), name)
-        assert found == pytest.approx(wanted, abs=5e-5), name
+        tokens, actual = tokens_and_logprobs(output)
+        expected = expect(reference, ids + tokens, len(ids), name)
+        assert actual == pytest.approx(expected, abs=5e-5), name
         plain = expect(reference, ids + tokens, len(ids), "off")
-        changed += max(abs(a - b) for a, b in zip(found, plain, strict=True)) > 1e-2
-    assert changed == len(SETTINGS) - 1  # or agreement would say nothing
+        changed += max(abs(a - b) for a, b in zip(actual, plain, strict=True)) > 1e-2
+    assert changed == len(SETTINGS) - 1  # otherwise agreement would be meaningless
 
 
 def test_requests_with_and_without_in_one_batch(model, llm):
@@ -77,7 +77,7 @@ def test_requests_with_and_without_in_one_batch(model, llm):
     check(run(llm, PROMPTS, SETTINGS.values(), tokens=8), model)
 
 
-def test_the_table_is_empty_when_all_is_answered(llm):
+def test_the_request_table_is_empty_after_all_requests(llm):
     run(llm, PROMPTS[:3], list(SETTINGS.values())[:3])
     run(llm, PROMPTS[:1], [None])
     tables = list(_TABLES.values())
@@ -86,14 +86,14 @@ def test_the_table_is_empty_when_all_is_answered(llm):
 
 
 @pytest.mark.parametrize("extra", [{"sra": "strong"}, {"sra": "rows=after_context"}, {"sra": "bounds=observed"}])
-def test_settings_that_are_not_allowed_are_refused_when_a_request_comes_in(llm, extra):
+def test_invalid_settings_are_rejected_when_a_request_arrives(llm, extra):
     with pytest.raises((VLLMValidationError, ValueError)):
         run(llm, PROMPTS[:1], [extra])
-    assert said(run(llm, PROMPTS[:1], [None])[0])[0]  # and the engine goes on
+    assert tokens_and_logprobs(run(llm, PROMPTS[:1], [None])[0])[0]  # the engine still works
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="this is vLLM for GPUs")
-def test_the_backend_is_the_one_registered():
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this is a GPU build of vLLM")
+def test_the_registered_backend_is_used():
     from vllm.v1.attention.backends.registry import AttentionBackendEnum
     from vllm_sra import register
 

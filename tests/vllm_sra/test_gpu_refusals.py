@@ -1,4 +1,4 @@
-"""On GPUs, what cannot be served with reattention is refused by name, and vLLM chooses a backend that has it."""
+"""On GPUs, unsupported configurations are rejected by name, and vLLM selects a backend with reattention."""
 
 import sys
 from types import ModuleType, SimpleNamespace
@@ -46,7 +46,7 @@ PLAIN = {
 
 
 class Configuration(SimpleNamespace):
-    """One that can be referred to weakly, as vLLM's."""
+    """A configuration that supports weak references, like that of vLLM."""
 
 
 def configuration(part=None, changed=None, second_runner=False):
@@ -55,7 +55,7 @@ def configuration(part=None, changed=None, second_runner=False):
 
 
 @pytest.mark.parametrize(
-    ("part", "changed", "said"),
+    ("part", "changed", "message"),
     [
         ("model_config", {"use_mla": True}, "MLA"),
         ("model_config", {"attention_chunk_size": 8192}, "chunks"),
@@ -68,32 +68,32 @@ def configuration(part=None, changed=None, second_runner=False):
         ("cache_config", {"kv_sharing_fast_prefill": True}, "--kv-sharing-fast-prefill"),
     ],
 )
-def test_ways_of_serving_in_which_rows_or_keys_stand_elsewhere(monkeypatch, part, changed, said):
+def test_unsupported_configurations_are_rejected(monkeypatch, part, changed, message):
     refuse_configuration(configuration())
     monkeypatch.setattr(requests, "blocks_are_salted", lambda: False)
-    SRALogitsProcessor(configuration(part, changed))  # vLLM makes it without the plugin too
+    SRALogitsProcessor(configuration(part, changed))  # vLLM creates it even without the plugin
     monkeypatch.setattr(requests, "blocks_are_salted", lambda: True)
-    with pytest.raises(UnsupportedModelError, match=said):
-        SRALogitsProcessor(configuration(part, changed))  # made in each worker before it loads the model
+    with pytest.raises(UnsupportedModelError, match=message):
+        SRALogitsProcessor(configuration(part, changed))  # created in each worker before the model is loaded
 
 
-def test_a_second_runner_that_vllm_insists_on():
+def test_the_second_model_runner_is_rejected():
     with pytest.raises(UnsupportedModelError, match="second model runner"):
         refuse_configuration(configuration(second_runner=True))
 
 
-def test_vllms_configuration_still_has_what_is_asked_for():
+def test_the_configuration_of_vllm_still_has_the_checked_fields():
     from vllm.config import AttentionConfig, CacheConfig, ModelConfig, ParallelConfig, VllmConfig
 
     for part, kind in zip(PLAIN, (ModelConfig, ParallelConfig, AttentionConfig, CacheConfig), strict=True):
         known = {*dir(kind), *kind.__dataclass_fields__}
-        given = set(PLAIN[part]) - {"attention_chunk_size"}  # set when one is made
+        given = set(PLAIN[part]) - {"attention_chunk_size"}  # set in __post_init__
         assert given <= known, part
     assert hasattr(VllmConfig, "use_v2_model_runner")
 
 
-def vllms_platform():
-    # vLLM's build for CPUs lacks the kernels that its module for CUDA imports; choosing a backend needs none of them.
+def cuda_platform():
+    # The CPU build of vLLM lacks the kernels that its CUDA module imports. They are not needed to select a backend.
     kernels = "vllm._C_stable_libtorch"
     missing = kernels not in sys.modules
     sys.modules.setdefault(kernels, ModuleType(kernels))
@@ -107,16 +107,16 @@ def vllms_platform():
 
 @pytest.fixture
 def on_cuda():
-    """Register as on CUDA, and undo it."""
+    """Register the backends as on CUDA, and undo it afterwards."""
 
-    class Platform(vllms_platform()):
+    class Platform(cuda_platform()):
         capability = DeviceCapability(9, 0)
 
         @classmethod
         def get_device_capability(cls, device_id=0):
             return cls.capability
 
-    before = {name: backend.get_path() for name, backend in served_before().items()}
+    before = {name: backend.get_path() for name, backend in registered_backends().items()}
     for name, path in plugin._backends(Platform()).items():
         register_backend(AttentionBackendEnum[name], path)
     yield Platform
@@ -126,42 +126,42 @@ def on_cuda():
         register_backend(AttentionBackendEnum[name], path)
 
 
-def served_before():
+def registered_backends():
     return {backend.name: backend for backend in AttentionBackendEnum if backend.is_overridden()}
 
 
-def asked(**options):
+def selector_config(**options):
     defaults = {"head_size": 128, "dtype": torch.bfloat16, "kv_cache_dtype": "auto", "block_size": None}
     return AttentionSelectorConfig(**defaults | options)
 
 
 @pytest.mark.parametrize(
-    ("capability", "options", "chosen"),
+    ("capability", "options", "backend"),
     [
         ((9, 0), {}, FLASH),
-        ((10, 0), {}, FLASH),  # where vLLM itself would take FlashInfer
+        ((10, 0), {}, FLASH),  # vLLM alone would select FlashInfer
         ((8, 0), {"has_sliding_window": True}, FLASH),
         ((9, 0), {"dtype": torch.float32}, TRITON),
         ((7, 5), {"dtype": torch.float16}, TRITON),
     ],
 )
-def test_vllm_chooses_a_backend_with_reattention(on_cuda, capability, options, chosen):
+def test_vllm_selects_a_backend_with_reattention(on_cuda, capability, options, backend):
     on_cuda.capability = DeviceCapability(*capability)
-    assert on_cuda.get_attn_backend_cls(None, asked(**options)) == chosen
+    assert on_cuda.get_attn_backend_cls(None, selector_config(**options)) == backend
 
 
 @pytest.mark.parametrize("name", ["FLEX_ATTENTION", "TURBOQUANT"])
-def test_another_backend_is_refused_by_name(on_cuda, name):
-    with pytest.raises(ValueError, match=f"{name}.*not served with reattention"):
-        on_cuda.get_attn_backend_cls(AttentionBackendEnum[name], asked())
+def test_another_backend_is_rejected_by_name(on_cuda, name):
+    with pytest.raises(ValueError, match=f"{name}.*not supported with reattention"):
+        on_cuda.get_attn_backend_cls(AttentionBackendEnum[name], selector_config())
 
 
-def test_no_backend_of_latent_attention_is_left(on_cuda):
-    with pytest.raises(ValueError, match="TRITON_MLA: .*not served with reattention"):
-        on_cuda.get_attn_backend_cls(None, asked(use_mla=True, head_size=576))
+def test_no_backend_with_latent_attention_is_available(on_cuda):
+    with pytest.raises(ValueError, match="TRITON_MLA: .*not supported with reattention"):
+        on_cuda.get_attn_backend_cls(None, selector_config(use_mla=True, head_size=576))
 
 
-def test_what_is_registered_where():
+def test_the_registered_backends_of_each_platform():
     cuda, rocm = (
         SimpleNamespace(is_cpu=lambda: False, is_cuda=lambda c=c: c, is_cuda_alike=lambda: True) for c in (True, False)
     )
@@ -174,16 +174,16 @@ def test_what_is_registered_where():
         unserved.NO_SUCH_BACKEND  # noqa: B018
 
 
-def test_a_request_on_another_device(monkeypatch):
+def test_a_request_on_an_unsupported_device_is_rejected(monkeypatch):
     other = SimpleNamespace(is_cpu=lambda: False, is_cuda_alike=lambda: False, device_name="tpu")
     monkeypatch.setattr(requests, "current_platform", other)
-    monkeypatch.setattr(requests, "blocks_are_salted", lambda: False)  # as where no plugin was called
+    monkeypatch.setattr(requests, "blocks_are_salted", lambda: False)  # as if the plugin had not been called
     SRALogitsProcessor.validate_params(SimpleNamespace(extra_args=None))
     with pytest.raises(ConfigError, match="runs on tpu"):
         SRALogitsProcessor.validate_params(SimpleNamespace(extra_args={"sra": 0.2}))
 
 
-def test_a_policy_that_the_kernel_does_not_know_ends_the_request(monkeypatch):
+def test_a_policy_that_the_kernel_does_not_support_is_rejected_per_request(monkeypatch):
     class Curved(EntropyPolicy):
         def curve(self, ratio):
             return ratio**2
@@ -195,9 +195,9 @@ def test_a_policy_that_the_kernel_does_not_know_ends_the_request(monkeypatch):
         fitting._fit.cache_clear()
         fitting._check(lambda _: None, 2, 4, given)
 
-    ask()  # on a CPU any curve will do
+    ask()  # CPUs support any curve
     monkeypatch.setattr(fitting, "current_platform", SimpleNamespace(is_cpu=lambda: False))
-    with pytest.raises(VLLMValidationError, match="no straight line"):
+    with pytest.raises(VLLMValidationError, match="not linear in the entropy"):
         ask()
     fitting._fit.cache_clear()
 
@@ -209,7 +209,7 @@ ATTENTION = {
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
         ({"logits_soft_cap": 50.0}, "soft-capped"),
         ({"alibi_slopes": [0.5] * 4}, "ALiBi"),
@@ -218,20 +218,20 @@ ATTENTION = {
         ({"chunk_lookback": 1, "sliding_window": 64}, "chunks"),
     ],
 )
-def test_attention_that_sharpening_would_not_do_right(changed, said):
+def test_unsupported_kinds_of_attention_are_rejected(changed, message):
     SRATritonAttentionImpl(**ATTENTION)
     SRATritonAttentionImpl(**ATTENTION | {"attn_type": AttentionType.ENCODER_ONLY, "logits_soft_cap": 50.0})
-    with pytest.raises(UnsupportedModelError, match=said):
+    with pytest.raises(UnsupportedModelError, match=message):
         SRATritonAttentionImpl(**ATTENTION | changed)
-    if said in ("soft-capped", "ALiBi"):
-        with pytest.raises(UnsupportedModelError, match=said):
+    if message in ("soft-capped", "ALiBi"):
+        with pytest.raises(UnsupportedModelError, match=message):
             SRAFlashAttentionImpl(**ATTENTION | changed)
 
 
 SHAPE = {"block_size": 16, "num_kv_heads": 2, "head_size": 64}
 
 
-def test_caches_of_another_kind():
+def test_unsupported_kinds_of_cache_are_rejected():
     for spec in (
         FullAttentionSpec(**SHAPE, dtype=torch.bfloat16),
         SlidingWindowSpec(**SHAPE, dtype=torch.float16, sliding_window=64),
@@ -246,15 +246,15 @@ def test_caches_of_another_kind():
 
 
 @pytest.mark.parametrize("spec", [EncoderOnlyAttentionSpec, CrossAttentionSpec])
-def test_what_is_no_decoder_is_left_alone(spec):
+def test_encoder_layers_are_ignored(spec):
     spec = spec(**SHAPE, dtype=torch.bfloat16)
     finder = paged_backend.RowFinder(spec, ["encoder"], configuration(), torch.device("cpu"), 4)
     assert finder.find(None) is None
 
 
-def test_layers_with_a_backend_of_their_own():
+def test_layers_with_another_backend_are_rejected():
     own, other = SRATritonAttentionImpl(**ATTENTION), TritonAttentionImpl(**ATTENTION)
     encoder = TritonAttentionImpl(**ATTENTION | {"attn_type": AttentionType.ENCODER_ONLY})
     paged_backend._refuse_other_attention([SimpleNamespace(impl=own), SimpleNamespace(impl=encoder), SimpleNamespace()])
-    with pytest.raises(UnsupportedModelError, match="attend by TritonAttentionImpl"):
+    with pytest.raises(UnsupportedModelError, match="use TritonAttentionImpl"):
         paged_backend._refuse_other_attention([SimpleNamespace(impl=own), SimpleNamespace(impl=other)])

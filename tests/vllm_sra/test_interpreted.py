@@ -1,4 +1,4 @@
-"""Starts the tests of the GPU backends in a process of their own, whose kernels Triton interprets."""
+"""Runs the tests of the GPU backends in a separate process, in which Triton interprets the kernels."""
 
 import os
 import subprocess
@@ -13,14 +13,14 @@ pytest.importorskip("vllm", reason="needs vLLM in an environment of its own: mak
 FOLDER = Path(__file__).parent / "gpu"
 
 
-@pytest.mark.skipif(find_spec("triton") is None, reason="needs Triton, which this environment has not")
+@pytest.mark.skipif(find_spec("triton") is None, reason="needs Triton, which is not installed in this environment")
 @pytest.mark.timeout(1800)
-def test_what_runs_on_gpus_in_tritons_interpreter(request):
-    done = subprocess.run(
+def test_the_gpu_backends_in_the_interpreter_of_triton(request):
+    completed = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-o", "addopts=-ra --import-mode=importlib", "-o", "timeout=900",
          "--tb=short", "--show-capture=no", "--counts", request.config.getoption("--counts"), str(FOLDER)],
         env=os.environ | {"TRITON_INTERPRET": "1"}, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
-    assert " passed" in done.stdout
-    assert "skipped" not in done.stdout
+    assert completed.returncode == 0, completed.stdout[-5000:] + completed.stderr[-2000:]
+    assert " passed" in completed.stdout
+    assert "skipped" not in completed.stdout

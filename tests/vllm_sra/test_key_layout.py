@@ -1,4 +1,4 @@
-"""Layouts of keys are found, whatever permutation they are, and refused where keys cannot be read back."""
+"""Any permutation of keys is detected as a layout; layouts from which keys cannot be read back are rejected."""
 
 import pytest
 import torch
@@ -18,21 +18,21 @@ def transposed(keys):
 
 
 def paired(keys):
-    """Two neighbouring numbers of a key side by side, keys across: as matrix units of CPUs want bfloat16."""
+    """Store pairs of numbers of a key next to each other, as required by the bfloat16 matrix units of CPUs."""
     return keys.view(SIZE, HEAD // 2, 2).permute(1, 0, 2).contiguous().view(SIZE, HEAD)
 
 
 def blocks(write, keys, dtype):
-    """Lay ``(heads, n, HEAD)`` keys into scrambled blocks."""
+    """Write ``(heads, n, HEAD)`` keys to scattered blocks."""
     heads, n, _ = keys.shape
     needed = -(-n // SIZE)
     padded = torch.zeros(heads, needed * SIZE, HEAD, dtype=dtype)
     padded[:, :n] = keys
     order = torch.randperm(needed + 2)[:needed]
     cache = torch.zeros(needed + 2, heads, SIZE, HEAD, dtype=dtype)
-    for place, block in enumerate(order):
+    for index, block in enumerate(order):
         for head in range(heads):
-            cache[block, head] = write(padded[head, place * SIZE : (place + 1) * SIZE])
+            cache[block, head] = write(padded[head, index * SIZE : (index + 1) * SIZE])
     return cache, order
 
 
@@ -49,7 +49,7 @@ def test_keys_are_read_back_exactly(write, dtype, columns):
         assert columns or read.stride(-1) == 1
 
 
-def test_the_usual_layouts_need_no_table():
+def test_common_layouts_need_no_index_table():
     assert find_layout(transposed, SIZE, HEAD, torch.float32).transposed
     assert find_layout(transposed, SIZE, HEAD, torch.float32).order is None
     assert find_layout(in_rows, SIZE, HEAD, torch.float32).order is None
@@ -61,6 +61,6 @@ def test_the_usual_layouts_need_no_table():
     [lambda keys: keys * 0.5, lambda keys: torch.zeros_like(keys), lambda keys: keys.roll(1, 0) * (keys > 0)],
     ids=["scaled", "nothing", "lossy"],
 )
-def test_what_cannot_be_read_back_is_refused(write):
+def test_a_layout_that_cannot_be_read_back_is_rejected(write):
     with pytest.raises(UnsupportedModelError, match="read back"):
         find_layout(write, SIZE, HEAD, torch.float32)

@@ -1,4 +1,4 @@
-"""A vLLM server of one's own: it says why it does not start, and ends with its parent."""
+"""A private vLLM server: it reports why it does not start, and it ends with its parent."""
 
 import os
 import signal
@@ -14,9 +14,9 @@ from vllm_sra.client.own_server import own_server
 from vllm_sra.client.prompt_context import VLLMServerError
 
 
-def test_what_it_said_is_told_where_it_does_not_start():
-    said = r"ended by itself \(status 2\)(.|\n)*no-such-option"
-    with pytest.raises(VLLMServerError, match=said), own_server("embedded", arguments=["--no-such-option"]):
+def test_the_output_of_the_server_is_reported_if_it_does_not_start():
+    message = r"ended unexpectedly \(status 2\)(.|\n)*no-such-option"
+    with pytest.raises(VLLMServerError, match=message), own_server("embedded", arguments=["--no-such-option"]):
         pytest.fail("it started")
 
 

@@ -1,4 +1,4 @@
-"""What vLLM cannot serve with reattention is refused when it starts, naming what it is."""
+"""Configurations that are not supported with reattention are rejected by name when vLLM starts."""
 
 import os
 import subprocess
@@ -26,7 +26,7 @@ PLAIN = {"soft_cap": None, "alibi": False, "sinks": False, "kv_cache_dtype": "au
 
 
 @pytest.mark.parametrize(
-    ("what", "said"),
+    ("changed", "message"),
     [
         ({"soft_cap": 50.0}, "soft-capped"),
         ({"alibi": True}, "ALiBi"),
@@ -34,19 +34,19 @@ PLAIN = {"soft_cap": None, "alibi": False, "sinks": False, "kv_cache_dtype": "au
         ({"kv_cache_dtype": "fp8"}, r"quantized \(fp8\)"),
     ],
 )
-def test_attention_that_sharpening_would_not_do_right(what, said):
+def test_unsupported_kinds_of_attention_are_rejected(changed, message):
     refuse_unservable(**PLAIN)
-    with pytest.raises(UnsupportedModelError, match=said):
-        refuse_unservable(**PLAIN | what)
+    with pytest.raises(UnsupportedModelError, match=message):
+        refuse_unservable(**PLAIN | changed)
 
 
-def test_a_soft_capped_model_is_refused_when_it_is_loaded(tmp_path):
+def test_a_soft_capped_model_is_rejected_when_it_is_loaded(tmp_path):
     AutoModelForCausalLM.from_config(Gemma2Config(**SHAPE, head_dim=32)).save_pretrained(tmp_path)
     with pytest.raises(UnsupportedModelError, match="soft-capped"):
         start(tmp_path)
 
 
-# In a process of its own: it brings numba, after which vLLM can start no other engine in the same process.
+# In a separate process: it imports numba, after which vLLM cannot start another engine in the same process.
 SPECULATION = """
 import sys
 from sra_rag.errors import UnsupportedModelError
@@ -62,18 +62,18 @@ if __name__ == "__main__":
 """
 
 
-def test_speculative_decoding(tmp_path):
+def test_speculative_decoding_is_rejected(tmp_path):
     model, script = save_tiny(tmp_path / "model"), tmp_path / "script.py"
     script.write_text(SPECULATION)
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, str(script), str(model)],
         env=os.environ | {"PYTHONPATH": os.getcwd()}, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert "REFUSED Speculative decoding" in done.stdout, done.stderr[-2000:]
+    assert "REFUSED Speculative decoding" in completed.stdout, completed.stderr[-2000:]
     refuse_speculation(SimpleNamespace(speculative_config=None))
 
 
-def test_stages_that_are_not_compiled():
+def test_pipeline_parallelism_without_compilation_is_rejected():
     def config(mode, stages):
         parallel = SimpleNamespace(pipeline_parallel_size=stages)
         return SimpleNamespace(compilation_config=SimpleNamespace(mode=mode), parallel_config=parallel)
@@ -84,30 +84,34 @@ def test_stages_that_are_not_compiled():
         refuse_uncompiled_stages(config(CompilationMode.NONE, 2))
 
 
-def test_the_second_runner(monkeypatch):
+def test_the_second_model_runner_is_rejected(monkeypatch):
     monkeypatch.setenv("VLLM_USE_V2_MODEL_RUNNER", "1")
     with pytest.raises(ConfigError, match="V2_MODEL_RUNNER"):
         register()
 
 
-def test_a_default_that_is_not_allowed(monkeypatch):
+def test_an_invalid_default_is_rejected(monkeypatch):
     monkeypatch.setenv("VLLM_USE_V2_MODEL_RUNNER", "0")
     monkeypatch.setenv("SRA_RAG_VLLM_SRA", "strong")
     with pytest.raises(ConfigError, match="SRA_RAG_VLLM_SRA"):
         register()
 
 
-def test_settings_that_do_not_fit_the_model_end_the_request_and_not_the_engine(tmp_path):
+def test_settings_that_do_not_fit_the_model_fail_the_request_but_not_the_engine(tmp_path):
     llm = start(save_tiny(tmp_path))
-    for sra, said in (({"layers": [77]}, "layers names 77"), ({"alpha": [0.1]}, "layers"), ({"heads": [9]}, "heads")):
-        with pytest.raises(VLLMValidationError, match=said):
+    for sra, message in (
+        ({"layers": [77]}, "layers names 77"),
+        ({"alpha": [0.1]}, "layers"),
+        ({"heads": [9]}, "heads"),
+    ):
+        with pytest.raises(VLLMValidationError, match=message):
             run(llm, [prompt(1, 10)], [{"sra": sra}])
     [output] = run(llm, [prompt(1, 10)], [{"sra": {"layers": [2], "heads": [3]}}])
     assert len(output.outputs[0].token_ids) == 6
     stop(llm)
 
 
-def test_vllm_without_the_plugin_takes_no_settings(monkeypatch):
+def test_vllm_without_the_plugin_rejects_settings(monkeypatch):
     def check(extra):
         SRALogitsProcessor.validate_params(SamplingParams(extra_args=extra))
 

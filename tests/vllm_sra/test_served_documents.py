@@ -1,4 +1,4 @@
-"""Documents asked, served and measured with a model on a real vLLM server."""
+"""Document question answering, serving and evaluation with a model on a real vLLM server."""
 
 import json
 import os
@@ -51,19 +51,19 @@ def local(embedded):
     return Engine(embedded, options=SamplingOptions(max_new_tokens=12))
 
 
-def test_answers_and_citations_are_those_of_the_model_in_this_process(index, served, local):
+def test_answers_and_citations_equal_those_of_a_local_model(index, served, local):
     there, here = (DocumentQA(index, engine, context_tokens=200) for engine in (served, local))
     for sra in (None, AFTER):
-        answer, wanted = there.ask(QUESTION, sra=sra), here.ask(QUESTION, sra=sra)
-        assert (answer.text, answer.citations) == (wanted.text, wanted.citations)
-        assert answer.generation.context_length == wanted.generation.context_length > 20
-    said = Chat(there, history=[(QUESTION, "82,400 crowns.")]).ask("Until when is it due?", sra=0.2)
-    assert said.generation.sra.alpha == 0.2
-    with pytest.raises(ConfigError, match="not known of a model on a server"):
+        answer, expected = there.ask(QUESTION, sra=sra), here.ask(QUESTION, sra=sra)
+        assert (answer.text, answer.citations) == (expected.text, expected.citations)
+        assert answer.generation.context_length == expected.generation.context_length > 20
+    reply = Chat(there, history=[(QUESTION, "82,400 crowns.")]).ask("Until when is it due?", sra=0.2)
+    assert reply.generation.sra.alpha == 0.2
+    with pytest.raises(ConfigError, match="not available from a model on a server"):
         there.ask(QUESTION, attention=True)
 
 
-def test_the_server_of_documents_passes_several_requests_on_at_once(index, served):
+def test_the_document_server_forwards_concurrent_requests(index, served):
     app = create_app(DocumentQA(index, served, context_tokens=200), ServerSettings(concurrency=8))
     body = {"model": "sra-rag", "messages": [{"role": "user", "content": QUESTION}], "max_tokens": 8}
     with TestClient(app, base_url="http://127.0.0.1") as http:
@@ -71,12 +71,12 @@ def test_the_server_of_documents_passes_several_requests_on_at_once(index, serve
         def ask(sra):
             return http.post("/v1/chat/completions", json=body | {"sra": sra}).json()
 
-        alone = [ask(sra) for sra in (None, 0.3)]
+        sequential = [ask(sra) for sra in (None, 0.3)]
         with ThreadPoolExecutor(4) as threads:
             together = list(threads.map(ask, [None, 0.3] * 2))
         refused = http.post("/v1/chat/completions", json=body | {"sra": {"bounds": "observed"}})
-    texts = [one["choices"][0]["message"]["content"] for one in together]
-    assert texts == [one["choices"][0]["message"]["content"] for one in alone] * 2
+    texts = [response["choices"][0]["message"]["content"] for response in together]
+    assert texts == [response["choices"][0]["message"]["content"] for response in sequential] * 2
     assert together[1]["sra"]["alpha"] == 0.3
     assert refused.status_code == 400
     assert "observed" in refused.json()["error"]["message"]
@@ -95,7 +95,7 @@ class Rents:
         ][:count]  # fmt: skip
 
 
-def test_a_run_measures_what_one_in_this_process_does_and_goes_on(served, local, tmp_path):
+def test_an_evaluation_run_equals_a_local_run_and_resumes(served, local, tmp_path):
     settings = ["off", "late:alpha=0.4,rows=after_context", "written:alpha=0.5,rows=generated"]
     measures = Measures(max_new_tokens=6, timed=1, attention=False)
     stop, done = threading.Event(), []
@@ -116,9 +116,9 @@ def test_a_run_measures_what_one_in_this_process_does_and_goes_on(served, local,
     here = compare(local, [Rents()], settings, to=tmp_path / "here", measures=measures)
     assert len(there.records) == len(here.records) == 12
     for record in there.records:
-        known = here.record("rents", record.setting, record.example)
-        assert record.answer == known.answer
-        assert record.scores["gold_nats"] == pytest.approx(known.scores["gold_nats"], abs=0.02)
+        local_record = here.record("rents", record.setting, record.example)
+        assert record.answer == local_record.answer
+        assert record.scores["gold_nats"] == pytest.approx(local_record.scores["gold_nats"], abs=0.02)
         assert record.peak_bytes is None
         assert record.entropy is None
         if record.timed:
@@ -130,7 +130,7 @@ def test_a_run_measures_what_one_in_this_process_does_and_goes_on(served, local,
     assert "api_key" not in json.dumps(manifest)
 
 
-def test_the_command_evaluates_by_address(vllm_server, tmp_path):
+def test_the_evaluate_command_accepts_an_address(vllm_server, tmp_path):
     question = {"question": "What is the rent?", "answer": "82,400 crowns", "context": "The rent is 82,400 crowns."}
     (tmp_path / "own.jsonl").write_text(json.dumps(question) + "\n")
     arguments = ["evaluate", str(tmp_path / "own.jsonl"), "--engine", vllm_server.address, "--to", str(tmp_path / "r"),
@@ -143,7 +143,7 @@ def test_the_command_evaluates_by_address(vllm_server, tmp_path):
     assert f"--engine {vllm_server.address}" in (tmp_path / "r" / "report.html").read_text()
 
 
-def test_the_code_of_the_document_runs(vllm_server, index):
+def test_the_code_in_the_documentation_runs(vllm_server, index):
     document = (Path(__file__).parents[2] / "docs" / "server.md").read_text(encoding="utf-8")
     [section] = re.findall(r"## The model on a server\n(.*?)\n## ", document, re.DOTALL)
     [code] = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
@@ -153,8 +153,8 @@ def test_the_code_of_the_document_runs(vllm_server, index):
 
 
 @pytest.mark.slow
-def test_serving_with_a_vllm_of_its_own_ends_when_that_dies(tmp_path):
-    """The whole command: vLLM is started, answers, is killed; the command ends, says why, and leaves nothing behind."""
+def test_the_serve_command_exits_when_its_vllm_server_is_killed(tmp_path):
+    """The command starts vLLM. When vLLM is killed, the command reports it, exits, and leaves no processes."""
     sra_rag = [sys.executable, "-c", "from sra_rag.cli import main; main()"]
     (tmp_path / "lease.txt").write_text("The lease of the warehouse costs 82,400 crowns a year.")
     index = tmp_path / "index"
@@ -167,26 +167,26 @@ def test_serving_with_a_vllm_of_its_own_ends_when_that_dies(tmp_path):
     with (tmp_path / "log").open("w") as log:
         server = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
     try:
-        until = time.monotonic() + 900
+        deadline = time.monotonic() + 900
         while True:
             try:
                 httpx.get(f"http://127.0.0.1:{port}/health")
                 break
             except httpx.TransportError:
                 assert server.poll() is None, (tmp_path / "log").read_text()
-                assert time.monotonic() < until
+                assert time.monotonic() < deadline
                 time.sleep(0.5)
         body = {"model": "sra-rag", "messages": [{"role": "user", "content": QUESTION}], "sra": AFTER, "max_tokens": 8}
-        said = httpx.post(f"http://127.0.0.1:{port}/v1/chat/completions", json=body, timeout=120).json()
-        assert said["sra"]["rows"] == "after_context"
-        assert said["choices"][0]["message"]["content"]
+        response = httpx.post(f"http://127.0.0.1:{port}/v1/chat/completions", json=body, timeout=120).json()
+        assert response["sra"]["rows"] == "after_context"
+        assert response["choices"][0]["message"]["content"]
         [child] = children(server.pid)
         os.kill(child, signal.SIGKILL)
         assert server.wait(120) == 2, (tmp_path / "log").read_text()
     finally:
         server.kill()
         server.wait()
-    assert "vLLM has ended by itself (status -9)" in (tmp_path / "log").read_text()
+    assert "vLLM has ended unexpectedly (status -9)" in (tmp_path / "log").read_text()
     assert not members(child)
 
 
@@ -202,13 +202,13 @@ def parent_of(path):
 
 
 def members(group):
-    """Processes of a group that still run."""
-    found = []
+    """Return the running processes of a group."""
+    processes = []
     for path in Path("/proc").glob("[0-9]*"):
         try:
             state, _, their_group = (path / "stat").read_text().rsplit(")", 1)[1].split()[:3]
         except OSError:
             continue
         if int(their_group) == group and state != "Z":
-            found.append(path.name)
-    return found
+            processes.append(path.name)
+    return processes

@@ -1,4 +1,4 @@
-"""A model on a real vLLM server behaves as the same model in this process does."""
+"""A model on a real vLLM server behaves like the same model in this process."""
 
 import threading
 import time
@@ -34,25 +34,29 @@ def local(embedded):
 
 
 @pytest.mark.parametrize("sra", SETTINGS, ids=["off", "all", "after_context", "generated"])
-def test_answers_and_likelihoods_are_those_of_the_model_in_this_process(served, local, sra):
+def test_answers_and_likelihoods_equal_those_of_a_local_model(served, local, sra):
     arguments = {"context": CONTEXT, "sra": sra}
-    said, wanted = served.generate(MESSAGES, **arguments), local.generate(MESSAGES, **arguments)
-    assert (said.text, said.token_ids, said.finish_reason) == (wanted.text, wanted.token_ids, wanted.finish_reason)
-    assert said.usage.prompt_tokens == wanted.usage.prompt_tokens
-    assert said.usage.completion_tokens == wanted.usage.completion_tokens
-    assert (said.sra, said.context_length) == (wanted.sra, wanted.context_length)
-    assert said.timing.prefill_seconds > 0
+    actual, expected = served.generate(MESSAGES, **arguments), local.generate(MESSAGES, **arguments)
+    assert (actual.text, actual.token_ids, actual.finish_reason) == (
+        expected.text,
+        expected.token_ids,
+        expected.finish_reason,
+    )
+    assert actual.usage.prompt_tokens == expected.usage.prompt_tokens
+    assert actual.usage.completion_tokens == expected.usage.completion_tokens
+    assert (actual.sra, actual.context_length) == (expected.sra, expected.context_length)
+    assert actual.timing.prefill_seconds > 0
     gold = "71,700 crowns a year."
-    found = served.answer_likelihood(MESSAGES, gold, **arguments)
-    expected = answer_likelihood(local, MESSAGES, gold, **arguments)
-    assert found.log_probabilities == pytest.approx(expected.log_probabilities, abs=2e-3)
-    assert found.prompt_tokens == expected.prompt_tokens
+    likelihood = served.answer_likelihood(MESSAGES, gold, **arguments)
+    expected_likelihood = answer_likelihood(local, MESSAGES, gold, **arguments)
+    assert likelihood.log_probabilities == pytest.approx(expected_likelihood.log_probabilities, abs=2e-3)
+    assert likelihood.prompt_tokens == expected_likelihood.prompt_tokens
     if sra is not None:
         off = served.answer_likelihood(MESSAGES, gold, context=CONTEXT)
-        assert max(abs(a - b) for a, b in zip(found.log_probabilities, off.log_probabilities, strict=True)) > 0.02
+        assert max(abs(a - b) for a, b in zip(likelihood.log_probabilities, off.log_probabilities, strict=True)) > 0.02
 
 
-def test_a_stream_says_the_same_and_ends_with_the_whole(served):
+def test_a_stream_gives_the_same_text_and_ends_with_the_complete_answer(served):
     *pieces, last = served.stream(QUESTION)
     whole = served.generate(QUESTION)
     assert "".join(piece.text for piece in pieces) == whole.text == last.generation.text
@@ -60,34 +64,34 @@ def test_a_stream_says_the_same_and_ends_with_the_whole(served):
     assert last.generation.token_ids == whole.token_ids
 
 
-def test_options_are_honoured(served, local):
+def test_sampling_options_are_applied(served, local):
     long = {"max_new_tokens": 40}
     whole = served.generate(QUESTION, **long).text
     stop = whole[10:14]
     cut = served.generate(QUESTION, stop=stop, **long)
     assert (cut.text, cut.finish_reason) == (whole[: whole.index(stop)], "stop")
-    drawn = {"temperature": 1.3, "top_k": 20, "min_p": 0.02, **long}
-    first = served.generate(QUESTION, seed=1, **drawn)
-    assert served.generate(QUESTION, seed=1, **drawn).token_ids == first.token_ids
-    assert served.generate(QUESTION, seed=2, **drawn).token_ids != first.token_ids
+    sampled = {"temperature": 1.3, "top_k": 20, "min_p": 0.02, **long}
+    first = served.generate(QUESTION, seed=1, **sampled)
+    assert served.generate(QUESTION, seed=1, **sampled).token_ids == first.token_ids
+    assert served.generate(QUESTION, seed=2, **sampled).token_ids != first.token_ids
     assert served.generate(QUESTION, max_new_tokens=3).usage.completion_tokens == 3
     penal = {"repetition_penalty": 1.3}
     assert served.generate(QUESTION, **penal).token_ids == local.generate(QUESTION, **penal).token_ids
     schema = {"type": "object", "properties": {"n": {"type": "integer", "maximum": 9}}, "required": ["n"],
               "additionalProperties": False}  # fmt: skip
-    said = served.generate(QUESTION, json_schema=schema, max_new_tokens=30).text
-    assert "".join(said.split()).startswith('{"n":')
+    text = served.generate(QUESTION, json_schema=schema, max_new_tokens=30).text
+    assert "".join(text.split()).startswith('{"n":')
 
 
-def test_text_of_documents_never_becomes_a_control_token(served):
-    spelled = [{"role": "user", "content": "What does <|im_end|> mean?<|im_end|>"}]
-    prompt = served.encode(spelled)
-    assert served.generate(spelled).usage.prompt_tokens == len(prompt.token_ids)
+def test_document_text_never_becomes_a_control_token(served):
+    messages = [{"role": "user", "content": "What does <|im_end|> mean?<|im_end|>"}]
+    prompt = served.encode(messages)
+    assert served.generate(messages).usage.prompt_tokens == len(prompt.token_ids)
     end = served.model.tokenizer.convert_tokens_to_ids("<|im_end|>")
     assert prompt.token_ids.count(end) == served.encode(QUESTION).token_ids.count(end)
 
 
-def test_a_batch_answers_each_with_its_context(served):
+def test_each_prompt_of_a_batch_has_its_own_context(served):
     contexts = [CONTEXT, "Name three"]
     prompts, sra = [MESSAGES, QUESTION], {"alpha": 0.4, "rows": "after_context"}
     batch = served.generate_batch(prompts, contexts=contexts, sra=sra)
@@ -96,7 +100,7 @@ def test_a_batch_answers_each_with_its_context(served):
     assert served.generate_batch([]) == []
 
 
-def test_prefills_are_shared_unless_that_is_not_wanted(served):
+def test_prefills_are_reused_unless_reuse_is_disabled(served):
     served.generate(MESSAGES)
     assert served.generate(MESSAGES).usage.cached_tokens > 100
     with served.isolated() as isolated:
@@ -104,22 +108,22 @@ def test_prefills_are_shared_unless_that_is_not_wanted(served):
 
 
 def running(server):
-    with urllib.request.urlopen(server.address.removesuffix("/v1") + "/metrics", timeout=30) as said:  # noqa: S310
-        lines = said.read().decode().splitlines()
+    with urllib.request.urlopen(server.address.removesuffix("/v1") + "/metrics", timeout=30) as response:  # noqa: S310
+        lines = response.read().decode().splitlines()
     return sum(float(line.split()[-1]) for line in lines if line.startswith("vllm:num_requests_running{"))
 
 
 def wait_until_idle(server):
-    until = time.monotonic() + 60
+    deadline = time.monotonic() + 60
     while running(server):
-        assert time.monotonic() < until, "the server goes on with what nobody wants"
+        assert time.monotonic() < deadline, "the server still works on a cancelled request"
         time.sleep(0.2)
 
 
 LONG = {"max_new_tokens": 1500, "temperature": 1.5, "seed": 3}
 
 
-def test_whoever_cancels_gets_what_there_is_and_frees_the_server(vllm_server, served):
+def test_a_cancelled_request_returns_its_partial_answer_and_frees_the_server(vllm_server, served):
     cancel = threading.Event()
     pieces = served.stream(QUESTION, cancel=cancel, **LONG)
     assert next(pieces).text
@@ -128,42 +132,42 @@ def test_whoever_cancels_gets_what_there_is_and_frees_the_server(vllm_server, se
     assert last.generation.finish_reason == "cancelled"
     assert 0 < last.generation.usage.completion_tokens < 1500
     wait_until_idle(vllm_server)
-    left = served.stream(QUESTION, **LONG)
-    next(left)
-    left.close()
+    abandoned = served.stream(QUESTION, **LONG)
+    next(abandoned)
+    abandoned.close()
     wait_until_idle(vllm_server)
 
 
-def test_time_is_limited(vllm_server, served):
+def test_the_timeout_is_applied(vllm_server, served):
     with pytest.raises(GenerationTimeoutError, match=r"timeout=0\.5"):
         served.generate(QUESTION, timeout=0.5, **LONG)
     wait_until_idle(vllm_server)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ({"typical_p": 0.5}, "typical_p"),
         ({"no_repeat_ngram_size": 2}, "no_repeat_ngram_size"),
-        ({"sra": {"alpha": 0.2, "bounds": "observed"}}, "refused the request.*observed"),
+        ({"sra": {"alpha": 0.2, "bounds": "observed"}}, "rejected the request.*observed"),
         ({"sra": {"alpha": 0.2, "layers": [77]}}, "layers"),
-        ({"shares": AttentionShares([(0, 1)], 2)}, "not known of a model on a server"),
+        ({"shares": AttentionShares([(0, 1)], 2)}, "not available from a model on a server"),
     ],
 )
-def test_what_cannot_be_honoured_is_refused(served, arguments, said):
-    with pytest.raises(ConfigError, match=said):
+def test_unsupported_options_are_rejected(served, arguments, message):
+    with pytest.raises(ConfigError, match=message):
         served.generate(QUESTION, **arguments)
     assert served.generate(QUESTION, max_new_tokens=1).token_ids
 
 
-def test_a_prompt_that_does_not_fit_is_refused_with_both_counts(served):
+def test_a_prompt_that_is_too_long_is_rejected(served):
     with pytest.raises(ContextOverflowError, match="2048"):
         served.generate("word " * 2045)
     with pytest.raises(ContextOverflowError, match="2048"):
         served.answer_likelihood("word " * 2040, "word " * 10)
 
 
-def test_what_does_not_fit_the_server_is_said(vllm_server, tmp_path, local):
+def test_a_wrong_key_model_or_tokenizer_is_reported(vllm_server, tmp_path, local):
     key = vllm_server.api_key
     with pytest.raises(VLLMServerError, match="--engine-key") as caught:
         ServedEngine.at(vllm_server.address, tokenizer="embedded", api_key="a-wrong-key")
@@ -175,11 +179,11 @@ def test_what_does_not_fit_the_server_is_said(vllm_server, tmp_path, local):
     tokenizer = type(local.loaded.tokenizer).from_pretrained(local.loaded.tokenizer.name_or_path)
     tokenizer.add_tokens(["crowns"])
     tokenizer.save_pretrained(tmp_path / "other")
-    with pytest.raises(ConfigError, match="is not that of 'embedded'"):
+    with pytest.raises(ConfigError, match="does not match the one of 'embedded'"):
         ServedEngine.at(vllm_server.address, tokenizer=tmp_path / "other", api_key=key)
 
 
-def test_the_model_and_its_window_are_found(vllm_server):
+def test_the_model_and_its_context_window_are_discovered(vllm_server):
     with ServedEngine.at(vllm_server.address, api_key=vllm_server.api_key, context_window=1000) as engine:
         assert (engine.name, engine.context_window, engine.model.takes_tokens) == ("embedded", 1000, True)
         assert engine.model.reattends

@@ -1,4 +1,4 @@
-"""``vllm serve`` with the plugin, asked through OpenAI's client: settings by request, refusals, the same answers."""
+"""``vllm serve`` with the plugin, through OpenAI's client: settings per request, rejected requests, equal answers."""
 
 import re
 from pathlib import Path
@@ -29,17 +29,17 @@ def client(vllm_server):
 
 
 def ask(client, **xargs):
-    done = client.chat.completions.create(
+    completion = client.chat.completions.create(
         model="embedded", messages=MESSAGES, max_tokens=12, temperature=0, logprobs=True,
         extra_body={"vllm_xargs": xargs} if xargs else None,
     )  # fmt: skip
-    [choice] = done.choices
+    [choice] = completion.choices
     return choice.message.content, [token.logprob for token in choice.logprobs.content]
 
 
 @pytest.mark.parametrize("sra", [None, "alpha=0.3", "alpha=0.4,rows=after_context"])
 @pytest.mark.timeout(600)
-def test_answers_are_those_of_the_transformers_path(server, client, embedded, sra):
+def test_answers_equal_those_of_transformers(server, client, embedded, sra):
     engine = Engine(embedded)
     length = context_length(server, MESSAGES, CONTEXT)
     assert length == engine.encode(MESSAGES, context=CONTEXT).context_length
@@ -48,34 +48,34 @@ def test_answers_are_those_of_the_transformers_path(server, client, embedded, sr
     settings = None if sra is None else dict(part.split("=") for part in sra.split(","))
     if settings:
         settings["alpha"] = float(settings["alpha"])
-    wanted = engine.generate(MESSAGES, context=CONTEXT, sra=settings, max_new_tokens=12, temperature=0.0)
-    assert text.strip() == wanted.text.strip()
+    expected = engine.generate(MESSAGES, context=CONTEXT, sra=settings, max_new_tokens=12, temperature=0.0)
+    assert text.strip() == expected.text.strip()
     if sra is not None:
         assert max(abs(a - b) for a, b in zip(logprobs, ask(client)[1], strict=False)) > 0.01
 
 
-def test_what_is_not_allowed_is_answered_with_the_reason(client):
-    for xargs, said in (({"sra": "strong"}, "no setting"), ({"sra": "rows=after_context"}, "sra_context_length")):
-        with pytest.raises(openai.BadRequestError, match=said):
+def test_a_rejected_request_is_answered_with_the_reason(client):
+    for xargs, message in (({"sra": "strong"}, "no setting"), ({"sra": "rows=after_context"}, "sra_context_length")):
+        with pytest.raises(openai.BadRequestError, match=message):
             ask(client, **xargs)
     assert ask(client)[0]
 
 
-def test_a_context_that_is_not_there_or_a_server_that_is_not(server):
-    with pytest.raises(ConfigError, match="none of the messages"):
+def test_a_missing_context_or_server_is_reported(server):
+    with pytest.raises(ConfigError, match="No message contains"):
         context_length(server, MESSAGES, "no such text")
-    with pytest.raises(VLLMServerError, match="could not be asked"):
+    with pytest.raises(VLLMServerError, match="cannot be reached"):
         context_length("http://127.0.0.1:9", MESSAGES, CONTEXT)
-    with pytest.raises(ConfigError, match="no address"):
+    with pytest.raises(ConfigError, match="not a valid server address"):
         context_length("localhost:8000", MESSAGES, CONTEXT)
     with pytest.raises(VLLMServerError, match="404"):
         context_length(f"{server}/v1", MESSAGES, CONTEXT, model="another")
 
 
-def test_the_code_of_the_document_runs(vllm_server, server):
+def test_the_code_in_the_documentation_runs(vllm_server, server):
     [code] = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
     code = code.replace("http://localhost:8000", server).replace('"MODEL"', '"embedded"')
     code = code.replace('api_key="none"', f'api_key="{vllm_server.api_key}"')
     names = {}
-    exec(compile(code, DOCUMENT.name, "exec"), names)  # noqa: S102 - our own document
+    exec(compile(code, DOCUMENT.name, "exec"), names)  # noqa: S102 - code of this repository
     assert "82,400" in names["answer"].choices[0].message.content

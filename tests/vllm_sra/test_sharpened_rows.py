@@ -1,4 +1,4 @@
-"""Rows laid out for a kernel get the factors that `scaled_query` gives request by request; needs no vLLM."""
+"""Rows arranged in tiles get the same factors as from `scaled_query` for each request. Needs no vLLM."""
 
 import pytest
 import torch
@@ -13,16 +13,16 @@ from sra_rag.errors import ConfigError
 from sra_rag.policies import POLICIES, EntropyPolicy
 from tests.vllm_sra.test_batch import BLOCK, GROUPS, HEADS, LAYERS, SCALE, WHOLE, Batch, D
 
-PLACES = 16  # blocks a request
+MAX_BLOCKS = 16  # blocks per request
 
 
 def cache(batch):
-    """Lay the keys of a batch into blocks, those of a request scattered; return them and where they lie."""
+    """Write the keys of a batch to scattered blocks; return the key cache and the block table."""
     torch.manual_seed(1)
-    order = torch.randperm(len(batch.keys) * PLACES)
-    blocks = torch.randn(len(order), HEADS // GROUPS, BLOCK, 2 * D)  # values behind the keys, as vLLM has them
+    order = torch.randperm(len(batch.keys) * MAX_BLOCKS)
+    blocks = torch.randn(len(order), HEADS // GROUPS, BLOCK, 2 * D)  # keys and values next to each other, as in vLLM
     key_cache = blocks.transpose(1, 2)[..., :D]
-    table = order.view(-1, PLACES).to(torch.int32)
+    table = order.view(-1, MAX_BLOCKS).to(torch.int32)
     for index, keys in enumerate(batch.keys):
         for n in range(keys.shape[2]):
             key_cache[table[index, n // BLOCK], n % BLOCK] = keys[0, :, n]
@@ -45,7 +45,7 @@ def scaled(batch, share=WHOLE, window=None, layer=1):
 
 AFTER = {"sra": "alpha=0.3,rows=after_context", "sra_context_length": 16}
 BATCHES = {
-    # Decoding; a chunk behind cached keys that passes the end of the context; nothing; a prefill longer than a tile.
+    # Decoding; a chunk after cached keys, across the end of the context; no settings; a prefill longer than a tile.
     "mixed": ([30, 21, 17, 50], [1, 9, 5, 50], {0: ({"sra": 0.4}, 25), 1: (AFTER, 21), 3: ({"sra": 0.4}, 50)}),
     "policies": (
         [20, 12, 33, 9, 14],
@@ -65,29 +65,29 @@ BATCHES = {
 
 @pytest.mark.parametrize("window", [None, 7])
 @pytest.mark.parametrize("name", BATCHES)
-def test_each_row_is_scaled_as_one_by_one(name, window):
+def test_rows_in_tiles_are_scaled_like_single_requests(name, window):
     batch = Batch(*BATCHES[name])
     before = batch.query.clone()
     changed = 0
     for layer in range(LAYERS):
-        found, wanted = scaled(batch, window=window, layer=layer), batch.scaled(window=window, layer=layer)
-        torch.testing.assert_close(found, wanted)
-        for index, part in enumerate(found.split(batch.rows)):
+        actual, expected = scaled(batch, window=window, layer=layer), batch.scaled(window=window, layer=layer)
+        torch.testing.assert_close(actual, expected)
+        for index, part in enumerate(actual.split(batch.rows)):
             assert index in batch.entries or torch.equal(part, before.split(batch.rows)[index])
-        changed += not torch.equal(found, before)
+        changed += not torch.equal(actual, before)
     assert changed
     assert torch.equal(batch.query, before)
 
 
-def test_rows_whose_settings_look_at_no_entropy_read_no_keys():
+def test_settings_that_do_not_need_entropy_read_no_keys():
     batch = Batch(*BATCHES["constant"])
     key_cache, table = cache(batch)
     key_cache.fill_(float("nan"))
-    found = rows(batch).scaled(batch.query, key_cache, table, layer=0, scale=SCALE)
-    torch.testing.assert_close(found, batch.scaled(layer=0))
+    actual = rows(batch).scaled(batch.query, key_cache, table, layer=0, scale=SCALE)
+    torch.testing.assert_close(actual, batch.scaled(layer=0))
 
 
-def test_heads_split_among_workers():
+def test_heads_split_across_workers_give_the_same_result():
     alpha = [[0.0] * HEADS, [0.1, 0.0, 0.3, 0.4], [0.2] * HEADS]
     batch = Batch([14], [6], {0: ({"sra": {"alpha": alpha}}, 14)})
     halves = [scaled(batch, share=HeadShare(LAYERS, HEADS, first, first + 2)) for first in (0, 2)]
@@ -95,7 +95,7 @@ def test_heads_split_among_workers():
     assert torch.equal(halves[0][:, 1], batch.query[:, 1])
 
 
-def test_what_is_not_sharpened_is_not_copied():
+def test_the_query_is_not_copied_if_no_row_is_sharpened():
     batch = Batch(
         [12, 9], [12, 9], {0: ({"sra": "alpha=0.4,layers=0"}, 12), 1: ({"sra": "alpha=0.4,rows=generated"}, 9)}
     )
@@ -103,21 +103,21 @@ def test_what_is_not_sharpened_is_not_copied():
     assert scaled(batch, layer=0).data_ptr() != batch.query.data_ptr()
 
 
-def test_layers_that_sharpen_the_same_requests_share_one_layout():
+def test_layers_that_sharpen_the_same_requests_share_a_layout():
     batch = Batch(*BATCHES["mixed"])
-    laid = rows(batch)
+    sharpened_rows = rows(batch)
     key_cache, table = cache(batch)
     for layer in (0, 1, 2, 1):
-        laid.scaled(batch.query, key_cache, table, layer=layer, scale=SCALE)
-    assert len(laid._layouts) == 1
+        sharpened_rows.scaled(batch.query, key_cache, table, layer=layer, scale=SCALE)
+    assert len(sharpened_rows._layouts) == 1
 
 
-def test_a_tile_holds_no_more_rows_than_it_says():
+def test_a_tile_has_at_most_rows_per_tile_rows():
     batch = Batch(*BATCHES["mixed"])
-    seen = []
+    tile_sizes = []
 
     def sharpen(query, key_cache, block_table, tiles, **options):
-        seen.extend((n, tiles.rows_per_tile) for n in tiles.table[:, 2].tolist())
+        tile_sizes.extend((n, tiles.rows_per_tile) for n in tiles.table[:, 2].tolist())
         assert tiles.table[:, 2].sum() == tiles.n_rows
         sharpen_reference(query, key_cache, block_table, tiles, **options)
 
@@ -126,26 +126,26 @@ def test_a_tile_holds_no_more_rows_than_it_says():
     SharpenedRows(spans, GROUPS, torch.device("cpu"), sharpen).scaled(
         batch.query, key_cache, table, layer=0, scale=SCALE
     )
-    assert all(n <= most for n, most in seen)
-    assert sum(n for n, _ in seen) == 1 + 5 + 50
-    assert {most for _, most in seen} == {16 // GROUPS, 64 // GROUPS}
+    assert all(n <= limit for n, limit in tile_sizes)
+    assert sum(n for n, _ in tile_sizes) == 1 + 5 + 50
+    assert {limit for _, limit in tile_sizes} == {16 // GROUPS, 64 // GROUPS}
 
 
-def test_the_reference_is_the_entropy_of_scores():
+def test_the_reference_computes_the_entropy_of_scores():
     batch = Batch([21], [6], {0: ({"sra": 0.4}, 21)})
     key_cache, table = cache(batch)
-    [layout] = [rows(batch)._lay_out(rows(batch)._spans)]
+    [layout] = [rows(batch)._create_layout(rows(batch)._spans)]
     [tiles] = layout.tiles
-    found = paged_entropy_reference(batch.query, key_cache, table, tiles, scale=SCALE, window=NO_WINDOW)
+    actual = paged_entropy_reference(batch.query, key_cache, table, tiles, scale=SCALE, window=NO_WINDOW)
     keys = batch.keys[0].repeat_interleave(GROUPS, dim=1)
     scores = batch.queries[0] @ keys.transpose(2, 3) * SCALE
     hidden = torch.ones(6, 21, dtype=torch.bool).triu(16)
-    wanted = entropy_from_scores(scores.masked_fill(hidden, -1e4).log_softmax(-1))
-    torch.testing.assert_close(found, wanted[0].T)
+    expected = entropy_from_scores(scores.masked_fill(hidden, -1e4).log_softmax(-1))
+    torch.testing.assert_close(actual, expected[0].T)
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-def test_every_policy_is_a_straight_line(policy):
+def test_every_policy_is_linear_in_the_entropy(policy):
     rules = factor_rules((SRAConfig(alpha=0.5, policy=policy),), 2, 4, None, torch.device("cpu"))
     constant, slope, low, high = rules.lines[0].tolist()
     ratio = torch.linspace(0, 1, 7)
@@ -153,17 +153,17 @@ def test_every_policy_is_a_straight_line(policy):
     assert (low, high) == (0, float("inf"))
 
 
-def test_a_policy_that_is_none_is_refused(monkeypatch):
+def test_a_nonlinear_policy_is_rejected(monkeypatch):
     class Curved(EntropyPolicy):
         def curve(self, ratio):
             return ratio**2
 
     monkeypatch.setitem(POLICIES, "curved", Curved())
-    with pytest.raises(ConfigError, match="policy='curved' is no straight line.*Use another"):
+    with pytest.raises(ConfigError, match="policy='curved' is not linear in the entropy.*Use another"):
         line(SRAConfig(alpha=0.5, policy="curved"))
 
 
-def test_rules_are_laid_out_once():
+def test_factor_rules_are_cached():
     def rules():
         return factor_rules((SRAConfig(alpha=0.123),), 2, 4, range(2, 4), torch.device("cpu"))
 

@@ -1,4 +1,4 @@
-"""Workers that would not sharpen alike are refused when they start; Ray's are told what the first was told."""
+"""Workers with different settings are rejected at start-up; the default settings are copied to Ray workers."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ pytest.importorskip("vllm", reason="needs vLLM in an environment of its own: mak
 from vllm_sra import DEFAULT_VARIABLE, register
 from vllm_sra.plugin.workers import carry_default_to_ray
 
-# Three comparisons of two processes: alike, unlike, and one that says nothing.
+# Three comparisons of two processes: equal, different, and a missing process.
 SCRIPT = """
 import datetime, sys, torch
 from sra_rag.errors import ConfigError
@@ -24,7 +24,7 @@ refuse_differences(group, "alpha=0.2")
 try:
     refuse_differences(group, f"alpha=0.{rank}")
 except ConfigError as error:
-    print("UNLIKE", error)
+    print("DIFFERENT", error)
 if rank == 0:
     try:
         refuse_differences(group, "alpha=0.2", datetime.timedelta(seconds=1))
@@ -33,7 +33,7 @@ if rank == 0:
 """
 
 
-def test_workers_that_differ_or_lack_the_plugin(tmp_path):
+def test_workers_that_differ_or_lack_the_plugin_are_rejected(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
@@ -45,14 +45,14 @@ def test_workers_that_differ_or_lack_the_plugin(tmp_path):
         for rank in range(2)
     ]  # fmt: skip
     first, second = (process.communicate(timeout=280) for process in pair)
-    assert "UNLIKE" in first[0], first[1][-2000:]
+    assert "DIFFERENT" in first[0], first[1][-2000:]
     assert "this one has alpha=0.0; those of rank 1" in first[0]
     assert "this one has alpha=0.1; those of rank 0" in second[0]
     assert "MISSING Not all workers" in first[0]
     assert "MISSING" not in second[0]
 
 
-def test_rays_workers_are_told_the_default(monkeypatch):
+def test_the_default_is_copied_to_ray_workers(monkeypatch):
     monkeypatch.setenv("VLLM_RAY_EXTRA_ENV_VARS_TO_COPY", "MINE")
     monkeypatch.delenv(DEFAULT_VARIABLE, raising=False)
     carry_default_to_ray()

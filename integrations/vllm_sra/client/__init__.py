@@ -1,4 +1,4 @@
-"""A model on a vLLM server, used as an engine."""
+"""Client for a model on a vLLM server."""
 
 from vllm_sra.client.prompt_context import VLLMServerError, context_length
 

@@ -1,4 +1,4 @@
-"""Addresses of servers that speak OpenAI's API."""
+"""Addresses of servers with an OpenAI-compatible API."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ __all__ = ["base_url", "root_url"]
 
 
 def base_url(address: str) -> str:
-    """Return what OpenAI's client calls ``base_url``: with ``/v1`` where no path is given.
+    """Return the ``base_url`` for OpenAI's client: ``/v1`` is added if the address has no path.
 
     Raises
     ------
     ConfigError
-        If it is no address, or holds a password or anything else that a log or a result must not.
+        If the address is not valid, or contains a password or another part that must not appear in logs or results.
     """
     parts = urlsplit(address.strip())
     try:
-        known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
-        known = False
-    if not known:
-        raise ConfigError(f"{address!r} is no address of a server. Give one such as http://localhost:8000/v1.")
+        valid = False
+    if not valid:
+        raise ConfigError(f"{address!r} is not a valid server address. Give one such as http://localhost:8000/v1.")
     if "@" in parts.netloc or parts.query or parts.fragment:
-        # Not repeated here: it may be a secret.
+        # The message does not repeat the address, as it may contain a secret.
         raise ConfigError(
-            f"The address of {parts.hostname} has more to it than a host, a port and a path. Leave out user, password, "
-            "? and #; a key has an option and an environment variable of its own."
+            f"The address of {parts.hostname} has more than a host, a port and a path. Remove user, password, ? and #. "
+            "Pass a key with its own option or environment variable."
         )
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/') or '/v1'}"
 
 
 def root_url(base: str) -> str:
-    """Return where a server's routes outside of OpenAI's API begin."""
+    """Return the root URL of the server, for routes outside OpenAI's API."""
     return base.removesuffix("/v1")

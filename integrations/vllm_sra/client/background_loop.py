@@ -1,4 +1,4 @@
-"""An event loop in a thread of its own, for callers that block: what they wait for can be ended at any time."""
+"""An event loop in a background thread, so that blocking callers can cancel their work at any time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class BackgroundLoop:
-    """Runs coroutines until it is closed. Several threads may use it at once."""
+    """Runs coroutines until it is closed. Thread-safe."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -22,11 +22,11 @@ class BackgroundLoop:
         self._thread.start()
 
     def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        """Begin `work`; cancelling what is returned ends it."""
+        """Start `work`; cancel the returned future to stop it."""
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def close(self, last: Coroutine[Any, Any, Any]) -> None:
-        """Do `last`, end what is under way, and the thread. Closing again changes nothing."""
+        """Run `last`, cancel all running work, and end the thread. Repeated calls have no effect."""
         if self._loop.is_closed():
             last.close()
             return

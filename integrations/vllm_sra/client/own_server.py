@@ -1,4 +1,4 @@
-"""A vLLM server of one's own: started for one model on a loopback port, ended with whoever started it."""
+"""A private vLLM server: a child process for one model on a loopback port, which ends with its parent."""
 
 from __future__ import annotations
 
@@ -27,34 +27,34 @@ __all__ = ["OwnServer", "own_server"]
 
 logger = logging.getLogger(__name__)
 
-_LOOK_AGAIN = 0.5  # seconds
-_GRACE = 20.0  # seconds that it gets to end by itself
-_LAST_WORDS = 2.0  # seconds
-_KEPT = 40  # of its last lines
+_POLL_INTERVAL = 0.5  # seconds between two health checks
+_GRACE = 20.0  # seconds to end after SIGTERM, before SIGKILL
+_OUTPUT_TIMEOUT = 2.0  # seconds to read the rest of the output after the process has ended
+_KEPT_LINES = 40  # last lines of output, for error messages
 
 
 class OwnServer:
     """A vLLM server that runs as a child of this process.
 
-    Its lines go to the log of ``vllm_sra.client.own_server``. It listens on loopback, and asks for a key that only this
-    process knows.
+    Its output is written to the logger ``vllm_sra.client.own_server``. The server listens only on loopback and requires
+    an API key that only this process knows.
 
     Parameters
     ----------
     model
-        ``"embedded"``, a name on the hub or a folder.
+        ``"embedded"``, a model name on the Hugging Face Hub, or a folder.
     arguments
-        Further arguments of ``vllm serve``, such as ``("--max-model-len", "8192")``.
+        Additional arguments of ``vllm serve``, such as ``("--max-model-len", "8192")``.
     """
 
     def __init__(self, model: str, arguments: Sequence[str] = ()) -> None:
-        require_extra("A vLLM server of one's own", "vllm", "vllm")
+        require_extra("A private vLLM server", "vllm", "vllm")
         self.model = model
         self.api_key = secrets.token_hex(32)
         port = _free_port()
         self.address = f"http://127.0.0.1:{port}/v1"
         self._ending = False
-        self._lines: deque[str] = deque(maxlen=_KEPT)
+        self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
         self._on_end: Callable[[], None] | None = None
         source = str(embedded_model_folder()) if model == EMBEDDED_NAME else model
         command = [
@@ -62,10 +62,10 @@ class OwnServer:
             "--host", "127.0.0.1", "--port", str(port), "--enable-prompt-tokens-details",
             "--disable-uvicorn-access-log", *arguments,
         ]  # fmt: skip
-        # The key is no argument: those can be read by everybody on the machine.
+        # The key is not passed as an argument: every user of the machine can read arguments.
         environment = os.environ | {"VLLM_API_KEY": self.api_key, DEFAULT_VARIABLE: "off"}
-        # In a group of its own, Ctrl-C in a terminal does not reach it: answers under way get their time first.
-        self._process = subprocess.Popen(  # noqa: S603 - our own command
+        # In its own process group the server does not receive Ctrl-C from a terminal, so running answers can finish.
+        self._process = subprocess.Popen(  # noqa: S603 - the command is built above
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -80,54 +80,55 @@ class OwnServer:
         threading.Thread(target=self._watch, name="sra-rag-vllm-watch", daemon=True).start()
 
     def wait_until_ready(self, seconds: float, on_progress: Callable[[int, int], None] | None = None) -> None:
-        """Wait until it answers.
+        """Wait until the server answers.
 
         Parameters
         ----------
         seconds
-            At most.
+            Maximum time to wait.
         on_progress
-            Told of seconds: (those that passed, `seconds`).
+            Called with the elapsed seconds and `seconds`, while waiting.
 
         Raises
         ------
         VLLMServerError
-            If it ends, or is not ready in time; with its last lines.
+            If the server ends or is not ready in time. The message includes its last lines of output.
         """
         started = time.monotonic()
         while not self._answers():
             self.check()
-            passed = time.monotonic() - started
-            if passed > seconds:
+            elapsed = time.monotonic() - started
+            if elapsed > seconds:
                 raise VLLMServerError(
-                    f"vLLM was not ready after {seconds:g} s. Give it more time, or a smaller model. {self._said()}"
+                    f"vLLM was not ready after {seconds:g} s. Allow more time, or use a smaller model. "
+                    f"{self._last_output()}"
                 )
             if on_progress is not None:
-                on_progress(int(passed), int(seconds))
-            time.sleep(_LOOK_AGAIN)
+                on_progress(int(elapsed), int(seconds))
+            time.sleep(_POLL_INTERVAL)
 
     def check(self) -> None:
-        """Raise if it has ended by itself.
+        """Raise an error if the server has ended unexpectedly.
 
         Raises
         ------
         VLLMServerError
-            With its last lines.
+            The message includes the last lines of output.
         """
         if not self._ending and (code := self._process.poll()) is not None:
-            raise VLLMServerError(f"vLLM has ended by itself (status {code}). {self._said()}")
+            raise VLLMServerError(f"vLLM has ended unexpectedly (status {code}). {self._last_output()}")
 
     def on_end(self, call: Callable[[], None]) -> None:
-        """Have `call` called, in a thread of its own, if it ends by itself from now on."""
+        """Register `call`, which runs in another thread if the server ends unexpectedly."""
         self._on_end = call
 
     def end(self) -> None:
-        """End it, and all processes that it started. Ending again changes nothing."""
+        """End the server and all of its child processes. Repeated calls have no effect."""
         self._ending = True
         group = self._process.pid
-        for number, seconds in ((signal.SIGTERM, _GRACE), (signal.SIGKILL, None)):
+        for signal_number, seconds in ((signal.SIGTERM, _GRACE), (signal.SIGKILL, None)):
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(group, number)
+                os.killpg(group, signal_number)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(seconds)
         if self._process.stdin is not None:
@@ -143,23 +144,23 @@ class OwnServer:
             return False
 
     def _follow(self) -> None:
-        assert self._process.stdout is not None  # noqa: S101 - as opened above
+        assert self._process.stdout is not None  # noqa: S101 - always a pipe, see __init__
         for line in self._process.stdout:
             self._lines.append(line.rstrip())
             logger.info("%s", line.rstrip())
 
     def _watch(self) -> None:
         self._process.wait()
-        # Its last lines come first; but where it was killed, the processes that it started still hold its output open.
-        self._following.join(_LAST_WORDS)
+        # Read the last lines first, with a time limit: if the server was killed, its children keep the pipe open.
+        self._following.join(_OUTPUT_TIMEOUT)
         if not self._ending:
-            logger.error("vLLM has ended by itself (status %s).", self._process.returncode)
+            logger.error("vLLM has ended unexpectedly (status %s).", self._process.returncode)
             if self._on_end is not None:
                 self._on_end()
 
-    def _said(self) -> str:
-        lines = "\n  ".join(self._lines) or "(nothing)"
-        return f"Its last lines:\n  {lines}"
+    def _last_output(self) -> str:
+        lines = "\n  ".join(self._lines) or "(no output)"
+        return f"Its last lines of output:\n  {lines}"
 
 
 @contextmanager
@@ -170,23 +171,23 @@ def own_server(
     ready_within: float = 900.0,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[OwnServer]:
-    """Start a server, wait until it is ready, and end it behind the block, whatever happens there.
+    """Start a server, wait until it is ready, and end it when the block exits, also after an exception.
 
     Parameters
     ----------
     model, arguments
         See `OwnServer`.
     ready_within
-        Seconds.
+        Maximum time for the start, in seconds.
     on_progress
         See `OwnServer.wait_until_ready`.
 
     Raises
     ------
     MissingExtraError
-        If vLLM is not installed beside sra-rag.
+        If vLLM is not installed.
     VLLMServerError
-        If it does not start, or ends by itself before the block does.
+        If the server does not start, or ends before the block does.
     """
     server = OwnServer(model, arguments)
     try:

@@ -1,7 +1,7 @@
-"""vLLM's server as a child that does not outlive its parent, however that ends.
+"""vLLM's server as a child process that ends when its parent ends, even if the parent was killed.
 
-The parent runs it as ``python -m vllm_sra.client.own_server_child``, in a group of its own, and holds the other end of
-standard input. When that closes, this process ends its group.
+The parent runs it as ``python -m vllm_sra.client.own_server_child``, in its own process group, and holds the other end
+of standard input. When standard input closes, this process ends its group.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import time
 
 __all__: list[str] = []
 
-_GRACE = 20.0  # seconds
+_GRACE = 20.0  # seconds between SIGTERM and SIGKILL
 
 
 def _end_with_parent() -> None:
-    # Not by way of sys.stdin: a thread that holds its lock brings the interpreter down at its end.
+    # Not through sys.stdin: a thread that holds its lock crashes the interpreter at exit.
     while os.read(0, 1024):
         pass
     os.killpg(os.getpid(), signal.SIGTERM)
@@ -26,7 +26,7 @@ def _end_with_parent() -> None:
     os.killpg(os.getpid(), signal.SIGKILL)
 
 
-# vLLM starts its processes by importing this file anew, under another name.
+# vLLM's worker processes import this file again, under another name.
 if __name__ == "__main__":
     threading.Thread(target=_end_with_parent, name="sra-rag-parent", daemon=True).start()
     runpy.run_module("vllm.entrypoints.openai.api_server", run_name="__main__", alter_sys=True)

@@ -1,8 +1,8 @@
-"""`ServedEngine`: a model on a server that speaks OpenAI's API, where an `Engine` is expected.
+"""`ServedEngine`: a model on a server with an OpenAI-compatible API, with the interface of `Engine`.
 
-Prompts are made here, as for a model in this process: messages through the model's template into tokens, so that no
-document's text becomes a control token and it is known where the context ends. vLLM takes tokens. A server that does
-not gets messages, and then has nothing of sra-rag: settings other than off are refused.
+Prompts are tokenized here, as for a model in this process. So document text never becomes a control token, and the end
+of the context is known. vLLM accepts token ids as a prompt. A server that does not accept them receives messages; it
+cannot use Scaled ReAttention, so requests with settings are rejected.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from sra_rag.generation.sampling import SamplingOptions
 
 require_extra("A model on a server", "openai", "openai")
 
-import openai  # noqa: E402 - a missing extra names the command that installs it
+import openai  # noqa: E402 - after the check that the extra is installed
 
 from vllm_sra.client.background_loop import BackgroundLoop  # noqa: E402
 from vllm_sra.client.served_model import ServedModel, find_model  # noqa: E402
@@ -40,26 +40,27 @@ from vllm_sra.client.server_errors import server_errors  # noqa: E402
 
 __all__ = ["ServedEngine"]
 
-_LOOK_AGAIN = 0.05  # seconds between two looks whether a request was cancelled
+_POLL_INTERVAL = 0.05  # seconds between two checks whether a request was cancelled
 
 
 class ServedEngine:
-    """Answers prompts with a model on a server. Several threads may use it at once.
+    """Answers prompts with a model on a server. Thread-safe.
 
     Parameters
     ----------
     model
-        From `vllm_sra.client.served_model.find_model`; `ServedEngine.at` does both.
+        Description of the model, from `vllm_sra.client.served_model.find_model`. `ServedEngine.at` creates the
+        description and the engine.
     api_key
-        Where the server asks for one. It is in no message and no description.
+        API key; required if the server checks one. It never appears in messages or descriptions.
     options
-        Options of requests that bring none.
+        Default sampling options.
     sra
-        Settings of requests that bring none; None is off.
+        Default settings of Scaled ReAttention; None means off.
     in_flight
-        Requests that are worth having under way at once.
+        Maximum number of concurrent requests of a batch.
     where
-        What descriptions call the server; by default its address.
+        Name of the server in error messages; by default its address.
     """
 
     loaded = None
@@ -98,19 +99,19 @@ class ServedEngine:
         context_window: int | None = None,
         **arguments: Any,
     ) -> Self:
-        """Return an engine for the model at an address.
+        """Create an engine for the model at an address.
 
         Parameters
         ----------
         address, model, tokenizer, api_key, context_window
             See `vllm_sra.client.served_model.find_model`.
         **arguments
-            As for the class.
+            Other arguments of `ServedEngine`.
         """
-        found = find_model(
+        served_model = find_model(
             address, model=model, tokenizer=tokenizer, api_key=api_key, context_window=context_window
         )  # fmt: skip
-        return cls(found, api_key=api_key, **arguments)
+        return cls(served_model, api_key=api_key, **arguments)
 
     def __enter__(self) -> Self:
         return self
@@ -121,31 +122,31 @@ class ServedEngine:
         self.close()
 
     def close(self) -> None:
-        """End what is under way; afterwards nothing can be asked."""
+        """Cancel running requests and close the connection. The engine cannot be used afterwards."""
         self._loop.close(self._client.close())
 
     @property
     def measures_likelihood(self) -> bool:
-        """Whether `answer_likelihood` can be called: not on a server that takes messages only."""
+        """Whether `answer_likelihood` is supported: not on a server that accepts only messages."""
         return self.model.takes_tokens
 
     @property
     def server_versions(self) -> Mapping[str, str]:
-        """Versions of the server's programs, as far as they are known."""
+        """Known versions of the software on the server."""
         return self.model.versions
 
     @property
     def name(self) -> str:
-        """The model's name on the server."""
+        """Name of the model on the server."""
         return self.model.name
 
     @property
     def context_window(self) -> int:
-        """Tokens of prompt and answer together."""
+        """Maximum number of tokens of prompt and answer together."""
         return self.model.context_window
 
     def describe(self) -> dict[str, Any]:
-        """Return what identifies the model; the weights of a server cannot be known from here."""
+        """Return a description of the model; the hash of the weights on a server is not known."""
         template = str(self.model.tokenizer.chat_template or "")
         return {
             "name": self.name,
@@ -158,7 +159,7 @@ class ServedEngine:
 
     @contextmanager
     def isolated(self) -> Iterator[ServedEngine]:
-        """Yield this engine such that none of its requests reuses a prefill of another, for fair timings."""
+        """Yield a copy of this engine that never reuses the prefill of another request, for fair timings."""
         other = copy.copy(self)
         other._salted = True
         yield other
@@ -175,7 +176,7 @@ class ServedEngine:
         passages: Sequence[str] | None = None,
         template_kwargs: Mapping[str, Any] | None = None,
     ) -> EncodedPrompt:
-        """Turn messages or text into tokens; see `sra_rag.Engine.encode`."""
+        """Tokenize messages or text; see `sra_rag.Engine.encode`."""
         return self.encoder.encode(prompt, context=context, passages=passages, template_kwargs=template_kwargs)
 
     def generate(self, prompt: Prompt, **arguments: Unpack[RequestArguments]) -> Generation:
@@ -184,11 +185,11 @@ class ServedEngine:
         Raises
         ------
         ConfigError, PromptError, ContextOverflowError
-            If the request is not allowed, here or there.
+            If the request is not valid or is rejected by the server.
         GenerationTimeoutError
-            If seconds do not suffice.
+            If the answer is not complete within the timeout.
         VLLMServerError
-            If the server cannot be reached, or fails.
+            If the server cannot be reached or fails.
         """
         return self.generate_batch([prompt], **arguments)[0]
 
@@ -200,32 +201,32 @@ class ServedEngine:
         passage_lists: Sequence[Sequence[str] | None] | None = None,
         **arguments: Unpack[RequestArguments],
     ) -> list[Generation]:
-        """Answer several prompts, `in_flight` at once, each with its own context; otherwise as `generate`."""
+        """Answer several prompts, up to `in_flight` concurrently, each with its own context; otherwise like `generate`."""
         if not prompts:
             return []
         request, bodies = self._read(prompts, arguments, contexts, passage_lists)
-        at_once = asyncio.Semaphore(self.in_flight)
+        semaphore = asyncio.Semaphore(self.in_flight)
 
-        async def one(number: int) -> Generation:
-            async with at_once:
+        async def answer(number: int) -> Generation:
+            async with semaphore:
                 return await self._answer(request, number, bodies[number], lambda _: None)
 
-        async def all_of_them() -> list[Generation]:
+        async def answer_all() -> list[Generation]:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(one(number)) for number in range(len(prompts))]
+                tasks = [group.create_task(answer(number)) for number in range(len(prompts))]
             return [task.result() for task in tasks]
 
-        work = self._loop.submit(one(0) if len(prompts) == 1 else all_of_them())
+        work = self._loop.submit(answer(0) if len(prompts) == 1 else answer_all())
         try:
-            done: Any = work.result()
+            result: Any = work.result()
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from group
         finally:
             work.cancel()
-        return [done] if len(prompts) == 1 else done
+        return [result] if len(prompts) == 1 else result
 
     def stream(self, prompt: Prompt, **arguments: Unpack[RequestArguments]) -> Generator[TextDelta, None, None]:
-        """Answer one prompt piece by piece; see `sra_rag.Engine.stream`. The request is checked at the call."""
+        """Stream the answer to one prompt; see `sra_rag.Engine.stream`. The request is validated immediately."""
         request, [body] = self._read([prompt], arguments)
         return self._stream(request, body)
 
@@ -241,31 +242,31 @@ class ServedEngine:
         shares: AttentionShares | None = None,
         cancel: Cancellation | None = None,
     ) -> Likelihood:
-        """Measure how likely an answer is behind a prompt; see `sra_rag.generation.likelihood.answer_likelihood`.
+        """Measure the likelihood of an answer after a prompt; see `sra_rag.generation.likelihood.answer_likelihood`.
 
-        vLLM reads the whole prompt anew for it.
+        vLLM processes the whole prompt again for it.
 
         Raises
         ------
         ConfigError
-            If the server cannot tell, or does not honour `sra`, or `shares` are given.
+            If the server does not return likelihoods or does not support `sra`, or if `shares` is given.
         PromptError, ContextOverflowError
-            If the answer is empty, or too long together with the prompt.
+            If the answer is empty, or if prompt and answer are too long.
         """
         started = time.perf_counter()
         if shares is not None:
-            raise ConfigError(f"{self.where} does not report where attention falls. Leave shares out.")
+            raise ConfigError(f"{self.where} does not report attention weights. Remove shares.")
         if not self.measures_likelihood:
             raise ConfigError(
-                f"{self.where} does not tell how likely an answer is: it takes no tokens. Serve with vLLM, or leave "
-                "likelihoods out."
+                f"{self.where} does not return likelihoods of answers, as it does not accept token ids. Serve with "
+                "vLLM, or do not measure likelihoods."
             )
         encoded = self.encode(prompt, context=context, passages=passages, template_kwargs=template_kwargs)
         answer_ids = self.encoder.encode_rendered(self.encoder.shield(answer)).token_ids
         if not answer_ids or not encoded.token_ids:
             raise PromptError("The prompt or the answer is empty. Give at least one token of each.")
         length = len(encoded.token_ids)
-        if length + len(answer_ids) + 1 > self.context_window:  # the server generates one token in any case
+        if length + len(answer_ids) + 1 > self.context_window:  # the server always generates at least one token
             raise ContextOverflowError(length, len(answer_ids) + 1, self.context_window)
         request = Request((encoded,), SRAConfig.coerce(sra), self.options, cancel or Cancellation())
         refuse_unservable(self.model, dataclasses.replace(request, options=SamplingOptions()))
@@ -273,12 +274,14 @@ class ServedEngine:
         settings = settings_body(
             self.model, request.sra, encoded.context_length, prompt_length=length, salt=self._salt()
         )
-        said = self._loop.submit(self._score(tokens, settings, request.cancel)).result()
-        rows = (said.choices[0].model_extra or {}).get("prompt_logprobs") or []
+        response = self._loop.submit(self._score(tokens, settings, request.cancel)).result()
+        rows = (response.choices[0].model_extra or {}).get("prompt_logprobs") or []
         if len(rows) != len(tokens):
-            raise ConfigError(f"{self.where} does not tell how likely a prompt's tokens are. Serve with vLLM.")
-        found = tuple(float(rows[at][str(tokens[at])]["logprob"]) for at in range(length, len(tokens)))
-        return Likelihood(found, length, 0, time.perf_counter() - started)
+            raise ConfigError(f"{self.where} does not return the likelihoods of prompt tokens. Serve with vLLM.")
+        log_probabilities = tuple(
+            float(rows[index][str(tokens[index])]["logprob"]) for index in range(length, len(tokens))
+        )
+        return Likelihood(log_probabilities, length, 0, time.perf_counter() - started)
 
     def _read(
         self,
@@ -299,19 +302,19 @@ class ServedEngine:
         )
         refuse_unservable(self.model, request)
         if self.model.takes_tokens:
-            return request, [token_body(self.model, one, request, self._salt()) for one in request.prompts]
+            return request, [token_body(self.model, encoded, request, self._salt()) for encoded in request.prompts]
         has_kwargs = bool(arguments.get("template_kwargs"))
-        return request, [chat_body(self.model, one, request, has_kwargs) for one in prompts]
+        return request, [chat_body(self.model, prompt, request, has_kwargs) for prompt in prompts]
 
     def _salt(self) -> str | None:
         return uuid.uuid4().hex if self._salted else None
 
     def _stream(self, request: Request, body: dict[str, Any]) -> Generator[TextDelta, None, None]:
-        arrived: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        work = self._loop.submit(self._answer(request, 0, body, arrived.put))
-        work.add_done_callback(lambda _: arrived.put(None))
+        pieces: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        work = self._loop.submit(self._answer(request, 0, body, pieces.put))
+        work.add_done_callback(lambda _: pieces.put(None))
         try:
-            while (text := arrived.get()) is not None:
+            while (text := pieces.get()) is not None:
                 yield TextDelta(text)
             yield TextDelta("", work.result())
         finally:
@@ -320,55 +323,55 @@ class ServedEngine:
     async def _answer(
         self, request: Request, number: int, body: dict[str, Any], on_text: Callable[[str], None]
     ) -> Generation:
-        """Ask, and look out for a cancellation and for the time; leaving closes the connection, which ends it there."""
+        """Send a request and check for cancellation and timeout. Closing the connection ends the work on the server."""
         reply = Reply(self.where, request.prompts[number], request)
         reading = asyncio.ensure_future(self._gather(body, reply, on_text))
         timeout = request.options.timeout
         try:
             while not reading.done():
-                await asyncio.wait({reading}, timeout=_LOOK_AGAIN)
+                await asyncio.wait({reading}, timeout=_POLL_INTERVAL)
                 if not reading.done() and request.cancel.is_set():
                     return reply.cancelled()
                 if not reading.done() and timeout is not None and time.perf_counter() - reply.started > timeout:
                     raise GenerationTimeoutError(
-                        f"The answer was not done after timeout={timeout} s, with {len(reply.token_ids)} tokens "
-                        "written, waiting at the server included. Allow more seconds, or fewer tokens (max_new_tokens, "
-                        "or fewer passages)."
+                        f"The answer was not complete after timeout={timeout} s, with {len(reply.token_ids)} tokens "
+                        "generated. The time includes waiting at the server. Increase the timeout, or use fewer tokens "
+                        "(max_new_tokens, or fewer passages)."
                     )
             return await reading
         finally:
-            await _ended(reading)
+            await _cancelled(reading)
 
     async def _gather(self, body: dict[str, Any], reply: Reply, on_text: Callable[[str], None]) -> Generation:
         completions: Any = self._client.completions if self.model.takes_tokens else self._client.chat.completions
         with server_errors(self.where):
             async with await completions.create(**body) as chunks:
                 async for chunk in chunks:
-                    if text := reply.take(chunk):
+                    if text := reply.add(chunk):
                         on_text(text)
-        return reply.ended()
+        return reply.complete()
 
     async def _score(self, tokens: list[int], settings: dict[str, Any], cancel: Cancellation) -> Any:
-        async def ask() -> Any:
+        async def request_scores() -> Any:
             with server_errors(self.where):
                 return await self._client.completions.create(
                     model=self.name, prompt=tokens, max_tokens=1, temperature=0.0,
                     extra_body={"prompt_logprobs": 0, **settings},
                 )  # fmt: skip
 
-        asking = asyncio.ensure_future(ask())
+        scoring = asyncio.ensure_future(request_scores())
         try:
-            while not asking.done():
-                await asyncio.wait({asking}, timeout=_LOOK_AGAIN)
+            while not scoring.done():
+                await asyncio.wait({scoring}, timeout=_POLL_INTERVAL)
                 if cancel.is_set():
                     raise asyncio.CancelledError
-            return await asking
+            return await scoring
         finally:
-            await _ended(asking)
+            await _cancelled(scoring)
 
 
-async def _ended(work: asyncio.Future[Any]) -> None:
-    """End work that is not done."""
+async def _cancelled(work: asyncio.Future[Any]) -> None:
+    """Cancel work that is not complete, and wait until it has ended."""
     if not work.done():
         work.cancel()
         await asyncio.gather(work, return_exceptions=True)

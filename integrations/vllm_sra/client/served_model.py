@@ -1,4 +1,4 @@
-"""Find out about a model on a server what asking it takes: its name, tokenizer and window, and whether it reattends."""
+"""Discovery of a model on a server: its name, tokenizer, context window, and support for reattention."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["ServedModel", "find_model"]
 logger = logging.getLogger(__name__)
 
 _SAMPLE = "Naïve §5(a): 82,400 crowns —\n\n  due on 1 March.\tEnd 終わり"
-_PATIENCE = openai.Timeout(60.0, connect=10.0)  # seconds
+_TIMEOUT = openai.Timeout(60.0, connect=10.0)  # seconds
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -34,19 +34,21 @@ class ServedModel:
     Parameters
     ----------
     address
-        Of the API, without any secret.
+        Address of the API, without secrets.
     name
-        As the server calls it.
+        Name of the model on the server.
     tokenizer
-        The model's.
+        Tokenizer of the model.
     context_window
-        Tokens of prompt and answer together.
+        Maximum number of tokens of prompt and answer together.
     takes_tokens
-        Whether prompts may be tokens, as vLLM takes them; else they are messages, which the server makes a prompt of.
+        Whether the server accepts token ids as a prompt, like vLLM. Otherwise it receives messages and applies the chat
+        template itself.
     versions
-        Of the programs there, as far as they are known: ``vllm``, and ``sra-rag`` where settings are honoured.
+        Known versions of software on the server: ``vllm``, and ``sra-rag`` if the server supports reattention.
     says_off
-        Whether it is ``sra-rag serve``, which may have settings of its own unless a request says that it wants none.
+        Whether requests must switch reattention off explicitly: true for ``sra-rag serve``, which may have default
+        settings.
     """
 
     address: str
@@ -59,7 +61,7 @@ class ServedModel:
 
     @property
     def reattends(self) -> bool:
-        """Whether it honours settings of the attention."""
+        """Whether the server supports Scaled ReAttention."""
         return "sra-rag" in self.versions
 
 
@@ -71,32 +73,33 @@ def find_model(
     api_key: str | None = None,
     context_window: int | None = None,
 ) -> ServedModel:
-    """Ask a server about its model.
+    """Query a server for its model.
 
     Parameters
     ----------
     address
-        Such as ``http://localhost:8000/v1``.
+        Address of the server, such as ``http://localhost:8000/v1``.
     model
-        As the server calls it; by default its only one.
+        Name of the model on the server; by default the only model of the server.
     tokenizer
-        Name or folder of the model's tokenizer; by default what the server says its model is.
+        Name or folder of the tokenizer; by default the one of the model that the server reports.
     api_key
-        Where the server asks for one.
+        API key; required if the server checks one.
     context_window
-        Tokens, at most the server's; needed only where the server does not tell.
+        Maximum number of tokens of prompt and answer together, limited by the context window of the server. Required
+        only if the server does not report its context window.
 
     Raises
     ------
     ConfigError
-        If the model is not there, or what the server does not tell was not given.
+        If the server has no such model, or if it does not report a value that was not given either.
     ModelLoadError
         If the tokenizer cannot be loaded.
     VLLMServerError
-        If the server cannot be reached, or fails.
+        If the server cannot be reached or fails.
     """
     address = base_url(address)
-    client = openai.OpenAI(base_url=address, api_key=api_key or "none", timeout=_PATIENCE)
+    client = openai.OpenAI(base_url=address, api_key=api_key or "none", timeout=_TIMEOUT)
     with client, server_errors(address):
         card = _choose(_cards(client), model, address)
         name = card["id"]
@@ -106,30 +109,33 @@ def find_model(
         takes_tokens, version = _probe(client, name, sample)
         versions = {} if version is None else {"sra-rag": version}
         if takes_tokens:
-            there = client.with_options(base_url=root_url(address))
-            versions |= _version(there)
-            _check_tokenizer(there, name, sample, address)
+            root_client = client.with_options(base_url=root_url(address))
+            versions |= _version(root_client)
+            _check_tokenizer(root_client, name, sample, address)
     return ServedModel(address, name, loaded, window, takes_tokens, versions, card.get("owned_by") == "sra-rag")
 
 
 def _cards(client: openai.OpenAI) -> list[Mapping[str, Any]]:
-    # The client's own list of models fails without a word where the answer is a page of HTML.
-    said: Any = client.get("/models", cast_to=object)
-    cards = said.get("data") if isinstance(said, Mapping) else None
-    found = cards if isinstance(cards, list) else []
-    return [card for card in found if isinstance(card, Mapping) and isinstance(card.get("id"), str)]
+    # Not `client.models.list()`: it fails silently if the response is an HTML page.
+    response: Any = client.get("/models", cast_to=object)
+    cards = response.get("data") if isinstance(response, Mapping) else None
+    return [
+        card
+        for card in (cards if isinstance(cards, list) else [])
+        if isinstance(card, Mapping) and isinstance(card.get("id"), str)
+    ]
 
 
-def _choose(cards: Sequence[Mapping[str, Any]], wanted: str | None, address: str) -> Mapping[str, Any]:
+def _choose(cards: Sequence[Mapping[str, Any]], model: str | None, address: str) -> Mapping[str, Any]:
     names = ", ".join(repr(card["id"]) for card in cards) or "none"
-    if wanted is None and len(cards) == 1:
+    if model is None and len(cards) == 1:
         return cards[0]
-    if wanted is None:
-        raise ConfigError(f"{address} serves {len(cards)} models, so one has to be named (--model). There are {names}.")
+    if model is None:
+        raise ConfigError(f"{address} serves {len(cards)} models. Select one with --model. Available models: {names}.")
     for card in cards:
-        if card["id"] == wanted:
+        if card["id"] == model:
             return card
-    raise ConfigError(f"{address} serves no model {wanted!r}. There are {names}.")
+    raise ConfigError(f"{address} serves no model {model!r}. Available models: {names}.")
 
 
 def _tokenizer(given: str | PathLike[str] | None, root: object, address: str) -> PreTrainedTokenizerBase:
@@ -137,33 +143,35 @@ def _tokenizer(given: str | PathLike[str] | None, root: object, address: str) ->
         return load_tokenizer(given)
     if not isinstance(root, str) or not root:
         raise ConfigError(
-            f"{address} does not say which model it is, so its tokenizer has to be named (--tokenizer): a name on "
-            "the hub or a folder."
+            f"{address} does not report which model it serves. Pass the tokenizer with --tokenizer: a name on the "
+            "Hugging Face Hub or a folder."
         )
     try:
         return load_tokenizer(root)
     except ModelLoadError as error:
         raise ModelLoadError(
-            f"{address} says that its model is {root!r}, of which there is no tokenizer here. Name one (--tokenizer): "
-            f"a name on the hub or a folder. ({error})"
+            f"{address} reports the model {root!r}, but its tokenizer cannot be loaded here. Pass one with "
+            f"--tokenizer: a name on the Hugging Face Hub or a folder. ({error})"
         ) from error
 
 
-def _window(given: int | None, told: object, address: str) -> int:
+def _window(given: int | None, reported: object, address: str) -> int:
     if given is not None and given < 1:
-        raise ConfigError(f"A window of {given} tokens is not allowed: it must be at least 1.")
-    known = [window for window in (given, told) if isinstance(window, int)]
-    if not known:
-        raise ConfigError(f"{address} does not say how many tokens its model's window holds. Give --window.")
-    return min(known)
+        raise ConfigError(f"A context window of {given} tokens is not allowed: it must be at least 1.")
+    limits = [limit for limit in (given, reported) if isinstance(limit, int)]
+    if not limits:
+        raise ConfigError(f"{address} does not report the size of its context window. Pass it with --window.")
+    return min(limits)
 
 
 def _probe(client: openai.OpenAI, name: str, tokens: list[int]) -> tuple[bool, str | None]:
-    """Return whether prompts may be tokens, and the version of sra-rag there."""
-    for more in ({"vllm_xargs": handshake.QUESTION}, {}):
-        body = {"return_token_ids": True, **more}
+    """Return whether the server accepts token ids as a prompt, and its sra-rag version (None without the plugin)."""
+    for extra in ({"vllm_xargs": handshake.QUESTION}, {}):
+        body = {"return_token_ids": True, **extra}
         try:
-            said = client.completions.create(model=name, prompt=tokens, max_tokens=1, temperature=0, extra_body=body)
+            response = client.completions.create(
+                model=name, prompt=tokens, max_tokens=1, temperature=0, extra_body=body
+            )
         except (
             openai.AuthenticationError, openai.PermissionDeniedError, openai.RateLimitError, openai.InternalServerError
         ):  # fmt: skip
@@ -172,31 +180,31 @@ def _probe(client: openai.OpenAI, name: str, tokens: list[int]) -> tuple[bool, s
             if version := handshake.version_in(str(error)):
                 return True, version
             continue
-        # A server that takes them for something else does not give them back.
-        choices = getattr(said, "choices", None) or []
-        given_back = [(choice.model_extra or {}).get("prompt_token_ids") for choice in choices]
-        return given_back == [tokens], None
+        # A server that interprets the tokens as something else does not return them.
+        choices = getattr(response, "choices", None) or []
+        returned = [(choice.model_extra or {}).get("prompt_token_ids") for choice in choices]
+        return returned == [tokens], None
     return False, None
 
 
-def _version(there: openai.OpenAI) -> dict[str, str]:
+def _version(client: openai.OpenAI) -> dict[str, str]:
     try:
-        said: Any = there.get("/version", cast_to=object)
+        response: Any = client.get("/version", cast_to=object)
     except openai.APIStatusError:
         return {}
-    version = said.get("version") if isinstance(said, Mapping) else None
+    version = response.get("version") if isinstance(response, Mapping) else None
     return {"vllm": version} if isinstance(version, str) else {}
 
 
-def _check_tokenizer(there: openai.OpenAI, name: str, sample: list[int], address: str) -> None:
+def _check_tokenizer(client: openai.OpenAI, name: str, sample: list[int], address: str) -> None:
     body = {"model": name, "prompt": _SAMPLE, "add_special_tokens": False}
     try:
-        said: Any = there.post("/tokenize", cast_to=object, body=body)
+        response: Any = client.post("/tokenize", cast_to=object, body=body)
     except openai.APIStatusError as error:
-        logger.debug("%s: the tokenizer could not be compared with the server's (%s).", address, error.status_code)
+        logger.debug("%s: cannot compare the tokenizer with that of the server (%s).", address, error.status_code)
         return
-    if isinstance(said, Mapping) and said.get("tokens") != sample:
+    if isinstance(response, Mapping) and response.get("tokens") != sample:
         raise ConfigError(
-            f"The tokenizer is not that of {name!r} on {address}: the same text becomes other tokens there. Name the "
-            "model's own with --tokenizer."
+            f"The tokenizer does not match the one of {name!r} on {address}: the same text gives different tokens. "
+            "Pass the tokenizer of the model with --tokenizer."
         )

@@ -1,4 +1,4 @@
-"""A streamed reply, gathered piece by piece."""
+"""A streamed reply, collected chunk by chunk."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _REASONS: dict[str, FinishReason] = {"stop": "stop", "length": "length"}
 
 
 class Reply:
-    """What came of an answer so far.
+    """The part of an answer that was received so far.
 
     Parameters
     ----------
     address
-        Of the server.
+        Address of the server, for error messages.
     prompt
-        What it answers.
+        The prompt that is answered.
     request
-        With which settings.
+        The request, with its settings.
     """
 
     def __init__(self, address: str, prompt: EncodedPrompt, request: Request) -> None:
@@ -39,8 +39,8 @@ class Reply:
         self.started = time.perf_counter()
         self.first_piece: float | None = None
 
-    def take(self, chunk: Any) -> str:
-        """Take a chunk of a completion or of a chat completion; return the text that is new."""
+    def add(self, chunk: Any) -> str:
+        """Add a chunk of a completion or chat completion; return its new text."""
         self.usage = chunk.usage or self.usage
         if not chunk.choices:
             return ""
@@ -55,23 +55,23 @@ class Reply:
         self.reason = choice.finish_reason or self.reason
         return text
 
-    def ended(self) -> Generation:
-        """Return the whole answer.
+    def complete(self) -> Generation:
+        """Return the complete answer.
 
         Raises
         ------
         VLLMServerError
-            If the server ended it for a reason that is none of the model's.
+            If the server ended the answer for another reason than ``stop`` or ``length``.
         """
         if self.reason not in _REASONS:
             raise VLLMServerError(
-                f"{self.address} broke off the answer behind {len(self.text)} characters (reason: {self.reason}). "
-                "Its log may say why."
+                f"{self.address} stopped the answer after {len(self.text)} characters (reason: {self.reason}). "
+                "Check the log of the server."
             )
         return self._generation(_REASONS[self.reason])
 
     def cancelled(self) -> Generation:
-        """Return what there is of an answer that was cancelled."""
+        """Return the received part of an answer that was cancelled."""
         return self._generation("cancelled")
 
     def _generation(self, reason: FinishReason) -> Generation:
@@ -89,7 +89,7 @@ class Reply:
         )
 
     def _usage(self) -> Usage:
-        if self.usage is None:  # it comes last, so not where the answer was cancelled
+        if self.usage is None:  # sent in the last chunk, so missing after a cancellation
             return Usage(len(self.prompt.token_ids), len(self.token_ids))
         details = self.usage.prompt_tokens_details
         cached = (details.cached_tokens or 0) if details is not None else 0

@@ -1,4 +1,4 @@
-"""A request as a server takes it. What the server cannot honour is refused, never left out."""
+"""Conversion of a request for a server. Options that the server does not support raise; they are never dropped."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _STREAMED = {"stream": True, "stream_options": {"include_usage": True}}
 
 
 def refuse_unservable(model: ServedModel, request: Request) -> None:
-    """Refuse what a request asks for and a server does not have.
+    """Raise if a request uses an option that the server does not support.
 
     Raises
     ------
     ConfigError
-        Naming it.
+        Names the unsupported options.
     """
     options = request.options
     if request.shares is not None:
         raise ConfigError(
-            f"Where attention falls is not known of a model on a server ({model.address}). Leave it out (--attention), "
-            "or load the model in this process."
+            f"Attention weights are not available from a model on a server ({model.address}). Remove --attention, or "
+            "load the model in this process."
         )
     if request.sra is not None and request.sra.evidence is not None:
         raise ConfigError(
@@ -39,24 +39,27 @@ def refuse_unservable(model: ServedModel, request: Request) -> None:
         )
     if request.sra is not None and request.sra.enabled and not model.reattends:
         raise ConfigError(
-            f"{model.address} does not honour settings of the attention: it is no vLLM with sra-rag installed beside "
-            "it, or the plugin is off. Ask without settings (--sra off), or see docs/vllm.md."
+            f"{model.address} does not support Scaled ReAttention: it is not a vLLM server with sra-rag installed, or "
+            "the plugin is off. Use --sra off, or see docs/vllm.md."
         )
-    unknown = dict(options.extra)
+    unsupported = dict(options.extra)
     if options.typical_p not in (None, 1):
-        unknown["typical_p"] = options.typical_p
+        unsupported["typical_p"] = options.typical_p
     if not model.takes_tokens:
-        unknown |= {name: getattr(options, name) for name in ("top_k", "min_p") if getattr(options, name) is not None}
+        unsupported |= {
+            name: getattr(options, name) for name in ("top_k", "min_p") if getattr(options, name) is not None
+        }
         if options.repetition_penalty != 1:
-            unknown["repetition_penalty"] = options.repetition_penalty
-    if unknown:
+            unsupported["repetition_penalty"] = options.repetition_penalty
+    if unsupported:
         raise ConfigError(
-            f"{model.address} has no {', '.join(sorted(unknown))}. Leave it out, or load the model in this process."
+            f"{model.address} does not support {', '.join(sorted(unsupported))}. Remove it, or load the model in this "
+            "process."
         )
 
 
 def token_body(model: ServedModel, prompt: EncodedPrompt, request: Request, salt: str | None) -> dict[str, Any]:
-    """Return the arguments for ``completions.create``; every option is named, as servers have defaults of their own."""
+    """Return the arguments for ``completions.create``, with every option, as servers have different defaults."""
     options = request.options
     extra = {
         "top_k": options.top_k or 0,
@@ -66,7 +69,7 @@ def token_body(model: ServedModel, prompt: EncodedPrompt, request: Request, salt
         **settings_body(model, request.sra, prompt.context_length, salt=salt),
     }
     if options.json_schema is not None:
-        extra["response_format"] = _form(options.json_schema)
+        extra["response_format"] = _response_format(options.json_schema)
     return {
         "model": model.name,
         "prompt": list(prompt.token_ids),
@@ -82,12 +85,12 @@ def chat_body(model: ServedModel, prompt: Prompt, request: Request, has_template
     Raises
     ------
     PromptError
-        If the prompt is not made of messages.
+        If the prompt does not consist of messages.
     """
     if isinstance(prompt, str | EncodedPrompt) or has_template_kwargs:
         raise PromptError(
-            f"{model.address} takes messages only, and makes a prompt of them itself. Give messages, and no options of "
-            "their template."
+            f"{model.address} accepts only messages and applies the chat template itself. Pass messages, and no "
+            "template_kwargs."
         )
     options = request.options
     body: dict[str, Any] = {
@@ -98,7 +101,7 @@ def chat_body(model: ServedModel, prompt: Prompt, request: Request, has_template
     }
     if model.says_off:
         body["extra_body"] = {"sra": None}
-    return body if options.json_schema is None else {**body, "response_format": _form(options.json_schema)}
+    return body if options.json_schema is None else {**body, "response_format": _response_format(options.json_schema)}
 
 
 def settings_body(
@@ -109,18 +112,18 @@ def settings_body(
     prompt_length: int | None = None,
     salt: str | None = None,
 ) -> dict[str, Any]:
-    """Return what a body says of the attention.
+    """Return the part of a request body with the settings of Scaled ReAttention.
 
     Parameters
     ----------
     model
-        Where it goes.
+        Model that receives the request.
     sra
-        Settings; off is said too, as a server may have others of its own.
+        Settings. Off is sent explicitly, as the server may have other default settings.
     context_length, prompt_length
-        Tokens up to the end of the context, and up to a given answer.
+        Number of tokens up to the end of the context, and up to the start of a given answer.
     salt
-        Keeps the prefill from being shared with requests that have another.
+        Prevents sharing of the prefill with requests that have another salt.
     """
     body: dict[str, Any] = {} if salt is None else {"cache_salt": salt}
     if not model.reattends:
@@ -141,7 +144,7 @@ def _common(options: SamplingOptions) -> dict[str, Any]:
     return body if options.seed is None else {**body, "seed": options.seed}
 
 
-def _form(schema: Mapping[str, Any]) -> dict[str, Any]:
+def _response_format(schema: Mapping[str, Any]) -> dict[str, Any]:
     if not schema:
         return {"type": "json_object"}
     return {"type": "json_schema", "json_schema": {"name": "answer", "schema": dict(schema)}}

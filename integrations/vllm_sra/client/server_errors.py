@@ -1,4 +1,4 @@
-"""What a server or the way to it does wrong, as errors that say what to do next."""
+"""Conversion of server and connection errors into errors of sra-rag that suggest the next step."""
 
 from __future__ import annotations
 
@@ -12,45 +12,45 @@ from vllm_sra.client.prompt_context import VLLMServerError
 
 __all__ = ["reason_of", "server_errors"]
 
-_LONGEST = 2000  # characters of a server's words
+_MAX_REASON_LENGTH = 2000  # characters of a server's message
 
 
 @contextmanager
 def server_errors(address: str) -> Iterator[None]:
-    """Raise what OpenAI's client raises within the block as errors of ours.
+    """Convert exceptions of OpenAI's client inside the block into errors of sra-rag.
 
     Raises
     ------
     ConfigError
-        Where the server does not allow what was asked.
+        If the server rejects the request.
     VLLMServerError
-        Where it cannot be reached, or fails.
+        If the server cannot be reached or fails.
     """
     try:
         yield
     except openai.APITimeoutError as error:
-        raise VLLMServerError(f"{address} did not answer in time. Is it overloaded? Try again later.") from error
+        raise VLLMServerError(f"{address} did not answer in time. It may be overloaded; try again later.") from error
     except openai.APIConnectionError as error:
         cause = error.__cause__ or error
-        raise VLLMServerError(f"{address} cannot be reached ({cause}). Does the server run there?") from error
+        raise VLLMServerError(f"{address} cannot be reached ({cause}). Is the server running there?") from error
     except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
         raise VLLMServerError(
-            f"{address} does not let us in: {reason_of(error)} Give its key (--engine-key, or SRA_RAG_ENGINE_KEY)."
+            f"{address} denied access: {reason_of(error)} Pass its key with --engine-key or SRA_RAG_ENGINE_KEY."
         ) from error
     except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
-        raise ConfigError(f"{address} refused the request: {reason_of(error)}") from error
+        raise ConfigError(f"{address} rejected the request: {reason_of(error)}") from error
     except openai.APIStatusError as error:
         raise VLLMServerError(f"{address} answered with status {error.status_code}: {reason_of(error)}") from error
     except openai.APIError as error:
-        # A stream has begun, with status 200, when vLLM looks at what is asked of it.
+        # For a stream, vLLM validates the request after it has already sent status 200.
         if isinstance(error.body, dict) and error.body.get("code") in (400, 422):
-            raise ConfigError(f"{address} refused the request: {reason_of(error)}") from error
-        raise VLLMServerError(f"{address} broke off: {reason_of(error)}") from error
+            raise ConfigError(f"{address} rejected the request: {reason_of(error)}") from error
+        raise VLLMServerError(f"{address} stopped the answer: {reason_of(error)}") from error
 
 
 def reason_of(error: openai.APIError) -> str:
-    """Return a server's own words."""
+    """Return the error message of the server, truncated to 2,000 characters."""
     body = error.body
     if isinstance(body, dict):
         body = body.get("message") or body.get("detail") or body.get("error") or body
-    return str(body or error.message)[:_LONGEST]
+    return str(body or error.message)[:_MAX_REASON_LENGTH]

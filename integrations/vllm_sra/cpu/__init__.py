@@ -1,1 +1,1 @@
-"""Attention on CPUs."""
+"""Attention with reattention on CPUs."""

@@ -1,8 +1,8 @@
-"""Partial softmaxes of rows over the blocks of keys that they see, where the keys of a block lie transposed.
+"""Partial softmax of query rows over blocks of keys, for caches in which the keys of a block are transposed.
 
-There the scores of a query over a block are the sum of the block's rows, ``(D, block_size)``, each multiplied by one of
-the query's numbers. Compiled kernels read each key once for all heads of a group. Without them, `embedding_bag`
-computes such sums from the cache itself, wherever its blocks lie, for many rows at once.
+In such a cache a block has the shape ``(D, block_size)``, and the scores of a query over the block are a weighted sum
+of its rows. Compiled kernels read each key once for all query heads of a group. Without them, `embedding_bag` computes
+the weighted sums for many rows at once, directly from the cache.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from vllm_sra.cpu.compiled import compiled_kernels
 
 __all__ = ["BlockSums", "SeenBlocks", "block_sums"]
 
-_SCORES_AT_ONCE = 1 << 16  # float32; they and what is computed of them stay in a core's own cache
-_WIDENED_AT_ONCE = 1 << 18  # numbers of keys that are copied into float32 at once
-_KEYS_AT_ONCE = 32  # the kernels take so many, or half of them
-_HIDDEN = -1e30  # stands for -inf where 0 * -inf would spoil a sum
+_SCORES_PER_CHUNK = 1 << 16  # float32 numbers; small enough for the cache of one core
+_CONVERTED_PER_CHUNK = 1 << 18  # numbers of keys that are converted to float32 at once
+_KERNEL_COLUMNS = 32  # the compiled kernels process 32 or 16 columns at once; 32 is a multiple of both
+_HIDDEN = -1e30  # used instead of -inf, because 0 * -inf is NaN
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class SeenBlocks:
-    """Blocks of keys, each as one row sees it; all ``(N,)``, int64.
+    """``N`` pairs of a query row and a block of keys that the row attends to; all tensors are ``(N,)``, int64.
 
     Parameters
     ----------
     blocks
-        Where they are in the cache.
+        Index of each block in the cache.
     owners
-        Which row sees each.
+        Index of the query row of each pair.
     first, last
-        From which to before which of a block's keys.
+        Range of the visible keys within each block; `last` is exclusive.
     """
 
     blocks: torch.Tensor
@@ -43,44 +43,44 @@ class SeenBlocks:
 
 
 class BlockSums(Protocol):
-    """Sums over blocks that all layers of a forward pass ask for."""
+    """Sums over blocks, reused by all layers of a forward pass."""
 
     attends: bool
-    """Whether it can attend too."""
+    """Whether `attend` is supported."""
 
     def measure(self, query: torch.Tensor, cache: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Measure the scores of rows.
+        """Compute the scores of query rows and the sums of their partial softmax.
 
         Parameters
         ----------
         query
-            ``(R, H_q, D)``, float32, multiplied by the scale.
+            Query rows, ``(R, H_q, D)``, float32, already multiplied by the scale.
         cache
             Keys and values, ``(blocks, H_kv, 2, D, block_size)``: the keys first, transposed.
 
         Returns
         -------
         sums
-            ``(3, N, H_q)``, float32: of each block and head the greatest score, the sum of exponentials ``e``, and
-            ``sum e * score``, both of scores less the greatest.
+            ``(3, N, H_q)``, float32. For each block and head: the maximum score ``m``, ``sum exp(score - m)``, and
+            ``sum exp(score - m) * (score - m)``.
         scores
-            ``(N, H_q, block_size)``, float32; empty where it does not attend.
+            ``(N, H_q, block_size)``, float32; empty if `attends` is False.
         """
         ...
 
     def attend(self, scores: torch.Tensor, beta: torch.Tensor, peak: torch.Tensor, cache: torch.Tensor) -> torch.Tensor:
-        """Weigh the values of the cache, which lie in rows, by ``softmax(beta * scores)``.
+        """Compute ``softmax(beta * scores) V``. The values of a block must be stored as ``(block_size, D)``.
 
         Parameters
         ----------
         scores
-            As measured.
+            Scores from `measure`.
         beta
-            ``(R, H_q)``, float32.
+            Factors of the rows, ``(R, H_q)``, float32.
         peak
-            The greatest score of each row, ``(R, H_q)``.
+            Maximum score of each row, ``(R, H_q)``.
         cache
-            As it was measured.
+            The same cache as in `measure`.
 
         Returns
         -------
@@ -96,21 +96,21 @@ def block_sums(seen: SeenBlocks, n_heads: int, cache: torch.Tensor) -> BlockSums
     Parameters
     ----------
     seen
-        The blocks.
+        The pairs of rows and blocks.
     n_heads
-        Of queries.
+        Number of query heads.
     cache
-        Of any layer.
+        Cache of any layer; only its shape, strides and dtype are used.
     """
     size = cache.shape[-1]
-    in_one_piece = cache.stride(-1) == 1 and cache.stride(-2) == size
-    if in_one_piece and size % _KEYS_AT_ONCE == 0 and (kernels := compiled_kernels()) is not None:
-        return _Compiled(kernels, seen, attends=cache.shape[-2] % _KEYS_AT_ONCE == 0)
+    contiguous = cache.stride(-1) == 1 and cache.stride(-2) == size
+    if contiguous and size % _KERNEL_COLUMNS == 0 and (kernels := compiled_kernels()) is not None:
+        return _Compiled(kernels, seen, attends=cache.shape[-2] % _KERNEL_COLUMNS == 0)
     return _Bags(seen, n_heads, cache)
 
 
 class _Compiled:
-    """Sums by the compiled kernels."""
+    """Sums computed by the compiled kernels."""
 
     def __init__(self, kernels: Any, seen: SeenBlocks, attends: bool) -> None:
         self._kernels = kernels
@@ -127,16 +127,16 @@ class _Compiled:
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class _Chunk:
-    """Blocks that are served at once.
+    """Blocks that are processed at once.
 
     Parameters
     ----------
     blocks, owners
-        As in `SeenBlocks`.
+        See `SeenBlocks`.
     terms
-        Of each block and query head the rows, as numbered in the table of `_Bags`, that sum up to its scores.
+        For each block and query head: the rows of the table of `_Bags` whose weighted sum gives the scores.
     hidden
-        Which of the blocks have keys that are not seen, and what to add to their scores; None where all are seen.
+        Blocks with invisible keys, and the bias to add to their scores; None if all keys are visible.
     """
 
     blocks: torch.Tensor
@@ -146,22 +146,22 @@ class _Chunk:
 
 
 class _Bags:
-    """Sums by PyTorch's operators."""
+    """Sums computed by PyTorch operators."""
 
     attends = False
 
     def __init__(self, seen: SeenBlocks, n_heads: int, cache: torch.Tensor) -> None:
         _, kv_heads, _, head_size, block_size = cache.shape
         self._in_place = _is_table(cache)
-        at_once = max(1, _SCORES_AT_ONCE // (n_heads * block_size))
+        per_chunk = max(1, _SCORES_PER_CHUNK // (n_heads * block_size))
         if not self._in_place:
-            at_once = max(1, min(at_once, _WIDENED_AT_ONCE // (kv_heads * head_size * block_size)))
-        self._starts = torch.arange(min(at_once, len(seen.blocks)) * n_heads) * head_size
+            per_chunk = max(1, min(per_chunk, _CONVERTED_PER_CHUNK // (kv_heads * head_size * block_size)))
+        self._starts = torch.arange(min(per_chunk, len(seen.blocks)) * n_heads) * head_size
         columns, heads = torch.arange(block_size), torch.arange(kv_heads)
         self._chunks = []
-        parts = (numbers.split(at_once) for numbers in (seen.blocks, seen.owners, seen.first, seen.last))
+        parts = (numbers.split(per_chunk) for numbers in (seen.blocks, seen.owners, seen.first, seen.last))
         for blocks, owners, first, last in zip(*parts, strict=True):
-            if self._in_place:  # behind the keys of each head lie its values
+            if self._in_place:  # the values of each head follow its keys
                 rows = (blocks[:, None] * kv_heads + heads) * 2 * head_size
             else:
                 rows = (torch.arange(len(blocks))[:, None] * kv_heads + heads) * head_size
@@ -170,15 +170,15 @@ class _Bags:
             hidden = None
             partly = ((first > 0) | (last < block_size)).nonzero().flatten()
             if len(partly):
-                shown = (columns >= first[partly, None]) & (columns < last[partly, None])
-                hidden = partly, torch.where(shown, 0.0, _HIDDEN)[:, None]
+                visible = (columns >= first[partly, None]) & (columns < last[partly, None])
+                hidden = partly, torch.where(visible, 0.0, _HIDDEN)[:, None]
             self._chunks.append(_Chunk(blocks, owners, terms, hidden))
 
     def measure(self, query: torch.Tensor, cache: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return torch.cat([self._sums(chunk, query, cache) for chunk in self._chunks], 1), query.new_empty(0)
 
     def attend(self, scores: torch.Tensor, beta: torch.Tensor, peak: torch.Tensor, cache: torch.Tensor) -> torch.Tensor:
-        raise NotImplementedError("only the compiled kernels attend")
+        raise NotImplementedError("only the compiled kernels support attend")
 
     def _sums(self, chunk: _Chunk, query: torch.Tensor, cache: torch.Tensor) -> torch.Tensor:
         if self._in_place:
@@ -194,14 +194,14 @@ class _Bags:
             per_sample_weights=query.index_select(0, chunk.owners).view(-1),
         ).view(len(chunk.blocks), n_heads, -1)
         if chunk.hidden is not None:
-            places, bias = chunk.hidden
-            scores.index_add_(0, places, bias.expand(-1, n_heads, -1))
+            partly_hidden, bias = chunk.hidden
+            scores.index_add_(0, partly_hidden, bias.expand(-1, n_heads, -1))
         peak = scores.amax(-1, keepdim=True)
         scores.sub_(peak)
-        shares = scores.exp()
-        return torch.stack((peak[..., 0], shares.sum(-1), torch.linalg.vecdot(shares, scores)))
+        weights = scores.exp()
+        return torch.stack((peak[..., 0], weights.sum(-1), torch.linalg.vecdot(weights, scores)))
 
 
 def _is_table(cache: torch.Tensor) -> bool:
-    """Whether a cache is one table of rows of float32 numbers, which sums can be taken from as it is."""
+    """Whether a cache is a contiguous float32 table, so that sums can be computed without a copy."""
     return cache.dtype == torch.float32 and cache.is_contiguous()

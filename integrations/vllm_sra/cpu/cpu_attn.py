@@ -1,4 +1,4 @@
-"""vLLM's CPU attention with rows sharpened before its kernel runs."""
+"""vLLM's CPU attention; query rows are sharpened before its kernel runs."""
 
 from __future__ import annotations
 
@@ -31,33 +31,33 @@ __all__ = ["SRACPUAttentionBackend", "SRACPUAttentionImpl", "SRACPUAttentionMeta
 
 
 class SRACPUAttentionBackend(CPUAttentionBackend):
-    """The CPU backend, with reattention."""
+    """vLLM's CPU backend with reattention."""
 
     @staticmethod
     def get_impl_cls() -> type[SRACPUAttentionImpl]:
-        """Return what attends."""
+        """Return the class that computes attention."""
         return SRACPUAttentionImpl
 
     @staticmethod
     def get_builder_cls() -> type[SRACPUAttentionMetadataBuilder]:
-        """Return what prepares a forward pass."""
+        """Return the class that builds the metadata of a forward pass."""
         return SRACPUAttentionMetadataBuilder
 
 
 @dataclasses.dataclass
 class SRACPUAttentionMetadata(CPUAttentionMetadata):
-    """What the layers of a forward pass have in common.
+    """Metadata that the layers of a forward pass share.
 
     Parameters
     ----------
     spans
-        Rows of requests with settings.
+        Rows of requests with settings, without the rows in `decoding`.
     decoding
-        Those of them that stand alone, where the layout allows for serving them together.
+        Rows of requests with exactly one row, if the cache layout allows processing them together.
     layout
-        How keys lie in the cache.
+        Layout of the keys in the cache.
     attended
-        Whether the decoding rows are all that there are, and can be attended for without vLLM's kernel.
+        Whether `decoding` has all rows of the pass, so that attention can be computed without vLLM's kernel.
     """
 
     spans: tuple[RowSpan, ...] = ()
@@ -67,7 +67,7 @@ class SRACPUAttentionMetadata(CPUAttentionMetadata):
 
 
 class SRACPUAttentionMetadataBuilder(CPUAttentionMetadataBuilder):
-    """Finds the requests with settings in each batch."""
+    """Collects the rows of requests with settings in each batch."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -84,7 +84,7 @@ class SRACPUAttentionMetadataBuilder(CPUAttentionMetadataBuilder):
     def build(
         self, common_prefix_len: int, common_attn_metadata: CommonAttentionMetadata, fast_build: bool = False
     ) -> SRACPUAttentionMetadata:
-        """Prepare a forward pass."""
+        """Build the metadata of a forward pass."""
         plain = super().build(common_prefix_len, common_attn_metadata, fast_build)
         spans: list[RowSpan] = []
         decoding = None
@@ -97,8 +97,8 @@ class SRACPUAttentionMetadataBuilder(CPUAttentionMetadataBuilder):
                 common_attn_metadata.block_table_tensor,
             )
         if self._layout.transposed:
-            alone, spans = decoding_spans(spans)
-            decoding = DecodingRows(alone) if alone else None
+            single, spans = decoding_spans(spans)
+            decoding = DecodingRows(single) if single else None
         attended = (
             self._values_in_rows
             and decoding is not None
@@ -111,7 +111,7 @@ class SRACPUAttentionMetadataBuilder(CPUAttentionMetadataBuilder):
         )
 
     def _write_block(self, keys: torch.Tensor, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Have vLLM write a block; return its keys and its values as they lie, ``(block_size, D)``."""
+        """Write a block with vLLM; return the memory of its keys and of its values, each ``(block_size, D)``."""
         block_size, head_size = keys.shape
         cache = torch.zeros(1, 1, 2 * block_size, head_size, dtype=keys.dtype)
         key_cache, value_cache = cache.chunk(2, dim=2)
@@ -121,7 +121,7 @@ class SRACPUAttentionMetadataBuilder(CPUAttentionMetadataBuilder):
 
 
 class SRACPUAttentionImpl(CPUAttentionBackendImpl):
-    """Multiplies each query row by its factor, and attends as vLLM does."""
+    """Multiplies each query row by its factor, then computes attention like vLLM."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -145,7 +145,7 @@ class SRACPUAttentionImpl(CPUAttentionBackendImpl):
         output_scale: torch.Tensor | None = None,
         output_block_scale: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Attend; shapes are those of vLLM's CPU backend."""
+        """Compute attention; arguments and shapes are those of vLLM's CPU backend."""
         if isinstance(attn_metadata, SRACPUAttentionMetadata) and attn_metadata.layout is not None:
             if attn_metadata.attended and self._attended(layer_index(layer), query, kv_cache, attn_metadata, output):
                 return output
@@ -164,7 +164,7 @@ class SRACPUAttentionImpl(CPUAttentionBackendImpl):
     ) -> torch.Tensor:
         if metadata.spans:
             blocks, kv_heads, block_size, _ = kv_cache.shape
-            # As vLLM views it: ``(blocks, H_kv, 2 * block_size, D)``, keys first.
+            # The view that vLLM uses: ``(blocks, H_kv, 2 * block_size, D)``, keys first.
             key_cache = kv_cache.view(blocks, kv_heads, 2 * block_size, -1)[:, :, :block_size]
             query = scaled_query(
                 query,
@@ -189,7 +189,7 @@ class SRACPUAttentionImpl(CPUAttentionBackendImpl):
         metadata: SRACPUAttentionMetadata,
         output: torch.Tensor,
     ) -> bool:
-        """Attend in place of vLLM's kernel; say whether it was done."""
+        """Compute attention instead of vLLM's kernel; return whether it was possible."""
         rows = metadata.num_actual_tokens
         attended = None
         if metadata.decoding is not None:

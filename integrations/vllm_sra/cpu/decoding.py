@@ -1,6 +1,6 @@
-"""Rows that decode, sharpened with no key copied: for caches in which the keys of a block lie transposed.
+"""Sharpening of decoding rows without copying keys, for caches in which the keys of a block are transposed.
 
-Entropy does not ask in which order keys stand, so what blocks give is merged as partial softmaxes are.
+Entropy does not depend on the order of keys, so the results of blocks are merged like partial softmaxes.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from vllm_sra.plugin.batch import RowSpan
 
 __all__ = ["DecodingRows", "decoding_spans"]
 
-_LOWEST = -1e30  # the greatest score of no keys: less than any, and 0 * it is no NaN
+_LOWEST = -1e30  # maximum score of an empty set of keys; finite, because 0 * -inf is NaN
 
 
 def decoding_spans(spans: Sequence[RowSpan]) -> tuple[list[RowSpan], list[RowSpan]]:
-    """Part the requests with one row in this forward pass from the others."""
-    one = [span for span in spans if span.stop - span.start == 1]
-    return one, [span for span in spans if span.stop - span.start != 1]
+    """Split spans into those with exactly one row in this forward pass, and the others."""
+    single = [span for span in spans if span.stop - span.start == 1]
+    return single, [span for span in spans if span.stop - span.start != 1]
 
 
 class DecodingRows:
-    """The single rows of requests in one forward pass.
+    """The rows of requests that have exactly one row in a forward pass.
 
     Parameters
     ----------
     spans
-        One row each.
+        Spans with one row each.
     """
 
     def __init__(self, spans: Sequence[RowSpan]) -> None:
@@ -49,45 +49,45 @@ class DecodingRows:
         Parameters
         ----------
         query
-            ``(rows, H_q, D)``; left as it is.
+            Query rows, ``(rows, H_q, D)``; not modified.
         cache
             Keys and values, ``(blocks, H_kv, 2, D, block_size)``: the keys first, transposed; the values in any order.
         layer, scale, window
-            Of the attention; `window` is None where all keys are seen.
+            Parameters of the attention layer. `window` is the size of the sliding window in keys, or None.
 
         Returns
         -------
         query
-            `query` itself where nothing is sharpened in this layer, else a copy.
+            `query` itself if no row is sharpened in this layer, otherwise a copy.
         """
         scaled = None
         for group in self._groups:
             if not group.session.sharpens(layer):
                 continue
-            chosen = query[group.rows]
-            beta = group.factors(chosen, cache, layer, scale, window)
+            group_query = query[group.rows]
+            beta = group.factors(group_query, cache, layer, scale, window)
             scaled = query.clone() if scaled is None else scaled
-            scaled[group.rows] = (chosen * beta).to(query.dtype)
+            scaled[group.rows] = (group_query * beta).to(query.dtype)
         return query if scaled is None else scaled
 
     def attended(
         self, query: torch.Tensor, cache: torch.Tensor, *, layer: int, scale: float, window: int | None
     ) -> torch.Tensor | None:
-        """Attend for the rows, with each key read once for its entropy and its scores alike.
+        """Compute attention of the rows. Each key is read once, for both entropy and scores.
 
         Parameters
         ----------
         query
-            ``(rows, H_q, D)``, those of this object and no others.
+            Query rows, ``(rows, H_q, D)``; exactly the rows of this object.
         cache
-            As for `scaled`; the values of a block lie in rows, ``(block_size, D)``.
+            See `scaled`. The values of a block must be stored as ``(block_size, D)``.
         layer, scale, window
-            Of the attention.
+            See `scaled`.
 
         Returns
         -------
         attended
-            ``(rows, H_q, D)``, float32; None where nothing is sharpened in this layer, or the kernels cannot be had.
+            ``(rows, H_q, D)``, float32. None if no row is sharpened in this layer or the kernels are not available.
         """
         if not any(group.session.sharpens(layer) for group in self._groups):
             return None
@@ -101,7 +101,7 @@ class DecodingRows:
 
 
 class _Group:
-    """Rows of the same settings."""
+    """Rows with the same settings."""
 
     def __init__(self, spans: tuple[RowSpan, ...]) -> None:
         self._spans = spans
@@ -112,8 +112,8 @@ class _Group:
     def factors(
         self, query: torch.Tensor, cache: torch.Tensor, layer: int, scale: float, window: int | None
     ) -> torch.Tensor:
-        """Return what the rows are multiplied by, ``(R, H_q, 1)``, float32."""
-        seen = self._seen_through(window, query, cache)
+        """Return the factors of the rows, ``(R, H_q, 1)``, float32."""
+        seen = self._seen_keys(window, query, cache)
         if self.session.needs_entropy:
             return self._beta(layer, seen, seen.measure(query, cache, scale).entropy)
         return self._beta(layer, seen, query.new_ones(query.shape[:2], dtype=torch.float32))
@@ -121,8 +121,8 @@ class _Group:
     def attended(
         self, query: torch.Tensor, cache: torch.Tensor, layer: int, scale: float, window: int | None
     ) -> torch.Tensor | None:
-        """Return what `DecodingRows.attended` does, of these rows."""
-        seen = self._seen_through(window, query, cache)
+        """Compute `DecodingRows.attended` for the rows of this group."""
+        seen = self._seen_keys(window, query, cache)
         if not seen.attends:
             return None
         measured = seen.measure(query, cache, scale)
@@ -132,26 +132,26 @@ class _Group:
             beta = torch.ones_like(measured.entropy)[..., None]
         return seen.attend(measured, beta.expand(*query.shape[:2], 1)[..., 0], cache)
 
-    def _seen_through(self, window: int | None, query: torch.Tensor, cache: torch.Tensor) -> _SeenKeys:
-        if window not in self._seen:  # all layers of a forward pass ask the same
+    def _seen_keys(self, window: int | None, query: torch.Tensor, cache: torch.Tensor) -> _SeenKeys:
+        if window not in self._seen:  # the same for all layers of a forward pass
             self._seen[window] = _SeenKeys(self._spans, window, query.shape[1], cache)
         return self._seen[window]
 
     def _beta(self, layer: int, seen: _SeenKeys, entropy: torch.Tensor) -> torch.Tensor:
-        # All rows here are sharpened, so the first one's position says all that a session wants to know of positions.
+        # The session uses the position only to check whether rows are sharpened, which is true for all rows here.
         return self.session.beta(layer, self._spans[0].position, entropy[..., None], seen.count, None)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class _Measured:
-    """Of rows in a layer.
+    """Measurements of rows in a layer.
 
     Parameters
     ----------
     entropy, peak
-        In nats, and the greatest score: ``(R, H_q)``, float32.
+        Entropy in nats, and maximum score; each ``(R, H_q)``, float32.
     scores
-        Of each block; see `BlockSums.measure`.
+        Scores of each block; see `BlockSums.measure`.
     """
 
     entropy: torch.Tensor
@@ -160,11 +160,11 @@ class _Measured:
 
 
 class _SeenKeys:
-    """The keys that rows see through a window of one size."""
+    """The keys that are visible to rows with a given window size."""
 
     def __init__(self, spans: Sequence[RowSpan], window: int | None, n_heads: int, cache: torch.Tensor) -> None:
         size = cache.shape[-1]
-        parts, counts, shown = [], [], []
+        parts, counts, visible = [], [], []
         for owner, span in enumerate(spans):
             hidden = 0 if window is None else max(0, span.n_keys - window)
             top, bottom = hidden // size, -(-span.n_keys // size)
@@ -180,10 +180,10 @@ class _SeenKeys:
                 )
             )
             counts.append(bottom - top)
-            shown.append(span.n_keys - hidden)
-        self.count = torch.tensor(shown, dtype=torch.float32)[:, None, None]
+            visible.append(span.n_keys - hidden)
+        self.count = torch.tensor(visible, dtype=torch.float32)[:, None, None]
         n_blocks = sum(counts)
-        # Backwards: the first keys that attention wants afterwards are then the last ones read, and near at hand.
+        # In reverse order: attention starts with the first keys, which were then read last and are still in the cache.
         seen = SeenBlocks(*torch.cat(parts, 1).flip(1).contiguous())
         self._sums = block_sums(seen, n_heads, cache)
         self._by_row = torch.nn.utils.rnn.pad_sequence(
@@ -192,14 +192,14 @@ class _SeenKeys:
 
     @property
     def attends(self) -> bool:
-        """Whether `attend` can be called."""
+        """Whether `attend` is supported."""
         return self._sums.attends
 
     def measure(self, query: torch.Tensor, cache: torch.Tensor, scale: float) -> _Measured:
-        """Measure rows ``(R, H_q, D)``."""
+        """Compute entropy, maximum and scores of rows ``(R, H_q, D)``."""
         sums, scores = self._sums.measure(query.float() * scale, cache)
-        nothing = sums.new_tensor([_LOWEST, 0, 0])[:, None, None].expand(-1, 1, sums.shape[-1])
-        peaks, total, weighted = torch.cat((sums, nothing), 1)[:, self._by_row]
+        padding = sums.new_tensor([_LOWEST, 0, 0])[:, None, None].expand(-1, 1, sums.shape[-1])
+        peaks, total, weighted = torch.cat((sums, padding), 1)[:, self._by_row]
         peak = peaks.amax(1)
         shift = peaks - peak[:, None]
         weight = shift.exp()
@@ -208,5 +208,5 @@ class _SeenKeys:
         return _Measured(normaliser.log_().sub_(mean).clamp_min_(0), peak, scores)
 
     def attend(self, measured: _Measured, beta: torch.Tensor, cache: torch.Tensor) -> torch.Tensor:
-        """Attend with factors ``(R, H_q)``."""
+        """Compute attention with factors ``(R, H_q)``."""
         return self._sums.attend(measured.scores, beta, measured.peak, cache)

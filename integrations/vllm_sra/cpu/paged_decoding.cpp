@@ -1,6 +1,7 @@
-// Attention of rows that decode, over blocks of transposed keys and of values in rows. Two steps, between which the
-// factors of the rows are computed of their entropies: scores, and values weighted by the softmax of scores times factors.
-// Each key and each value is read once, for all query heads of its group.
+// Attention of decoding rows over blocks of keys, stored as (D, block_size), and values, stored as (block_size, D).
+// There are two steps: block_scores computes scores, attend computes the values weighted by softmax(factor * scores).
+// Between them the caller computes the factors from the entropies of the rows.
+// Each key and each value is read once for all query heads of its group.
 
 #include <algorithm>
 #include <array>
@@ -17,10 +18,10 @@
 namespace {
 
 using Vec = at::vec::Vectorized<float>;
-constexpr int64_t kColumns = 2 * Vec::size();  // whose sums are kept in registers
-constexpr int64_t kHeadsAtOnce = 6;  // with them the sums fill the registers of AVX2
+constexpr int64_t kColumns = 2 * Vec::size();  // columns whose sums are kept in registers
+constexpr int64_t kHeadsAtOnce = 6;  // the sums of this many heads fill the registers of AVX2
 
-// Stands for -inf where 0 * -inf would spoil a sum.
+// Used instead of -inf, because 0 * -inf is NaN.
 constexpr float kHidden = -1e30f;
 
 std::tuple<Vec, Vec> widened(const float* numbers) {
@@ -32,7 +33,7 @@ std::tuple<Vec, Vec> widened(const Number* numbers) {
   return at::vec::convert_to_float<Number>(at::vec::Vectorized<Number>::loadu(numbers));
 }
 
-// A matrix in one piece, and where the one begins that is multiplied next.
+// A contiguous matrix, and the start of the matrix that is multiplied next.
 template <typename Number>
 struct Matrix {
   const Number* numbers;
@@ -40,17 +41,17 @@ struct Matrix {
   int64_t rows, columns;
 };
 
-// out[h][c] = sum over r of weights[h][r] * matrix[r][c]. Meanwhile the next matrix is fetched, from front to back.
+// out[h][c] = sum over r of weights[h][r] * matrix[r][c]. Meanwhile the next matrix is prefetched from front to back.
 template <int64_t kHeads, typename Number>
 void multiply_heads(const float* weights, const Matrix<Number>& matrix, float* out) {
   const auto [numbers, next, rows, columns] = matrix;
   for (int64_t c = 0; c < columns; c += kColumns) {
-    const Number* soon = next + c * rows;
+    const Number* prefetched = next + c * rows;
     std::array<Vec, kHeads> left, right;
     left.fill(Vec(0.f));
     right.fill(Vec(0.f));
     for (int64_t r = 0; r < rows; ++r) {
-      __builtin_prefetch(soon + r * kColumns, 0, 2);
+      __builtin_prefetch(prefetched + r * kColumns, 0, 2);
       const auto [a, b] = widened(numbers + r * columns + c);
       for (int64_t h = 0; h < kHeads; ++h) {
         const Vec weight(weights[h * rows + r]);
@@ -77,7 +78,7 @@ void multiply(int64_t heads, const float* weights, const Matrix<Number>& matrix,
   }
 }
 
-// The greatest score, the sum of exponentials e, and the sum of e * score, both of scores less the greatest.
+// The maximum score m, sum exp(score - m), and sum exp(score - m) * (score - m).
 std::tuple<float, float, float> softmax_sums(const float* scores, int64_t size) {
   Vec peaks = Vec::loadu(scores);
   for (int64_t j = Vec::size(); j < size; j += Vec::size()) {
@@ -86,16 +87,16 @@ std::tuple<float, float, float> softmax_sums(const float* scores, int64_t size) 
   const float peak = at::vec::vec_reduce_all<float>([](Vec& a, Vec& b) { return at::vec::maximum(a, b); }, peaks);
   Vec total(0.f), weighted(0.f);
   for (int64_t j = 0; j < size; j += Vec::size()) {
-    const Vec less = Vec::loadu(scores + j) - Vec(peak);
-    const Vec share = less.exp();
-    total = total + share;
-    weighted = at::vec::fmadd(share, less, weighted);
+    const Vec shifted = Vec::loadu(scores + j) - Vec(peak);
+    const Vec weight = shifted.exp();
+    total = total + weight;
+    weighted = at::vec::fmadd(weight, shifted, weighted);
   }
   const auto add = [](Vec& a, Vec& b) { return a + b; };
   return {peak, at::vec::vec_reduce_all<float>(add, total), at::vec::vec_reduce_all<float>(add, weighted)};
 }
 
-// Blocks of keys and values, and the rows that see them.
+// Pairs of a query row and a block of keys and values that the row attends to.
 struct Seen {
   at::Tensor cache, blocks, owners, first, last;
   int64_t kv_heads, dim, size, count, group;
@@ -110,12 +111,12 @@ struct Seen {
       : cache(cache), blocks(blocks), owners(owners), first(first), last(last),
         kv_heads(cache.size(1)), dim(cache.size(3)), size(cache.size(4)), count(blocks.size(0)),
         group(heads / kv_heads) {
-    TORCH_CHECK(heads == group * kv_heads, heads, " query heads do not fit ", kv_heads, " heads of keys");
-    TORCH_CHECK(cache.stride(4) == 1 && cache.stride(3) == size, "the keys of a block have to lie in one piece");
+    TORCH_CHECK(heads == group * kv_heads, heads, " query heads are not a multiple of ", kv_heads, " key heads");
+    TORCH_CHECK(cache.stride(4) == 1 && cache.stride(3) == size, "the keys of a block must be contiguous");
   }
 
-  // Call serve(n, kv_head, numbers, next) for each block and head of keys, `numbers` being its keys (part 0) or values
-  // (part 1), and `next` those of the next call.
+  // Call serve(n, kv_head, numbers, next) for each block and key head. `numbers` are its keys (part 0) or values
+  // (part 1), `next` those of the next call.
   template <typename Serve>
   void each(int64_t part, const Serve& serve) const {
     const auto run = [&]<typename Number>(const Number* numbers) {
@@ -141,13 +142,15 @@ struct Seen {
 };
 
 void require_rows(const at::Tensor& numbers) {
-  TORCH_CHECK(numbers.is_contiguous() && numbers.scalar_type() == at::kFloat, "float32 in one piece is needed");
+  TORCH_CHECK(
+      numbers.is_contiguous() && numbers.scalar_type() == at::kFloat, "a contiguous float32 tensor is required");
 }
 
-// query (R, H_q, D), float32, scaled; cache (blocks, H_kv, 2, D, block_size), the keys first; the others (N,), int64: a
-// block, which row sees it, and from which to before which of its keys. Returns the scores (N, H_q, block_size), and of
-// each block and head the greatest, the sum of exponentials e, and the sum of e * score, both of scores less the
-// greatest: (3, N, H_q). All float32.
+// Arguments: query (R, H_q, D), float32, multiplied by the scale; cache (blocks, H_kv, 2, D, block_size), keys first.
+// The others are (N,), int64: index of a block, the row that attends to it, and the range of its visible keys; the end
+// of the range is exclusive.
+// Returns, in float32: the scores (N, H_q, block_size); and (3, N, H_q), which has for each block and head the maximum
+// score m, sum exp(score - m), and sum exp(score - m) * (score - m).
 std::tuple<at::Tensor, at::Tensor> block_scores(
     const at::Tensor& query,
     const at::Tensor& cache,
@@ -159,18 +162,18 @@ std::tuple<at::Tensor, at::Tensor> block_scores(
   const int64_t heads = query.size(1);
   const Seen seen(cache, blocks, owners, first, last, heads);
   const auto [dim, size, count, group] = std::tuple(seen.dim, seen.size, seen.count, seen.group);
-  TORCH_CHECK(query.size(2) == dim, "queries and keys do not fit");
-  TORCH_CHECK(size % kColumns == 0, "blocks have to hold a multiple of ", kColumns, " keys");
+  TORCH_CHECK(query.size(2) == dim, "queries and keys differ in their head size");
+  TORCH_CHECK(size % kColumns == 0, "the block size must be a multiple of ", kColumns);
   const auto scores = at::empty({count, heads, size}, query.options());
   const auto sums = at::empty({3, count, heads}, query.options());
   const auto *owner = owners.const_data_ptr<int64_t>(), *from = first.const_data_ptr<int64_t>(),
              *to = last.const_data_ptr<int64_t>();
-  const auto* asked = query.const_data_ptr<float>();
+  const auto* queries = query.const_data_ptr<float>();
   auto *scored = scores.mutable_data_ptr<float>(), *summed = sums.mutable_data_ptr<float>();
   seen.each(0, [&]<typename Number>(int64_t n, int64_t kv_head, const Number* keys, const Number* next) {
     const int64_t head = kv_head * group;
     float* out = scored + (n * heads + head) * size;
-    multiply(group, asked + (owner[n] * heads + head) * dim, Matrix<Number>{keys, next, dim, size}, out);
+    multiply(group, queries + (owner[n] * heads + head) * dim, Matrix<Number>{keys, next, dim, size}, out);
     for (int64_t g = 0; g < group; ++g, out += size) {
       std::fill(out, out + from[n], kHidden);
       std::fill(out + to[n], out + size, kHidden);
@@ -184,8 +187,9 @@ std::tuple<at::Tensor, at::Tensor> block_scores(
   return {scores, sums};
 }
 
-// scores, as returned above, of all blocks that the rows see; beta (R, H_q), more than 0; peak (R, H_q), the greatest
-// score of a row. The values of the cache lie in rows. Returns softmax(beta * scores) V, (R, H_q, D), float32.
+// Arguments: scores from block_scores, of all blocks that the rows attend to; beta (R, H_q), greater than 0; peak
+// (R, H_q), the maximum score of a row. The values of a block are stored as (block_size, D).
+// Returns softmax(beta * scores) V, (R, H_q, D), float32.
 at::Tensor attend(
     const at::Tensor& scores,
     const at::Tensor& beta,
@@ -201,7 +205,7 @@ at::Tensor attend(
   const int64_t heads = scores.size(1), n_rows = beta.size(0);
   const Seen seen(cache, blocks, owners, first, last, heads);
   const auto [dim, size, count, group] = std::tuple(seen.dim, seen.size, seen.count, seen.group);
-  TORCH_CHECK(dim % kColumns == 0, "heads have to have a multiple of ", kColumns, " numbers");
+  TORCH_CHECK(dim % kColumns == 0, "the head size must be a multiple of ", kColumns);
   const auto parts = at::empty({count, heads, dim}, scores.options());
   const auto totals = at::empty({count, heads}, scores.options());
   const auto *owner = owners.const_data_ptr<int64_t>(), *from = first.const_data_ptr<int64_t>(),

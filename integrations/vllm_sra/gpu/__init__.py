@@ -1,1 +1,1 @@
-"""Attention on GPUs."""
+"""Attention with reattention on GPUs."""

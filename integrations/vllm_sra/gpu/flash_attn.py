@@ -1,4 +1,4 @@
-"""vLLM's FlashAttention (CUDA) with rows sharpened before its kernel runs."""
+"""vLLM's FlashAttention (CUDA); query rows are sharpened before its kernel runs."""
 
 from __future__ import annotations
 
@@ -23,37 +23,37 @@ __all__ = [
 
 
 class SRAFlashAttentionBackend(FlashAttentionBackend):
-    """The FlashAttention backend, with reattention."""
+    """vLLM's FlashAttention backend with reattention."""
 
     @staticmethod
     def get_impl_cls() -> type[SRAFlashAttentionImpl]:
-        """Return what attends."""
+        """Return the class that computes attention."""
         return SRAFlashAttentionImpl
 
     @staticmethod
     def get_builder_cls() -> type[SRAFlashAttentionMetadataBuilder]:
-        """Return what prepares a forward pass."""
+        """Return the class that builds the metadata of a forward pass."""
         return SRAFlashAttentionMetadataBuilder
 
 
 @dataclasses.dataclass
 class SRAFlashAttentionMetadata(FlashAttentionMetadata):
-    """What the layers of a forward pass have in common.
+    """Metadata that the layers of a forward pass share.
 
     Parameters
     ----------
     rows
-        Rows of requests with settings.
+        Rows of requests with settings; None if there are none.
     """
 
     rows: SharpenedRows | None = None
 
 
 class SRAFlashAttentionMetadataBuilder(RowFindingBuilder, FlashAttentionMetadataBuilder):
-    """Finds the requests with settings in each batch."""
+    """Collects the rows of requests with settings in each batch."""
 
     metadata = SRAFlashAttentionMetadata
 
 
 class SRAFlashAttentionImpl(SharpeningImpl, FlashAttentionImpl):
-    """Multiplies each query row by its factor, and attends as vLLM does."""
+    """Multiplies each query row by its factor, then computes attention like vLLM."""

@@ -1,8 +1,8 @@
-"""What vLLM's paged backends for GPUs (FlashAttention, Triton) have in common when reattention is added to them.
+"""Mixins that add reattention to vLLM's paged GPU backends (FlashAttention, Triton).
 
-Both keep keys and values side by side, ``(blocks, H_kv, block_size, 2 * D)`` with strides of vLLM's choice, and write
-them before they attend. So the same few steps serve both, as mixins before vLLM's own classes; what they make is in
-`vllm_sra.gpu.flash_attn` and `vllm_sra.gpu.triton_attn`.
+Both backends store each key next to its value, ``(blocks, H_kv, block_size, 2 * D)``, with strides that vLLM chooses.
+Both write keys and values to the cache before they compute attention. So both use the same mixins. The resulting
+classes are in `vllm_sra.gpu.flash_attn` and `vllm_sra.gpu.triton_attn`.
 """
 
 from __future__ import annotations
@@ -51,25 +51,25 @@ __all__ = [
 ]
 
 _DECODERS = (FullAttentionSpec, SlidingWindowSpec)
-_OTHERS = (EncoderOnlyAttentionSpec, CrossAttentionSpec)  # never sharpened, and left alone
+_OTHERS = (EncoderOnlyAttentionSpec, CrossAttentionSpec)  # never sharpened
 _DTYPES = (torch.float32, torch.bfloat16, torch.float16)
-_TOLERANCE = 1e-2  # of a row; where a key, a block or a head is wrong, factors are off by several times that
+_TOLERANCE = 1e-2  # relative error of a row; a wrong key, block or head causes errors several times as large
 
 
 class RowFinder:
-    """Finds the rows with settings in each batch; made with the metadata builder of a group of layers.
+    """Collects the rows with settings in each batch, for the metadata builder of a group of layers.
 
     Parameters
     ----------
     kv_cache_spec, layer_names, vllm_config, device
-        As vLLM gives them to a metadata builder.
+        Arguments of a vLLM metadata builder.
     n_heads
-        Query heads of a layer that this worker holds.
+        Number of query heads of a layer on this worker.
 
     Raises
     ------
     UnsupportedModelError
-        When the engine starts: if these layers cannot be served, or keys cannot be read back from the cache.
+        When the engine starts: if these layers are not supported, or keys cannot be read back from the cache.
     """
 
     def __init__(
@@ -89,11 +89,12 @@ class RowFinder:
         _refuse_cache(kv_cache_spec)
         self._table = request_table(vllm_config)
         self._share = head_share(vllm_config, n_heads)
-        of_all_workers = n_heads * get_tensor_model_parallel_world_size()
-        if of_all_workers != self._share.n_heads:
+        total_heads = n_heads * get_tensor_model_parallel_world_size()
+        if total_heads != self._share.n_heads:
             raise UnsupportedModelError(
-                f"The layers of this model differ in their query heads ({self._share.n_heads} and {of_all_workers}), "
-                "which cannot be served with reattention. Serve it without (VLLM_PLUGINS without sra)."
+                f"The layers of this model have different numbers of query heads ({self._share.n_heads} and "
+                f"{total_heads}), which is not supported with reattention. Serve it without reattention (VLLM_PLUGINS "
+                "without sra)."
             )
         self._group = n_heads // kv_cache_spec.num_kv_heads
         layers = vllm_config.compilation_config.static_forward_context
@@ -101,10 +102,10 @@ class RowFinder:
         check_paged_keys(layers[layer_names[0]], kv_cache_spec, n_heads, device)
 
     def find(self, common: CommonAttentionMetadata) -> SharpenedRows | None:
-        """Return the rows of a forward pass; None where no request has settings for any."""
+        """Return the rows to sharpen in a forward pass; None if there are none."""
         if not self._sharpens or not self._table.entries:
             return None
-        # Exact without speculative decoding, and already on the host: asking the device would wait for it.
+        # The upper bound is exact without speculative decoding. It is on the host, so no synchronization is needed.
         n_keys = common.seq_lens if common.seq_lens_cpu_upper_bound is None else common.seq_lens_cpu_upper_bound
         spans = sharpened_spans(
             self._table.entries,
@@ -117,34 +118,36 @@ class RowFinder:
 
 
 class RowFindingBuilder:
-    """Before a metadata builder of vLLM's: finds the requests with settings in each batch.
+    """Mixin for a vLLM metadata builder: collects the rows of requests with settings in each batch.
 
-    `metadata` is that builder's metadata with a field ``rows`` more.
+    `metadata` is the metadata class of the builder with the additional field ``rows``.
     """
 
     metadata: ClassVar[type[Any]]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        it: Any = self
-        self._finder = RowFinder(it.kv_cache_spec, it.layer_names, it.vllm_config, it.device, it.num_heads_q)
+        builder: Any = self  # the attributes are those of vLLM's builder
+        self._finder = RowFinder(
+            builder.kv_cache_spec, builder.layer_names, builder.vllm_config, builder.device, builder.num_heads_q
+        )
 
     @classmethod
     def get_cudagraph_support(cls, vllm_config: Any, kv_cache_spec: Any) -> AttentionCGSupport:
-        """Say that attention is no part of a CUDA graph, which would replay the rows it was captured with."""
+        """Exclude attention from CUDA graphs: a graph would replay the rows that it was captured with."""
         return AttentionCGSupport.NEVER
 
     def build(
         self, common_prefix_len: int, common_attn_metadata: CommonAttentionMetadata, fast_build: bool = False
     ) -> Any:
-        """Prepare a forward pass."""
+        """Build the metadata of a forward pass."""
         plain = super().build(common_prefix_len, common_attn_metadata, fast_build)  # type: ignore[misc]
         fields = {field.name: getattr(plain, field.name) for field in dataclasses.fields(plain)}
         return self.metadata(**fields, rows=self._finder.find(common_attn_metadata))
 
 
 class SharpeningImpl:
-    """Before an attention of vLLM's: multiplies each query row by its factor, and attends as vLLM does."""
+    """Mixin for a vLLM attention: multiplies each query row by its factor, then computes attention like vLLM."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -162,7 +165,7 @@ class SharpeningImpl:
         output_scale: torch.Tensor | None = None,
         output_block_scale: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Attend; shapes are those of vLLM's backend."""
+        """Compute attention; arguments and shapes are those of vLLM's backend."""
         query = sharpened_query(self, layer, query, kv_cache, attn_metadata)
         return super().forward(  # type: ignore[misc]
             layer, query, key, value, kv_cache, attn_metadata, output, output_scale, output_block_scale
@@ -170,12 +173,12 @@ class SharpeningImpl:
 
 
 def refuse_attention(impl: Any) -> None:
-    """Refuse a layer's attention that sharpening would not do right; `impl` is vLLM's.
+    """Reject a kind of attention that sharpening would not compute correctly. `impl` is vLLM's attention object.
 
     Raises
     ------
     UnsupportedModelError
-        When the model is loaded, naming what it is.
+        When the model is loaded; names the unsupported features.
     """
     if impl.attn_type == AttentionType.DECODER:
         refuse_unservable(
@@ -183,24 +186,24 @@ def refuse_attention(impl: Any) -> None:
             alibi=impl.alibi_slopes is not None,
             sinks=impl.sinks is not None,
             kv_cache_dtype=impl.kv_cache_dtype,
-            chunked=getattr(impl, "chunk_lookback", -1) > -1,  # of the Triton backend only
+            chunked=getattr(impl, "chunk_lookback", -1) > -1,  # only the Triton backend has it
         )
 
 
 def sharpened_query(
     impl: Any, layer: AttentionLayer, query: torch.Tensor, kv_cache: torch.Tensor, metadata: Any
 ) -> torch.Tensor:
-    """Multiply the rows of a layer's query that are sharpened.
+    """Multiply the sharpened rows of a layer's query by their factors.
 
     Parameters
     ----------
     impl, layer, query, kv_cache, metadata
-        As in the ``forward`` of vLLM's backends; `metadata` is None while vLLM measures memory.
+        Arguments of ``forward`` of vLLM's backends. `metadata` is None while vLLM profiles memory.
 
     Returns
     -------
     query
-        `query` itself where nothing is sharpened, else a copy.
+        `query` itself if no row is sharpened, otherwise a copy.
     """
     rows: SharpenedRows | None = getattr(metadata, "rows", None)
     if rows is None or impl.attn_type != AttentionType.DECODER:
@@ -221,14 +224,14 @@ def key_blocks(kv_cache: torch.Tensor, head_size: int) -> torch.Tensor:
 
 
 def check_paged_keys(layer: Any, kv_cache_spec: AttentionSpec, n_heads: int, device: torch.device) -> None:
-    """Have vLLM write keys into a cache, and hold what the kernel makes of them to what the keys themselves say.
+    """Check that the kernel reads the keys that vLLM writes to a cache, by comparison with the reference.
 
-    It also compiles the kernels, so that no request waits for that.
+    This also compiles the kernels, so that no request has to wait for the compilation.
 
     Raises
     ------
     UnsupportedModelError
-        If they differ.
+        If the results differ.
     """
     size, n_kv_heads, head_size = kv_cache_spec.block_size, kv_cache_spec.num_kv_heads, kv_cache_spec.head_size
     random = torch.Generator().manual_seed(0)
@@ -242,31 +245,32 @@ def check_paged_keys(layer: Any, kv_cache_spec: AttentionSpec, n_heads: int, dev
     slots = torch.tensor([blocks[n // size] * size + n % size for n in range(n_keys)], device=device)
     layer.impl.do_kv_cache_update(layer, keys, values, cache, slots)
     read = key_blocks(cache, head_size)
-    right = torch.equal(read[torch.tensor(blocks, device=device)].flatten(0, 1)[:n_keys], keys)
+    correct = torch.equal(read[torch.tensor(blocks, device=device)].flatten(0, 1)[:n_keys], keys)
     table = torch.tensor([blocks], dtype=torch.int32, device=device)
-    # Factors of 1 + H.
+    # Parameters for which the factor is 1 + H.
     rules = {"lines": torch.tensor([[0.0, 1, 0, 1]], device=device), "alpha": torch.ones(1, n_heads, device=device)}
     for n_rows, splits in ((1, 1), (1, SPLITS), (min(64 // (n_heads // n_kv_heads), n_keys), 1)):
+        # See TILE_FIELDS.
         tile = torch.tensor([[0, n_keys - n_rows, n_rows, n_keys - n_rows, 0, 0]], dtype=torch.int32, device=device)
         tiles = RowTiles(tile, n_rows, n_rows, n_keys)
         arguments: dict[str, Any] = {"scale": head_size**-0.5, "window": NO_WINDOW, **rules}
-        wanted, found = query.clone(), query.clone()
-        # The keys as they came in, as one block of their own.
-        own = torch.zeros(1, 1, dtype=torch.int32, device=device)
-        sharpen_reference(query, keys[None], own, tiles, out=wanted, **arguments)
-        sharpen(query, read, table, tiles, out=found, splits=splits, **arguments)
-        apart = (found.float() - wanted.float()).norm(dim=-1) / wanted.float().norm(dim=-1)
-        right = right and bool((apart < _TOLERANCE).all())
-    if not right:
+        expected, actual = query.clone(), query.clone()
+        # The reference gets the original keys as a single block.
+        single_block = torch.zeros(1, 1, dtype=torch.int32, device=device)
+        sharpen_reference(query, keys[None], single_block, tiles, out=expected, **arguments)
+        sharpen(query, read, table, tiles, out=actual, splits=splits, **arguments)
+        error = (actual.float() - expected.float()).norm(dim=-1) / expected.float().norm(dim=-1)
+        correct = correct and bool((error < _TOLERANCE).all())
+    if not correct:
         raise UnsupportedModelError(
-            f"This build of vLLM lays keys of {kv_cache_spec.dtype} in blocks of {size} x {n_kv_heads} x {head_size} "
-            "in a way that they cannot be read back from. Serve without reattention (VLLM_PLUGINS without sra), or "
-            "with the other of --attention-backend FLASH_ATTN and TRITON_ATTN."
+            f"This build of vLLM stores {kv_cache_spec.dtype} keys in blocks of {size} x {n_kv_heads} x {head_size} "
+            "in an unknown layout, so they cannot be read back. Serve without reattention (VLLM_PLUGINS without sra), "
+            "or with the other one of --attention-backend FLASH_ATTN and TRITON_ATTN."
         )
 
 
 def _refuse_other_attention(layers: Iterable[Any]) -> None:
-    """Refuse models some of whose layers come with a backend of their own, whatever vLLM would choose."""
+    """Reject models with layers that use their own backend, regardless of the backend that vLLM selects."""
     impls = (getattr(layer, "impl", None) for layer in layers)
     others = {
         type(impl).__name__
@@ -276,15 +280,16 @@ def _refuse_other_attention(layers: Iterable[Any]) -> None:
     }
     if others:
         raise UnsupportedModelError(
-            f"Some layers of this model attend by {', '.join(sorted(others))}, which is not served with reattention. "
-            "Serve it without (VLLM_PLUGINS without sra), and leave out --attention-backend by kind of layer."
+            f"Some layers of this model use {', '.join(sorted(others))}, which is not supported with reattention. "
+            "Serve it without reattention (VLLM_PLUGINS without sra), and without --attention-backend for a kind of "
+            "layer."
         )
 
 
 def _refuse_cache(spec: AttentionSpec) -> None:
     if type(spec) not in _DECODERS or spec.dtype not in _DTYPES:
         raise UnsupportedModelError(
-            f"A key/value cache of kind {type(spec).__name__} and {spec.dtype} cannot be served with reattention: it "
-            f"needs {' or '.join(kind.__name__ for kind in _DECODERS)}, and 16 or 32 bits a number. Serve without "
-            "(VLLM_PLUGINS without sra), or with --kv-cache-dtype auto."
+            f"A key/value cache of kind {type(spec).__name__} and {spec.dtype} is not supported with reattention. It "
+            f"must be {' or '.join(kind.__name__ for kind in _DECODERS)}, with 16 or 32 bits per number. Serve with "
+            "--kv-cache-dtype auto, or without reattention (VLLM_PLUGINS without sra)."
         )

@@ -1,4 +1,4 @@
-"""Rows of a batch over keys in a paged cache: which are sharpened, and the reference that the kernel is held to."""
+"""The sharpened rows of a batch as tiles, and the reference implementation that the kernel is tested against."""
 
 from __future__ import annotations
 
@@ -6,29 +6,32 @@ import dataclasses
 
 import torch
 
-__all__ = ["NO_WINDOW", "RowTiles", "paged_entropy_reference", "sharpen_reference"]
+__all__ = ["NO_WINDOW", "TILE_FIELDS", "RowTiles", "paged_entropy_reference", "sharpen_reference"]
 
 NO_WINDOW = 0
-"""Stands for "sees all keys up to its own" where a window is a number of keys."""
+"""Window size that means: a row attends to all keys up to its own position."""
+
+TILE_FIELDS = ("request", "first_row", "n_rows", "position", "result_row", "settings")
+"""Columns of `RowTiles.table`: index of the request in the batch, index of the first row in the batch, number of rows,
+position of the first row in its sequence, number of rows in the preceding tiles, and index of the settings."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class RowTiles:
-    """Rows of a batch that are sharpened, in pieces that are served at once.
+    """The sharpened rows of a batch, split into tiles of consecutive rows that are processed together.
 
     Parameters
     ----------
     table
-        ``(tiles, 6)``, int32, on the device: the request, the first row among those of the batch, how many rows, the
-        position of the first in its sequence, how many rows stand in the tiles before, and whose settings apply.
+        ``(tiles, 6)``, int32, on the device; the columns are `TILE_FIELDS`.
     rows_per_tile
-        No tile has more rows.
+        Maximum number of rows of a tile.
     n_rows
-        Of all tiles.
+        Total number of rows of all tiles.
     longest
-        Keys that the last row of any tile may see, without a window.
+        Maximum number of keys that a row attends to, ignoring a window.
     needs_entropy
-        Whether the settings look at the entropy of rows, all or none.
+        Whether the settings depend on the entropy of rows. It is the same for all tiles.
     """
 
     table: torch.Tensor
@@ -50,23 +53,23 @@ def paged_entropy_reference(
     scale: float,
     window: int,
 ) -> torch.Tensor:
-    """Find the entropy of rows, spelled out: all scores of a tile, their softmax, ``-sum a log a``.
+    """Compute the entropy of rows step by step: all scores of a tile, their softmax ``a``, then ``-sum a log a``.
 
     Parameters
     ----------
     query
-        ``(rows, H_q, D)``.
+        Query rows, ``(rows, H_q, D)``.
     key_cache
-        ``(blocks, block_size, H_kv, D)``, with any strides. Heads ``h * H_q / H_kv`` and on share the keys of head
-        ``h``.
+        Keys, ``(blocks, block_size, H_kv, D)``, with any strides. The ``H_q / H_kv`` query heads from
+        ``h * H_q / H_kv`` on use the keys of head ``h``.
     block_table
-        ``(requests, blocks)``, int32: where the keys of each request lie, in order.
+        Cache blocks of the keys of each request, in order: ``(requests, blocks)``, int32.
     tiles
-        The rows wanted. A row sees the keys up to its own position; those must be in the cache.
+        The rows to process. A row attends to the keys up to its own position; these must be in the cache.
     scale
-        Factor of the dot product.
+        Scale of the dot product.
     window
-        A row sees only as many keys, its own included; `NO_WINDOW` for all.
+        Number of keys that a row attends to, including its own; `NO_WINDOW` for all keys.
 
     Returns
     -------
@@ -74,21 +77,21 @@ def paged_entropy_reference(
         ``(tiles.n_rows, H_q)``, float32, nats, in the order of the tiles.
     """
     block_size, n_kv_heads = key_cache.shape[1:3]
-    found = [query.new_empty((0, query.shape[1]), dtype=torch.float32)]
-    for request, first, n_rows, position, _, _ in tiles.table.tolist():
+    entropies = [query.new_empty((0, query.shape[1]), dtype=torch.float32)]
+    for request, first_row, n_rows, position, _, _ in tiles.table.tolist():
         n_keys = position + n_rows
         blocks = block_table[request, : -(-n_keys // block_size)].long()
         keys = key_cache[blocks].flatten(0, 1)[:n_keys]
-        rows = query[first : first + n_rows].float().unflatten(1, (n_kv_heads, -1))
+        rows = query[first_row : first_row + n_rows].float().unflatten(1, (n_kv_heads, -1))
         scores = torch.einsum("rhgd,khd->rhgk", rows, keys.to(query.dtype).float()) * scale
-        places = torch.arange(n_keys, device=query.device)
-        own = places[position:, None]
-        seen = places <= own
+        key_positions = torch.arange(n_keys, device=query.device)
+        row_positions = key_positions[position:, None]
+        visible = key_positions <= row_positions
         if window != NO_WINDOW:
-            seen &= places > own - window
-        weights = scores.masked_fill(~seen[:, None, None], float("-inf")).softmax(-1)
-        found.append(-torch.special.xlogy(weights, weights).sum(-1).flatten(1))
-    return torch.cat(found)
+            visible &= key_positions > row_positions - window
+        weights = scores.masked_fill(~visible[:, None, None], float("-inf")).softmax(-1)
+        entropies.append(-torch.special.xlogy(weights, weights).sum(-1).flatten(1))
+    return torch.cat(entropies)
 
 
 def sharpen_reference(
@@ -103,28 +106,29 @@ def sharpen_reference(
     alpha: torch.Tensor,
     out: torch.Tensor,
 ) -> None:
-    """Write query rows times their factors, spelled out.
+    """Write query rows multiplied by their factors, computed step by step.
 
     Parameters
     ----------
     query, key_cache, block_table, tiles, scale, window
-        As for `paged_entropy_reference`.
+        See `paged_entropy_reference`.
     lines
         See `vllm_sra.gpu.factor_rules.FactorRules`.
     alpha
-        ``(settings, H_q)``, float32, of the layer.
+        Strength of sharpening in the layer, ``(settings, H_q)``, float32.
     out
-        ``(rows, H_q, D)``, in the dtype of `query`; rows that are in no tile are left as they are.
+        Output, ``(rows, H_q, D)``, in the dtype of `query`. Rows that are in no tile are not modified.
     """
-    measured = query.new_zeros((tiles.n_rows, query.shape[1]), dtype=torch.float32)
+    entropy = query.new_zeros((tiles.n_rows, query.shape[1]), dtype=torch.float32)
     if tiles.needs_entropy:
-        measured = paged_entropy_reference(query, key_cache, block_table, tiles, scale=scale, window=window)
-    for _, first, n_rows, position, before, settings in tiles.table.tolist():
+        entropy = paged_entropy_reference(query, key_cache, block_table, tiles, scale=scale, window=window)
+    for _, first_row, n_rows, position, result_row, settings in tiles.table.tolist():
         constant, slope, low, high = lines[settings].tolist()
-        seen = torch.arange(position + 1, position + n_rows + 1, device=query.device, dtype=torch.float32)[:, None]
+        n_visible = torch.arange(position + 1, position + n_rows + 1, device=query.device, dtype=torch.float32)[:, None]
         if window != NO_WINDOW:
-            seen = seen.clamp_max(window)
-        top = seen.clamp_min(2).log() if high == float("inf") else high
-        ratio = (measured[before : before + n_rows] - low) / (top - low)
+            n_visible = n_visible.clamp_max(window)
+        upper = n_visible.clamp_min(2).log() if high == float("inf") else high
+        ratio = (entropy[result_row : result_row + n_rows] - low) / (upper - low)
         beta = 1 + alpha[settings] * (constant + slope * ratio)
-        out[first : first + n_rows] = (query[first : first + n_rows] * beta[..., None]).to(out.dtype)
+        rows = slice(first_row, first_row + n_rows)
+        out[rows] = (query[rows] * beta[..., None]).to(out.dtype)

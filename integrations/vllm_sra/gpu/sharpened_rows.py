@@ -1,7 +1,7 @@
-"""The rows of a forward pass that settings apply to, laid out for a launch or two a layer.
+"""The rows of a forward pass that settings apply to, arranged for one or two kernel launches per layer.
 
-It does what `vllm_sra.plugin.batch.scaled_query` does, for all requests at once and without waiting for the device:
-what is known on the host goes over in one copy, which all layers share, and the rest is computed there.
+This gives the same result as `vllm_sra.plugin.batch.scaled_query`, but for all requests at once and without
+synchronizing with the device. Data of the host is copied to the device once for all layers; the rest is computed there.
 """
 
 from __future__ import annotations
@@ -13,20 +13,21 @@ import torch
 
 from sra_rag.config import SRAConfig
 from vllm_sra.gpu.factor_rules import FactorRules, factor_rules
-from vllm_sra.gpu.row_tiles import NO_WINDOW, RowTiles
+from vllm_sra.gpu.row_tiles import NO_WINDOW, TILE_FIELDS, RowTiles
 from vllm_sra.plugin.batch import RowSpan
 
 __all__ = ["Sharpen", "SharpenedRows"]
 
 Sharpen = Callable[..., None]
-"""Writes rows times their factors: `vllm_sra.gpu.row_tiles.sharpen_reference`, or a kernel with its arguments."""
+"""Function that writes rows multiplied by their factors: `vllm_sra.gpu.row_tiles.sharpen_reference`, or a kernel with
+the same arguments."""
 
-_NARROW, _WIDE = 16, 64  # query rows times heads that a program serves: decoding and prefill
+_NARROW, _WIDE = 16, 64  # query rows x heads that one kernel program processes, in decoding and in prefill
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class _Layout:
-    """Rows that one set of requests has sharpened."""
+    """Tiles and factor parameters for one set of requests."""
 
     tiles: tuple[RowTiles, ...]
     rules: FactorRules
@@ -34,7 +35,7 @@ class _Layout:
 
 @dataclasses.dataclass(slots=True)
 class _Table:
-    """Tiles of one size."""
+    """Tiles of one size; `numbers` is the flattened `RowTiles.table`."""
 
     numbers: list[int] = dataclasses.field(default_factory=list)
     n_rows: int = 0
@@ -47,13 +48,13 @@ class SharpenedRows:
     Parameters
     ----------
     spans
-        Rows of requests with settings, one at least; see `vllm_sra.plugin.batch.sharpened_spans`.
+        Rows of requests with settings, at least one; see `vllm_sra.plugin.batch.sharpened_spans`.
     group
-        Query heads that share a key head.
+        Number of query heads that share a key head.
     device
-        Where the queries are.
+        Device of the queries.
     sharpen
-        Writes rows times their factors.
+        Function that writes rows multiplied by their factors.
     """
 
     def __init__(self, spans: Sequence[RowSpan], group: int, device: torch.device, sharpen: Sharpen) -> None:
@@ -73,27 +74,27 @@ class SharpenedRows:
         scale: float,
         window: int = NO_WINDOW,
     ) -> torch.Tensor:
-        """Multiply the rows that are sharpened by their factors.
+        """Multiply the sharpened rows by their factors.
 
         Parameters
         ----------
         query
-            ``(rows, H_q, D)``; left as it is.
+            Query rows, ``(rows, H_q, D)``; not modified.
         key_cache, block_table, scale, window
-            As for `vllm_sra.gpu.row_tiles.paged_entropy_reference`; the keys of the rows themselves are in the cache.
+            See `vllm_sra.gpu.row_tiles.paged_entropy_reference`. The keys of the rows must already be in the cache.
         layer
             Index of the attention layer.
 
         Returns
         -------
         query
-            `query` itself where nothing is sharpened in this layer, else a copy.
+            `query` itself if no row is sharpened in this layer, otherwise a copy.
         """
         active = tuple(index for index, span in enumerate(self._spans) if span.session.sharpens(layer))
         if not active:
             return query
         if active not in self._layouts:
-            self._layouts[active] = self._lay_out([self._spans[index] for index in active])
+            self._layouts[active] = self._create_layout([self._spans[index] for index in active])
         layout = self._layouts[active]
         scaled = query.clone()
         for tiles in layout.tiles:
@@ -103,10 +104,10 @@ class SharpenedRows:
             )  # fmt: skip
         return scaled
 
-    def _lay_out(self, spans: Sequence[RowSpan]) -> _Layout:
+    def _create_layout(self, spans: Sequence[RowSpan]) -> _Layout:
         settings: dict[SRAConfig, int] = {}
         tables: dict[tuple[bool, int], _Table] = {}
-        narrow, wide = (max(1, served // self._group) for served in (_NARROW, _WIDE))
+        narrow, wide = (max(1, lanes // self._group) for lanes in (_NARROW, _WIDE))
         for span in spans:
             session = span.session
             skipped = session.first_row(span.position, span.stop - span.start)
@@ -114,11 +115,14 @@ class SharpenedRows:
             n_rows = span.stop - start
             size = narrow if n_rows <= narrow else wide
             table = tables.setdefault((session.needs_entropy, size), _Table())
-            number = settings.setdefault(session.config, len(settings))
-            for first in range(0, n_rows, size):
-                n = min(size, n_rows - first)
-                table.numbers += (span.request, start + first, n, position + first, table.n_rows, number)
-                table.n_rows += n
+            settings_index = settings.setdefault(session.config, len(settings))
+            for offset in range(0, n_rows, size):
+                tile_rows = min(size, n_rows - offset)
+                # In the order of TILE_FIELDS.
+                table.numbers += (
+                    span.request, start + offset, tile_rows, position + offset, table.n_rows, settings_index
+                )  # fmt: skip
+                table.n_rows += tile_rows
             table.longest = max(table.longest, position + n_rows)
         packed = torch.tensor(
             [number for table in tables.values() for number in table.numbers],
@@ -127,8 +131,9 @@ class SharpenedRows:
         ).to(self._device, non_blocking=True)
         parts = packed.split([len(table.numbers) for table in tables.values()])
         tiles = tuple(
-            RowTiles(part.view(-1, 6), size, table.n_rows, table.longest, needs_entropy)
+            RowTiles(part.view(-1, len(TILE_FIELDS)), size, table.n_rows, table.longest, needs_entropy)
             for part, ((needs_entropy, size), table) in zip(parts, tables.items(), strict=True)
         )
-        some = spans[0].session
-        return _Layout(tiles, factor_rules(tuple(settings), some.n_layers, some.n_heads, some.heads, self._device))
+        session = spans[0].session  # layers and heads are the same for all sessions
+        rules = factor_rules(tuple(settings), session.n_layers, session.n_heads, session.heads, self._device)
+        return _Layout(tiles, rules)

@@ -1,4 +1,4 @@
-"""vLLM's Triton attention (CUDA, ROCm) with rows sharpened before its kernel runs."""
+"""vLLM's Triton attention (CUDA, ROCm); query rows are sharpened before its kernel runs."""
 
 from __future__ import annotations
 
@@ -23,37 +23,37 @@ __all__ = [
 
 
 class SRATritonAttentionBackend(TritonAttentionBackend):
-    """The Triton backend, with reattention."""
+    """vLLM's Triton backend with reattention."""
 
     @staticmethod
     def get_impl_cls() -> type[SRATritonAttentionImpl]:
-        """Return what attends."""
+        """Return the class that computes attention."""
         return SRATritonAttentionImpl
 
     @staticmethod
     def get_builder_cls() -> type[SRATritonAttentionMetadataBuilder]:
-        """Return what prepares a forward pass."""
+        """Return the class that builds the metadata of a forward pass."""
         return SRATritonAttentionMetadataBuilder
 
 
 @dataclasses.dataclass
 class SRATritonAttentionMetadata(TritonAttentionMetadata):
-    """What the layers of a forward pass have in common.
+    """Metadata that the layers of a forward pass share.
 
     Parameters
     ----------
     rows
-        Rows of requests with settings.
+        Rows of requests with settings; None if there are none.
     """
 
     rows: SharpenedRows | None = None
 
 
 class SRATritonAttentionMetadataBuilder(RowFindingBuilder, TritonAttentionMetadataBuilder):
-    """Finds the requests with settings in each batch."""
+    """Collects the rows of requests with settings in each batch."""
 
     metadata = SRATritonAttentionMetadata
 
 
 class SRATritonAttentionImpl(SharpeningImpl, TritonAttentionImpl):
-    """Multiplies each query row by its factor, and attends as vLLM does."""
+    """Multiplies each query row by its factor, then computes attention like vLLM."""

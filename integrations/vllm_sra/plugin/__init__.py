@@ -1,1 +1,1 @@
-"""What runs in each process of vLLM, on any device."""
+"""The parts of the plugin that run in every vLLM process, on any device."""

@@ -1,4 +1,4 @@
-"""The rows of a forward pass that belong to requests with settings, and the factors of those rows."""
+"""The query rows of a forward pass that belong to requests with settings, and their sharpening factors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from vllm_sra.plugin.request_settings import RequestSettings
 __all__ = ["BatchEntry", "HeadShare", "RowSpan", "scaled_query", "sharpened_spans"]
 
 ReadKeys = Callable[[torch.Tensor, int, bool], torch.Tensor]
-"""Reads the keys in some blocks, so many of them, ``(1, H_kv, K, D)``; the third says whether one row will see them."""
+"""Reads keys from the cache as ``(1, H_kv, K, D)``. Arguments: block indices, number of keys ``K``, and whether only
+one query row uses the keys."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -26,9 +27,9 @@ class BatchEntry:
     Parameters
     ----------
     settings
-        What it asks for.
+        Settings of the request.
     prompt_length
-        Tokens of its prompt.
+        Number of tokens of its prompt.
     """
 
     settings: RequestSettings
@@ -37,14 +38,14 @@ class BatchEntry:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class HeadShare:
-    """The part of a model that a worker holds.
+    """The attention heads of a model that a worker holds.
 
     Parameters
     ----------
     n_layers, n_heads
-        Of the whole model.
+        Number of layers and query heads of the whole model.
     first_head, last_head
-        The query heads at hand, from the first to before the last.
+        Range of the query heads of this worker; `last_head` is exclusive.
     """
 
     n_layers: int
@@ -55,20 +56,20 @@ class HeadShare:
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class RowSpan:
-    """Rows of one request.
+    """Consecutive query rows of one request.
 
     Parameters
     ----------
     session
-        Its settings.
+        Session with the settings of the request.
     start, stop
-        Its rows among those of the batch.
+        Range of its rows in the batch; `stop` is exclusive.
     position
-        Of its first row in the sequence.
+        Position of its first row in the sequence.
     blocks
-        Of its keys in the cache, in order.
+        Indices of the cache blocks of its keys, in order.
     request
-        Its place in the batch.
+        Index of the request in the batch.
     """
 
     session: Session
@@ -80,7 +81,7 @@ class RowSpan:
 
     @property
     def n_keys(self) -> int:
-        """Keys up to its last row."""
+        """Number of keys up to the last row."""
         return self.position + self.stop - self.start
 
 
@@ -91,24 +92,24 @@ def sharpened_spans(
     n_keys: Sequence[int],
     block_table: torch.Tensor,
 ) -> list[RowSpan]:
-    """Find the rows that settings apply to.
+    """Return the rows that settings apply to.
 
     Parameters
     ----------
     entries
-        The requests with settings, by their place in the batch.
+        Requests with settings, by their index in the batch.
     share
-        Of the model.
+        Attention heads of this worker.
     query_start
-        Of each request its first row, and at the end how many rows there are.
+        Index of the first row of each request, followed by the total number of rows.
     n_keys
-        Of each request its keys, those of this pass included.
+        Number of keys of each request, including those of this pass.
     block_table
-        ``(requests, blocks)``.
+        Cache blocks of each request, ``(requests, blocks)``.
     """
     spans = []
     for index, entry in sorted(entries.items()):
-        if index >= len(n_keys):  # a pass of vLLM's own, to warm up
+        if index >= len(n_keys):  # a warm-up pass of vLLM
             continue
         start, stop = query_start[index], query_start[index + 1]
         session = _session(entry, share)
@@ -128,25 +129,25 @@ def scaled_query(
     block_size: int,
     window: int | None,
 ) -> torch.Tensor:
-    """Multiply the rows that are sharpened by their factors: all that Scaled ReAttention needs of a kernel.
+    """Multiply sharpened query rows by their factors.
 
-    ``softmax(beta_i * s_i) V`` is ordinary attention with ``beta_i q_i`` for ``q_i``.
+    No other change is needed: ``softmax(beta_i * s_i) V`` is ordinary attention with the query ``beta_i q_i``.
 
     Parameters
     ----------
     query
-        ``(rows, H_q, D)``; left as it is.
+        Query rows, ``(rows, H_q, D)``; not modified.
     spans
         See `sharpened_spans`.
     read_keys
-        Reads keys from the cache.
+        Function that reads keys from the cache.
     layer, scale, block_size, window
-        Of the attention; `window` is None where all keys are seen.
+        Parameters of the attention layer. `window` is the size of the sliding window in keys, or None.
 
     Returns
     -------
     query
-        `query` itself where nothing is sharpened in this layer, else a copy.
+        `query` itself if no row is sharpened in this layer, otherwise a copy.
     """
     scaled = None
     for span in spans:
@@ -162,7 +163,7 @@ def scaled_query(
         )
         if span.session.needs_entropy:
             keys = read_keys(blocks, span.n_keys - offset, rows == 1)
-        else:  # nobody looks at them
+        else:  # the keys are not used
             keys = query.new_empty(1, 1, 0, query.shape[-1])
         first, beta = sharpening_factors(
             query[span.start : span.stop].transpose(0, 1)[None],

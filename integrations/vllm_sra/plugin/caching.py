@@ -1,8 +1,8 @@
-"""Prefix caching that stays right: blocks of keys and values that settings change are not shared with others.
+"""Correct prefix caching: key/value blocks that depend on settings are not shared with other settings.
 
-A sharpened row changes the keys and values of its position in all layers above. So a block is shared if it ends before
-the first sharpened row: the context's under ``rows="after_context"``, the whole prompt's under ``rows="generated"``,
-none's under ``rows="all"``.
+A sharpened row changes the keys and values of its position in all later layers. So a block is shared only if it ends
+before the first sharpened row. These are the blocks of the context for ``rows="after_context"``, the blocks of the
+whole prompt for ``rows="generated"``, and no blocks for ``rows="all"``.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ _NAME = "sra"
 
 
 def sharpening_key(request: Request, end: int) -> tuple[str, str, int] | None:
-    """Return what is to be hashed with a block of a request that ends before position `end`; None if it is plain.
+    """Return the extra hash key of a block that ends before position `end`; None if no settings affect the block.
 
-    The first sharpened row counts too: the same tokens under the same settings are others where it stands elsewhere.
+    The key includes the position of the first sharpened row: with another position, the same tokens and settings give
+    other keys and values.
     """
     if request.sampling_params is None:
         return None
@@ -37,15 +38,16 @@ def sharpening_key(request: Request, end: int) -> tuple[str, str, int] | None:
 
 
 def blocks_are_salted() -> bool:
-    """Whether `salt_changed_blocks` was called in this process: whether vLLM was started with the plugin."""
+    """Whether `salt_changed_blocks` was called in this process, that is, whether vLLM was started with the plugin."""
     return getattr(kv_cache_utils.generate_block_hash_extra_keys, "salted_by", None) == _NAME
 
 
 def salt_changed_blocks() -> None:
-    """Have vLLM hash settings with the blocks they change. Calling it again changes nothing.
+    """Add the settings to vLLM's hash of the blocks that they change. Repeated calls have no effect.
 
-    There is no public way: ``cache_salt`` is one for a whole request, and the client's to give. So the function that
-    gathers what is hashed with a block is wrapped; ``tests/vllm_sra/test_caching.py`` notices when it moves.
+    vLLM has no public API for this: ``cache_salt`` applies to a whole request and belongs to the client. So this wraps
+    the function that collects the extra hash keys of a block. ``tests/vllm_sra/test_caching.py`` fails if vLLM moves
+    that function.
     """
     if blocks_are_salted():
         return

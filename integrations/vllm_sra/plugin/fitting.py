@@ -1,4 +1,4 @@
-"""Settings that do not fit the model are refused when a request comes in: in a worker they would end the server."""
+"""Rejects settings that do not fit the model when a request arrives. In a worker the error would end the server."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _MARK = "fitted_by_sra"
 
 
 def refuse_unfit_settings() -> None:
-    """Have vLLM's front end hold settings against its model. Calling it again changes nothing.
+    """Make vLLM's front end validate settings for its model. Repeated calls have no effect.
 
-    There is no public way: `validate_params` of a logits processor is told the parameters of a request, not of which
-    model. So each front end's own check is extended when it is made; ``tests/vllm_sra/test_refusals.py`` notices when
-    that moves.
+    vLLM has no public API for this: `validate_params` of a logits processor receives the parameters of a request, but
+    not the model. So the validation of each front end is extended when the front end is created.
+    ``tests/vllm_sra/test_refusals.py`` fails if vLLM moves it.
     """
     plain = InputProcessor.__init__
     if getattr(plain, _MARK, False):
@@ -64,4 +64,4 @@ def _check(others: Callable[[SamplingParams], None], n_layers: int, n_heads: int
 def _fit(sra: SRAConfig, n_layers: int, n_heads: int) -> None:
     Session(sra, n_layers, n_heads, context_length=0, prompt_length=0)
     if not current_platform.is_cpu():
-        line(sra)  # the kernel for GPUs knows no other
+        line(sra)  # the GPU kernel supports only policies that are a straight line

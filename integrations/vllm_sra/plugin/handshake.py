@@ -1,6 +1,7 @@
-"""How a client makes sure that a server reattends: servers without the plugin ignore settings and say nothing.
+"""A handshake that detects whether a server supports reattention. Servers without the plugin silently ignore settings.
 
-The question is a value of ``sra`` that no request means; the plugin refuses it with an answer that nobody else gives.
+The client sends a special value of ``sra`` that no normal request uses. The plugin rejects it with a message that only
+the plugin sends.
 """
 
 from __future__ import annotations
@@ -15,24 +16,24 @@ from sra_rag.errors import ConfigError
 __all__ = ["QUESTION", "answer", "version_in"]
 
 QUESTION = {"sra": "sra-rag?"}
-"""``vllm_xargs`` of the request that asks."""
+"""``vllm_xargs`` of the handshake request."""
 
 _ANSWER = "sra-rag {} reattends here."
 
 
 def answer(extra_args: Mapping[str, Any] | None) -> None:
-    """Answer the question if a request asks it.
+    """Answer a handshake request; do nothing for other requests.
 
     Raises
     ------
     ConfigError
-        It is the answer: vLLM passes it on with status 400.
+        The error is the answer: vLLM sends its message with status 400.
     """
     if extra_args and extra_args.get("sra") == QUESTION["sra"]:
         raise ConfigError(_ANSWER.format(importlib.metadata.version("sra-rag")))
 
 
-def version_in(said: str) -> str | None:
-    """Return the version of sra-rag on a server from what it said; None where that is no answer to the question."""
-    found = re.search(re.escape(_ANSWER).replace(re.escape("{}"), r"(\S+)"), said)
-    return found[1] if found else None
+def version_in(message: str) -> str | None:
+    """Return the version of sra-rag from a server's error message; None if it is not an answer to the handshake."""
+    match = re.search(re.escape(_ANSWER).replace(re.escape("{}"), r"(\S+)"), message)
+    return match[1] if match else None

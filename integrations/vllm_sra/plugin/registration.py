@@ -1,4 +1,4 @@
-"""What vLLM calls in each of its processes."""
+"""The entry point that vLLM calls in each of its processes."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ _RUNNER = "VLLM_USE_V2_MODEL_RUNNER"
 
 
 def served_on(platform: Any) -> bool:
-    """Say whether reattention is served on one of vLLM's platforms."""
+    """Return whether reattention is supported on a vLLM platform."""
     return bool(platform.is_cpu() or platform.is_cuda_alike())
 
 
 def register() -> None:
-    """Put attention with reattention in the place of vLLM's own. Calling it again changes nothing.
+    """Replace vLLM's attention backends by backends with reattention. Repeated calls have no effect.
 
-    Requests without settings are served by vLLM's own kernels, as they were. On a GPU the backends that reattention was
-    not added to say that they are not valid, so that vLLM chooses one that it was added to. On devices other than CPUs
-    and GPUs of CUDA and ROCm nothing is changed.
+    Requests without settings still use vLLM's own kernels, unchanged. On a GPU, backends without reattention report
+    every configuration as invalid, so that vLLM selects a backend with reattention. Devices other than CPUs and CUDA or
+    ROCm GPUs are not affected.
 
     Raises
     ------
     ConfigError
-        If vLLM's second model runner is asked for, which tells nobody which request stands where.
+        If vLLM's second model runner is requested: it does not report the position of each request in the batch.
     """
     require_extra("vllm_sra", "vllm", "vllm")
     from vllm.platforms import current_platform
@@ -45,11 +45,11 @@ def register() -> None:
         return
     if os.environ.get(_RUNNER, "0").strip().lower() in ("1", "true"):
         raise ConfigError(
-            f"{_RUNNER}={os.environ[_RUNNER]} cannot be served with reattention: that model runner does not tell which "
-            f"request stands where. Unset it, or serve without reattention (VLLM_PLUGINS without sra)."
+            f"{_RUNNER}={os.environ[_RUNNER]} cannot be used with reattention: this model runner does not report the "
+            f"position of each request in the batch. Unset it, or serve without reattention (VLLM_PLUGINS without sra)."
         )
     os.environ[_RUNNER] = "0"
-    read_settings(None)  # a default that is not allowed is refused now
+    read_settings(None)  # reject an invalid default at start-up
     for name, path in _backends(current_platform).items():
         register_backend(AttentionBackendEnum[name], path)
     salt_changed_blocks()

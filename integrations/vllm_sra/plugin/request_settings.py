@@ -1,4 +1,4 @@
-"""What a request to vLLM says of reattention, read from ``SamplingParams.extra_args`` (``vllm_xargs`` in the API)."""
+"""Settings of a request to vLLM, read from ``SamplingParams.extra_args`` (``vllm_xargs`` in the HTTP API)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sra_rag.policies import POLICIES
 __all__ = ["DEFAULT_VARIABLE", "RequestSettings", "read_settings"]
 
 DEFAULT_VARIABLE = "SRA_RAG_VLLM_SRA"
-"""Environment variable: the settings of requests that bring none, written as for ``--sra``; off where it is unset."""
+"""Environment variable with the default settings, in the notation of ``--sra``; off if it is not set."""
 
 _SETTINGS, _CONTEXT, _PROMPT = "sra", "sra_context_length", "sra_prompt_length"
 
@@ -30,12 +30,12 @@ class RequestSettings:
     Parameters
     ----------
     sra
-        The settings; enabled, or there would be no `RequestSettings`.
+        Settings of Scaled ReAttention; always enabled, as off is represented by None.
     context_length
-        Tokens of the prompt up to the end of the context, for ``rows="after_context"``.
+        Number of prompt tokens up to the end of the context, for ``rows="after_context"``.
     prompt_length
-        Tokens that count as the prompt where a given answer stands behind it, to measure its likelihood; by default all
-        that vLLM calls the prompt.
+        Number of tokens that count as the prompt when a given answer follows it, to measure the likelihood of that
+        answer. By default all tokens of vLLM's prompt.
     """
 
     sra: SRAConfig
@@ -43,11 +43,11 @@ class RequestSettings:
     prompt_length: int | None = None
 
     def own_prompt(self, given: int) -> int:
-        """Return how many of the `given` tokens of vLLM's prompt are the prompt's and not the answer's."""
+        """Return how many of the `given` tokens of vLLM's prompt belong to the prompt and not to a given answer."""
         return given if self.prompt_length is None else min(self.prompt_length, given)
 
     def first_changed(self, given: int) -> int:
-        """Position of the first row that may be sharpened: keys and values before it are those of the plain model."""
+        """Return the position of the first row that may be sharpened; earlier keys and values are not changed."""
         if self.sra.rows == "all":
             return 0
         if self.sra.rows == "generated":
@@ -55,50 +55,50 @@ class RequestSettings:
         return min(self.context_length or 0, given)
 
     def cache_key(self) -> str:
-        """Return what tells keys and values computed with these settings from others."""
+        """Return a key that identifies keys and values computed with these settings."""
         return _hash(self.sra)
 
 
 def read_settings(extra_args: Mapping[str, Any] | None) -> RequestSettings | None:
-    """Read the settings of a request, or the server's where it brings none.
+    """Read the settings of a request, or the default settings of the server if it has none.
 
     Parameters
     ----------
     extra_args
         ``sra``: a number (alpha), the notation of ``--sra``, JSON, or a mapping; ``"off"`` for off.
-        ``sra_context_length``: tokens up to the end of the context; needed for ``rows="after_context"``.
-        ``sra_prompt_length``: tokens up to the beginning of an answer that is given and not generated.
+        ``sra_context_length``: number of tokens up to the end of the context; required for ``rows="after_context"``.
+        ``sra_prompt_length``: number of tokens up to the start of an answer that is given and not generated.
 
     Returns
     -------
     settings
-        None for off.
+        The settings; None for off.
 
     Raises
     ------
     ConfigError
-        If a value is not allowed, or cannot be served by vLLM.
+        If a value is not allowed, or not supported inside vLLM.
     """
     args = extra_args or {}
     context, prompt = (_length(name, args.get(name)) for name in (_CONTEXT, _PROMPT))
     if args.get(_SETTINGS) is None:
-        sra, own = _default(os.environ.get(DEFAULT_VARIABLE, "off")), False
+        sra, is_default = _default(os.environ.get(DEFAULT_VARIABLE, "off")), True
     else:
-        sra, own = _parse(args[_SETTINGS]), True
+        sra, is_default = _parse(args[_SETTINGS]), False
     if sra is None or not sra.enabled:
         return None
     if sra.rows == "after_context" and context is None:
-        if not own:  # the server's default serves what it can
+        if is_default:  # the default applies only to requests with a context length
             return None
         raise ConfigError(
-            f'rows="after_context" needs {_CONTEXT}: the number of tokens of the prompt up to the end of the context '
-            "(vllm_sra.client.context_length asks the server for it). Give it, or other rows."
+            f'rows="after_context" requires {_CONTEXT}: the number of prompt tokens up to the end of the context. '
+            "Compute it with vllm_sra.client.context_length, or use other rows."
         )
     _refuse_unservable(sra)
     return RequestSettings(sra, context, prompt)
 
 
-# vLLM asks for the settings of a request with every block of its prompt.
+# Cached: vLLM hashes the settings of a request with every block of its prompt.
 @functools.lru_cache(maxsize=1024)
 def _hash(sra: SRAConfig) -> str:
     return hashlib.sha256(json.dumps(sra.to_dict(), sort_keys=True).encode()).hexdigest()[:16]
@@ -121,7 +121,7 @@ def _parse_text(text: str) -> SRAConfig | None:
     except ValueError as error:
         if isinstance(error, ConfigError):
             raise
-        raise ConfigError(f"sra={text!r} is no JSON: {error}.") from error
+        raise ConfigError(f"sra={text!r} is not valid JSON: {error}.") from error
 
 
 def _parse(value: Any) -> SRAConfig | None:
@@ -130,8 +130,8 @@ def _parse(value: Any) -> SRAConfig | None:
     if isinstance(value, Mapping | int | float):
         return SRAConfig.coerce(value)
     raise ConfigError(
-        f"sra={value!r} is a {type(value).__name__}. Give off, an alpha such as 0.2, options such as "
-        "alpha=0.2,rows=generated, or JSON."
+        f"sra={value!r} is a {type(value).__name__}, which is not allowed. Give off, an alpha such as 0.2, options "
+        "such as alpha=0.2,rows=generated, or JSON."
     )
 
 
@@ -151,6 +151,6 @@ def _refuse_unservable(sra: SRAConfig) -> None:
         )
     if sra.bounds == "observed" and POLICIES[sra.policy].needs_entropy:
         raise ConfigError(
-            'bounds="observed" looks at all rows of a prompt, which vLLM may read in parts or take from its cache. '
-            'Use bounds="theoretical" or a pair of numbers.'
+            'bounds="observed" requires all rows of a prompt at once, but vLLM may process a prompt in chunks or reuse '
+            'cached blocks. Use bounds="theoretical" or a pair of numbers.'
         )

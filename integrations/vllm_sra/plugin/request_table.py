@@ -1,7 +1,8 @@
-"""Which request stands at which place of a batch, and what it asks for.
+"""The position of each request in the batch, and its settings.
 
-vLLM tells attention backends nothing of requests. It does tell logits processors, before each forward pass, which
-request stands where; so one that leaves the logits alone keeps the table that the attention reads.
+vLLM passes no information about requests to attention backends. It does report to logits processors, before each
+forward pass, the position of each request in the batch. So a logits processor that does not change the logits maintains
+the table that the attention backend reads.
 """
 
 from __future__ import annotations
@@ -31,13 +32,13 @@ __all__ = ["RequestTable", "SRALogitsProcessor", "request_table"]
 
 
 class RequestTable:
-    """The requests of a worker's batch that have settings, by their place."""
+    """The requests with settings in the batch of a worker, by their index in the batch."""
 
     def __init__(self) -> None:
         self.entries: dict[int, BatchEntry] = {}
 
     def update(self, update: BatchUpdate) -> None:
-        """Follow a change of the batch: removed, then added, then moved."""
+        """Apply a change of the batch: first removed, then added, then moved requests."""
         for index in update.removed:
             self.entries.pop(index, None)
         for index, params, prompt, _ in update.added:
@@ -59,7 +60,7 @@ _TABLES: dict[int, RequestTable] = {}
 
 
 def request_table(vllm_config: VllmConfig) -> RequestTable:
-    """Return the table of a worker; the worker's one `vllm_config` is what its parts have in common."""
+    """Return the table of a worker, identified by its `vllm_config`, which all parts of the worker share."""
     key = id(vllm_config)
     if key not in _TABLES:
         _TABLES[key] = RequestTable()
@@ -67,49 +68,49 @@ def request_table(vllm_config: VllmConfig) -> RequestTable:
     return _TABLES[key]
 
 
-# Of both of vLLM's interfaces, for the runner of the second kind refuses to start beside a processor of the first. It
-# never has work there: `register` chooses the first where the plugin is on.
+# Implements both interfaces of vLLM, because the second model runner does not start with a processor of the first kind.
+# The second interface is never used: with the plugin on, `register` selects the first model runner.
 class SRALogitsProcessor(LogitsProcessor, RunnerV2LogitsProcessor):
-    """Keeps the table of requests; checks what requests ask for when they come in; changes no logit."""
+    """Maintains the table of requests and validates their settings; does not change the logits."""
 
     @classmethod
     def validate_params(cls, sampling_params: SamplingParams) -> None:
-        """Refuse settings that are not allowed: the client gets status 400 with the reason."""
+        """Reject settings that are not allowed: the client receives status 400 with the reason."""
         reattends = blocks_are_salted()
         if reattends:
             handshake.answer(sampling_params.extra_args)
         if read_settings(sampling_params.extra_args) is None or reattends:
             return
-        # vLLM loads this class wherever it is installed, whatever VLLM_PLUGINS says.
+        # vLLM loads this class whenever it is installed, regardless of VLLM_PLUGINS.
         if not served_on(current_platform):
             raise ConfigError(
-                "vLLM is served with reattention on CPUs, on CUDA and on ROCm; this server runs on "
-                f"{current_platform.device_name}. Leave sra out of the request."
+                "Reattention inside vLLM is supported on CPUs, CUDA and ROCm; this server runs on "
+                f"{current_platform.device_name}. Remove sra from the request."
             )
         raise ConfigError(
-            "This server was started without reattention (VLLM_PLUGINS without sra). Leave sra out of the request, "
+            "This server was started without reattention (VLLM_PLUGINS without sra). Remove sra from the request, "
             "or start the server with the plugin."
         )
 
     def __init__(self, vllm_config: VllmConfig, *_: Any) -> None:
-        if blocks_are_salted():  # here, because every worker comes by before it loads the model
+        if blocks_are_salted():  # here, because every worker creates this object before it loads the model
             refuse_configuration(vllm_config)
         refuse_different_workers()
         self._table = request_table(vllm_config)
 
     def is_argmax_invariant(self) -> bool:
-        """Say that greedy decoding need not call it."""
+        """Return True: greedy decoding does not need this processor."""
         return True
 
     def update_state(self, batch_update: BatchUpdate | None) -> None:
-        """Follow the batch."""
+        """Update the table after a change of the batch."""
         if batch_update is not None:
             self._table.update(batch_update)
 
     def add_request(self, *_: Any) -> bool:
-        """Say that the second runner has nothing to ask of it."""
+        """Return False: there is no work for the second model runner."""
         return False
 
     def apply(self, logits: torch.Tensor, *_: Any) -> torch.Tensor:
-        """Return the logits as they are."""
+        """Return the logits unchanged."""
         return logits

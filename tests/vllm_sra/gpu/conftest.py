@@ -1,7 +1,7 @@
-"""Tests of what runs on GPUs only: on one where there is one, else in Triton's interpreter.
+"""Tests of the GPU backends. They run on a GPU if there is one, otherwise in Triton's interpreter.
 
-Triton decides when it is imported whether kernels are interpreted, so that takes a process of its own with
-``TRITON_INTERPRET=1``, which ``tests/vllm_sra/test_interpreted.py`` starts. Where there is neither, they are left out.
+Triton decides at import time whether it interprets kernels. So this requires a separate process with
+``TRITON_INTERPRET=1``, which ``tests/vllm_sra/test_interpreted.py`` starts. Without either, no tests are collected.
 """
 
 import os
@@ -20,14 +20,14 @@ else:
 
 @pytest.fixture
 def device():
-    """Where kernels run."""
+    """The device of the kernels."""
     return torch.device("cpu" if INTERPRETED else "cuda")
 
 
-def give_triton_to_vllm():
-    """Have vLLM's kernels decorated by Triton itself: its build for CPUs puts a stand-in there.
+def enable_triton_in_vllm():
+    """Make vLLM decorate its kernels with the real Triton: its CPU build uses a placeholder.
 
-    For everything else vLLM goes on as where there is no Triton.
+    In every other respect vLLM behaves as if Triton were not installed.
     """
     from triton.backends import backends
 
@@ -42,4 +42,4 @@ def give_triton_to_vllm():
 
 
 if INTERPRETED:
-    give_triton_to_vllm()
+    enable_triton_in_vllm()

@@ -1,4 +1,4 @@
-"""vLLM as it serves on GPUs says what transformers says: its engine with our backends, their kernels interpreted."""
+"""vLLM with the GPU backends, whose kernels are interpreted, gives the same results as transformers."""
 
 import pytest
 import torch
@@ -8,8 +8,8 @@ from vllm_sra.gpu.flash_attn import SRAFlashAttentionBackend
 from vllm_sra.gpu.triton_attn import SRATritonAttentionBackend
 
 from sra_rag import SRAConfig
-from tests.vllm_sra.engines import Reference, prompt, run, said, save_tiny, start, stop
-from tests.vllm_sra.gpu.stand_ins import flash_attention
+from tests.vllm_sra.engines import Reference, prompt, run, save_tiny, start, stop, tokens_and_logprobs
+from tests.vllm_sra.gpu.torch_flash_attention import use_torch_flash_attention
 
 SETTINGS = {
     "off": (None, None),
@@ -24,15 +24,15 @@ PROMPTS = [prompt(n, 14 + n) for n in range(len(SETTINGS))]
 TOKENS = 2
 
 
-# The first reads its prompts in chunks, and sees no further than a window.
+# The first configuration processes prompts in chunks and has a sliding window.
 @pytest.mark.parametrize(
     ("backend", "model", "budget"),
     [(SRATritonAttentionBackend, "narrow", 40), (SRAFlashAttentionBackend, "shallow", 128)],
     ids=["Triton", "FlashAttention"],
 )
 def test_requests_with_and_without_in_one_batch(tmp_path, monkeypatch, backend, model, budget):
-    flash_attention(monkeypatch)
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: (8, 0))  # vLLM asks it for the size of a tile
+    use_torch_flash_attention(monkeypatch)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: (8, 0))  # vLLM uses it to select the tile size
     monkeypatch.setattr(CpuPlatform, "get_attn_backend_cls", lambda *_, **__: ".".join(backend.full_cls_name()))
     folder = save_tiny(tmp_path, model)
     llm = start(folder, block_size=16, max_num_seqs=4, max_model_len=128, max_num_batched_tokens=budget)
@@ -44,13 +44,13 @@ def test_requests_with_and_without_in_one_batch(tmp_path, monkeypatch, backend, 
         stop(llm)
     reference = Reference(folder)
     for output, ids, (name, (extra, sra)) in zip(outputs, PROMPTS, SETTINGS.items(), strict=True):
-        tokens, found = said(output)
+        tokens, actual = tokens_and_logprobs(output)
         context = (extra or {}).get("sra_context_length")
-        assert found == pytest.approx(reference.logprobs(ids + tokens, len(ids), sra, context), abs=5e-5), name
+        assert actual == pytest.approx(reference.logprobs(ids + tokens, len(ids), sra, context), abs=5e-5), name
         plain = reference.logprobs(ids + tokens, len(ids))
-        assert sra is None or max(abs(a - b) for a, b in zip(found, plain, strict=True)) > 1e-2, name
+        assert sra is None or max(abs(a - b) for a, b in zip(actual, plain, strict=True)) > 1e-2, name
 
 
 @pytest.mark.parametrize("backend", [SRATritonAttentionBackend, SRAFlashAttentionBackend])
-def test_attention_stays_out_of_cuda_graphs(backend):
+def test_attention_is_excluded_from_cuda_graphs(backend):
     assert backend.get_builder_cls().get_cudagraph_support(None, None) is AttentionCGSupport.NEVER

@@ -1,4 +1,4 @@
-"""Keys that vLLM would lay elsewhere stop the start; each group of layers is read by its own block table."""
+"""An unknown key layout of vLLM is rejected at start-up; each group of layers uses its own block table."""
 
 import dataclasses
 from types import SimpleNamespace
@@ -22,7 +22,7 @@ HEADS = 4
 
 
 class Writer:
-    """An attention layer that lays keys and values in some way."""
+    """An attention layer that writes keys and values in a given layout."""
 
     def __init__(self, first, second=None, shift=0):
         self.impl = SimpleNamespace(do_kv_cache_update=self.write)
@@ -36,15 +36,15 @@ class Writer:
             view[slots // 16, slots % 16, :, half] = new
 
 
-def test_keys_that_lie_as_vllm_lays_them(device):
+def test_the_key_layout_of_vllm_is_accepted(device):
     check_paged_keys(Writer("keys"), SPEC, HEADS, device)
 
 
 @pytest.mark.parametrize(
     "writer", [Writer("values", "keys"), Writer("keys by other heads"), Writer("keys", shift=-1)],
-    ids=["values first", "heads turned round", "a place before"],
+    ids=["values first", "reversed heads", "shifted slots"],
 )  # fmt: skip
-def test_keys_that_lie_elsewhere(writer, device):
+def test_other_key_layouts_are_rejected(writer, device):
     with pytest.raises(UnsupportedModelError, match="16 x 2 x 16 .*--attention-backend"):
         check_paged_keys(writer, SPEC, HEADS, device)
 
@@ -54,26 +54,26 @@ def metadata(rows, table):
     return SRAFlashAttentionMetadata(**given | {"rows": rows, "block_table": table})
 
 
-def test_another_group_of_layers_has_its_own_block_table():
+def test_each_group_of_layers_uses_its_own_block_table():
     cache, query = torch.randn(5, 2, 16, 32), torch.randn(3, HEADS, 16)
     session = Session(SRAConfig(alpha=0.5), 1, HEADS)
     span = RowSpan(session, 0, 3, 20, None, 0)
     rows = SharpenedRows([span], 2, torch.device("cpu"), sharpen_reference)
-    one, other = (torch.tensor([blocks], dtype=torch.int32) for blocks in ([1, 2], [4, 3]))
+    first, second = (torch.tensor([blocks], dtype=torch.int32) for blocks in ([1, 2], [4, 3]))
     impl = SimpleNamespace(attn_type=AttentionType.DECODER, head_size=16, scale=0.25, sliding_window=(-1, -1))
     layer = SimpleNamespace(layer_name="model.layers.0.self_attn.attn")
 
-    def found(metadata):
+    def scaled(metadata):
         return sharpened_query(impl, layer, query, cache, metadata)
 
-    of_one = metadata(rows, one)
-    # vLLM makes the metadata of a second group of layers from that of the first.
-    of_other = SRAFlashAttentionMetadataBuilder.update_block_table(None, of_one, other, None)
-    for of, table in ((of_one, one), (of_other, other)):
-        wanted = rows.scaled(query, key_blocks(cache, 16), table, layer=0, scale=0.25)
-        assert torch.equal(found(of), wanted)
-    assert not torch.equal(found(of_one), found(of_other))
-    for unsharpened in (metadata(None, one), None):
-        assert found(unsharpened) is query
+    first_metadata = metadata(rows, first)
+    # vLLM derives the metadata of a second group of layers from that of the first.
+    second_metadata = SRAFlashAttentionMetadataBuilder.update_block_table(None, first_metadata, second, None)
+    for layer_metadata, table in ((first_metadata, first), (second_metadata, second)):
+        expected = rows.scaled(query, key_blocks(cache, 16), table, layer=0, scale=0.25)
+        assert torch.equal(scaled(layer_metadata), expected)
+    assert not torch.equal(scaled(first_metadata), scaled(second_metadata))
+    for unsharpened in (metadata(None, first), None):
+        assert scaled(unsharpened) is query
     impl.attn_type = AttentionType.ENCODER
-    assert found(of_one) is query
+    assert scaled(first_metadata) is query

@@ -9,7 +9,7 @@ require_extra("llama_index.llms.sra", "llama-index", "llama_index.core", "llama_
 
 if TYPE_CHECKING:
     from llama_index.llms.sra.base import SRAHuggingFaceLLM
-else:  # type checkers would take any name for public if they saw a __getattr__
+else:  # hidden from type checkers, which would accept any name because of __getattr__
     __getattr__, __dir__ = lazy_names(
         __name__,
         {

@@ -1,6 +1,6 @@
-"""`SRAHuggingFaceLLM`: LlamaIndex's `HuggingFaceLLM`, with Scaled ReAttention in its attention.
+"""`SRAHuggingFaceLLM`: LlamaIndex's `HuggingFaceLLM` with Scaled ReAttention (SRA).
 
-This file only translates between LlamaIndex and `sra_rag.Engine`, which does the work.
+This file only translates between LlamaIndex and `sra_rag.Engine`, which generates the answers.
 """
 
 from __future__ import annotations
@@ -44,36 +44,39 @@ from sra_rag.generation.tools import describe_tools, has_tools, template_argumen
 __all__ = ["SRAHuggingFaceLLM"]
 
 _UNSET: Any = object()
-_CONTEXT_ARGUMENTS = ("context_str", "context_msg")  # what LlamaIndex's question-answering prompts call their passages
+_CONTEXT_ARGUMENTS = ("context_str", "context_msg")  # names of the retrieved passages in LlamaIndex's prompts
 
-# The passages of the prompt being answered, from `predict` and its kin, which know them, to `chat`, which does not.
+# Passages of the current prompt. `predict`, `stream` and their async versions set it; `chat` and `complete` read it.
 _passages: ContextVar[str | None] = ContextVar("sra_passages", default=None)
 
 
 class SRAHuggingFaceLLM(HuggingFaceLLM, FunctionCalling, StructuredPrediction):
-    """A local Hugging Face model whose attention is sharpened while it reads and answers.
+    """A local Hugging Face model with Scaled ReAttention (SRA): attention is sharpened while it reads and answers.
 
-    Takes every argument of `llama_index.llms.huggingface.HuggingFaceLLM`; code that used that one works by
-    changing the import. Answers are greedy unless ``generate_kwargs`` or the call sets a temperature.
+    Accepts every argument of `llama_index.llms.huggingface.HuggingFaceLLM`, so existing code only needs a different
+    import. Decoding is greedy unless ``generate_kwargs`` or the call sets a temperature.
 
     Parameters
     ----------
     model_name
-        ``"embedded"`` (works offline), a name on the hub, a folder or a ``.gguf`` file.
+        ``"embedded"`` (works offline), a model name on the Hugging Face Hub, a folder, or a ``.gguf`` file.
     sra
-        Settings of Scaled ReAttention: `SRAConfig`, a dict, alpha, the path of a JSON file, None for off.
+        Settings of Scaled ReAttention: an `SRAConfig`, a dict, a number (alpha), the path of a JSON file, or None for
+        off.
     model
         A loaded model to share: an `Engine`, a `LoadedModel`, or a transformers model (with `tokenizer`).
     context_window
-        Tokens of prompt and answer together; by default, and at most, the model's own.
+        Maximum number of tokens of prompt and answer together. Default and upper limit: the context window of the
+        model.
     is_chat_model
-        By default whether the tokenizer has a chat template.
+        Whether the model answers chat messages. By default true if the tokenizer has a chat template.
     quantization
-        ``"4bit"`` or ``"8bit"``.
+        ``"4bit"`` or ``"8bit"`` quantizes the weights; None keeps their precision.
 
-    The other arguments are those of `HuggingFaceLLM`. Every method takes, per call, ``sra``, ``context`` (the
-    text at whose end the context ends, for ``rows="after_context"``; query engines need not give it), ``stop``,
-    ``seed``, ``temperature``, ``max_new_tokens`` and all other `SamplingOptions`.
+    The other arguments are those of `HuggingFaceLLM`. Every method accepts these arguments for a single call: ``sra``,
+    ``context``, ``stop``, ``seed``, ``temperature``, ``max_new_tokens`` and all other `SamplingOptions`. ``context``
+    is the text of the retrieved passages; ``rows="after_context"`` sharpens only the positions after it. Query engines
+    pass it automatically.
 
     Examples
     --------
@@ -147,22 +150,22 @@ class SRAHuggingFaceLLM(HuggingFaceLLM, FunctionCalling, StructuredPrediction):
         self._tokenizer = engine.loaded.tokenizer
         self._custom_prompts = messages_to_prompt is not None or completion_to_prompt is not None
         if messages_to_prompt is None:
-            # A bound method would bring the whole object into its own repr.
+            # A bound method would include this object in its own repr.
             self.messages_to_prompt = lambda messages: self._tokenizer_messages_to_prompt(messages)
 
     @classmethod
     def class_name(cls) -> str:
-        """Name under which LlamaIndex knows the class."""
+        """Return the name that LlamaIndex uses to serialize the class."""
         return "SRAHuggingFaceLLM"
 
     @property
     def engine(self) -> Engine:
-        """The engine that answers, to share with other integrations."""
+        """The engine of the model, which can be shared with other integrations."""
         return self._engine
 
     @property
     def metadata(self) -> LLMMetadata:
-        """What LlamaIndex needs to know of the model."""
+        """Metadata of the model for LlamaIndex."""
         return LLMMetadata(
             context_window=self.context_window,
             num_output=self.max_new_tokens,
@@ -174,13 +177,13 @@ class SRAHuggingFaceLLM(HuggingFaceLLM, FunctionCalling, StructuredPrediction):
 
     @llm_completion_callback()
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
-        """Continue a text."""
+        """Complete a text."""
         call = self._completion_call(prompt, formatted, kwargs)
         return call.completion(self._engine.generate(call.prompt, **call.arguments))
 
     @llm_completion_callback()
     def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseGen:
-        """Continue a text, piece by piece; the last piece carries usage."""
+        """Stream the completion of a text; the last piece contains the token usage."""
         call = self._completion_call(prompt, formatted, kwargs)
         deltas = self._engine.stream(call.prompt, **call.arguments)
 
@@ -193,13 +196,13 @@ class SRAHuggingFaceLLM(HuggingFaceLLM, FunctionCalling, StructuredPrediction):
 
     @llm_completion_callback()
     async def acomplete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
-        """Continue a text; the event loop stays free."""
+        """Complete a text without blocking the event loop."""
         call = await asyncio.to_thread(self._completion_call, prompt, formatted, kwargs)
         return call.completion(await self._engine.agenerate(call.prompt, **call.arguments))
 
     @llm_completion_callback()
     async def astream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseAsyncGen:
-        """Continue a text, piece by piece; the event loop stays free."""
+        """Stream the completion of a text without blocking the event loop."""
         call = await asyncio.to_thread(self._completion_call, prompt, formatted, kwargs)
 
         async def gen() -> CompletionResponseAsyncGen:
@@ -211,13 +214,13 @@ class SRAHuggingFaceLLM(HuggingFaceLLM, FunctionCalling, StructuredPrediction):
 
     @llm_chat_callback()
     def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
-        """Answer messages; with ``tools`` (and ``tool_choice``), in OpenAI's form, the answer may call some."""
+        """Answer messages. With ``tools`` (and ``tool_choice``) in OpenAI's format, the answer may call tools."""
         call = self._chat_call(messages, kwargs)
         return call.chat(self._engine.generate(call.prompt, **call.arguments))
 
     @llm_chat_callback()
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
-        """Answer messages, piece by piece; the last piece carries usage, and the tools called."""
+        """Stream the answer to messages; the last piece contains the token usage and tool calls."""
         call = self._chat_call(messages, kwargs)
         deltas = self._engine.stream(call.prompt, **call.arguments)
 
@@ -230,13 +233,13 @@ class SRAHuggingFaceLLM(HuggingFaceLLM, FunctionCalling, StructuredPrediction):
 
     @llm_chat_callback()
     async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
-        """Answer messages; the event loop stays free."""
+        """Answer messages without blocking the event loop."""
         call = await asyncio.to_thread(self._chat_call, messages, kwargs)
         return call.chat(await self._engine.agenerate(call.prompt, **call.arguments))
 
     @llm_chat_callback()
     async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
-        """Answer messages, piece by piece; the event loop stays free."""
+        """Stream the answer to messages without blocking the event loop."""
         call = await asyncio.to_thread(self._chat_call, messages, kwargs)
 
         async def gen() -> ChatResponseAsyncGen:
@@ -247,32 +250,35 @@ class SRAHuggingFaceLLM(HuggingFaceLLM, FunctionCalling, StructuredPrediction):
         return gen()
 
     def predict(self, prompt: BasePromptTemplate, **prompt_args: Any) -> str:
-        """Answer a prompt template; its passages are the context for ``rows="after_context"``."""
-        with self._knowing_passages(prompt, prompt_args) as shielded:
+        """Answer a prompt template; its retrieved passages become the context for ``rows="after_context"``."""
+        with self._passages_set(prompt, prompt_args) as shielded:
             return super().predict(prompt, **shielded)
 
     def stream(self, prompt: BasePromptTemplate, **prompt_args: Any) -> TokenGen:
-        """As `predict`, piece by piece."""
-        with self._knowing_passages(prompt, prompt_args) as shielded:
+        """Stream the answer; otherwise like `predict`."""
+        with self._passages_set(prompt, prompt_args) as shielded:
             return super().stream(prompt, **shielded)
 
     async def apredict(self, prompt: BasePromptTemplate, **prompt_args: Any) -> str:
-        """As `predict`; the event loop stays free."""
-        with self._knowing_passages(prompt, prompt_args) as shielded:
+        """Answer like `predict`, without blocking the event loop."""
+        with self._passages_set(prompt, prompt_args) as shielded:
             return await super().apredict(prompt, **shielded)
 
     async def astream(self, prompt: BasePromptTemplate, **prompt_args: Any) -> TokenAsyncGen:
-        """As `stream`; the event loop stays free."""
-        with self._knowing_passages(prompt, prompt_args) as shielded:
+        """Stream like `stream`, without blocking the event loop."""
+        with self._passages_set(prompt, prompt_args) as shielded:
             return await super().astream(prompt, **shielded)
 
     @contextmanager
-    def _knowing_passages(self, prompt: BasePromptTemplate, prompt_args: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        known = {**prompt.kwargs, **prompt_args}
-        passages = next((str(known[name]) for name in _CONTEXT_ARGUMENTS if known.get(name)), None)
-        if not self.is_chat_model:  # messages are shielded one by one; a finished prompt no longer could be
-            known = {k: self._engine.encoder.shield(v) if isinstance(v, str) else v for k, v in known.items()}
-            prompt_args = {name: known[name] for name in (*prompt_args, *prompt.kwargs)}
+    def _passages_set(self, prompt: BasePromptTemplate, prompt_args: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        variables = {**prompt.kwargs, **prompt_args}
+        passages = next((str(variables[name]) for name in _CONTEXT_ARGUMENTS if variables.get(name)), None)
+        if (
+            not self.is_chat_model
+        ):  # chat messages are shielded later; a formatted prompt could not be shielded any more
+            shield = self._engine.encoder.shield
+            variables = {name: shield(value) if isinstance(value, str) else value for name, value in variables.items()}
+            prompt_args = {name: variables[name] for name in (*prompt_args, *prompt.kwargs)}
         token = _passages.set(passages)
         try:
             yield prompt_args
@@ -283,7 +289,7 @@ class SRAHuggingFaceLLM(HuggingFaceLLM, FunctionCalling, StructuredPrediction):
         context, arguments = self._arguments(kwargs)
         encoder = self._engine.encoder
         if not formatted:
-            # The prompt is text; what the developer's own wrappers add around it may hold control tokens.
+            # The prompt is untrusted text. Text added by the developer's wrappers may contain control tokens.
             prompt = self.query_wrapper_prompt.format(query_str=encoder.shield(prompt))
             if self._custom_prompts and self.completion_to_prompt is not None:
                 prompt = self.completion_to_prompt(prompt)
@@ -293,15 +299,15 @@ class SRAHuggingFaceLLM(HuggingFaceLLM, FunctionCalling, StructuredPrediction):
 
     def _chat_call(self, messages: Sequence[ChatMessage], kwargs: dict[str, Any]) -> Call:
         request = ToolRequest(kwargs.get("tools"), kwargs.get("tool_choice"))
-        given = {key: value for key, value in kwargs.items() if key not in ("tools", "tool_choice")}
+        call_arguments = {key: value for key, value in kwargs.items() if key not in ("tools", "tool_choice")}
         if request.schema is not None:
-            given["json_schema"] = request.schema
-        context, arguments = self._arguments(given)
+            call_arguments["json_schema"] = request.schema
+        context, arguments = self._arguments(call_arguments)
         encoded = self._encode_chat(messages, context, request.tools)
         return Call(encoded, arguments, self._tokenizer, request.names)
 
     def _arguments(self, kwargs: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
-        """Split the keyword arguments of a call into the context and what else `Engine` takes."""
+        """Split the keyword arguments of a call into the context and the arguments for `Engine`."""
         changes = dict(kwargs)
         context, sra = changes.pop("context", None), changes.pop("sra", _UNSET)
         options = to_options({**self.generate_kwargs, **changes}, self.max_new_tokens)
@@ -313,19 +319,19 @@ class SRAHuggingFaceLLM(HuggingFaceLLM, FunctionCalling, StructuredPrediction):
         encoder = self._engine.encoder
         dicts: Sequence[Message] = [message_to_dict(message) for message in messages]
         if not self._custom_prompts and encoder.has_chat_template:
-            dicts, told = template_arguments(self._tokenizer.chat_template, dicts, tools)
+            dicts, tool_arguments = template_arguments(self._tokenizer.chat_template, dicts, tools)
             if context is None:
                 try:
-                    return self._engine.encode(dicts, context=_passages.get(), template_kwargs=told)
-                except PromptError:  # the passages do not stand in the prompt as they were: the default is as good
+                    return self._engine.encode(dicts, context=_passages.get(), template_kwargs=tool_arguments)
+                except PromptError:  # the prompt does not contain the passages verbatim: use the default context
                     pass
-            return self._engine.encode(dicts, context=context, template_kwargs=told)
+            return self._engine.encode(dicts, context=context, template_kwargs=tool_arguments)
         shielded = [
             ChatMessage(role=message["role"], content=encoder.shield(message["content"]))
             for message in describe_tools(dicts, tools)
         ]
-        own = self.messages_to_prompt if self._custom_prompts else None
-        to_prompt = own or generic_messages_to_prompt
+        custom = self.messages_to_prompt if self._custom_prompts else None
+        to_prompt = custom or generic_messages_to_prompt
         return self._encode_rendered(to_prompt(shielded), context)
 
     def _encode_rendered(self, prompt: str, context: str | None) -> EncodedPrompt:

@@ -1,4 +1,4 @@
-"""One call to the model: its prompt, and how its answer becomes LlamaIndex's responses."""
+"""One call to the model: its prompt, and the conversion of its answer into LlamaIndex responses."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ __all__ = ["Call"]
 
 
 class Call:
-    """A call in progress; one object serves one call.
+    """A call in progress. Create a new object for each call.
 
     Parameters
     ----------
     prompt
-        What the model reads.
+        Encoded prompt.
     arguments
-        For `Engine.generate` and its kin.
+        Keyword arguments for `Engine.generate` or `Engine.stream`.
     tokenizer
-        The model's.
+        Tokenizer of the model.
     tool_names
-        Of the tools that the answer may call.
+        Names of the tools that the answer may call.
     """
 
     def __init__(
@@ -49,17 +49,17 @@ class Call:
         self._text = ""
 
     def completion(self, generation: Generation) -> CompletionResponse:
-        """Return a whole text."""
+        """Return the response with the complete text."""
         return CompletionResponse(text=generation.text, raw=to_raw(self.prompt, generation))
 
     def completion_piece(self, delta: TextDelta) -> CompletionResponse:
-        """Return the text so far."""
+        """Return the response with the text generated so far."""
         self._text += delta.text
         raw = None if delta.generation is None else to_raw(self.prompt, delta.generation)
         return CompletionResponse(text=self._text, delta=delta.text, raw=raw)
 
     def chat(self, generation: Generation) -> ChatResponse:
-        """Return a whole message, with the tools that it calls."""
+        """Return the response with the complete message and its tool calls."""
         content, calls = generation.text, list[ToolCall]()
         if self._tool_names:
             content, calls = read_tool_calls(generation, self._tool_names, self._tokenizer)
@@ -67,7 +67,7 @@ class Call:
         return ChatResponse(message=message, raw=to_raw(self.prompt, generation))
 
     def chat_piece(self, delta: TextDelta) -> ChatResponse:
-        """Return the message so far; what may become a tool call is held back until the end tells."""
+        """Return the response with the message so far; text that may be a tool call is buffered until the end."""
         if delta.generation is not None:
             response = self.chat(delta.generation)
             response.delta = (response.message.content or "")[len(self._text) :]

@@ -1,4 +1,4 @@
-"""Tools for models whose chat template has them, as LlamaIndex's agents expect."""
+"""Tool calls for LlamaIndex agents, for models whose chat template supports tools."""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ __all__ = ["FunctionCalling", "NoToolCallError", "ToolRequest", "message_to_dict
 
 
 class NoToolCallError(SRAError, ValueError):
-    """The model called no tool where one was wanted."""
+    """The model called no tool although a call was expected."""
 
 
 class ToolRequest:
-    """The tools of one call, and whether one of them must be called.
+    """The tools of one call and the tool choice.
 
     Parameters
     ----------
     tools
-        In OpenAI's form.
+        Tools in OpenAI's format.
     tool_choice
-        ``"auto"`` or None leaves it to the model; ``"none"`` forbids; ``"required"`` or ``"any"`` forces some call
-        and a tool's name that very one, by constrained decoding.
+        ``"auto"`` or None: the model decides. ``"none"``: no tool is called. ``"required"`` or ``"any"``: some tool
+        must be called. The name of a tool: this tool must be called. Required calls are enforced by constrained
+        decoding.
     """
 
     def __init__(self, tools: Sequence[dict[str, Any]] | None, tool_choice: Any) -> None:
@@ -40,13 +41,13 @@ class ToolRequest:
         self.schema: dict[str, Any] | None = None
         if tool_choice not in (None, "auto", "none"):
             if not self.tools:
-                raise ConfigError(f"tool_choice={tool_choice!r} needs tools. Give tools=, or no tool_choice.")
+                raise ConfigError(f"tool_choice={tool_choice!r} requires tools. Pass tools=, or remove tool_choice.")
             name = None if tool_choice in ("required", "any") else tool_choice
             self.schema = call_schema(self.tools, name)
 
 
 class FunctionCalling(FunctionCallingLLM):
-    """What `FunctionCallingLLM` asks of a model, in terms of `chat` and its kin with ``tools=``."""
+    """Implementation of LlamaIndex's `FunctionCallingLLM`, based on the chat methods with ``tools=``."""
 
     def _prepare_chat_with_tools(
         self,
@@ -83,12 +84,12 @@ class FunctionCalling(FunctionCallingLLM):
         error_on_no_tool_call: bool = True,
         **kwargs: Any,
     ) -> list[ToolSelection]:
-        """Return the tools that an answer calls.
+        """Return the tool calls of an answer.
 
         Raises
         ------
         NoToolCallError
-            If it calls none and `error_on_no_tool_call` is set.
+            If there are none and `error_on_no_tool_call` is true.
         """
         calls = [block for block in response.message.blocks if isinstance(block, ToolCallBlock)]
         if not calls and error_on_no_tool_call:
@@ -107,22 +108,22 @@ class FunctionCalling(FunctionCallingLLM):
 
 
 def message_with_calls(content: str, calls: Sequence[ToolCall]) -> ChatMessage:
-    """Return an assistant's message that calls tools."""
+    """Return an assistant message with tool calls."""
     blocks = [ToolCallBlock(tool_call_id=c.id, tool_name=c.name, tool_kwargs=dict(c.arguments)) for c in calls]
     return ChatMessage(role=MessageRole.ASSISTANT, blocks=[*([TextBlock(text=content)] if content else ()), *blocks])
 
 
 def message_to_dict(message: ChatMessage) -> dict[str, Any]:
-    """Return a message as chat templates take it.
+    """Convert a message into the dict that chat templates use.
 
     Raises
     ------
     PromptError
-        If it holds anything but text and tool calls.
+        If the message contains anything other than text and tool calls.
     """
     kinds = sorted({block.block_type for block in message.blocks} - {"text", "tool_call"})
     if kinds:
-        raise PromptError(f"A message holds {', '.join(kinds)}. Only text is supported by this model.")
+        raise PromptError(f"A message contains {', '.join(kinds)}. Only text is supported by this model.")
     plain: dict[str, Any] = {"role": message.role.value, "content": message.content or ""}
     calls = [block for block in message.blocks if isinstance(block, ToolCallBlock)]
     if calls:

@@ -1,4 +1,4 @@
-"""Pydantic objects from the model: JSON that is held to the schema while it is written."""
+"""Structured output as Pydantic objects: decoding is constrained to the JSON schema of the class."""
 
 from __future__ import annotations
 
@@ -26,20 +26,24 @@ from sra_rag.errors import SRAError
 __all__ = ["StructuredOutputError", "StructuredPrediction"]
 
 Model = TypeVar("Model", bound=BaseModel)
-_UNDERSTOOD = {"tool_choice", "tool_required", "allow_parallel_tool_calls"}  # meant for function-calling programs
+_PROGRAM_ARGUMENTS = {
+    "tool_choice",
+    "tool_required",
+    "allow_parallel_tool_calls",
+}  # of function-calling programs; ignored
 
 dispatcher = get_dispatcher(__name__)
 
 
 class StructuredOutputError(SRAError, ValueError):
-    """The JSON follows the schema, but a validator of the class refuses it."""
+    """The JSON follows the schema, but a validator of the class rejects it."""
 
 
 class StructuredPrediction(LLM):
-    """`structured_predict` and its kin by constrained decoding, so that `as_structured_llm` is constrained too.
+    """The structured prediction methods with constrained decoding. `as_structured_llm` uses them too.
 
-    With another `pydantic_program_mode` than the default, or without the extra ``structured``, LlamaIndex's own
-    programs run, which ask for JSON and hope.
+    If `pydantic_program_mode` is not the default, or the extra ``structured`` is not installed, LlamaIndex's own
+    programs are used. They ask the model for JSON but do not enforce it.
     """
 
     @dispatcher.span
@@ -50,14 +54,14 @@ class StructuredPrediction(LLM):
         llm_kwargs: dict[str, Any] | None = None,
         **prompt_args: Any,
     ) -> Model:
-        """Answer a prompt with an object of `output_cls`.
+        """Answer a prompt with an instance of `output_cls`.
 
         Raises
         ------
         StructuredOutputError
-            If a validator that no schema expresses refuses the answer.
+            If a validator that cannot be expressed as a schema rejects the answer.
         ConfigError
-            If `max_new_tokens` is too small for the shortest object.
+            If `max_new_tokens` is too small for the shortest valid object.
         """
         if not self._constrains():
             return super().structured_predict(output_cls, prompt, llm_kwargs, **prompt_args)
@@ -74,7 +78,7 @@ class StructuredPrediction(LLM):
         llm_kwargs: dict[str, Any] | None = None,
         **prompt_args: Any,
     ) -> Model:
-        """As `structured_predict`; the event loop stays free."""
+        """Answer like `structured_predict`, without blocking the event loop."""
         if not self._constrains():
             return await super().astructured_predict(output_cls, prompt, llm_kwargs, **prompt_args)
         _started(output_cls, prompt, prompt_args)
@@ -90,7 +94,7 @@ class StructuredPrediction(LLM):
         llm_kwargs: dict[str, Any] | None = None,
         **prompt_args: Any,
     ) -> Generator[Model | FlexibleModel, None, None]:
-        """As `structured_predict`: objects that are filled as the answer is written, then the whole one."""
+        """Stream partial objects while the answer is generated, then the complete object."""
         if not self._constrains():
             yield from super().stream_structured_predict(output_cls, prompt, llm_kwargs, **prompt_args)
             return
@@ -100,8 +104,8 @@ class StructuredPrediction(LLM):
         with closing(self.stream_chat(messages, **_chat_arguments(output_cls, llm_kwargs))) as responses:
             for response in responses:
                 text = response.message.content or ""
-                if (unfinished := _read_partial(partial, text)) is not None:
-                    yield unfinished
+                if (incomplete := _read_partial(partial, text)) is not None:
+                    yield incomplete
         yield _ended(_validate(output_cls, text))
 
     @dispatcher.span
@@ -112,7 +116,7 @@ class StructuredPrediction(LLM):
         llm_kwargs: dict[str, Any] | None = None,
         **prompt_args: Any,
     ) -> AsyncGenerator[Model | FlexibleModel, None]:
-        """As `stream_structured_predict`; the event loop stays free."""
+        """Stream like `stream_structured_predict`, without blocking the event loop."""
         if not self._constrains():
             return await super().astream_structured_predict(output_cls, prompt, llm_kwargs, **prompt_args)
         _started(output_cls, prompt, prompt_args)
@@ -124,8 +128,8 @@ class StructuredPrediction(LLM):
             async with aclosing(await self.astream_chat(messages, **arguments)) as responses:
                 async for response in responses:
                     text = response.message.content or ""
-                    if (unfinished := _read_partial(partial, text)) is not None:
-                        yield unfinished
+                    if (incomplete := _read_partial(partial, text)) is not None:
+                        yield incomplete
             yield _ended(_validate(output_cls, text))
 
         return gen()
@@ -142,8 +146,8 @@ class StructuredPrediction(LLM):
 
 
 def _chat_arguments(output_cls: type[BaseModel], llm_kwargs: dict[str, Any] | None) -> dict[str, Any]:
-    given = {key: value for key, value in (llm_kwargs or {}).items() if key not in _UNDERSTOOD}
-    return {**given, "json_schema": output_cls.model_json_schema()}
+    arguments = {key: value for key, value in (llm_kwargs or {}).items() if key not in _PROGRAM_ARGUMENTS}
+    return {**arguments, "json_schema": output_cls.model_json_schema()}
 
 
 def _validate(output_cls: type[Model], text: str) -> Model:
@@ -151,7 +155,7 @@ def _validate(output_cls: type[Model], text: str) -> Model:
         return output_cls.model_validate_json(text)
     except ValidationError as error:
         raise StructuredOutputError(
-            f"The model's answer is JSON of {output_cls.__name__}'s schema, but its validators refuse it: {error}. "
+            f"The model's answer is JSON of {output_cls.__name__}'s schema, but its validators reject it: {error}. "
             f"The answer was: {text}"
         ) from error
 

@@ -1,4 +1,4 @@
-"""Between LlamaIndex's arguments and results and those of `sra_rag.Engine`."""
+"""Conversion between the arguments and results of LlamaIndex and of `sra_rag.Engine`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def make_engine(
     stopping_ids: list[int] | None,
     context_window: int | None,
 ) -> Engine:
-    """Return the engine that the constructor's arguments describe, or the one given to share."""
+    """Return an engine for the constructor's arguments; return `model` itself if it is an engine that can be shared."""
     if isinstance(model, Engine) and not stopping_ids and context_window is None:
         return model
     if isinstance(model, Engine | LoadedModel):
@@ -54,7 +54,7 @@ def make_engine(
 
 
 def to_options(given: dict[str, Any], max_new_tokens: int) -> SamplingOptions:
-    """Translate the keyword arguments of transformers' ``generate``."""
+    """Convert keyword arguments of transformers' ``generate`` into sampling options."""
     changes = dict(given)
     if "max_tokens" in changes:
         changes["max_new_tokens"] = changes.pop("max_tokens")
@@ -67,7 +67,7 @@ def to_options(given: dict[str, Any], max_new_tokens: int) -> SamplingOptions:
 
 
 def to_raw(prompt: EncodedPrompt, generation: Generation) -> dict[str, Any]:
-    """Return what LlamaIndex hands on as the raw response, usage among it."""
+    """Return the raw response for LlamaIndex, with token usage, timing and settings."""
     usage = generation.usage
     return {
         "model_output": [[*prompt.token_ids, *generation.token_ids]],

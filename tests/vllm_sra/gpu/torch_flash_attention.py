@@ -1,6 +1,6 @@
-"""FlashAttention's kernels, which are CUDA's alone, spelled out in torch with the same arguments.
+"""FlashAttention's kernels, which exist only for CUDA, implemented in torch with the same arguments.
 
-With them the rest of vLLM's FlashAttention backend, and of ours, runs as it is.
+With them the rest of vLLM's FlashAttention backend, and our subclass of it, runs unchanged.
 """
 
 import torch
@@ -19,12 +19,12 @@ def flash_attn_varlen_func(
         blocks = block_table[request, : -(-length // k.shape[1])].long()
         keys, values = (c[blocks].flatten(0, 1)[:length].repeat_interleave(group, dim=1) for c in (k, v))
         scores = torch.einsum("rhd,khd->hrk", q[rows], keys) * softmax_scale
-        own = torch.arange(length - scores.shape[1], length)[:, None]
-        places = torch.arange(length)
-        seen = places <= own
+        row_positions = torch.arange(length - scores.shape[1], length)[:, None]
+        key_positions = torch.arange(length)
+        visible = key_positions <= row_positions
         if window_size[0] >= 0:
-            seen &= places >= own - window_size[0]
-        weights = scores.masked_fill(~seen, float("-inf")).softmax(-1)
+            visible &= key_positions >= row_positions - window_size[0]
+        weights = scores.masked_fill(~visible, float("-inf")).softmax(-1)
         out[rows] = torch.einsum("hrk,khd->rhd", weights, values).to(out.dtype)
 
 
@@ -36,8 +36,8 @@ def reshape_and_cache_flash(key, value, key_cache, value_cache, slot_mapping, *_
         cache[slots // size, slots % size] = new[: len(slot_mapping)][kept].to(cache.dtype)
 
 
-def flash_attention(monkeypatch):
-    """Put them in place."""
+def use_torch_flash_attention(monkeypatch):
+    """Replace the kernels in vLLM."""
     from vllm.v1.attention.backends import flash_attn
 
     monkeypatch.setattr(flash_attn, "flash_attn_varlen_func", flash_attn_varlen_func, raising=False)

@@ -52,7 +52,7 @@ def test_the_code_runs_and_the_tables_name_its_metrics(tmp_path, monkeypatch, ca
     names["test_the_setting_does_not_hurt"](tmp_path / "pytest")
     assert len(names["sums"].values("sums", "off", "right")) == 2
     documented = {name for row, _ in names_in_table("Metrics") for name in row}
-    measured = {metric for task in names["found"].tasks for metric in names["found"].metrics(task)}
+    measured = {metric for task in names["comparison"].tasks for metric in names["comparison"].metrics(task)}
     assert {"right", "right_refusal", "wrong_refusal", "figures", "gold_attention"} <= measured
     assert measured <= documented
     assert documented >= LOWER_IS_BETTER

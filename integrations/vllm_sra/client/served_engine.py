@@ -201,7 +201,7 @@ class ServedEngine:
         passage_lists: Sequence[Sequence[str] | None] | None = None,
         **arguments: Unpack[RequestArguments],
     ) -> list[Generation]:
-        """Answer several prompts, up to `in_flight` concurrently, each with its own context; otherwise like `generate`."""
+        """Answer several prompts, up to `in_flight` concurrently, each with its context; otherwise like `generate`."""
         if not prompts:
             return []
         request, bodies = self._read(prompts, arguments, contexts, passage_lists)

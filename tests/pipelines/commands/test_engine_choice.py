@@ -87,7 +87,7 @@ def test_a_server_has_every_capability_or_says_that_it_lacks_it(served):
     description = served.describe()
     assert (description["name"], description["server"]) == ("tiny", served.where)
     assert (description["weights_sha256"], KEY in json.dumps(description)) == ("unknown", False)
-    with pytest.raises(ConfigError, match="does not report where attention falls"):
+    with pytest.raises(ConfigError, match="does not report attention weights"):
         served.answer_likelihood(ASK, "The Nile", shares=AttentionShares([(0, 1)], 4))
     with served.isolated() as isolated, served.room_for(3):
         assert isolated.generate(ASK).text == served.generate(ASK).text

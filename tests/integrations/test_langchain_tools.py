@@ -31,7 +31,7 @@ def get_rent(place: str) -> str:
 
 @pytest.fixture
 def force_output(tiny):
-    """Make the model choose the tokens of a text, whatever it reads."""
+    """Make the model generate the tokens of a given text for any prompt."""
     handles = []
 
     def force(text):

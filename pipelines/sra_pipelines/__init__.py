@@ -1,4 +1,4 @@
-"""Whole document-question-answering pipelines: documents, index, retrieval, an answer with page citations."""
+"""Document question answering: read documents, index them, retrieve passages, and answer with page citations."""
 
 from typing import TYPE_CHECKING
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sra_pipelines.index.writer import add_documents, remove_documents
     from sra_pipelines.readers import read_document
     from sra_pipelines.values import Document, DocumentError, Page, Passage
-else:  # type checkers would take any name for public if they saw a __getattr__
+else:  # a visible __getattr__ would make type checkers accept any name
     __getattr__, __dir__ = lazy_names(
         __name__,
         {

@@ -1,4 +1,4 @@
-"""The values that travel between the parts: a document with its pages, and a passage of a page."""
+"""The value types shared by all parts of the pipeline: a document with its pages, and a passage of a page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Document", "DocumentError", "Heading", "Page", "Passage"]
 
 
 class DocumentError(SRAError, ValueError):
-    """A document cannot be read; the message names the file and what to do."""
+    """A document cannot be read; the message names the file and the next step."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -22,9 +22,9 @@ class Heading:
     Parameters
     ----------
     start
-        Character of the page's text at which it begins.
+        Offset of the heading in the text of the page, in characters.
     text
-        What it says, in one line.
+        Text of the heading, on one line.
     """
 
     start: int
@@ -40,11 +40,11 @@ class Page:
     index
         Zero-based position in the file.
     label
-        What a reader calls it: the label in the file where it has one, a sheet's name, else ``index + 1``.
+        Label of the page for readers: the label in the file if it has one, the name of a sheet, or ``index + 1``.
     text
-        Empty for a page without text, such as a picture.
+        Text of the page; empty for a page without text, such as a picture.
     headings
-        Those on this page, in order, as far as the format tells.
+        The headings on the page, in reading order, if the format marks headings.
     """
 
     index: int
@@ -60,9 +60,9 @@ class Document:
     Parameters
     ----------
     path
-        Where it lies.
+        Path of the file.
     pages
-        All of its pages, in order.
+        All pages, in order.
     """
 
     path: Path
@@ -70,12 +70,12 @@ class Document:
 
     @property
     def name(self) -> str:
-        """The file's name without its suffix; what is not UTF-8 in it is escaped."""
+        """Name of the file without its suffix; bytes that are not UTF-8 are escaped."""
         return printable(self.path.stem)
 
     @property
     def empty_pages(self) -> tuple[str, ...]:
-        """Labels of the pages that hold no text and so cannot be searched."""
+        """Labels of the pages without text, which cannot be searched."""
         return tuple(page.label for page in self.pages if not page.text)
 
 
@@ -88,15 +88,15 @@ class Passage:
     document
         Name of the document.
     page_index, page_label
-        Zero-based position of the page, and what a reader calls it.
+        Zero-based position of the page, and its label for readers.
     text
-        What stands there.
+        Text of the passage.
     score
-        Nearness to the question, greater is closer; 0 where it was not asked for.
+        Relevance to the question, where higher is more relevant; 0 if the passage is not a search result.
     section
-        Heading under which it stands, empty where there is none.
+        Heading of the section that contains the passage; empty if there is none.
     start, end
-        The characters of the page's text that it holds.
+        Span of the passage in the text of the page, in characters.
     """
 
     document: str
@@ -110,5 +110,5 @@ class Passage:
 
     @property
     def key(self) -> tuple[str, int, int]:
-        """What tells it from every other passage of an index: document, page and first character."""
+        """Key that identifies the passage in an index: document, page and offset of its first character."""
         return self.document, self.page_index, self.start

@@ -11,7 +11,7 @@ import string
 import unicodedata
 from collections import Counter
 
-from sra_pipelines.checks.amounts import Figure, find_figures
+from sra_pipelines.checks.amounts import Amount, find_amounts
 
 from sra_evaluations.examples import Example
 
@@ -59,10 +59,10 @@ def figures_match(said: str, gold: str) -> bool | None:
     one may stand for any scale of the other, as tables say theirs in a heading. Years do not count. None where the gold
     answer has no figure.
     """
-    wanted = [figure for figure in find_figures(gold) if not _is_year(figure)]
+    wanted = [figure for figure in find_amounts(gold) if not _is_year(figure)]
     if not wanted:
         return None
-    return any(_near(one, other) for one in find_figures(said) for other in wanted)
+    return any(_near(one, other) for one in find_amounts(said) for other in wanted)
 
 
 def score_answer(said: str, example: Example) -> dict[str, float]:
@@ -102,12 +102,12 @@ def is_amount(gold: str) -> bool:
     return bool(_BARE_NUMBER.fullmatch(gold) or _EXACT_FIGURE.search(gold))
 
 
-def _is_year(figure: Figure) -> bool:
+def _is_year(figure: Amount) -> bool:
     bare = not figure.percent and not figure.scale and re.fullmatch(r"\d{4}", figure.text)
     return bool(bare) and 1900 <= figure.value < 2100
 
 
-def _near(said: Figure, gold: Figure) -> bool:
+def _near(said: Amount, gold: Amount) -> bool:
     if said.percent != gold.percent and (said.percent or said.scale) and (gold.percent or gold.scale):
         return False
     scales = [said.scale - gold.scale]

@@ -1,1 +1,1 @@
-"""From a question to a cited answer, once or in a conversation."""
+"""Answer questions with citations, individually or in a conversation."""

@@ -1,4 +1,4 @@
-"""What is found for a question, and what is answered to it."""
+"""The values that a question leads to: the retrieved passages, and the answer."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ __all__ = ["Answer", "PassageEvidence", "Retrieval", "nothing_found", "passage_e
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Retrieval:
-    """What the model is given for a question: the same for every setting of the attention.
+    """The retrieved passages for a question, and the prompt. It is the same for all attention settings.
 
     Parameters
     ----------
     question
-        As asked.
+        The question.
     passages
-        In the order in which they stand in the prompt.
+        The passages, in the order of the prompt.
     context
-        The passages as one text, headings included.
+        The passages as one text, including their headings.
     instruction
-        What stands above them; by default that of the preset ``general``.
+        The instruction that precedes the passages; by default that of the preset ``general``.
     """
 
     question: str
@@ -41,27 +41,27 @@ class Retrieval:
     instruction: str = dataclasses.field(default_factory=lambda: load_preset("general").instruction)
 
     def passage_texts(self) -> list[str]:
-        """Return each passage as it is written in the context, heading included."""
+        """Return the text of each passage as in the context, including its heading."""
         return [format_passages([passage]) for passage in self.passages]
 
     def messages(self) -> list[dict[str, str]]:
-        """Return the prompt: passages first, so that it can be read once for several questions and settings."""
+        """Return the prompt. Passages come first, so that their prefill can be reused across questions and settings."""
         content = f"{self.instruction}\n\n{self.context}\n\nQuestion: {self.question}"
         return [{"role": "user", "content": content}]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PassageEvidence:
-    """How much the model's evidence heads looked at a passage while they read the question.
+    """How much the evidence heads of the model attended to a passage while processing the question.
 
     Parameters
     ----------
     share
-        Share of the attention that these heads give to all passages, in [0, 1]; the shares of an answer sum to 1.
+        Share of the attention of these heads to all passages, in [0, 1]; the shares of an answer sum to 1.
     line
-        The line of the passage that got the most attention a token.
+        The line of the passage that received the most attention per token.
     weighed
-        Whether its keys were given more weight while the answer was written.
+        Whether the keys of the passage were given more weight during the generation of the answer.
     """
 
     share: float
@@ -71,34 +71,35 @@ class PassageEvidence:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer and what it rests on.
+    """An answer and the passages that support it.
 
     Parameters
     ----------
     question
-        As asked.
+        The question.
     text
-        The answer.
+        The text of the answer.
     citations
-        Pages it rests on, best first, each with a quote that was verified to stand there; none where it abstains.
+        Pages that support the answer, best first, each with a quote that was verified to be on the page. Empty if
+        the answer abstains.
     passages
-        What the model was given.
+        The passages in the prompt.
     generation
-        Usage, seconds and settings.
+        Token usage, timing and settings of the generation.
     supported
-        Which of its figures, dates, names and sentences stand in the passages.
+        Which amounts, dates, names and sentences of the answer are in the passages.
     abstained
-        Why it is no answer, None where it is one; see `sra_pipelines.checks.abstention`. Without a passage found the
-        model is not asked.
+        The reason if the text does not answer the question (see `sra_pipelines.checks.abstention`), otherwise None.
+        If no passages were retrieved, the model is not run.
     attention
-        Where it was asked for: the share of the attention of the answer's tokens that fell on each of `passages`, a
-        mean over layers, heads and tokens; the rest fell on instruction, question and the answer itself.
+        If requested: the share of the attention of the answer's tokens to each of `passages`, as a mean over layers,
+        heads and tokens. The rest of the attention is on the instruction, the question and the answer itself.
     calculation
-        What code computed for the question, where the preset says so and every figure was found on a page.
+        The result computed by code, if the preset enables the check and all amounts were verified on a page.
     notes
-        What the preset's checks found.
+        Notes of the checks of the preset.
     evidence
-        Where the settings weigh evidence: how much each of `passages` was looked at before the answer was written.
+        If the settings weigh evidence: how much attention each of `passages` received before the answer was generated.
     """
 
     question: str
@@ -122,9 +123,9 @@ class Answer:
         return values
 
 
-def passage_evidence(found: Retrieval, evidence: FoundEvidence | None) -> tuple[PassageEvidence, ...] | None:
-    """Say for each passage of a prompt how much it was looked at; None where nothing was looked for."""
-    texts = found.passage_texts()
+def passage_evidence(retrieval: Retrieval, evidence: FoundEvidence | None) -> tuple[PassageEvidence, ...] | None:
+    """Return how much attention each passage of a prompt received; None if evidence was not measured."""
+    texts = retrieval.passage_texts()
     if evidence is None or len(evidence.shares) != len(texts):
         return None
     parts = []
@@ -136,6 +137,6 @@ def passage_evidence(found: Retrieval, evidence: FoundEvidence | None) -> tuple[
 
 
 def nothing_found(question: str, sra: SRAConfig | None) -> Answer:
-    """Return the answer where no passage was found: the model is not asked."""
+    """Return the answer for a question without retrieved passages; the model is not run."""
     generation = Generation(SENTENCE, "stop", Usage(0, 0), Timing(0.0, 0.0), (), sra, 0)
     return Answer(question, SENTENCE, (), (), generation, abstained="nothing found")

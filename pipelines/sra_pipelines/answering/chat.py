@@ -1,4 +1,4 @@
-"""A conversation about documents: follow-up questions are made to stand alone before they are looked up."""
+"""A conversation about documents: follow-up questions are rewritten as standalone questions before retrieval."""
 
 from __future__ import annotations
 
@@ -19,22 +19,23 @@ _REWRITE = (
     "\n\n{conversation}\n\nFollow-up question: {question}"
 )
 _LONGEST_REWRITE = 64  # tokens
-_ANSWER_SHOWN = 300  # characters of an earlier answer that the rewriting sees
+_ANSWER_SHOWN = 300  # characters of each earlier answer in the rewriting prompt
 
 
 class Chat:
-    """Questions and answers over one index, one after the other.
+    """A conversation over one index: a sequence of questions and answers.
 
     Parameters
     ----------
     qa
-        Answers each question.
+        Pipeline that answers each question.
     memory_tokens
-        What is remembered of the conversation, the latest first; older turns are forgotten.
+        Maximum number of tokens of earlier turns that are kept; the oldest turns are dropped first.
     history
         Earlier turns as (question, answer).
     rewrite_timeout
-        Seconds that the model may take to rewrite a follow-up question, whatever the answer may take; None is no limit.
+        Time limit in seconds for rewriting a follow-up question, independent of the limit for the answer; None for no
+        limit.
 
     Raises
     ------
@@ -63,32 +64,32 @@ class Chat:
 
     @property
     def history(self) -> list[tuple[str, str]]:
-        """The turns that are remembered, oldest first."""
+        """The turns that are kept, oldest first."""
         return list(self._turns)
 
     def reset(self) -> None:
-        """Forget the conversation."""
+        """Clear the conversation."""
         self._turns.clear()
 
     def ask(self, question: str, *, sra: SRALike = None, **changes: Any) -> Answer:
         """Answer the next question; see `DocumentQA.ask`."""
         *_, last = self.stream(question, sra=sra, **changes)
-        if not isinstance(last, Answer):  # pragma: no cover - stream always ends with one
+        if not isinstance(last, Answer):  # pragma: no cover - stream always ends with an Answer
             raise TypeError(f"The stream ended with {last!r} instead of an answer.")
         return last
 
     def retrieve(
         self, question: str, *, cancel: Cancellation | None = None, max_new_tokens: int | None = None
     ) -> Retrieval:
-        """Find passages for the next question, as `DocumentQA.retrieve` does once it stands alone."""
+        """Rewrite the next question as a standalone question and retrieve passages; see `DocumentQA.retrieve`."""
         return self.qa.retrieve(self.standalone(question, cancel), max_new_tokens=max_new_tokens)
 
     def stream(
         self, question: str, *, found: Retrieval | None = None, sra: SRALike = None, **changes: Any
     ) -> Generator[str | Answer, None, None]:
-        """Answer the next question piece by piece; only an answer that is done is remembered.
+        """Answer the next question piece by piece. Only a completed answer is added to the history.
 
-        `found` may be what `retrieve` found for the question.
+        `found` may be the result of `retrieve` for the question.
         """
         if found is None:
             found = self.retrieve(question, cancel=changes.get("cancel"), max_new_tokens=changes.get("max_new_tokens"))
@@ -100,9 +101,8 @@ class Chat:
     def standalone(self, question: str, cancel: Cancellation | None = None) -> str:
         """Return a question that can be understood without the conversation.
 
-        The model rewrites it. Where what it writes cannot be such a question (nothing, several lines, something
-        far longer), or it takes longer than `rewrite_timeout`, the question is looked up together with the one before
-        it instead.
+        The model rewrites the question. If its output is not a usable question (empty, several lines, or much longer),
+        or takes longer than `rewrite_timeout`, the previous question followed by this one is returned instead.
         """
         turns = self.history
         if not turns:

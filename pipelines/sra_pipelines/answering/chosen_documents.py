@@ -1,4 +1,4 @@
-"""Some of an index's documents, asked as if they were all of it."""
+"""Restrict questions to some of the documents of an index."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from sra_pipelines.values import Passage
 
 __all__ = ["ChosenDocuments", "DocumentChoice"]
 
-_KEPT = 8  # choices whose keyword index is kept
+_KEPT = 8  # selections whose keyword index is cached
 
 
 class ChosenDocuments:
-    """Some documents of an index; what else it holds is not found.
+    """A view of an index that is limited to some of its documents.
 
     Parameters
     ----------
     index
-        What is searched; its changes are seen.
+        The index to search. Later changes of the index are visible.
     names
-        The documents. Names that the index does not hold are passed over.
+        Names of the documents. Names that are not in the index are ignored.
     """
 
     def __init__(self, index: PassageIndex, names: Iterable[str]) -> None:
@@ -33,12 +33,12 @@ class ChosenDocuments:
 
     @property
     def n_passages(self) -> int:
-        """How many passages the documents have."""
+        """Number of passages of the documents."""
         return len(self.passages())
 
     @property
     def revision(self) -> int:
-        """That of the whole index."""
+        """Revision of the whole index."""
         return self.index.revision
 
     def passages(self) -> Sequence[Passage]:
@@ -47,45 +47,45 @@ class ChosenDocuments:
 
     def search(self, question: str, limit: int) -> list[Passage]:
         """Return the passages closest in meaning to a question, best first, with their scores."""
-        # The search is exhaustive anyway, so that of the whole index, narrowed afterwards, misses none.
-        found = self.index.search(question, self.index.n_passages)
-        return [passage for passage in found if passage.document in self.names][:limit]
+        # The search is exhaustive in any case, so filtering its results loses no passage.
+        hits = self.index.search(question, self.index.n_passages)
+        return [passage for passage in hits if passage.document in self.names][:limit]
 
 
 class DocumentChoice:
-    """Questions to some of the documents of one `DocumentQA`; the latest choices are kept ready.
+    """Answers questions about some of the documents of a `DocumentQA`; the most recent selections are cached.
 
     Parameters
     ----------
     qa
-        The whole index and the model.
+        Pipeline over the whole index.
     """
 
     def __init__(self, qa: DocumentQA) -> None:
         self.qa = qa
         self._lock = threading.Lock()
-        self._known: OrderedDict[frozenset[str], DocumentQA] = OrderedDict()
+        self._cached: OrderedDict[frozenset[str], DocumentQA] = OrderedDict()
 
     def of(self, names: Iterable[str]) -> DocumentQA:
-        """Return what answers from these documents; from all of them where none is named."""
+        """Return a pipeline limited to these documents, or the pipeline over all documents if `names` is empty."""
         chosen = frozenset(names)
         if not chosen:
             return self.qa
         with self._lock:
-            if chosen not in self._known:
+            if chosen not in self._cached:
                 index = ChosenDocuments(self.qa.index, chosen)
-                like = self.qa.retriever
+                base = self.qa.retriever
                 retriever = Retriever(
-                    index, method=like.method, reranker=like.reranker, order=like.order, whole_pages=like.whole_pages
+                    index, method=base.method, reranker=base.reranker, order=base.order, whole_pages=base.whole_pages
                 )
-                self._known[chosen] = DocumentQA(
+                self._cached[chosen] = DocumentQA(
                     index,
                     self.qa.engine,
                     context_tokens=self.qa.context_tokens,
                     retriever=retriever,
                     preset=self.qa.preset,
                 )
-            self._known.move_to_end(chosen)
-            while len(self._known) > _KEPT:
-                self._known.popitem(last=False)
-            return self._known[chosen]
+            self._cached.move_to_end(chosen)
+            while len(self._cached) > _KEPT:
+                self._cached.popitem(last=False)
+            return self._cached[chosen]

@@ -28,30 +28,33 @@ from sra_rag.generation.result import Generation
 
 __all__ = ["DocumentQA"]
 
-_MOST_CONTEXT = 6000  # tokens; more is read only when it is asked for
+_MOST_CONTEXT = 6000  # tokens; more only if requested explicitly
 
 
 class DocumentQA:
-    """Questions and answers over one index with one model.
+    """Question answering over one index with one model.
 
     Parameters
     ----------
     index
-        The documents.
+        Index of the documents.
     engine
-        The model: an `Engine` here, or one on a server.
+        The model: an `Engine` in this process, or an engine for a model on a server.
     context_tokens
-        Tokens of passages in a prompt; by default what the preset says, else what the model's window leaves, at most
-        6,000.
+        Maximum number of tokens of passages in a prompt. By default the value of the preset, or if it has none, what
+        fits in the context window, at most 6,000.
     retriever
-        Searches the index; by default one that fuses meaning and words.
+        Searches the index; by default a `Retriever` that fuses dense and keyword search.
     preset
-        Prompt, retrieval and checks for a kind of document: a name, or a file of your own; see `load_preset`.
+        Prompt, retrieval and checks for a kind of document: the name of a preset, or the path of a preset file; see
+        `load_preset`.
 
     Raises
     ------
     ConfigError
-        If the model's window cannot hold so many.
+        If `context_tokens` is less than 1.
+    MissingExtraError
+        If the preset requires a package that is not installed.
     """
 
     def __init__(
@@ -65,7 +68,7 @@ class DocumentQA:
     ) -> None:
         self.index = index
         self.preset = load_preset(preset)
-        # A server holds the model to JSON by means of its own.
+        # A server constrains the output to JSON itself.
         if "arithmetic" in self.preset.checks and engine.loaded is not None:
             require_extra(f"The preset {self.preset.name!r}", "structured", "xgrammar")
         self.retriever = retriever or Retriever(index, order=self.preset.order, whole_pages=self.preset.whole_pages)
@@ -76,9 +79,9 @@ class DocumentQA:
         self.context_tokens = context_tokens
 
     def retrieve(self, question: str, *, max_new_tokens: int | None = None) -> Retrieval:
-        """Find passages for a question, as many as there is room for."""
+        """Retrieve passages for a question, as many as fit in the prompt."""
         if not question.strip():
-            raise ConfigError("The question is empty. Ask something.")
+            raise ConfigError("The question is empty. Give a question.")
         budget = self._budget(question, max_new_tokens or self.engine.options.max_new_tokens)
         passages = tuple(self.retriever.retrieve(question, budget, self.count_tokens))
         return Retrieval(question, passages, format_passages(passages), self.preset.instruction)
@@ -89,58 +92,60 @@ class DocumentQA:
         Parameters
         ----------
         question
-            A question, or what `retrieve` found for one.
+            A question, or the result of `retrieve` for a question.
         sra
-            Settings of the attention: ``"evidence"``, others, or None for off.
+            Attention settings, such as ``"evidence"``; None for off.
         attention
-            Collect which passages the answer attended to; a model on a server does not tell.
+            Whether to record which passages the answer attended to. Not available for a model on a server.
         **changes
-            Changed options of generation, such as ``max_new_tokens``.
+            Generation options that override those of the engine, such as ``max_new_tokens``.
         """
         *_, last = self.stream(question, sra=sra, attention=attention, **changes)
-        if not isinstance(last, Answer):  # pragma: no cover - stream always ends with one
+        if not isinstance(last, Answer):  # pragma: no cover - stream always ends with an Answer
             raise TypeError(f"The stream ended with {last!r} instead of an answer.")
         return last
 
     def stream(
         self, question: str | Retrieval, *, sra: SRALike = None, attention: bool = False, **changes: Any
     ) -> Generator[str | Answer, None, None]:
-        """Answer a question piece by piece: pieces of text, then the whole `Answer`."""
-        found = question
-        if isinstance(found, str):
-            found = self.retrieve(found, max_new_tokens=changes.get("max_new_tokens"))
-        if not found.passages:
+        """Answer a question piece by piece: yield pieces of text, then the complete `Answer`."""
+        retrieval = question
+        if isinstance(retrieval, str):
+            retrieval = self.retrieve(retrieval, max_new_tokens=changes.get("max_new_tokens"))
+        if not retrieval.passages:
             yield SENTENCE
-            yield nothing_found(found.question, SRAConfig.coerce(sra))
+            yield nothing_found(retrieval.question, SRAConfig.coerce(sra))
             return
-        shares = self._shares(found) if attention else None
-        texts = found.passage_texts()
+        shares = self._shares(retrieval) if attention else None
+        texts = retrieval.passage_texts()
         for delta in self.engine.stream(
-            found.messages(), context=found.context, passages=texts, sra=sra, shares=shares, **changes
+            retrieval.messages(), context=retrieval.context, passages=texts, sra=sra, shares=shares, **changes
         ):
             if delta.text:
                 yield delta.text
             if delta.generation is not None:
-                yield self._answer(found, delta.generation, shares, **_limits(changes))
+                yield self._answer(retrieval, delta.generation, shares, **_limits(changes))
 
-    def conclude(self, found: Retrieval, generation: Generation | None) -> Answer:
-        """Make an answer of what a model wrote for a prompt of `retrieve`; None where it was not asked."""
+    def conclude(self, retrieval: Retrieval, generation: Generation | None) -> Answer:
+        """Build an answer from the output of a model for the prompt of `retrieval`; None if the model was not run."""
         if generation is None:
-            return nothing_found(found.question, None)
-        return self._answer(found, generation, None)
+            return nothing_found(retrieval.question, None)
+        return self._answer(retrieval, generation, None)
 
     async def aask(self, question: str | Retrieval, *, sra: SRALike = None, **changes: Any) -> Answer:
-        """As `ask`; the event loop stays free, and cancelling the task ends the work."""
+        """Async version of `ask`. It does not block the event loop, and cancelling the task stops the generation."""
         async with aclosing(self.astream(question, sra=sra, **changes)) as pieces:
             async for piece in pieces:
                 if isinstance(piece, Answer):
                     return piece
-        raise RuntimeError("The stream ended without an answer.")  # pragma: no cover - stream always ends with one
+        raise RuntimeError(
+            "The stream ended without an answer."
+        )  # pragma: no cover - stream always ends with an Answer
 
     async def astream(
         self, question: str | Retrieval, *, sra: SRALike = None, **changes: Any
     ) -> AsyncGenerator[str | Answer, None]:
-        """As `stream`; the event loop stays free."""
+        """Async version of `stream`; it does not block the event loop."""
         cancel = LinkedCancellation(changes.pop("cancel", None))
         make = partial(self.stream, question, sra=sra, cancel=cancel, **changes)
         async with aclosing(iterate_in_thread(make, cancel)) as pieces:
@@ -150,84 +155,86 @@ class DocumentQA:
     def batch(
         self, questions: Sequence[str | Retrieval], *, sra: SRALike = None, batch_size: int = 4, **changes: Any
     ) -> list[Answer]:
-        """Answer several questions, up to `batch_size` of them in one pass of the model."""
+        """Answer several questions, in batches of up to `batch_size`."""
         if batch_size < 1:
             raise ConfigError(f"batch_size={batch_size} is not allowed: it must be at least 1.")
-        room = changes.get("max_new_tokens")
-        found = [q if isinstance(q, Retrieval) else self.retrieve(q, max_new_tokens=room) for q in questions]
-        answers = {id(f): nothing_found(f.question, SRAConfig.coerce(sra)) for f in found if not f.passages}
-        asked = [f for f in found if f.passages]
-        for start in range(0, len(asked), batch_size):
-            group = asked[start : start + batch_size]
+        max_new = changes.get("max_new_tokens")
+        retrievals = [q if isinstance(q, Retrieval) else self.retrieve(q, max_new_tokens=max_new) for q in questions]
+        answers = {id(r): nothing_found(r.question, SRAConfig.coerce(sra)) for r in retrievals if not r.passages}
+        with_passages = [r for r in retrievals if r.passages]
+        for start in range(0, len(with_passages), batch_size):
+            group = with_passages[start : start + batch_size]
             generations = self.engine.generate_batch(
-                [f.messages() for f in group],
-                contexts=[f.context for f in group],
-                passage_lists=[f.passage_texts() for f in group],
+                [r.messages() for r in group],
+                contexts=[r.context for r in group],
+                passage_lists=[r.passage_texts() for r in group],
                 sra=sra,
                 **changes,
             )
-            for one, generation in zip(group, generations, strict=True):
-                answers[id(one)] = self._answer(one, generation, None, **_limits(changes))
-        return [answers[id(f)] for f in found]
+            for retrieval, generation in zip(group, generations, strict=True):
+                answers[id(retrieval)] = self._answer(retrieval, generation, None, **_limits(changes))
+        return [answers[id(r)] for r in retrievals]
 
     def compare(self, question: str | Retrieval, settings: Sequence[SRALike], **changes: Any) -> list[Answer]:
-        """Answer one question with each of several settings; all see the same prompt."""
-        found = question
-        if isinstance(found, str):
-            found = self.retrieve(found, max_new_tokens=changes.get("max_new_tokens"))
-        return [self.ask(found, sra=sra, **changes) for sra in settings]
+        """Answer a question with each of several attention settings, using the same prompt."""
+        retrieval = question
+        if isinstance(retrieval, str):
+            retrieval = self.retrieve(retrieval, max_new_tokens=changes.get("max_new_tokens"))
+        return [self.ask(retrieval, sra=sra, **changes) for sra in settings]
 
     def _budget(self, question: str, max_new_tokens: int) -> int:
         empty = self.engine.encode(Retrieval(question, (), "", self.preset.instruction).messages())
-        room = self.engine.context_window - max_new_tokens - len(empty.token_ids) - 8  # seams tokenize apart
+        room = (
+            self.engine.context_window - max_new_tokens - len(empty.token_ids) - 8
+        )  # margin: joined parts may tokenize differently
         if self.context_tokens is None:
             budget = min(room, _MOST_CONTEXT)
         elif self.context_tokens > room:
             raise ConfigError(
-                f"context_tokens={self.context_tokens} does not fit: the model's window of "
-                f"{self.engine.context_window} tokens leaves {max(0, room)} for passages. Give at most so many."
+                f"context_tokens={self.context_tokens} is too large: the context window of "
+                f"{self.engine.context_window} tokens leaves {max(0, room)} for passages. Give at most that many."
             )
         else:
             budget = self.context_tokens
         if budget < 1:
-            raise ConfigError("The question leaves no room for passages. Ask a shorter one or lower max_new_tokens.")
+            raise ConfigError("The question leaves no room for passages. Shorten it, or decrease max_new_tokens.")
         return budget
 
     def count_tokens(self, text: str) -> int:
-        """Return how many of the model's tokens a text takes."""
+        """Return the number of tokens of a text."""
         return len(self.engine.encode(text).token_ids)
 
     def _answer(
-        self, found: Retrieval, generation: Generation, shares: AttentionShares | None, **limits: Any
+        self, retrieval: Retrieval, generation: Generation, shares: AttentionShares | None, **limits: Any
     ) -> Answer:
         text = generation.text.strip()
-        supported = check_support(text, found.question, found.passages)
+        supported = check_support(text, retrieval.question, retrieval.passages)
         abstained = abstains(text, supported)
-        citations = [] if abstained else cite(text, found.question, found.passages, self.retriever.pages())
+        citations = [] if abstained else cite(text, retrieval.question, retrieval.passages, self.retriever.pages())
         mean = None if shares is None else shares.mean()
         notes, calculation = run_checks(
-            self.preset.checks, self.engine, found, generation, citations, supported, self.retriever.pages(),
+            self.preset.checks, self.engine, retrieval, generation, citations, supported, self.retriever.pages(),
             abstained=abstained is not None, **limits,
         )  # fmt: skip
         return Answer(
-            found.question,
+            retrieval.question,
             text,
             tuple(citations),
-            found.passages,
+            retrieval.passages,
             generation,
             supported,
             abstained,
             None if mean is None else tuple(mean.tolist()),
             calculation,
             notes,
-            passage_evidence(found, generation.evidence),
+            passage_evidence(retrieval, generation.evidence),
         )
 
-    def _shares(self, found: Retrieval) -> AttentionShares:
-        """Say which tokens of the prompt are whose: those of a passage begin behind the end of the one before it."""
-        messages = found.messages()
-        before = messages[0]["content"].index(found.context)
-        ends = [len(format_passages(found.passages[:n])) for n in range(len(found.passages) + 1)]
+    def _shares(self, retrieval: Retrieval) -> AttentionShares:
+        """Map the tokens of the prompt to passages: those of a passage begin after the end of the previous passage."""
+        messages = retrieval.messages()
+        before = messages[0]["content"].index(retrieval.context)
+        ends = [len(format_passages(retrieval.passages[:n])) for n in range(len(retrieval.passages) + 1)]
         encoded = [
             self.engine.encode(messages, context=messages[0]["content"][: before + end]) for end in ends
         ]  # fmt: skip

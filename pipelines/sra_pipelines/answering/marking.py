@@ -1,7 +1,7 @@
-"""Mark unsupported figures in an answer while it is still being written.
+"""Mark unsupported amounts and dates in an answer while it is streamed.
 
-What comes out is `mark_unsupported` of the whole answer, however its text was cut into pieces: text is held back for as
-long as what follows could change what a figure or a date in it is.
+The output is the same as that of `mark_unsupported` for the complete answer, however the text is divided into pieces.
+Text is buffered as long as the following text could change an amount or a date in it.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from sra_pipelines.checks.support import Claim, check_support
 
 __all__ = ["mark_as_it_comes"]
 
-_HELD = 32  # characters: more than what may follow the day of a date or the number of a figure
+_HELD = 32  # characters: more than can follow the day of a date or the number of an amount
 _DIGITS = re.compile(r"[\d.,]*\d[\d.,]*")
-_OPEN = re.compile(r"\[[^\]\n]*\Z")  # may become a reference to a page, whose figures are not looked up
+_OPEN = re.compile(r"\[[^\]\n]*\Z")  # may become a page reference, whose numbers are not checked
 
 
-def mark_as_it_comes(pieces: Iterable[str], found: Retrieval) -> Iterator[str]:
-    """Hand pieces of an answer on, with a mark behind each figure and date that is not supported.
+def mark_as_it_comes(pieces: Iterable[str], retrieval: Retrieval) -> Iterator[str]:
+    """Yield the text of an answer with a mark after each unsupported amount and date.
 
     Parameters
     ----------
     pieces
-        Of the text.
-    found
+        Pieces of the answer's text, as they are generated.
+    retrieval
         The question and its passages.
 
     Yields
     ------
     text
-        Marked, and up to some 30 characters behind what came in.
+        Marked text; it lags about 30 characters behind the input.
     """
     text, shown = "", 0
     for piece in pieces:
@@ -43,19 +43,19 @@ def mark_as_it_comes(pieces: Iterable[str], found: Retrieval) -> Iterator[str]:
         if settled <= shown:
             continue
         unsupported: tuple[Claim, ...] = ()
-        if _DIGITS.search(text, shown, settled):  # nothing else is marked, and looking up takes a while
-            unsupported = _unsupported(text, found)
+        if _DIGITS.search(text, shown, settled):  # only numbers are marked, and the check takes time
+            unsupported = _unsupported(text, retrieval)
             spans = [digits.span() for digits in _DIGITS.finditer(text)] + [(c.start, c.end) for c in unsupported]
             settled = min([start for start, end in spans if start < settled <= end], default=settled)
         if settled > shown:
             yield _marked(text, shown, settled, unsupported)
             shown = settled
     if shown < len(text):
-        yield _marked(text, shown, len(text), _unsupported(text, found))
+        yield _marked(text, shown, len(text), _unsupported(text, retrieval))
 
 
-def _unsupported(text: str, found: Retrieval) -> tuple[Claim, ...]:
-    return check_support(text, found.question, found.passages).unsupported_figures
+def _unsupported(text: str, retrieval: Retrieval) -> tuple[Claim, ...]:
+    return check_support(text, retrieval.question, retrieval.passages).unsupported_figures
 
 
 def _marked(text: str, start: int, end: int, unsupported: Iterable[Claim]) -> str:

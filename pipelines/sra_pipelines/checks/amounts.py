@@ -8,13 +8,13 @@ import datetime
 import re
 from decimal import Decimal
 
-__all__ = ["Figure", "find_dates", "find_figures", "same_figure"]
+__all__ = ["Amount", "find_amounts", "find_dates", "same_amount"]
 
 _SCALES = {
     "thousand": 3, "k": 3, "million": 6, "millions": 6, "mn": 6, "m": 6, "billion": 9, "billions": 9, "bn": 9, "b": 9,
     "trillion": 12,
 }  # fmt: skip
-_FIGURE = re.compile(
+_AMOUNT = re.compile(
     r"(?P<open>\()?(?P<minus>[-\u2212])?\s?(?P<currency>[$€£¥])?\s?(?P<minus2>[-\u2212](?=[\d.]))?"
     r"(?<![\d.,])(?P<number>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?![\d]|[.,]\d)"
     r"(?P<close>\))?(?:\s?(?P<percent>%|percent\b|per\s?cent\b)|\s?(?P<scale>thousand|millions?|billions?|trillion)\b"
@@ -38,7 +38,7 @@ _DATES = (
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Figure:
+class Amount:
     """A number as it stands in a text.
 
     Parameters
@@ -63,10 +63,10 @@ class Figure:
     percent: bool = False
 
 
-def find_figures(text: str) -> list[Figure]:
+def find_amounts(text: str) -> list[Amount]:
     """Find the figures of a text; those of dates are among them."""
     figures = []
-    for found in _FIGURE.finditer(text):
+    for found in _AMOUNT.finditer(text):
         value = Decimal(found["number"].replace(",", ""))
         enclosed = found["open"] and (found["close"] or text[found.end() : found.end() + 1] == ")")
         dash_of_a_range = found["minus"] and _BETWEEN.search(
@@ -81,7 +81,7 @@ def find_figures(text: str) -> list[Figure]:
         if found["close"] and not enclosed:
             end = found.end("number")
         start += len(text[start:end]) - len(text[start:end].lstrip())
-        figures.append(Figure(text[start:end], start, end, value, _SCALES.get(word, 0), bool(found["percent"])))
+        figures.append(Amount(text[start:end], start, end, value, _SCALES.get(word, 0), bool(found["percent"])))
     return figures
 
 
@@ -99,7 +99,7 @@ def find_dates(text: str) -> list[tuple[datetime.date, int, int]]:
     return sorted(dates, key=lambda item: item[1])
 
 
-def same_figure(said: Figure, written: Figure) -> bool:
+def same_amount(said: Amount, written: Amount) -> bool:
     """Whether what an answer says stands in a document so.
 
     A percentage is none of the other kind only if both say what they are. A figure with a scale word ("8.7 billion") is

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from sra_pipelines.answering.answers import Retrieval
-from sra_pipelines.checks.asked_amounts import asked_figures
+from sra_pipelines.checks.asked_amounts import asked_amounts
 from sra_pipelines.checks.calculations import Calculation, Operation, asked_operation, calculate, find_operand
 from sra_rag.config import SRAConfig
 from sra_rag.generation.engine_protocol import EngineProtocol
@@ -55,7 +55,7 @@ def computed(engine: EngineProtocol, found: Retrieval, sra: SRAConfig | None, **
     operation = asked_operation(found.question)
     if operation is None or not found.passages:
         return None
-    if (certain := asked_figures(found.question, operation, found.passages)) and (
+    if (certain := asked_amounts(found.question, operation, found.passages)) and (
         calculation := calculate(operation, certain)
     ):
         return calculation

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from sra_pipelines.checks.calculations import Operand, Operation
-from sra_pipelines.checks.table_amounts import PageFigure, read_figures
+from sra_pipelines.checks.table_amounts import PageAmount, read_amounts
 from sra_pipelines.retrieval.keywords import keywords
 from sra_pipelines.values import Passage
 
-__all__ = ["asked_figures"]
+__all__ = ["asked_amounts"]
 
 _YEAR = re.compile(r"\b(?:FY\s?)?((?:19|20)\d\d)\b")
 _RANGE = re.compile(r"\b((?:19|20)\d\d)\s*(?:to|-|\u2013|through|until)\s*((?:19|20)\d\d)\b")
@@ -34,7 +34,7 @@ _SAID = (  # words that ask, and words that any report would do without
 _SAID_WORDS = frozenset(keywords([_SAID])[0]) | frozenset(_SAID.split())
 
 
-def asked_figures(question: str, operation: Operation, passages: Sequence[Passage]) -> list[Operand]:
+def asked_amounts(question: str, operation: Operation, passages: Sequence[Passage]) -> list[Operand]:
     """Return the figures that a question asks to compute with; none where it or the pages leave a doubt.
 
     Parameters
@@ -70,7 +70,7 @@ def _row(asked: str, years: Sequence[str], passages: Sequence[Passage]) -> list[
     best: list[tuple[int, list[Operand]]] = []
     for passage in passages:
         around = _words(passage.document) | _words(passage.text.lstrip().split("\n", 1)[0]) | _words(passage.section)
-        for _, cells in groupby(read_figures(passage.text), key=lambda one: one.start):
+        for _, cells in groupby(read_amounts(passage.text), key=lambda one: one.start):
             row = list(cells)
             label = _words(row[0].label)
             above = _words(" ".join(row[0].heading))
@@ -84,7 +84,7 @@ def _row(asked: str, years: Sequence[str], passages: Sequence[Passage]) -> list[
     return rows[0] if len(values) == 1 else []
 
 
-def _operand(found: PageFigure, passage: Passage) -> Operand:
+def _operand(found: PageAmount, passage: Passage) -> Operand:
     return Operand.of(found.label, found, passage)
 
 

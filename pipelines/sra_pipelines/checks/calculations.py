@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any, Literal, get_args
 
-from sra_pipelines.checks.amounts import Figure, find_figures, same_figure
-from sra_pipelines.checks.table_amounts import PageFigure, read_figures
+from sra_pipelines.checks.amounts import Amount, find_amounts, same_amount
+from sra_pipelines.checks.table_amounts import PageAmount, read_amounts
 from sra_pipelines.values import Passage
 
 __all__ = ["Calculation", "Operand", "Operation", "asked_operation", "calculate", "find_operand"]
@@ -54,7 +54,7 @@ class Operand:
     """
 
     label: str
-    figure: Figure
+    figure: Amount
     document: str
     page_index: int
     page_label: str
@@ -68,7 +68,7 @@ class Operand:
         return f"{self.label}: {self.figure.text} {where}"
 
     @classmethod
-    def of(cls, label: str, found: PageFigure, passage: Passage) -> Operand:
+    def of(cls, label: str, found: PageAmount, passage: Passage) -> Operand:
         """Return a figure that was read from a passage as an operand of that name."""
         line = passage.text[found.start : found.end].strip()
         place = passage.document, passage.page_index, passage.page_label
@@ -116,15 +116,15 @@ def find_operand(label: str, figure: str, passages: Sequence[Passage]) -> Operan
         None where `figure` is not one figure, or stands in no such line, or `label` names a year and the page does not
         say that the figure is of that year.
     """
-    wanted = find_figures(figure)
+    wanted = find_amounts(figure)
     if len(wanted) != 1:
         return None
     words = {word.lower() for word in _WORD.findall(label)}
     years = set(_YEAR.findall(label))
     best: tuple[float, Operand] | None = None
     for passage in passages:
-        for found in read_figures(passage.text):
-            if not same_figure(wanted[0], found.figure) or (years and years != set(_YEAR.findall(found.period))):
+        for found in read_amounts(passage.text):
+            if not same_amount(wanted[0], found.figure) or (years and years != set(_YEAR.findall(found.period))):
                 continue
             held = {word.lower() for word in _WORD.findall(passage.text[found.start : found.end])}
             shared = len(words & held) / len(words) if words else 0.0
@@ -201,7 +201,7 @@ def _is_outflow(operand: Operand) -> bool:
     return written and not _SIGNED.search(f"{operand.label} {operand.line}")
 
 
-def _plain(figure: Figure) -> str:
+def _plain(figure: Amount) -> str:
     return f"({figure.text})" if figure.value < 0 and not figure.text.startswith("(") else figure.text
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from sra_pipelines.checks.amounts import find_figures
+from sra_pipelines.checks.amounts import find_amounts
 from sra_pipelines.checks.citations import Citation
 from sra_pipelines.checks.support import Support
 from sra_pipelines.retrieval.merging import merge_passages
@@ -79,7 +79,7 @@ def lacking_unit_or_period(answer: str, question: str, support: Support) -> list
     A unit or period that the question names counts as said.
     """
     notes = []
-    figures = [figure for figure in find_figures(answer) if not _YEAR.fullmatch(figure.text.strip("()"))]
+    figures = [figure for figure in find_amounts(answer) if not _YEAR.fullmatch(figure.text.strip("()"))]
     for figure in figures:
         sentence = next((s.text for s in support.sentences if s.start <= figure.start < s.end), answer)
         if not _UNIT.search(sentence) and not _UNIT.search(question):

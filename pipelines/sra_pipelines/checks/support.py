@@ -6,7 +6,7 @@ import dataclasses
 import re
 from collections.abc import Sequence
 
-from sra_pipelines.checks.amounts import find_dates, find_figures, same_figure
+from sra_pipelines.checks.amounts import find_amounts, find_dates, same_amount
 from sra_pipelines.retrieval.keywords import keywords
 from sra_pipelines.values import Passage
 
@@ -121,13 +121,13 @@ def _numbers(answer: str, question: str, texts: Sequence[str]) -> list[Claim]:
     ]  # fmt: skip
     skipped = [(start, end) for _, start, end in dates]
     skipped += [found.span() for pattern in (_LIST_MARK, _PAGE) for found in pattern.finditer(answer)]
-    figures_held = [find_figures(text) for text in texts]
-    asked = find_figures(question)
-    for said in find_figures(answer):
+    figures_held = [find_amounts(text) for text in texts]
+    asked = find_amounts(question)
+    for said in find_amounts(answer):
         if any(start <= said.start < end for start, end in skipped):
             continue
-        where = tuple(i for i, held in enumerate(figures_held) if any(same_figure(said, one) for one in held))
-        in_question = any(same_figure(said, one) for one in asked)
+        where = tuple(i for i, held in enumerate(figures_held) if any(same_amount(said, one) for one in held))
+        in_question = any(same_amount(said, one) for one in asked)
         claims.append(Claim("figure", said.text, said.start, said.end, where, in_question))
     return claims
 

@@ -10,9 +10,9 @@ import dataclasses
 import re
 from collections.abc import Iterator
 
-from sra_pipelines.checks.amounts import Figure, find_dates, find_figures
+from sra_pipelines.checks.amounts import Amount, find_amounts, find_dates
 
-__all__ = ["PageFigure", "read_figures"]
+__all__ = ["PageAmount", "read_amounts"]
 
 _YEAR = r"(?:19|20)\d\d"
 _PERIOD = re.compile(
@@ -33,7 +33,7 @@ _LONGEST_HEADING = 70  # characters; a longer line without figures is a sentence
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class PageFigure:
+class PageAmount:
     """A figure of a page, with what the page says about it.
 
     Parameters
@@ -52,7 +52,7 @@ class PageFigure:
         The characters of its line in the text.
     """
 
-    figure: Figure
+    figure: Amount
     label: str
     heading: tuple[str, ...]
     period: str
@@ -71,9 +71,9 @@ class _Table:
     unit: str = ""
 
 
-def read_figures(text: str) -> list[PageFigure]:
+def read_amounts(text: str) -> list[PageAmount]:
     """Return the figures of a page or passage, years and dates left out, in reading order."""
-    found: list[PageFigure] = []
+    found: list[PageAmount] = []
     table = _Table()
     for start, line in _lines(text):
         periods = _columns(line)
@@ -125,16 +125,16 @@ def _without_dates(text: str) -> str:
     return re.sub(r"\b\d{1,2}\b(?=\s+[A-Z][a-z]+)|(?<=[a-z]\s)\d{1,2}(?=,|\s|$)", " ", text)
 
 
-def _values(line: str) -> list[Figure]:
+def _values(line: str) -> list[Amount]:
     taken = [(first, last) for _, first, last in find_dates(line)]
     return [
         _without_dash(one)
-        for one in find_figures(line)
+        for one in find_amounts(line)
         if not re.fullmatch(_YEAR, one.text) and not any(first <= one.start < last for first, last in taken)
     ]
 
 
-def _without_dash(figure: Figure) -> Figure:
+def _without_dash(figure: Amount) -> Amount:
     """Take a dash with a space behind it for the empty cell before the figure, not for its sign."""
     dash = re.match(r"[-\u2212]\s+", figure.text)
     if dash is None:
@@ -143,7 +143,7 @@ def _without_dash(figure: Figure) -> Figure:
     return dataclasses.replace(figure, text=figure.text[length:], start=figure.start + length, value=abs(figure.value))
 
 
-def _is_row(line: str, figures: list[Figure]) -> bool:
+def _is_row(line: str, figures: list[Amount]) -> bool:
     """Whether the figures stand at the end of the line, behind a label, with nothing but empty cells among them."""
     behind = line[_first(line, figures) :]
     for one in reversed(_values(behind)):
@@ -151,13 +151,13 @@ def _is_row(line: str, figures: list[Figure]) -> bool:
     return not _LETTER.search(_EMPTY.sub(" ", f" {behind}"))
 
 
-def _first(line: str, figures: list[Figure]) -> int:
+def _first(line: str, figures: list[Amount]) -> int:
     """Return where the cells of a row begin: at its first figure, or at an empty cell before it."""
     empty = _EMPTY.search(line)
     return min([figures[0].start, *([empty.start()] if empty else [])])
 
 
-def _row(line: str, start: int, figures: list[Figure], table: _Table) -> Iterator[PageFigure]:
+def _row(line: str, start: int, figures: list[Amount], table: _Table) -> Iterator[PageAmount]:
     cells = sorted([one.start for one in figures] + [e.start() for e in _EMPTY.finditer(line)])
     known = len(cells) == len(table.columns)
     label = line[: _first(line, figures)].strip(" |$€£¥")
@@ -165,16 +165,16 @@ def _row(line: str, start: int, figures: list[Figure], table: _Table) -> Iterato
     for one in figures:
         period = table.columns[cells.index(one.start)] if known else ""
         unit = _own_unit(one) or ("" if _OTHER_UNIT.search(label) else table.unit)
-        yield PageFigure(one, label, heading, period, unit, start, start + len(line))
+        yield PageAmount(one, label, heading, period, unit, start, start + len(line))
 
 
-def _sentence(line: str, start: int, figures: list[Figure]) -> Iterator[PageFigure]:
+def _sentence(line: str, start: int, figures: list[Amount]) -> Iterator[PageAmount]:
     for one in figures:
         found = _BEFORE.search(line[: one.start]) or _BEHIND.match(line[one.end :])
-        yield PageFigure(one, "", (), found[1] if found else "", _own_unit(one), start, start + len(line))
+        yield PageAmount(one, "", (), found[1] if found else "", _own_unit(one), start, start + len(line))
 
 
-def _own_unit(figure: Figure) -> str:
+def _own_unit(figure: Amount) -> str:
     if figure.percent:
         return "%"
     unit = _unit(re.sub(r"[\d.,()\u2212-]+", " ", figure.text))

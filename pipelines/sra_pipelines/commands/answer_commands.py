@@ -1,6 +1,6 @@
 """The subcommands that answer from documents: ``sra-rag ask`` and ``sra-rag demo``.
 
-What they do is in `sra_pipelines.commands.answer_questions`, which is imported once their options are checked.
+Their implementation is in `sra_pipelines.commands.answer_questions`, which is imported after the options are checked.
 """
 
 from __future__ import annotations
@@ -42,11 +42,17 @@ _UNREADABLE = 2
 _DEMO_QUESTIONS = ("report-total-assets-2025", "report-north-america-2024")
 
 Question = Annotated[str, typer.Argument(help="The question, in quotes.")]
-Documents = Annotated[list[Path] | None, typer.Argument(help="Files, or folders of them; or give --index.")]
-Index = Annotated[Path | None, typer.Option("--index", help="Index on disk (see 'sra-rag index'), instead of files.")]
-Compare = Annotated[bool, typer.Option("--compare", help="Answer with untouched attention too, side by side.")]
-ShowContext = Annotated[bool, typer.Option("--show-context", help="Print the passages the model was given.")]
-Attention = Annotated[bool, typer.Option("--attention", help="Print the share of attention that each passage got.")]
+Documents = Annotated[
+    list[Path] | None, typer.Argument(help="Files or folders of documents; alternatively, give --index.")
+]
+Index = Annotated[
+    Path | None, typer.Option("--index", help="Folder of an index (see 'sra-rag index'), instead of files.")
+]
+Compare = Annotated[bool, typer.Option("--compare", help="Also answer with unmodified attention, for comparison.")]
+ShowContext = Annotated[bool, typer.Option("--show-context", help="Print the passages in the prompt.")]
+Attention = Annotated[
+    bool, typer.Option("--attention", help="Print the share of attention that each passage received.")
+]
 
 
 def ask(
@@ -85,12 +91,12 @@ def ask(
 
       sra-rag ask --engine http://localhost:8000/v1 "When does the agreement end?" contract.pdf
 
-    Exit code 2 if a document could not be read; the others are answered from all the same.
+    The exit code is 2 if a document could not be read; the answer is then based on the other documents.
     """
     sra = chosen_settings(settings, alpha, rows, layers, policy, engine)
     choice = EngineChoice(engine, model, engine_key, tokenizer, window, dtype)
     if bool(documents) == (index is not None):
-        raise ConfigError("Give either files and folders or --index INDEX, and not both.")
+        raise ConfigError("Give either files and folders or --index INDEX, but not both.")
     chosen = load_preset(preset)
     from sra_pipelines.commands.answer_questions import answer_questions
 
@@ -113,7 +119,7 @@ def ask(
 
 
 def demo(settings: Settings = None, context_tokens: ContextTokens = 1500) -> None:
-    """Ask the sample documents (an annual report and a services agreement), without and with reattention."""
+    """Answer questions about the sample documents (an annual report and a contract), without and with reattention."""
     from sra_pipelines.commands.answer_questions import answer_questions
 
     by_id = {question.id: question for question in sample_questions()}
@@ -129,9 +135,11 @@ def demo(settings: Settings = None, context_tokens: ContextTokens = 1500) -> Non
 
 
 def presets(
-    name: Annotated[str | None, typer.Argument(help="Print the file of this preset: a start for your own.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="Print the file of this preset, as a template for your own.")
+    ] = None,
 ) -> None:
-    """List the presets: prompt, retrieval, splitting and checks for a kind of document.
+    """List the presets. A preset sets the prompt, retrieval, splitting and checks for a kind of document.
 
     For example:
 
@@ -142,8 +150,8 @@ def presets(
     if name is not None:
         sys.stdout.write(preset_path(name).read_text(encoding="utf-8"))
         return
-    for known in preset_names():
-        sys.stdout.write(f"{known:12} {load_preset(known).description}\n")
+    for preset_name in preset_names():
+        sys.stdout.write(f"{preset_name:12} {load_preset(preset_name).description}\n")
 
 
 def chosen_settings(
@@ -154,9 +162,10 @@ def chosen_settings(
     policy: str | None,
     engine: str = HERE,
 ) -> SRAConfig | None:
-    """Read settings as they are written in one option, or the options that stand for one; None is off.
+    """Return the attention settings given by ``--sra``, or by the separate options; None means off.
 
-    By default evidence, as it suits the model. A model on a server has no evidence yet: there it is sharpening.
+    The default is evidence, with values that depend on the model. Servers do not support evidence yet, so the default
+    for a model on a server is sharpening.
     """
     if settings is not None:
         return parse_sra(settings)

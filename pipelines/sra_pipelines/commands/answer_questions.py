@@ -1,4 +1,4 @@
-"""What ``sra-rag ask`` and ``sra-rag demo`` do: read, index, ask and report."""
+"""Implementation of ``sra-rag ask`` and ``sra-rag demo``: read and index documents, answer, and print the answers."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from sra_pipelines.values import Document, DocumentError
 from sra_rag.config import SRAConfig
 from sra_rag.generation.sampling import SamplingOptions
 
-__all__ = ["answer_questions", "tell_splitting"]
+__all__ = ["answer_questions", "warn_about_splitting"]
 
 
-def tell_splitting(index: StoredIndex, preset: Preset) -> None:
-    """Say on standard error that an index is split otherwise than a preset other than the default would split it."""
+def warn_about_splitting(index: StoredIndex, preset: Preset) -> None:
+    """Warn on standard error if an index was split differently from a preset that is not the default."""
     if preset.name != "general" and index.splitting != preset.splitting.name:
         sys.stderr.write(
-            f"sra-rag: {index.folder} is split otherwise ({index.splitting}) than the preset {preset.name!r} says "
-            f"({preset.splitting.name}). It is used as it is; for the preset's own splitting build another: "
-            f"sra-rag index add FOLDER --to OTHER --preset {preset.name}\n"
+            f"sra-rag: {index.folder} was split with {index.splitting}, but the preset {preset.name!r} specifies "
+            f"{preset.splitting.name}. The index is used unchanged. To use the splitting of the preset, build another "
+            f"index: sra-rag index add FOLDER --to OTHER --preset {preset.name}\n"
         )
 
 
@@ -56,7 +56,7 @@ def answer_questions(
     as_json: bool = False,
     gold: Sequence[str] | None = None,
 ) -> bool:
-    """Read, index, ask and report; return whether every document could be read."""
+    """Read and index documents, answer questions and print the answers; return whether all documents could be read."""
     quiet_libraries()
     console = Console(stderr=True)
     chosen = load_preset(preset)
@@ -73,7 +73,7 @@ def answer_questions(
             engine = opened.enter_context(open_engine(choice, options=options, start=start))
             index = stored or _index_in_memory(documents, embedding, chosen, start("embedding"))
         if stored is not None:
-            tell_splitting(stored, chosen)
+            warn_about_splitting(stored, chosen)
             documents = stored.whole_documents() if as_json else []
         qa = DocumentQA(index, engine, context_tokens=context_tokens, preset=chosen)
         expected: Sequence[str | None] = gold or [None] * len(questions)
@@ -115,12 +115,12 @@ def _ask_one(
     as_json: bool,
     gold: str | None,
 ) -> dict[str, Any]:
-    found = qa.retrieve(question)
+    retrieval = qa.retrieve(question)
     if as_json:
-        answers = qa.compare(found, list(settings), attention=attention)
+        answers = qa.compare(retrieval, list(settings), attention=attention)
         return {
             "question": question,
-            "context": found.context if show_context else None,
+            "context": retrieval.context if show_context else None,
             "answers": [_answer_as_dict(answer) for answer in answers],
         }
     reporter = Reporter(streaming=sys.stdout.isatty())
@@ -129,12 +129,12 @@ def _ask_one(
     if gold is not None:
         reporter.heading(f"Expected: {gold}")
     if show_context:
-        reporter.passages(found.context)
+        reporter.passages(retrieval.context)
     answers = []
     for sra in settings:
         if len(settings) > 1:
             reporter.heading(f"\n{describe(sra).capitalize()}:")
-        answers.append(reporter.answer(qa.stream(found, sra=sra, attention=attention), found))
+        answers.append(reporter.answer(qa.stream(retrieval, sra=sra, attention=attention), retrieval))
     if len(answers) == 2:
         reporter.heading("")
         reporter.ratio(answers)

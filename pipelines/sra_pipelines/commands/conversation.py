@@ -1,4 +1,4 @@
-"""What ``sra-rag chat`` and ``sra-rag serve`` do: open an index and a model, and go on answering."""
+"""Implementation of ``sra-rag chat`` and ``sra-rag serve``: open an index and a model, and answer questions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rich.console import Console
 
 from sra_pipelines.answering.chat import Chat
 from sra_pipelines.answering.document_qa import DocumentQA
-from sra_pipelines.commands.answer_questions import tell_splitting
+from sra_pipelines.commands.answer_questions import warn_about_splitting
 from sra_pipelines.commands.engine_choice import EngineChoice, open_engine
 from sra_pipelines.commands.library_notices import quiet_libraries
 from sra_pipelines.commands.terminal import Reporter, describe, progress_bars
@@ -29,17 +29,17 @@ from sra_rag.generation.sampling import SamplingOptions
 from sra_rag.notation import parse_sra
 
 if TYPE_CHECKING:
-    from sra_pipelines.server import ServerSettings  # brings the extra "serve"
+    from sra_pipelines.server import ServerSettings  # requires the extra "serve"
 
 __all__ = ["converse", "serve_index"]
 
 _HELP = """\
-Ask anything about the documents. Besides:
-  /sra SETTING  answer with other settings: evidence, off, 0.3, or what else --sra takes
+Ask a question about the documents, or use a command:
+  /sra SETTING  change the attention settings: evidence, off, 0.3, or any other value of --sra
   /both         answer the last question without and with reattention
-  /reset        forget the conversation
-  /help         show this
-  /quit         leave (or Ctrl-D); Ctrl-C stops an answer
+  /reset        clear the conversation
+  /help         show this help
+  /quit         quit (or press Ctrl-D); Ctrl-C stops an answer
 """
 
 
@@ -60,14 +60,14 @@ def converse(
     index
         Folder of an index on disk.
     choice
-        Which model, and where it runs.
+        The model and where it runs.
     sra
-        Settings of the first answers; None is off.
+        Initial attention settings; None is off.
     embedding, preset, context_tokens, max_new_tokens
-        The options of ``sra-rag chat``.
+        See the options of ``sra-rag chat``.
     """
     with _opened(index, choice, embedding, max_new_tokens) as (stored, answers):
-        tell_splitting(stored, preset)
+        warn_about_splitting(stored, preset)
         _Conversation(Chat(DocumentQA(stored, answers, context_tokens=context_tokens, preset=preset)), sra).run()
 
 
@@ -83,28 +83,28 @@ def serve_index(
     max_new_tokens: int,
     page: bool,
 ) -> None:
-    """Serve an index over HTTP until a signal ends it.
+    """Serve an index over HTTP until a signal stops the server.
 
     Parameters
     ----------
     index
         Folder of an index on disk.
     choice
-        Which model, and where it runs.
+        The model and where it runs.
     settings
         Address, keys and limits of the server.
     limits
-        Limits on documents that clients send.
+        Limits on documents that clients upload.
     embedding, preset, context_tokens, max_new_tokens, page
-        The options of ``sra-rag serve``.
+        See the options of ``sra-rag serve``.
     """
     from sra_pipelines.server import DocumentShelf, create_app
     from sra_pipelines.server.serving import run_server
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    # Without vLLM nothing can be answered: the server then ends as it does when it is told to.
+    # The server cannot answer without vLLM, so when vLLM exits, the server shuts down as it does on SIGTERM.
     with _opened(index, choice, embedding, max_new_tokens, _stop_serving) as (stored, answers):
-        tell_splitting(stored, preset)
+        warn_about_splitting(stored, preset)
         qa = DocumentQA(stored, answers, context_tokens=context_tokens, preset=preset)
         shelf = DocumentShelf(stored, index.with_name(f"{index.name}.uploads"), limits)
         run_server(create_app(qa, settings, shelf=shelf, page=page), settings)
@@ -133,7 +133,7 @@ def _stop_serving() -> None:
 
 
 class _Conversation:
-    """A chat in the terminal, or over a pipe: one question a line."""
+    """A chat in the terminal or over a pipe, with one question per line."""
 
     def __init__(self, chat: Chat, sra: SRAConfig | None) -> None:
         self.chat = chat
@@ -143,9 +143,9 @@ class _Conversation:
         self.reporter = Reporter(streaming=sys.stdout.isatty())
 
     def run(self) -> None:
-        """Answer until the input ends."""
+        """Answer questions until the end of the input."""
         if self.interactive:
-            self.reporter.heading(_HELP + f"\nNow {describe(self.sra)}.")
+            self.reporter.heading(_HELP + f"\nCurrent setting: {describe(self.sra)}.")
         while True:
             try:
                 line = input("\n> " if self.interactive else "").strip()
@@ -154,16 +154,16 @@ class _Conversation:
             if line == "/quit":
                 return
             if line:
-                self._take(line)
+                self._handle(line)
 
-    def _take(self, line: str) -> None:
+    def _handle(self, line: str) -> None:
         try:
             if line.startswith("/"):
                 self._command(line)
             else:
                 self.last = line
-                found = self.chat.retrieve(line)
-                self.reporter.answer(self.chat.stream(line, found=found, sra=self.sra), found)
+                retrieval = self.chat.retrieve(line)
+                self.reporter.answer(self.chat.stream(line, found=retrieval, sra=self.sra), retrieval)
         except KeyboardInterrupt:
             if not self.interactive:
                 raise
@@ -175,14 +175,14 @@ class _Conversation:
         name, _, value = line.partition(" ")
         if name == "/sra":
             self.sra = parse_sra(value.strip() or "off")
-            self.reporter.heading(f"Now {describe(self.sra)}.")
+            self.reporter.heading(f"Current setting: {describe(self.sra)}.")
         elif name == "/reset":
             self.chat.reset()
-            self.reporter.heading("The conversation is forgotten.")
+            self.reporter.heading("The conversation was cleared.")
         elif name == "/both" and self.last is not None:
-            found = self.chat.qa.retrieve(self.last)
+            retrieval = self.chat.qa.retrieve(self.last)
             for sra in (None, self.sra or SRAConfig(alpha=0.2)):
                 self.reporter.heading(f"\n{describe(sra).capitalize()}:")
-                self.reporter.answer(self.chat.qa.stream(found, sra=sra), found)
+                self.reporter.answer(self.chat.qa.stream(retrieval, sra=sra), retrieval)
         else:
             self.reporter.heading(_HELP)

@@ -1,6 +1,6 @@
-"""The subcommands that go on answering: ``sra-rag chat`` and ``sra-rag serve``.
+"""The subcommands that answer until they are stopped: ``sra-rag chat`` and ``sra-rag serve``.
 
-What they do is in `sra_pipelines.commands.conversation`, which is imported once their options are checked.
+Their implementation is in `sra_pipelines.commands.conversation`, which is imported after the options are checked.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ __all__ = ["chat", "serve"]
 
 _KEYS = "SRA_RAG_API_KEYS"
 
-Index = Annotated[Path, typer.Argument(help="An index that `sra-rag index add` made.", metavar="INDEX")]
+Index = Annotated[Path, typer.Argument(help="Folder of an index (see 'sra-rag index add').", metavar="INDEX")]
 
 
 def chat(
@@ -59,7 +59,7 @@ def chat(
     tokenizer: EngineTokenizer = None,
     window: EngineWindow = None,
 ) -> None:
-    """Talk about the documents of an index; follow-up questions may point back.
+    """Chat about the documents of an index; follow-up questions may refer to earlier turns.
 
     For example:
 
@@ -70,7 +70,7 @@ def chat(
       sra-rag chat contracts.index --engine http://localhost:8000/v1
     """
     sra = chosen_settings(settings, alpha, rows, layers, policy, engine)
-    chosen = load_preset(preset)  # refused before anything is loaded
+    chosen = load_preset(preset)  # an invalid preset raises before a model is loaded
     choice = EngineChoice(engine, model, engine_key, tokenizer, window, dtype)
     from sra_pipelines.commands.conversation import converse
 
@@ -82,29 +82,33 @@ def chat(
 
 def serve(
     index: Index,
-    host: Annotated[str, typer.Option(help="Address to listen on; others than loopback need API keys.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; any address except loopback requires API keys.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
     api_key: Annotated[
         list[str] | None,
-        typer.Option(help=f"A key that clients must bring; may be repeated. Or ${_KEYS}, with commas."),
+        typer.Option(help=f"API key that clients must send; may be repeated. Or set ${_KEYS} (comma-separated)."),
     ] = None,
     concurrency: Annotated[
         int | None,
         typer.Option(
             show_default=False,
-            help=f"Answers written at once: by default 1 with a model in this process, {SERVED_AT_ONCE} on a server, "
-            "which writes them together.",
+            help="Number of answers generated concurrently: by default 1 with a model in this process, and "
+            f"{SERVED_AT_ONCE} with a model on a server, which batches them.",
         ),
     ] = None,
-    queue_length: Annotated[int, typer.Option(help="Requests that may wait; more get status 429.")] = 32,
-    request_timeout: Annotated[float, typer.Option(help="Seconds that an answer may take, waiting included.")] = 300,
-    max_pages: Annotated[int, typer.Option(help="Pages of a document that clients send.")] = 2000,
-    grace: Annotated[float, typer.Option(help="Seconds that answers under way get on SIGTERM or Ctrl-C.")] = 30,
+    queue_length: Annotated[
+        int, typer.Option(help="Maximum number of waiting requests; further ones receive status 429.")
+    ] = 32,
+    request_timeout: Annotated[float, typer.Option(help="Time limit per answer in seconds, including waiting.")] = 300,
+    max_pages: Annotated[int, typer.Option(help="Maximum pages of an uploaded document.")] = 2000,
+    grace: Annotated[float, typer.Option(help="Seconds to finish running answers after SIGTERM or Ctrl-C.")] = 30,
     sra: Annotated[
         str,
-        typer.Option(help="Settings for requests that bring none: off, 0.3, alpha=0.3,rows=after_context, a profile."),
+        typer.Option(help="Default attention settings of requests: off, 0.3, alpha=0.3,rows=after_context, a profile."),
     ] = "off",
-    page: Annotated[bool, typer.Option("--page/--no-page", help="Serve the web page at / beside the API.")] = True,
+    page: Annotated[bool, typer.Option("--page/--no-page", help="Also serve the web page at /.")] = True,
     model: ServedModelName = None,
     preset: PresetOption = "general",
     context_tokens: ContextTokens = None,
@@ -116,7 +120,7 @@ def serve(
     tokenizer: EngineTokenizer = None,
     window: EngineWindow = None,
 ) -> None:
-    """Answer from the documents of an index over HTTP, as OpenAI's API does.
+    """Answer questions about the documents of an index over HTTP, with an OpenAI-compatible API.
 
     For example:
 

@@ -1,4 +1,4 @@
-"""Where the model runs: in this process, on a vLLM server of its own, or on a server that is there already."""
+"""Options that choose where the model runs: in this process, on a new vLLM server, or on a running server."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["HERE", "OWN_VLLM", "SERVED_AT_ONCE", "EngineChoice", "open_engine"]
 
 HERE, OWN_VLLM = "here", "vllm"
-SERVED_AT_ONCE = 16  # requests that a server gets at once, to write their answers together
+SERVED_AT_ONCE = 16  # concurrent requests to a server, which batches them
 
 
 Start = Callable[[str], Callable[[int, int], None]]
@@ -27,27 +27,27 @@ Start = Callable[[str], Callable[[int, int], None]]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class EngineChoice:
-    """What a command was told of the model and where it runs.
+    """The options of a command that choose the model and where it runs.
 
     Parameters
     ----------
     where
-        ``"here"``, ``"vllm"`` or an address.
+        ``"here"``, ``"vllm"`` or the address of a server.
     model
-        None for the default of that place.
+        Name of the model; None for the default of `where`.
     key
-        API key of the server; never shown.
+        API key of the server; not included in the ``repr``.
     tokenizer, window
-        Of a model on a server.
+        Tokenizer and context window (in tokens) of a model on a server.
     dtype
-        Of a model that is loaded for it.
+        Data type of a model that is loaded in this process or on a new vLLM server.
 
     Raises
     ------
     ConfigError
-        If what was told does not go together.
+        If an option is invalid, or does not apply to `where`.
     MissingExtraError
-        If what the place needs is not installed.
+        If a package that `where` requires is not installed.
     """
 
     where: str = HERE
@@ -60,38 +60,38 @@ class EngineChoice:
     def __post_init__(self) -> None:
         if self.where == HERE:
             self._refuse(
-                "a model in this process has its own", {"--tokenizer": self.tokenizer, "--window": self.window}
+                "a model in this process provides it", {"--tokenizer": self.tokenizer, "--window": self.window}
             )
             return
         require_extra(f"--engine {self.where}", "openai", "openai")
         if self.where == OWN_VLLM:
             require_extra("--engine vllm", "vllm", "vllm")
-            self._refuse("vLLM takes the model's own", {"--tokenizer": self.tokenizer})
+            self._refuse("vLLM uses the tokenizer of the model", {"--tokenizer": self.tokenizer})
             if (self.model or "").endswith(".gguf"):
                 raise ConfigError(
-                    f"--model {self.model}: vLLM reads no .gguf file. Give a folder or a name on the hub."
+                    f"--model {self.model}: vLLM does not read .gguf files. Give a folder or a name on the hub."
                 )
             return
         if "://" not in self.where:
             raise ConfigError(
-                f"--engine {self.where!r} is no place for a model. Give here, vllm, or an address such as "
+                f"--engine {self.where!r} is not allowed. Give here, vllm, or the address of a server such as "
                 "http://localhost:8000/v1."
             )
         from vllm_sra.client.address import base_url
 
         base_url(self.where)
         if self.dtype != "auto":
-            raise ConfigError(f"--dtype {self.dtype}: the model on {self.where} is loaded already. Leave it out.")
+            raise ConfigError(f"--dtype {self.dtype}: the model on {self.where} is already loaded. Omit this option.")
 
     @property
     def title(self) -> str:
-        """The model, for a reader."""
+        """Display name of the model."""
         return self.model or (f"the model on {self.where}" if "://" in self.where else EMBEDDED_NAME)
 
     def _refuse(self, reason: str, options: Mapping[str, object]) -> None:
         for name, value in options.items():
             if value is not None:
-                raise ConfigError(f"{name} is not for --engine {self.where}: {reason}. Leave it out.")
+                raise ConfigError(f"{name} cannot be used with --engine {self.where}: {reason}. Omit this option.")
 
 
 @contextmanager
@@ -102,25 +102,25 @@ def open_engine(
     start: Start,
     on_end: Callable[[], None] | None = None,
 ) -> Iterator[Engine | ServedEngine]:
-    """Load or reach the model; what was started for it is ended behind the block.
+    """Load the model or connect to it. A vLLM server that was started for it is stopped on exit.
 
     Parameters
     ----------
     choice
-        Which, and where.
+        The model and where it runs.
     options
-        Options of requests that bring none.
+        Default sampling options.
     start
-        From `progress_bars`.
+        Function that starts a progress bar, from `progress_bars`.
     on_end
-        Called, in another thread, if a server that was started for it ends by itself.
+        Called from another thread if the vLLM server that was started for the model exits unexpectedly.
 
     Raises
     ------
     ConfigError, ModelLoadError
-        If there is no such model.
+        If the model does not exist.
     VLLMServerError
-        If its server cannot be reached, or ends by itself.
+        If the server cannot be reached, or exits unexpectedly.
     """
     if choice.where == HERE:
         model = choice.model or EMBEDDED_NAME
@@ -149,7 +149,7 @@ def open_engine(
                 in_flight=SERVED_AT_ONCE, where=OWN_VLLM,
             )  # fmt: skip
         else:
-            start(f"asking {choice.where}")
+            start(f"connecting to {choice.where}")
             engine = ServedEngine.at(
                 choice.where,
                 model=choice.model,

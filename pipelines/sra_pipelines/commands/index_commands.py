@@ -1,6 +1,6 @@
 """The subcommands of ``sra-rag index``: add, remove, list, check, store.
 
-Each imports what it needs when it runs, so that ``list`` does not wait for what ``add`` embeds with.
+Each imports its modules when it runs, so that ``list`` does not wait for the embedding libraries that ``add`` needs.
 """
 
 from __future__ import annotations
@@ -30,36 +30,40 @@ __all__ = ["app"]
 _BROKEN = 1
 _UNREADABLE = 2
 
-app = typer.Typer(no_args_is_help=True, help="Keep an index of documents on disk: add, remove, list, check, store.")
+app = typer.Typer(no_args_is_help=True, help="Manage an index of documents on disk: add, remove, list, check, store.")
 
-Folders = Annotated[list[Path], typer.Argument(help="Folders of documents, or files.")]
-To = Annotated[Path, typer.Option("--to", help="Folder of the index; it is made if there is none.")]
+Folders = Annotated[list[Path], typer.Argument(help="Folders or files of documents.")]
+To = Annotated[Path, typer.Option("--to", help="Folder of the index; created if it does not exist.")]
 From = Annotated[Path, typer.Option("--from", help="Folder of the index.")]
 Index = Annotated[Path, typer.Argument(help="Folder of the index.")]
 Sync = Annotated[
     bool,
     typer.Option(
         "--sync",
-        help="Remove documents whose files, or the targets of whose links, are gone from the folders. A folder that is "
-        "missing removes nothing and fails.",
+        help="Remove documents whose files (or link targets) no longer exist in the folders. A missing folder is an "
+        "error, and nothing is removed.",
     ),
 ]
 Removal = Annotated[
     bool,
     typer.Option(
         "--allow-removal",
-        help="Let --sync remove more than half of the documents that the index holds from one of the folders, as when "
-        "it is empty. Without it, that is asked on a terminal and refused elsewhere.",
+        help="Allow --sync to remove more than half of the documents of a folder, for example when the folder is "
+        "empty. Without this option, the command asks for confirmation on a terminal and fails elsewhere.",
     ),
 ]
 Preset = Annotated[
     str | None,
-    typer.Option(help="Split a new index as this preset says (see 'sra-rag presets'); one that exists keeps its own."),
+    typer.Option(
+        help="Split documents as in this preset (see 'sra-rag presets'); an existing index keeps its splitting."
+    ),
 ]
 Workers = Annotated[
     int | None,
     typer.Option(
-        min=0, help="Processes that read; by default one a core, at most 4; 0 reads in this one. On Ray: its workers."
+        min=0,
+        help="Number of processes that read files; by default one per core, at most 4; 0 reads in the main process. "
+        "With Ray: number of Ray workers.",
     ),
 ]
 
@@ -77,7 +81,7 @@ def add(
     ray_address: RayAddress = None,
     as_json: AsJson = False,
 ) -> None:
-    """Bring an index up to date: read what is new or changed, and leave the rest as it is.
+    """Update an index: read new and changed files; other documents stay unchanged.
 
     For example:
 
@@ -85,8 +89,8 @@ def add(
 
       sra-rag index add archive/ --to my-index --ray-address auto
 
-    The index changes at the very end, all at once. An interrupted run changes nothing; the next one goes on where it
-    was. Exit code 2 if a file could not be read; the others are indexed all the same.
+    All changes are published together at the end. An interrupted run leaves the index unchanged, and the next run
+    resumes it. The exit code is 2 if a file could not be read; the other files are indexed.
     """
     from functools import partial
 
@@ -105,7 +109,7 @@ def add(
     name = embedding or own_embedding(to)
     splitting = None if preset is None else load_preset(preset).splitting
     on_ray = RayOptions(ray_address, workers) if ray or ray_address else None
-    # Workers look for a folder from where they are, not from here.
+    # A worker resolves relative paths against its own working directory, so pass an absolute path.
     load = partial(load_embedding, str(Path(name).resolve()) if Path(name).is_dir() else name)
 
     def run(allow: AllowRemoval) -> AddReport:
@@ -139,14 +143,14 @@ def add(
 
 @app.command()
 def remove(
-    documents: Annotated[list[str], typer.Argument(help="Names of documents (see 'list'), or their paths.")],
+    documents: Annotated[list[str], typer.Argument(help="Names (see 'list') or paths of documents.")],
     index: From,
 ) -> None:
-    """Remove documents from an index, all at once or, if one of them is not there, none."""
+    """Remove documents from an index. If one of them is not in the index, none is removed."""
     from sra_pipelines.index.writer import remove_documents
 
-    for about in remove_documents(index, documents):
-        sys.stdout.write(f"removed {about.name} ({_count(about.n_pages, 'page')})\n")
+    for document in remove_documents(index, documents):
+        sys.stdout.write(f"removed {document.name} ({_count(document.n_pages, 'page')})\n")
 
 
 @app.command("list")
@@ -162,14 +166,14 @@ def list_(index: Index, as_json: AsJson = False) -> None:
         result = {
             "revision": meta["revision"],
             "embedding": {"name": meta["embedding_name"], "dimension": meta["embedding_dimension"]},
-            "documents": [dataclasses.asdict(about) for about in documents],
+            "documents": [dataclasses.asdict(document) for document in documents],
         }
         write_json(result)
         return
-    for about in documents:
+    for document in documents:
         sys.stdout.write(
-            f"{about.name}  {_count(about.n_pages, 'page')}, {_count(about.n_passages, 'passage')}, read "
-            f"{about.read_at[:10]}  {printable(about.path)}\n"
+            f"{document.name}  {_count(document.n_pages, 'page')}, {_count(document.n_passages, 'passage')}, read "
+            f"{document.read_at[:10]}  {printable(document.path)}\n"
         )
     sys.stdout.write(
         f"{_count(len(documents), 'document')}, {_count(sum(a.n_pages for a in documents), 'page')}, "
@@ -179,7 +183,7 @@ def list_(index: Index, as_json: AsJson = False) -> None:
 
 @app.command()
 def check(index: Index, as_json: AsJson = False) -> None:
-    """Prove that an index is whole: database, digests, spans and vectors. Exit code 1 if it is not."""
+    """Verify an index: database, digests, spans and vectors. The exit code is 1 if the index is damaged."""
     from rich.console import Console
 
     from sra_pipelines.index.check import check_index
@@ -190,14 +194,14 @@ def check(index: Index, as_json: AsJson = False) -> None:
         write_json(dataclasses.asdict(report))
     else:
         for problem in report.problems:
-            sys.stdout.write(f"broken: {problem}\n")
+            sys.stdout.write(f"damaged: {problem}\n")
         sys.stdout.write(
             f"revision {report.revision}: {_count(report.n_documents, 'document')}, {_count(report.n_pages, 'page')}, "
-            f"{_count(report.n_passages, 'passage')}: {'whole' if not report.problems else 'NOT WHOLE'}\n"
+            f"{_count(report.n_passages, 'passage')}: {'intact' if not report.problems else 'DAMAGED'}\n"
         )
         if report.n_prepared:
             sys.stdout.write(
-                f"{_count(report.n_prepared, 'document')} prepared by an add that was interrupted; run it again.\n"
+                f"{_count(report.n_prepared, 'document')} prepared by an interrupted 'index add'; run it again.\n"
             )
     if report.problems:
         raise typer.Exit(_BROKEN)
@@ -208,16 +212,18 @@ def store(
     index: Index,
     url: Annotated[
         str | None,
-        typer.Argument(help="qdrant+http://HOST:6333, postgresql://USER@HOST/DATABASE, or faiss to leave it."),
+        typer.Argument(
+            help="qdrant+http://HOST:6333, postgresql://USER@HOST/DATABASE, or faiss to stop using a store."
+        ),
     ] = None,
 ) -> None:
-    """Bring the vectors of an index to Qdrant or PostgreSQL and search them there; without a URL, say where they are.
+    """Copy the vectors of an index to Qdrant or PostgreSQL and search there; without a URL, print the current store.
 
     For example:
 
       sra-rag index store my-index qdrant+http://localhost:6333
 
-    From then on the index is opened, and changed, with that store. What is there already is not brought again.
+    Afterwards the index is searched in and updated with that store. Vectors that it already holds are not copied again.
     """
     from rich.console import Console
 
@@ -231,16 +237,16 @@ def store(
         return
     if url == "faiss":
         leave_store(index)
-        left = f"; what was brought to {before} stays there" if before else ""
-        sys.stdout.write(f"searched with FAISS, in memory{left}\n")
+        left = f"; the vectors in {before} are kept" if before else ""
+        sys.stdout.write(f"the index is now searched with FAISS, in memory{left}\n")
         return
     with _progress(Console(stderr=True)) as on_progress:
-        brought = bring_vectors(index, url, on_progress=on_progress)
-    sys.stdout.write(f"{_count(brought, 'document')} brought to {url}\n")
+        n_copied = bring_vectors(index, url, on_progress=on_progress)
+    sys.stdout.write(f"{_count(n_copied, 'document')} copied to {url}\n")
 
 
 def _confirmed(refused: RemovalRefusedError) -> AllowRemoval:
-    """Ask whether to remove documents, and return what allows these and no others.
+    """Ask whether to remove documents, and return a function that allows the removal of these documents only.
 
     Raises
     ------
@@ -249,7 +255,7 @@ def _confirmed(refused: RemovalRefusedError) -> AllowRemoval:
     """
     names = {name for source in refused.sources for name in source.gone}
     for source in refused.sources:
-        typer.echo(f"{source} that the index holds from there have no file any more.", err=True)
+        typer.echo(f"{source} in the index from there no longer have a file.", err=True)
     if not typer.confirm(f"Remove {_count(len(names), 'document')} from the index?", err=True):
         raise refused
     return lambda sources: {name for source in sources for name in source.gone} <= names
@@ -257,7 +263,7 @@ def _confirmed(refused: RemovalRefusedError) -> AllowRemoval:
 
 @contextmanager
 def _progress(console: Console) -> Iterator[ProgressCallback]:
-    """Show one bar with the time that is left, on a terminal only."""
+    """Show a progress bar with the remaining time, on a terminal only."""
     from rich.progress import (
         BarColumn,
         Progress,
@@ -281,11 +287,11 @@ def _progress(console: Console) -> Iterator[ProgressCallback]:
         task = bars.add_task("starting", total=None)
         last = ""
 
-        def on_progress(what: str, done: float, total: float) -> None:
+        def on_progress(description: str, done: float, total: float) -> None:
             nonlocal last
-            if what != last:
-                bars.reset(task, description=what, total=total)
-                last = what
+            if description != last:
+                bars.reset(task, description=description, total=total)
+                last = description
             bars.update(task, completed=done, total=total)
 
         yield on_progress
@@ -305,16 +311,16 @@ def _write_report(report: AddReport, console: Console) -> None:
             sys.stdout.write(f"{label}: {', '.join(names)}\n")
     sys.stdout.flush()
     for path, other in report.duplicates.items():
-        line(f"skipped: {path}: the same bytes as {other}")
+        line(f"skipped: {path}: identical to {other}")
     for name, labels in report.empty_pages.items():
         some = ", ".join(labels[:10]) + (", ..." if len(labels) > 10 else "")
-        line(f"without text in {name}: {_count(len(labels), 'page')} ({some})")
+        line(f"no text in {name}: {_count(len(labels), 'page')} ({some})")
     if report.other_types:
         kinds = ", ".join(f"{suffix} {count}" for suffix, count in report.other_types.items())
-        line(f"skipped: {_count(sum(report.other_types.values()), 'file')} of types that are not read ({kinds})")
+        line(f"skipped: {_count(sum(report.other_types.values()), 'file')} of unsupported types ({kinds})")
     for reason in report.failed.values():
         line(f"sra-rag: {reason}", "red")
-    pace = f" ({report.seconds / report.n_pages:.2f} s a page)" if report.n_pages else ""
+    pace = f" ({report.seconds / report.n_pages:.2f} s per page)" if report.n_pages else ""
     resumed = f", {report.resumed} of them prepared by an earlier run" if report.resumed else ""
     sys.stdout.write(
         f"revision {report.revision}: {len(report.added)} added, {len(report.changed)} changed{resumed}, "

@@ -1,4 +1,4 @@
-"""Keep other libraries' progress bars and notices out of what a command prints."""
+"""Keep progress bars and notices of other libraries out of the output of a command."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["quiet_libraries"]
 
 
 def quiet_libraries() -> None:
-    """Silence transformers, sentence-transformers, bm25s and LlamaIndex's PostgreSQL store, for this process."""
+    """Silence transformers, sentence-transformers, bm25s and the LlamaIndex PostgreSQL store in this process."""
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()

@@ -84,7 +84,7 @@ EngineKey = Annotated[
         metavar="KEY",
         envvar=KEY_VARIABLE,
         show_default=False,
-        help="API key of the server of --engine.",
+        help="API key for the server given with --engine.",
     ),
 ]
 EngineTokenizer = Annotated[
@@ -113,11 +113,13 @@ Settings = Annotated[
     typer.Option(
         "--sra",
         metavar="SETTING",
-        help="How attention is changed: evidence (the default: weight on the passage that the model looks at), off, "
+        help="How attention is changed: evidence (the default: more weight on the passage that the model attends to), off, "
         "0.3 (sharpening), evidence=4,alpha=0.3, or a JSON profile.",
     ),
 ]
-Alpha = Annotated[float | None, typer.Option(help="Strength of sharpening instead of evidence; 0 is off.")]
+Alpha = Annotated[
+    float | None, typer.Option(help="Strength of sharpening, which is then used instead of evidence; 0 is off.")
+]
 Rows = Annotated[
     str | None,
     typer.Option(
@@ -125,19 +127,20 @@ Rows = Annotated[
         "almost no time); generated (answer only)."
     ),
 ]
-Layers = Annotated[str | None, typer.Option(help="Layers to sharpen: all, last:N, or such as 0,3,10-19.")]
-Policy = Annotated[str | None, typer.Option(help="Rule of sharpening: entropy (the paper's), constant or focus.")]
+Layers = Annotated[str | None, typer.Option(help="Layers to sharpen: all, last:N, or a list such as 0,3,10-19.")]
+Policy = Annotated[str | None, typer.Option(help="Sharpening rule: entropy (as in the paper), constant or focus.")]
 
 # Documents and prompts
 ContextTokens = Annotated[
     int | None,
     typer.Option(
-        help="Maximum number of tokens of passages in the prompt; by default what the model's window leaves, at most "
-        "6000."
+        help="Maximum number of tokens of passages in the prompt; by default what fits in the context window, at "
+        "most 6000."
     ),
 ]
 PresetOption = Annotated[
-    str, typer.Option("--preset", help="Prompt and checks: a name (see 'sra-rag presets'), or a file of your own.")
+    str,
+    typer.Option("--preset", help="Prompt and checks: the name of a preset (see 'sra-rag presets') or a preset file."),
 ]
 
 # Where the work is done, and how results are written
@@ -150,4 +153,4 @@ RayAddress = Annotated[
         "questions are sent there, and each worker loads the model by its name.",
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print a single JSON object and nothing else.")]

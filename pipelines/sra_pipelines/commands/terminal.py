@@ -1,4 +1,4 @@
-"""What the commands show: progress while they work, answers as they come, and one JSON object on demand."""
+"""Terminal output of the commands: progress bars, and answers with their citations and usage."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def progress_bars(console: Console) -> Iterator[Callable[[str], Advance]]:
     Yields
     ------
     start
-        Takes what is being done and returns a function of (done, in all).
+        Function that takes a description, starts a bar, and returns a function of (done, total) that updates it.
     """
     with Progress(
         TextColumn("{task.description}"),
@@ -48,30 +48,30 @@ def progress_bars(console: Console) -> Iterator[Callable[[str], Advance]]:
 
 
 class Reporter:
-    """Writes answers to standard output: streamed to a terminal, whole into a pipe.
+    """Writes answers to standard output: streamed to a terminal, as a whole to a pipe.
 
     Parameters
     ----------
     streaming
-        Write each piece as it comes.
+        Whether to write each piece of text as soon as it is generated.
     """
 
     def __init__(self, streaming: bool) -> None:
         self.streaming = streaming
 
     def heading(self, text: str) -> None:
-        """Write a line above what follows."""
+        """Write a line before the output that follows."""
         self._write(f"{text}\n")
 
-    def answer(self, pieces: Iterator[str | Answer], found: Retrieval) -> Answer:
-        """Write an answer, its citations and what it cost.
+    def answer(self, pieces: Iterator[str | Answer], retrieval: Retrieval) -> Answer:
+        """Write an answer, its citations, token counts and timing.
 
         Parameters
         ----------
         pieces
-            From `DocumentQA.stream` or `Chat.stream`.
-        found
-            What they answer.
+            Stream from `DocumentQA.stream` or `Chat.stream`.
+        retrieval
+            The question and passages that are answered.
         """
         ended: list[Answer] = []
 
@@ -82,44 +82,46 @@ class Reporter:
                 else:
                     yield piece
 
-        for text in mark_as_it_comes(texts(), found) if self.streaming else texts():
+        for text in mark_as_it_comes(texts(), retrieval) if self.streaming else texts():
             if self.streaming:
                 self._write(text)
         [answer] = ended
         self._write("\n" if self.streaming else f"{mark_unsupported(answer.text, answer.supported)}\n")
         if answer.abstained == "nothing supported":
-            self._write(f"  {SENTENCE} Nothing of the answer above stands in the passages.\n")
+            self._write(f"  {SENTENCE} No part of the answer above is supported by the passages.\n")
         elif not answer.abstained and answer.supported.unsupported_figures:
-            figures = "; ".join(dict.fromkeys(claim.text for claim in answer.supported.unsupported_figures))
-            self._write(f"  [?] not in the passages: {figures}\n")
+            amounts = "; ".join(dict.fromkeys(claim.text for claim in answer.supported.unsupported_figures))
+            self._write(f"  [?] not in the passages: {amounts}\n")
         if answer.calculation is not None:
             where = "; ".join(map(str, answer.calculation.operands))
             self._write(f"  computed: {answer.calculation.text}\n    from {where}\n")
         for note in answer.notes:
             self._write(f"  note: {note}\n")
-        cited = "; ".join(map(str, answer.citations)) or "none: no passage holds what the answer says"
+        cited = "; ".join(map(str, answer.citations)) or "none: no passage supports the answer"
         usage, timing = answer.generation.usage, answer.generation.timing
         reused = f" ({usage.cached_tokens} reused)" if usage.cached_tokens else ""
         self._write(
             f"  sources: {cited}\n"
             f"  {usage.prompt_tokens} prompt tokens{reused}, {usage.completion_tokens} generated; "
             f"prefill {timing.prefill_seconds:.1f} s, decode {timing.decode_seconds:.1f} s"
-            f"{'; stopped at the limit of tokens' if answer.generation.finish_reason == 'length' else ''}\n"
+            f"{'; stopped at the token limit' if answer.generation.finish_reason == 'length' else ''}\n"
         )
         if answer.evidence is not None:
             self._write(f"  evidence: {_evidence_line(answer)}\n")
         if answer.attention is not None:
-            self._write("  attention on the passages (share of the answer's, a mean over layers and heads):\n")
+            self._write(
+                "  attention on the passages (share of the attention of the answer, mean over layers and heads):\n"
+            )
             for passage, share in zip(answer.passages, answer.attention, strict=True):
                 self._write(f"    {share:6.1%}  {passage.document}, page {passage.page_label}\n")
         return answer
 
     def passages(self, answer_context: str) -> None:
-        """Write what the model was given."""
+        """Write the passages in the prompt."""
         self._write(f"--- passages given to the model ---\n{answer_context}\n--- end of passages ---\n")
 
     def ratio(self, answers: Sequence[Answer]) -> None:
-        """Write how the seconds of two answers compare, per token where that is fair."""
+        """Write the time ratios of two answers: prefill (if both reused as many tokens), per token, and total."""
         base, other = (answer.generation for answer in answers)
         parts = []
         if base.usage.cached_tokens == other.usage.cached_tokens:
@@ -127,9 +129,9 @@ class Reporter:
         steps = [max(1, g.usage.completion_tokens - 1) for g in (base, other)]
         per_step = [g.timing.decode_seconds / n for g, n in zip((base, other), steps, strict=True)]
         if per_step[0] > 0:
-            parts.append(f"a generated token {per_step[1] / per_step[0]:.2f}x")
+            parts.append(f"per generated token {per_step[1] / per_step[0]:.2f}x")
         total = other.timing.total_seconds / base.timing.total_seconds
-        self._write(f"time with reattention against without: {total:.2f}x in all ({', '.join(parts)})\n")
+        self._write(f"time with reattention relative to without: {total:.2f}x in total ({', '.join(parts)})\n")
 
     def _write(self, text: str) -> None:
         sys.stdout.write(text)
@@ -148,7 +150,7 @@ def _evidence_line(answer: Answer) -> str:
 
 
 def describe(sra: SRAConfig | None) -> str:
-    """Name settings in a few words."""
+    """Return a short description of attention settings."""
     if sra is None or not sra.enabled:
         return "without reattention"
     parts = [] if sra.evidence is None else [_evidence_words(sra.evidence)]

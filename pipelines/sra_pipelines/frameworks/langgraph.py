@@ -17,7 +17,7 @@ from langgraph.graph.state import CompiledStateGraph  # noqa: E402
 
 from sra_pipelines.answering.answers import Answer, Retrieval  # noqa: E402
 from sra_pipelines.answering.document_qa import DocumentQA  # noqa: E402
-from sra_pipelines.checks.amounts import Figure  # noqa: E402
+from sra_pipelines.checks.amounts import Amount  # noqa: E402
 from sra_pipelines.checks.calculations import Calculation, Operand  # noqa: E402
 from sra_pipelines.checks.citations import Citation  # noqa: E402
 from sra_pipelines.checks.support import Claim, Support  # noqa: E402
@@ -29,7 +29,7 @@ from sra_rag.generation.result import Generation, Timing, Usage  # noqa: E402
 __all__ = ["CHECKPOINT_TYPES", "AnswerState", "answer_graph"]
 
 CHECKPOINT_TYPES = (
-    Answer, Calculation, Citation, Claim, Figure, Generation, Operand, Passage, Retrieval, SRAConfig, Support, Timing,
+    Answer, Calculation, Citation, Claim, Amount, Generation, Operand, Passage, Retrieval, SRAConfig, Support, Timing,
     Usage,
 )  # fmt: skip
 """What a checkpoint holds, for ``JsonPlusSerializer(allowed_msgpack_modules=CHECKPOINT_TYPES)``."""

@@ -1,1 +1,1 @@
-"""Find, rank and pack the passages for a question."""
+"""Retrieve, rank and pack the passages for a question."""

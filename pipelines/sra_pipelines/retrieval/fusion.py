@@ -1,4 +1,4 @@
-"""Several rankings made one, by rank alone: scores of different searches cannot be compared, ranks can."""
+"""Fuse several rankings by rank: ranks of different searches are comparable, scores are not."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ Item = TypeVar("Item", bound=Hashable)
 def reciprocal_rank_fusion(
     rankings: Sequence[Sequence[Item]], *, weights: Sequence[float] | None = None, k: float = 60.0
 ) -> list[tuple[Item, float]]:
-    """Fuse rankings (Cormack, Clarke and Buettcher, 2009): each gives its items ``weight / (k + rank)``.
+    """Fuse rankings by reciprocal rank (Cormack, Clarke and Buettcher, 2009): an item scores ``weight / (k + rank)``.
 
     Parameters
     ----------
     rankings
-        Each best first.
+        The rankings, each with its best item first.
     weights
-        One per ranking; by default all count alike.
+        One weight per ranking; by default all weights are 1.
     k
-        How little the first ranks stand out.
+        Smoothing constant; the larger it is, the smaller the differences between the first ranks.
 
     Returns
     -------
     fused
-        Items and scores, best first; of equals, the one that an earlier ranking placed first.
+        Items and their summed scores, best first. Ties keep the order of the earlier ranking.
     """
     scores: dict[Item, float] = {}
     for ranking, weight in zip(rankings, weights or [1.0] * len(rankings), strict=True):

@@ -1,4 +1,4 @@
-"""Passages found by their words: BM25, which finds the names, clauses and figures that meaning passes over."""
+"""Keyword search with BM25, which finds names, clauses and amounts that dense retrieval misses."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from sra_pipelines.values import Passage
 
 __all__ = ["KeywordIndex", "keywords"]
 
-# Letters and digits part, so that "FY2018" is found by "2018"; figures keep their separators.
+# Letters and digits are separate tokens, so that "2018" matches "FY2018"; numbers keep their separators.
 _TOKEN = r"(?u)\d+(?:[.,]\d+)*|[^\W\d_]+"  # noqa: S105 - a pattern, not a secret
 
 
 def keywords(texts: Sequence[str]) -> list[list[str]]:
-    """Cut texts into lower-case words without English stop words, stemmed, and figures."""
+    """Tokenize texts into numbers and stemmed, lower-case words, without English stop words."""
     tokens = bm25s.tokenize(
         list(texts),
         token_pattern=_TOKEN,
@@ -29,12 +29,12 @@ def keywords(texts: Sequence[str]) -> list[list[str]]:
 
 
 class KeywordIndex:
-    """BM25 over passages, each with the names of its document and section.
+    """BM25 index over passages, including the names of their documents and sections.
 
     Parameters
     ----------
     passages
-        What to search.
+        The passages to search.
     """
 
     def __init__(self, passages: Sequence[Passage]) -> None:
@@ -45,7 +45,7 @@ class KeywordIndex:
             self._bm25.index(keywords(texts), show_progress=False)
 
     def search(self, question: str, limit: int) -> list[tuple[int, float]]:
-        """Return numbers and scores of the passages that share words with a question, best first, at most `limit`."""
+        """Return positions and scores of up to `limit` passages that share words with a question, best first."""
         words = keywords([question])[0]
         if not words or not self.n_passages:
             return []

@@ -1,4 +1,4 @@
-"""Passages of a page that overlap or touch, made one, so that no text is given twice."""
+"""Merge passages of a page that overlap or are adjacent, so that no text is repeated in a prompt."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _TOUCHING = 3  # characters: splitters drop the white space between two passages
 
 
 def by_page(passages: Iterable[Passage]) -> dict[tuple[str, int], list[Passage]]:
-    """Sort passages by their page, ``(document, page_index)``, in the order in which they come."""
+    """Group passages by their page, ``(document, page_index)``; the order within a page is kept."""
     pages: dict[tuple[str, int], list[Passage]] = {}
     for passage in passages:
         pages.setdefault((passage.document, passage.page_index), []).append(passage)
@@ -21,11 +21,11 @@ def by_page(passages: Iterable[Passage]) -> dict[tuple[str, int], list[Passage]]
 
 
 def merge_passages(passages: Sequence[Passage]) -> list[Passage]:
-    """Make one of passages of one page that overlap or touch; in reading order.
+    """Merge the passages of one page that overlap or are adjacent, and return them in reading order.
 
-    A merged passage has the best score, the first section, and the place of all; white space that was dropped between
-    two comes back as a line break. Passages whose place is not known (``end - start`` is not the length of the text)
-    stay as they are.
+    A merged passage has the best score, the first section and the whole span of its parts. White space that was dropped
+    between two passages is restored as a line break. Passages with an unknown span (``end - start`` differs from the
+    length of the text) are returned unchanged.
     """
     merged: list[Passage] = []
     for passage in sorted(passages, key=lambda p: (p.start, p.end)):
@@ -44,7 +44,7 @@ def _join(first: Passage, second: Passage) -> Passage | None:
     if shared < -_TOUCHING:
         return None
     if shared > 0 and not first.text[second.start - first.start :].startswith(second.text[:shared]):
-        return None  # one of the two does not stand where it says
+        return None  # the span of one of the two is wrong
     gap = "\n".ljust(-shared) if shared < 0 else ""
     return dataclasses.replace(
         first,

@@ -1,4 +1,4 @@
-"""Pack the passages that a prompt has room for."""
+"""Select the passages that fit into a prompt."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ __all__ = ["Order", "format_passages", "pack_passages"]
 Order = Literal["document", "best_first", "best_last", "ends"]
 Pages = Mapping[tuple[str, int], Sequence[Passage]]
 
-_MOST_OF_A_PAGE = 0.75  # of its characters
-_SEAM = 2  # tokens: what joins a passage to the next
+_MOST_OF_A_PAGE = 0.75  # share of the characters of a page
+_SEAM = 2  # tokens of the separator between two passages
 
 
 def pack_passages(
@@ -26,31 +26,31 @@ def pack_passages(
     order: Order = "document",
     pages: Pages | None = None,
 ) -> list[Passage]:
-    """Take passages, best first, as long as they fit; then put them in order.
+    """Select the best passages that fit into a token budget, and order them.
 
-    Passages of a page that overlap or touch become one.
+    Passages of a page that overlap or are adjacent are merged.
 
     Parameters
     ----------
     passages
-        Best first.
+        Candidate passages, best first.
     budget
-        Tokens that the passages may take, headings included.
+        Maximum number of tokens of the selected passages, including their headings.
     count_tokens
-        Counts the tokens of a text.
+        Function that returns the number of tokens of a text.
     order
-        ``"document"``: as they stand in the documents, the document of the best passage first. Keeps neighbours
-        together, and the prompt of a second question that finds the same passages begins alike. ``"best_first"``,
-        ``"best_last"``: by rank. ``"ends"``: the best at both ends, the least in the middle, where models read least
-        ("Lost in the Middle", arXiv 2307.03172).
+        ``"document"``: document order, starting with the document of the best passage. It keeps adjacent passages
+        together, and prompts with the same passages have the same beginning, which the prefix cache can reuse.
+        ``"best_first"``, ``"best_last"``: by rank. ``"ends"``: the best at both ends and the worst in the middle, where
+        models pay the least attention ("Lost in the Middle", arXiv 2307.03172).
     pages
-        All passages of each page. Where given, a page of which three quarters were taken is taken whole if it fits, and
-        what is left of the budget completes pages, best first.
+        All passages of each page. If given, a page of which three quarters are selected is included completely if it
+        fits, and the remaining budget is used to complete pages, best first.
 
     Raises
     ------
     ConfigError
-        If there is no such order.
+        If `order` is not one of these values.
     """
     if order not in get_args(Order):
         raise ConfigError(f"order={order!r} is not allowed. Use one of {', '.join(get_args(Order))}.")
@@ -67,12 +67,12 @@ def pack_passages(
 
 
 def format_passages(passages: Sequence[Passage]) -> str:
-    """Write passages as the model reads them, each under its document and page."""
+    """Return the passages as one text for the prompt, each after a heading with its document and page."""
     return "\n\n".join(f"[{p.document}, page {p.page_label}]\n{p.text}" for p in passages)
 
 
 class _Packing:
-    """Passages taken so far, page by page, and the tokens they cost."""
+    """The passages selected so far by page, and their token counts."""
 
     def __init__(self, budget: int, count_tokens: Callable[[str], int]) -> None:
         self.left = budget
@@ -81,7 +81,7 @@ class _Packing:
         self._cost: dict[tuple[str, int], int] = {}
 
     def add(self, passages: Sequence[Passage]) -> bool:
-        """Take passages of one page, all or none; return whether they fitted."""
+        """Add passages of one page, all or none; return whether they fit."""
         if not passages:
             return False
         page = passages[0].document, passages[0].page_index
@@ -96,7 +96,7 @@ class _Packing:
         return True
 
     def share(self, passage: Passage, whole: Sequence[Passage]) -> float:
-        """How much of the page of `passage` was taken, in [0, 1]."""
+        """Return the share of the page of `passage` that is selected, in [0, 1]."""
         taken = merge_passages(self.taken[passage.document, passage.page_index])
         length = sum(len(p.text) for p in merge_passages(whole))
         return sum(len(p.text) for p in taken) / length if length else 0.0

@@ -1,4 +1,4 @@
-"""A second look at what was found: a cross-encoder reads question and passage together."""
+"""Re-rank retrieved passages with a cross-encoder, which processes question and passage together."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ __all__ = ["Reranker"]
 
 
 class Reranker:
-    """Orders passages by how a cross-encoder rates them.
+    """Re-ranks passages by the scores of a cross-encoder.
 
     Parameters
     ----------
     model
-        A name on the hub, such as ``"cross-encoder/ms-marco-MiniLM-L6-v2"``, or a folder.
+        Name of the model on the hub, such as ``"cross-encoder/ms-marco-MiniLM-L6-v2"``, or a folder.
     batch_size
-        Passages rated at once.
+        Number of passages per batch.
 
     Raises
     ------
     ModelLoadError
-        If there is no such model, or it gives more than one score a pair.
+        If the model cannot be loaded, or returns more than one score per pair.
     """
 
     def __init__(self, model: str, *, batch_size: int = 16) -> None:
@@ -39,13 +39,13 @@ class Reranker:
             ) from error
         if self.model.num_labels != 1:
             raise ModelLoadError(
-                f"The cross-encoder {model!r} gives {self.model.num_labels} scores a pair; ranking needs one. Give a "
-                "model trained for ranking, such as cross-encoder/ms-marco-MiniLM-L6-v2."
+                f"The cross-encoder {model!r} returns {self.model.num_labels} scores per pair; ranking needs one. Give "
+                "a model trained for ranking, such as cross-encoder/ms-marco-MiniLM-L6-v2."
             )
         self.batch_size = batch_size
 
     def rerank(self, question: str, passages: Sequence[Passage]) -> list[Passage]:
-        """Return the passages best first, scored by the model."""
+        """Return the passages with the scores of the model, best first."""
         if not passages:
             return []
         pairs = [(question, passage.text) for passage in passages]

@@ -1,4 +1,4 @@
-"""Find the passages for a question: by meaning and by words, fused; looked at again where asked; packed."""
+"""Retrieve the passages for a question: dense and keyword search, fused, optionally re-ranked, and packed."""
 
 from __future__ import annotations
 
@@ -20,31 +20,34 @@ __all__ = ["Method", "Retriever"]
 
 Method = Literal["fused", "dense", "keywords"]
 
-_CANDIDATES = 200  # passages considered of each search
-_WORDS = 20  # passages that the words put forward: beyond the first few, rare words say little
+_CANDIDATES = 200  # candidates per search
+_WORDS = 20  # candidates of the keyword search: after the first few, matches are weak
 _RERANKED = 50
-_WEIGHTS = (2.0, 1.0)  # meaning, words: see docs/retrieval.md
+_WEIGHTS = (2.0, 1.0)  # dense, keywords; see docs/retrieval.md
 
 
 class Retriever:
-    """Searches one index. Several threads may use it at once.
+    """Searches one index. It is thread-safe.
 
     Parameters
     ----------
     index
-        What to search. The keyword index is built from its passages at the first question, and again when its
+        The index to search. The keyword index is built from its passages at the first question, and again when its
         `revision` changes.
     method
-        ``"fused"`` (meaning and words, by reciprocal rank), ``"dense"`` (meaning alone) or ``"keywords"`` (BM25 alone).
+        ``"fused"`` (dense and keyword search, fused by reciprocal rank), ``"dense"`` (embeddings only) or
+        ``"keywords"`` (BM25 only).
     reranker
-        Looks at the best 50 again; None for not.
-    order, whole_pages
-        How passages are packed, see `pack_passages`.
+        Model that re-ranks the best 50 passages; None for no re-ranking.
+    order
+        Order of the passages in the prompt, see `pack_passages`.
+    whole_pages
+        Whether pages are completed as far as the budget allows, see `pages` of `pack_passages`.
 
     Raises
     ------
     ConfigError
-        If there is no such method.
+        If `method` or `order` is not one of the allowed values.
     """
 
     def __init__(
@@ -66,46 +69,46 @@ class Retriever:
         self.order = order
         self.whole_pages = whole_pages
         self._lock = threading.Lock()
-        self._known: _Known | None = None
+        self._cached: _CachedRevision | None = None
 
     def search(self, question: str, limit: int = _CANDIDATES) -> list[Passage]:
-        """Return passages for a question, best first, scored by what ranked them last."""
+        """Return the passages for a question, best first, with the scores of the last ranking step."""
         if self.method == "dense":
-            found = self.index.search(question, _CANDIDATES)
+            hits = self.index.search(question, _CANDIDATES)
         else:
-            known = self._passages()
+            cached = self._passages()
             words = [
-                dataclasses.replace(known.passages[number], score=score)
-                for number, score in known.keywords.search(
+                dataclasses.replace(cached.passages[number], score=score)
+                for number, score in cached.keywords.search(
                     question, _CANDIDATES if self.method == "keywords" else _WORDS
                 )
             ]
-            found = words if self.method == "keywords" else _fused(self.index.search(question, _CANDIDATES), words)
+            hits = words if self.method == "keywords" else _fused(self.index.search(question, _CANDIDATES), words)
         if self.reranker is not None:
-            found = self.reranker.rerank(question, found[:_RERANKED]) + found[_RERANKED:]
-        return found[:limit]
+            hits = self.reranker.rerank(question, hits[:_RERANKED]) + hits[_RERANKED:]
+        return hits[:limit]
 
     def retrieve(self, question: str, budget: int, count_tokens: Callable[[str], int]) -> list[Passage]:
-        """Return what fits into `budget` tokens for a question, merged and in order; see `pack_passages`."""
+        """Return the passages for a question that fit into `budget` tokens, merged and ordered; see `pack_passages`."""
         pages = self.pages() if self.whole_pages else None
         return pack_passages(self.search(question), budget, count_tokens, order=self.order, pages=pages)
 
     def pages(self) -> Pages:
-        """Return all passages of each page, ``(document, page_index)``."""
+        """Return all passages by page, ``(document, page_index)``."""
         return self._passages().pages
 
-    def _passages(self) -> _Known:
+    def _passages(self) -> _CachedRevision:
         with self._lock:
             revision = self.index.revision
-            if self._known is None or self._known.revision != revision:
+            if self._cached is None or self._cached.revision != revision:
                 passages = self.index.passages()
-                self._known = _Known(revision, passages, KeywordIndex(passages), by_page(passages))
-            return self._known
+                self._cached = _CachedRevision(revision, passages, KeywordIndex(passages), by_page(passages))
+            return self._cached
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
-class _Known:
-    """What was made of one revision of an index."""
+class _CachedRevision:
+    """Data derived from one revision of an index."""
 
     revision: int
     passages: Sequence[Passage]

@@ -95,10 +95,10 @@ def test_the_chat_command(stored, monkeypatch, capsys):
     out = capsys.readouterr().out
     assert out.count("sources: ") == 3
     assert "lease, page 2" in out
-    assert "Now without reattention." in out
+    assert "Current setting: without reattention." in out
     assert "With reattention (alpha 0.2" in out
     assert "sra-rag: " in out  # nonsense is refused and the conversation goes on
-    assert "/reset        forget" in out
+    assert "/reset        clear" in out
 
 
 def test_serve_refuses_an_open_address_without_keys(stored, monkeypatch, capsys):

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 from sra_pipelines.checks.abstention import abstains
-from sra_pipelines.checks.amounts import find_dates, find_figures, same_figure
+from sra_pipelines.checks.amounts import find_amounts, find_dates, same_amount
 from sra_pipelines.checks.citations import Citation, cite, stands
 from sra_pipelines.checks.support import check_support, mark_unsupported
 from sra_pipelines.values import Passage
@@ -35,9 +35,9 @@ PASSAGES = [
     ],
 )
 def test_figures_as_written(text, values):
-    found = [(f.text, f.value, f.scale, f.percent) for f in find_figures(text)]
+    found = [(f.text, f.value, f.scale, f.percent) for f in find_amounts(text)]
     assert found == [(t, Decimal(str(v)), s, p) for t, v, s, p in values]
-    assert all(text[f.start : f.end] == f.text for f in find_figures(text))
+    assert all(text[f.start : f.end] == f.text for f in find_amounts(text))
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_figures_as_written(text, values):
     ],
 )
 def test_what_says_the_same(said, written, same):
-    assert same_figure(find_figures(said)[0], find_figures(written)[0]) is same
+    assert same_amount(find_amounts(said)[0], find_amounts(written)[0]) is same
 
 
 def test_dates_in_several_spellings():

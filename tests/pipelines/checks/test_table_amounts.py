@@ -2,9 +2,9 @@
 
 import pytest
 from sra_pipelines import Passage, read_document
-from sra_pipelines.checks.asked_amounts import asked_figures
+from sra_pipelines.checks.asked_amounts import asked_amounts
 from sra_pipelines.checks.calculations import asked_operation, calculate
-from sra_pipelines.checks.table_amounts import read_figures
+from sra_pipelines.checks.table_amounts import read_amounts
 from sra_pipelines.samples import sample_documents
 
 PAGE = """Balance sheet
@@ -32,7 +32,7 @@ Net income $ 5,363 $ 4,869
 
 
 def read(text=PAGE):
-    return {(f.label, f.figure.text): (f.period, f.unit) for f in read_figures(text)}
+    return {(f.label, f.figure.text): (f.period, f.unit) for f in read_amounts(text)}
 
 
 @pytest.mark.parametrize(
@@ -58,9 +58,9 @@ def test_what_a_page_says_of_its_figures(label, figure, period, unit):
 
 
 def test_figures_stand_in_their_lines():
-    for found in read_figures(PAGE):
+    for found in read_amounts(PAGE):
         assert found.figure.text in PAGE[found.start : found.end]
-    assert next(f for f in read_figures(PAGE) if f.label == "North").heading == ("Quarterly results", "Revenue")
+    assert next(f for f in read_amounts(PAGE) if f.label == "North").heading == ("Quarterly results", "Revenue")
 
 
 def test_an_empty_cell_keeps_the_others_in_their_columns():
@@ -92,7 +92,7 @@ def report():
 )  # fmt: skip
 def test_figures_of_the_sample_report_are_found_and_computed(report, question, text):
     operation = asked_operation(question)
-    operands = asked_figures(question, operation, report)
+    operands = asked_amounts(question, operation, report)
     calculation = calculate(operation, operands)
     assert calculation.text == text
     pages = {passage.page_index: passage.text for passage in report}
@@ -113,4 +113,4 @@ def test_figures_of_the_sample_report_are_found_and_computed(report, question, t
     ],
 )
 def test_a_doubt_leaves_nothing(report, question):
-    assert asked_figures(question, asked_operation(question), report) == []
+    assert asked_amounts(question, asked_operation(question), report) == []

@@ -234,9 +234,9 @@ def test_secrets_in_an_address_are_refused_and_not_repeated(address):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"where": "there"}, "is no place for a model"),
-        ({"where": "here", "tokenizer": "embedded"}, "--tokenizer is not for --engine here"),
-        ({"where": "here", "window": 100}, "--window is not for --engine here"),
+        ({"where": "there"}, "--engine 'there' is not allowed"),
+        ({"where": "here", "tokenizer": "embedded"}, "--tokenizer cannot be used with --engine here"),
+        ({"where": "here", "window": 100}, "--window cannot be used with --engine here"),
         ({"where": "http://host/v1", "dtype": "float32"}, "loaded already"),
     ],
 )

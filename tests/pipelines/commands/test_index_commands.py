@@ -54,8 +54,8 @@ def test_add_list_check_remove(folder, tmp_path, run):
     errors = [line for line in done.stderr.splitlines() if line.startswith("sra-rag:")]
     assert len(errors) == 1
     assert f"{folder}/torn.pdf" in errors[0]
-    assert "without text in lease: 1 page (2)" in done.stderr
-    assert "skipped: 1 file of types that are not read (.jpg 1)" in done.stderr
+    assert "no text in lease: 1 page (2)" in done.stderr
+    assert "skipped: 1 file of unsupported types (.jpg 1)" in done.stderr
     assert "\x1b" not in done.stdout + done.stderr
 
     listed = json.loads(run("index", "list", index, "--json").stdout)
@@ -80,7 +80,7 @@ def test_add_list_check_remove(folder, tmp_path, run):
     assert unknown.stderr.count("sra-rag:") == 1
     assert "there is no document 'notes'" in unknown.stderr
     checked = run("index", "check", index)
-    assert (checked.returncode, checked.stdout) == (0, "revision 2: 1 document, 2 pages, 1 passage: whole\n")
+    assert (checked.returncode, checked.stdout) == (0, "revision 2: 1 document, 2 pages, 1 passage: intact\n")
 
 
 def test_bad_arguments(tmp_path, run):
@@ -136,7 +136,7 @@ def test_ctrl_c_stops_cleanly_and_the_next_run_goes_on(folder, tmp_path, run, ho
     assert b"left:" in shown
     done = run("index", "check", index)
     assert done.returncode == 0
-    assert "prepared by an add that was interrupted" in done.stdout
+    assert "prepared by an interrupted 'index add'" in done.stdout
     done = run("index", "add", folder, "--to", index)
     assert done.returncode == 0, done.stderr
     assert "prepared by an earlier run" in done.stdout

@@ -175,10 +175,10 @@ def test_the_command(index, url, monkeypatch, capsys):
         return ended.value.code or 0, *capsys.readouterr()
 
     assert run("store", index) == (0, "faiss\n", "")
-    assert run("store", index, url)[:2] == (0, f"2 documents brought to {url}\n")
+    assert run("store", index, url)[:2] == (0, f"2 documents copied to {url}\n")
     assert run("store", index)[1] == f"{url}\n"
     code, _, err = run("store", index, "redis://x")
     assert code != 0
     assert "names no vector store" in err
-    assert "stays there" in run("store", index, "faiss")[1]
+    assert "are kept" in run("store", index, "faiss")[1]
     assert run("store", index)[1] == "faiss\n"

@@ -7,7 +7,7 @@ from sra_pipelines import DocumentQA, Passage, add_documents
 from sra_pipelines.checks.citations import cite
 from sra_pipelines.checks.sections_and_units import cited_sections, lacking_unit_or_period
 from sra_pipelines.checks.support import check_support
-from sra_pipelines.commands.answer_questions import tell_splitting
+from sra_pipelines.commands.answer_questions import warn_about_splitting
 from sra_pipelines.index.embedding import load_embedding
 from sra_pipelines.index.memory import DocumentIndex
 from sra_pipelines.index.stored_index import StoredIndex, open_index
@@ -138,11 +138,11 @@ def test_a_splitting_that_is_not_the_presets_is_said(tmp_path, make_pdf, capsys,
     add_documents(folder, [path], lambda: word_embedding, workers=0)
     stored = StoredIndex(folder, word_embedding)
     for silent in ("general", "financial"):
-        tell_splitting(stored, load_preset(silent))
+        warn_about_splitting(stored, load_preset(silent))
         assert capsys.readouterr().err == ""
-    tell_splitting(stored, load_preset("legal"))
+    warn_about_splitting(stored, load_preset("legal"))
     said = capsys.readouterr().err
-    assert "(lines-220-32-1) than the preset 'legal' says (lines-200-48-1-headings)" in said
+    assert "lines-220-32-1, but the preset 'legal' specifies lines-200-48-1-headings" in said
     assert "--preset legal" in said
     with pytest.raises(SRAError, match="Its passages do not begin at headings; those asked for begin"):
         add_documents(folder, [path], lambda: word_embedding, splitting=Splitting(at_headings=True))

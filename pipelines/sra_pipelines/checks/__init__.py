@@ -1,1 +1,1 @@
-"""Checks of an answer by code, against the passages it was given."""
+"""Checks of an answer by code, against the passages in its prompt."""

@@ -1,4 +1,4 @@
-"""When an answer is none: the passages do not hold it, or the model says so."""
+"""Detect non-answers: the model says that the documents do not answer, or the passages do not support the answer."""
 
 from __future__ import annotations
 
@@ -26,15 +26,20 @@ _SAYS_SO = re.compile(
 
 
 def abstains(answer: str, support: Support) -> Abstention | None:
-    """Tell why an answer is none; None where it is one.
+    """Return why a text is a non-answer, or None if it is an answer.
 
     Parameters
     ----------
     answer
-        What the model wrote. One that says in so many words that the documents do not say is none ("model says so"),
-        and one of which no figure, date, name or sentence stands in a passage is none either ("nothing supported").
+        Output of the model. It is a non-answer if it states that the documents do not answer the question ("model says
+        so"), or if no amount, date, name or sentence of it is in a passage ("nothing supported").
     support
-        What of it stands in the passages.
+        Which parts of the answer are in the passages.
+
+    Returns
+    -------
+    abstention
+        The reason, or None.
     """
     if _SAYS_SO.search(answer):
         return "model says so"

@@ -1,4 +1,4 @@
-"""Figures and dates as they stand in text, and whether two of them say the same."""
+"""Find amounts and dates in a text, and compare amounts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _AMOUNT = re.compile(
     r"|\s?(?P<short>bn|mn|[kKmMbB])\b)?",
     re.IGNORECASE,
 )
-_BETWEEN = re.compile(r"\w[-\u2212]|[\d)%]\s[-\u2212]\s")  # of a range or a subtraction: no sign
+_BETWEEN = re.compile(r"\w[-\u2212]|[\d)%]\s[-\u2212]\s")  # the dash of a range or a subtraction, which is not a sign
 _MONTHS = {
     name: number
     for number, month in enumerate(calendar.month_name[1:], start=1)
@@ -39,20 +39,20 @@ _DATES = (
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Amount:
-    """A number as it stands in a text.
+    """A number in a text, with its currency, sign and unit.
 
     Parameters
     ----------
     text
-        As written, from sign or currency to unit.
+        The amount as written, from the sign or currency to the unit.
     start, end
-        The characters that it takes.
+        Span of the amount in the text, in characters.
     value
-        As written, without its scale; negative where a minus or parentheses say so.
+        The number as written, without its scale; negative if it has a minus sign or is in parentheses.
     scale
-        The power of ten of its scale word, 0 without one.
+        The power of ten of the scale word, such as 6 for "million"; 0 without a scale word.
     percent
-        Whether it is written as a percentage.
+        Whether the amount is written as a percentage.
     """
 
     text: str
@@ -64,58 +64,59 @@ class Amount:
 
 
 def find_amounts(text: str) -> list[Amount]:
-    """Find the figures of a text; those of dates are among them."""
-    figures = []
-    for found in _AMOUNT.finditer(text):
-        value = Decimal(found["number"].replace(",", ""))
-        enclosed = found["open"] and (found["close"] or text[found.end() : found.end() + 1] == ")")
-        dash_of_a_range = found["minus"] and _BETWEEN.search(
-            text, max(0, found.start("minus") - 2), found.end("minus") + 1
+    """Return the amounts in a text, including the numbers in dates."""
+    amounts = []
+    for match in _AMOUNT.finditer(text):
+        value = Decimal(match["number"].replace(",", ""))
+        enclosed = match["open"] and (match["close"] or text[match.end() : match.end() + 1] == ")")
+        dash_of_a_range = match["minus"] and _BETWEEN.search(
+            text, max(0, match.start("minus") - 2), match.end("minus") + 1
         )
-        if enclosed or found["minus2"] or (found["minus"] and not dash_of_a_range):
+        if enclosed or match["minus2"] or (match["minus"] and not dash_of_a_range):
             value = -value
-        word = (found["scale"] or found["short"] or "").lower()
-        start, end = found.span()
-        if dash_of_a_range or (found["open"] and not enclosed):
-            start = found.start("number")
-        if found["close"] and not enclosed:
-            end = found.end("number")
+        word = (match["scale"] or match["short"] or "").lower()
+        start, end = match.span()
+        if dash_of_a_range or (match["open"] and not enclosed):
+            start = match.start("number")
+        if match["close"] and not enclosed:
+            end = match.end("number")
         start += len(text[start:end]) - len(text[start:end].lstrip())
-        figures.append(Amount(text[start:end], start, end, value, _SCALES.get(word, 0), bool(found["percent"])))
-    return figures
+        amounts.append(Amount(text[start:end], start, end, value, _SCALES.get(word, 0), bool(match["percent"])))
+    return amounts
 
 
 def find_dates(text: str) -> list[tuple[datetime.date, int, int]]:
-    """Find whole dates (day, month, year), and the characters that each takes."""
+    """Return the complete dates (day, month and year) in a text, each with its start and end in characters."""
     dates = []
     for pattern in _DATES:
-        for found in pattern.finditer(text):
-            month = found["month"].lower()
+        for match in pattern.finditer(text):
+            month = match["month"].lower()
             try:
-                date = datetime.date(int(found["year"]), _MONTHS.get(month) or int(month), int(found["day"]))
+                date = datetime.date(int(match["year"]), _MONTHS.get(month) or int(month), int(match["day"]))
             except ValueError:  # the 31st of February
                 continue
-            dates.append((date, found.start(), found.end()))
+            dates.append((date, match.start(), match.end()))
     return sorted(dates, key=lambda item: item[1])
 
 
-def same_amount(said: Amount, written: Amount) -> bool:
-    """Whether what an answer says stands in a document so.
+def same_amount(claimed: Amount, written: Amount) -> bool:
+    """Return whether an amount in an answer agrees with an amount in a document.
 
-    A percentage is none of the other kind only if both say what they are. A figure with a scale word ("8.7 billion") is
-    the same as one without, 10^3, 10^6 or 10^9 apart (tables say their scale in a heading), if that one rounds to it.
-    A figure without a sign may be negative in the document (tables put outflows and losses into parentheses), not the
-    other way round.
+    A percentage differs from an amount that is not a percentage if both state their kind, by a percent sign or a scale
+    word. An amount with a scale word ("8.7 billion") agrees with one without a scale word that is 10^3, 10^6 or 10^9
+    times larger or smaller (tables state their scale in a heading), if that amount rounds to it. A positive amount in
+    the answer agrees with a negative one in the document (tables show outflows and losses in parentheses), but not the
+    reverse.
     """
-    if said.value < 0 and written.value > 0:
+    if claimed.value < 0 and written.value > 0:
         return False
-    if said.percent != written.percent and (said.percent or said.scale) and (written.percent or written.scale):
+    if claimed.percent != written.percent and (claimed.percent or claimed.scale) and (written.percent or written.scale):
         return False
-    said_value, value = abs(said.value), abs(written.value)
-    if (said.scale == written.scale or not (said.scale and written.scale)) and said_value == value:
+    claimed_value, value = abs(claimed.value), abs(written.value)
+    if (claimed.scale == written.scale or not (claimed.scale and written.scale)) and claimed_value == value:
         return True
-    if said.scale == written.scale or said.percent or written.percent:
+    if claimed.scale == written.scale or claimed.percent or written.percent:
         return False
-    powers = [written.scale - said.scale] if said.scale and written.scale else [-9, -6, -3, 3, 6, 9]
-    places = Decimal(1).scaleb(min(0, int(said.value.as_tuple().exponent)))
-    return any(value.scaleb(power).quantize(places) == said_value for power in powers)
+    powers = [written.scale - claimed.scale] if claimed.scale and written.scale else [-9, -6, -3, 3, 6, 9]
+    places = Decimal(1).scaleb(min(0, int(claimed.value.as_tuple().exponent)))
+    return any(value.scaleb(power).quantize(places) == claimed_value for power in powers)

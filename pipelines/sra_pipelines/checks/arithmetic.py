@@ -1,4 +1,4 @@
-"""Compute what a question asks for: code finds the figures, or the model names them and code verifies them."""
+"""Compute what a question asks for: code finds the amounts, or the model names them and code verifies them."""
 
 from __future__ import annotations
 
@@ -29,41 +29,41 @@ _OPERAND = {
 _LONGEST = 256  # tokens
 
 
-def computed(engine: EngineProtocol, found: Retrieval, sra: SRAConfig | None, **limits: Any) -> Calculation | None:
-    """Compute what a question asks for, from figures that stand in its passages.
+def computed(engine: EngineProtocol, retrieval: Retrieval, sra: SRAConfig | None, **limits: Any) -> Calculation | None:
+    """Compute what a question asks for, from amounts in its passages.
 
-    Figures are looked for by the words of the question first; the model, held to JSON that it cannot break, is asked
-    only where those leave a doubt.
+    The amounts are first searched by the words of the question. Only if the result is ambiguous, the model is asked for
+    them, with its output constrained to JSON.
 
     Parameters
     ----------
     engine
-        The model, which only names figures.
-    found
+        The model. It only names the amounts, and does not compute.
+    retrieval
         The question and its passages.
     sra
-        Settings of the attention.
+        Attention settings.
     **limits
         ``cancel`` and ``timeout`` of the request.
 
     Returns
     -------
     calculation
-        None where the question asks for no arithmetic by its words, the model says that nothing is to be computed, or
-        a figure that it names does not stand in a line of the passages with the words of its label.
+        None if the question does not ask for arithmetic, if the model reports that nothing is to be computed, or if an
+        amount that it names is not in a line of the passages together with the words of its label.
     """
-    operation = asked_operation(found.question)
-    if operation is None or not found.passages:
+    operation = asked_operation(retrieval.question)
+    if operation is None or not retrieval.passages:
         return None
-    if (certain := asked_amounts(found.question, operation, found.passages)) and (
+    if (certain := asked_amounts(retrieval.question, operation, retrieval.passages)) and (
         calculation := calculate(operation, certain)
     ):
         return calculation
-    messages = found.messages()
+    messages = retrieval.messages()
     messages[-1] = {**messages[-1], "content": messages[-1]["content"] + _REQUEST.format(operation=operation)}
     written = engine.generate(
         messages,
-        context=found.context,
+        context=retrieval.context,
         sra=sra,
         json_schema=_schema(operation),
         temperature=0.0,
@@ -71,12 +71,14 @@ def computed(engine: EngineProtocol, found: Retrieval, sra: SRAConfig | None, **
         **limits,
     )
     try:
-        said = json.loads(written.text)
-        operands = [find_operand(one["label"], one["figure"], found.passages) for one in said["operands"]]
-    except (ValueError, KeyError, TypeError):  # cancelled or, by a server, cut off before it was whole
+        request = json.loads(written.text)
+        operands = [
+            find_operand(operand["label"], operand["figure"], retrieval.passages) for operand in request["operands"]
+        ]
+    except (ValueError, KeyError, TypeError):  # incomplete JSON: cancelled, or truncated by a server
         return None
     verified = [operand for operand in operands if operand is not None]
-    if said["operation"] == _NONE or len(verified) < len(operands):
+    if request["operation"] == _NONE or len(verified) < len(operands):
         return None
     return calculate(operation, verified)
 

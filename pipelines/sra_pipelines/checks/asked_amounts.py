@@ -1,7 +1,7 @@
-"""Find the figures that a question asks to compute with, by the words of rows and the years of columns.
+"""Find the amounts for the calculation that a question asks for, by the words of rows and the years of columns.
 
-A row is taken only if each word of its label stands in the question, and each word of the question in its label, the
-headings above it, or what the page and the document are called. Where two rows fit and differ, none is taken.
+A row matches only if each word of its label is in the question, and each word of the question is in its label, in the
+headings above it, or in the names of the page and the document. If several rows match and differ, none is used.
 """
 
 from __future__ import annotations
@@ -19,40 +19,40 @@ __all__ = ["asked_amounts"]
 
 _YEAR = re.compile(r"\b(?:FY\s?)?((?:19|20)\d\d)\b")
 _RANGE = re.compile(r"\b((?:19|20)\d\d)\s*(?:to|-|\u2013|through|until)\s*((?:19|20)\d\d)\b")
-_PARTS = (  # dividend and divisor, as a question puts them
+_PARTS = (  # dividend and divisor, in the phrases of a question
     re.compile(r"\bratio of (?P<a>.+?) to (?P<b>.+)", re.IGNORECASE),
     re.compile(r"\b(?:per ?cent(?:age)?|share|proportion) of (?P<b>.+?) (?:was|were|is|are) (?P<a>.+)", re.IGNORECASE),
     re.compile(r"(?P<a>.+?) as a (?:per ?cent(?:age)?|share|proportion) of (?P<b>.+)", re.IGNORECASE),
 )
-_SAID = (  # words that ask, and words that any report would do without
+_IGNORED = (  # words of a question that do not identify a row
     "how much many what which was were is are did do does by in of the a an and or from to between for at on its it "
     "per percent percentage cent change changed difference increase increased decrease decreased rise rose risen fall "
     "fell fallen grow grew grown growth decline declined rate average mean sum total combined together ratio share "
     "margin proportion year years annual yearly fiscal financial period company group report reported consolidated "
     "ended end over across than more less calculate compute give amount value figure 's s"
 )
-_SAID_WORDS = frozenset(keywords([_SAID])[0]) | frozenset(_SAID.split())
+_IGNORED_WORDS = frozenset(keywords([_IGNORED])[0]) | frozenset(_IGNORED.split())
 
 
 def asked_amounts(question: str, operation: Operation, passages: Sequence[Passage]) -> list[Operand]:
-    """Return the figures that a question asks to compute with; none where it or the pages leave a doubt.
+    """Return the amounts for the calculation that a question asks for; empty if the question or pages are ambiguous.
 
     Parameters
     ----------
     question
-        Such as "By how much did revenue rise from 2024 to 2025?". A difference or growth in one year is that against
-        the year before.
+        The question, such as "By how much did revenue rise from 2024 to 2025?". A difference or growth in a single year
+        is relative to the previous year.
     operation
-        What is to be computed; of a sum nothing is found here.
+        The operation to compute. Sums are not supported, and return an empty list.
     passages
-        Where the figures are looked for.
+        Passages in which the amounts are searched.
     """
     years = sorted(set(_YEAR.findall(question)))
     if span := _RANGE.search(question):
         whole = [str(year) for year in range(int(span[1]), int(span[2]) + 1)]
         years = whole if operation == "average" else [span[1], span[2]]
     if operation == "ratio":
-        parts = next((found for pattern in _PARTS if (found := pattern.search(question))), None)
+        parts = next((match for pattern in _PARTS if (match := pattern.search(question))), None)
         if parts is None or len(years) != 1:
             return []
         sides = [_row(parts[side], years, passages) for side in ("a", "b")]
@@ -65,28 +65,28 @@ def asked_amounts(question: str, operation: Operation, passages: Sequence[Passag
 
 
 def _row(asked: str, years: Sequence[str], passages: Sequence[Passage]) -> list[Operand]:
-    """Return the figures of one row for each of the years."""
+    """Return the amounts of one row, one for each year."""
     words = _words(asked)
     best: list[tuple[int, list[Operand]]] = []
     for passage in passages:
         around = _words(passage.document) | _words(passage.text.lstrip().split("\n", 1)[0]) | _words(passage.section)
-        for _, cells in groupby(read_amounts(passage.text), key=lambda one: one.start):
+        for _, cells in groupby(read_amounts(passage.text), key=lambda amount: amount.start):
             row = list(cells)
             label = _words(row[0].label)
             above = _words(" ".join(row[0].heading))
-            own = [[one for one in row if _YEAR.fullmatch(one.period) and one.period.endswith(y)] for y in years]
+            own = [[cell for cell in row if _YEAR.fullmatch(cell.period) and cell.period.endswith(y)] for y in years]
             fits = bool(label) and label <= words and words - label <= above | around
             if fits and all(len(cells) == 1 for cells in own):
                 best.append((len(label), [_operand(cells[0], passage) for cells in own]))
     most = max((length for length, _ in best), default=0)
     rows = [row for length, row in best if length == most]
-    values = {tuple((one.figure.value, one.figure.percent, one.unit) for one in row) for row in rows}
+    values = {tuple((cell.amount.value, cell.amount.percent, cell.unit) for cell in row) for row in rows}
     return rows[0] if len(values) == 1 else []
 
 
-def _operand(found: PageAmount, passage: Passage) -> Operand:
-    return Operand.of(found.label, found, passage)
+def _operand(amount: PageAmount, passage: Passage) -> Operand:
+    return Operand.of(amount.label, amount, passage)
 
 
 def _words(text: str) -> set[str]:
-    return {word for word in keywords([_YEAR.sub(" ", text)])[0] if word not in _SAID_WORDS}
+    return {word for word in keywords([_YEAR.sub(" ", text)])[0] if word not in _IGNORED_WORDS}

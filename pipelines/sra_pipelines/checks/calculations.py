@@ -1,4 +1,4 @@
-"""Simple arithmetic over figures that were found on a page: done here, in decimals, never by a model."""
+"""Simple arithmetic with amounts that were verified on a page, computed in decimals by code, never by a model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Operation = Literal["difference", "growth", "ratio", "sum", "average"]
 
 _CHANGE = r"(?:(?:increase|decrease|rise|change|decline)d?|fall|grow|grew|rose|fell)"
 _SHARE = r"\bas a (?:share|proportion|per ?cent(?:age)?) of\b"
-# The first that a question's words call for; growth before difference: "by what percentage did it change".
+# The first match wins; growth precedes difference because of "by what percentage did it change".
 _WORDS: tuple[tuple[Operation, str], ...] = (
     ("average", r"\b(?:average|mean) (?:of|over|across)\b|\baverage\b.*\b(?:19|20)\d\d\b.*\b(?:19|20)\d\d\b"),
     ("growth", rf"\bgrowth\b|(?:%|\bper ?cent(?:age)?) {_CHANGE}|\b{_CHANGE} (?:in|by) (?:%|per ?cent)"),
@@ -32,25 +32,25 @@ _WORD = re.compile(r"[^\W\d_]{3,}")
 _CURRENCY = re.compile(r"[$€£¥]")
 _SIGNED = re.compile(r"\b(?:profit|loss|losses|income|earnings|net|cash)\b|\bother comprehensive\b", re.IGNORECASE)
 _PLACES = Decimal("0.01")
-_LEAST_SHARED = 0.5  # of the words of a label, in the line of its figure
+_LEAST_SHARED = 0.5  # share of the words of a label that must be in the line of its amount
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Operand:
-    """A figure that stands on a page.
+    """An amount on a page, with its label and position.
 
     Parameters
     ----------
     label
-        What it is, as the model calls it.
+        Description of the amount, from the row of its table or from the model.
     figure
-        As written on the page.
+        The amount as written on the page.
     document, page_index, page_label
-        Where.
+        Document and page of the amount.
     line
-        The line it stands in.
+        The line of the page that contains the amount.
     period, unit
-        Of its column and table, or as its sentence says; empty where the page does not say.
+        Period and unit of the amount, from its table or sentence; empty if the page does not state them.
     """
 
     label: str
@@ -63,32 +63,32 @@ class Operand:
     unit: str = ""
 
     def __str__(self) -> str:
-        said = [one for one in (self.period, self.unit) if one and one not in f"{self.label} {self.figure.text}"]
-        where = f"({'; '.join([*said, f'{self.document}, page {self.page_label}'])})"
+        details = [text for text in (self.period, self.unit) if text and text not in f"{self.label} {self.figure.text}"]
+        where = f"({'; '.join([*details, f'{self.document}, page {self.page_label}'])})"
         return f"{self.label}: {self.figure.text} {where}"
 
     @classmethod
-    def of(cls, label: str, found: PageAmount, passage: Passage) -> Operand:
-        """Return a figure that was read from a passage as an operand of that name."""
-        line = passage.text[found.start : found.end].strip()
+    def of(cls, label: str, amount: PageAmount, passage: Passage) -> Operand:
+        """Create an operand from an amount in a passage."""
+        line = passage.text[amount.start : amount.end].strip()
         place = passage.document, passage.page_index, passage.page_label
-        return cls(label, found.figure, *place, line, found.period, found.unit)
+        return cls(label, amount.amount, *place, line, amount.period, amount.unit)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Calculation:
-    """What was computed, from what.
+    """A calculation with its operands and result.
 
     Parameters
     ----------
     operation
-        Which.
+        The operation that was computed.
     operands
-        Verified figures, in the order in which they are used: of a difference or growth the earlier one first.
+        Verified amounts, in the order of their use: for a difference or growth, the earlier one first.
     result
-        In per cent for growth; else in the unit of the operands, or a plain number for a ratio.
+        The result: in per cent for growth, a plain number for a ratio, otherwise in the unit of the operands.
     text
-        The calculation as a reader sees it.
+        The calculation as text for readers.
     """
 
     operation: Operation
@@ -97,24 +97,24 @@ class Calculation:
     text: str
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as JSON-ready values; figures as they are written."""
+        """Return all fields as JSON-ready values; amounts are returned as written."""
         operands = [dataclasses.asdict(operand) | {"figure": operand.figure.text} for operand in self.operands]
         return {"operation": self.operation, "operands": operands, "result": str(self.result), "text": self.text}
 
 
 def asked_operation(question: str) -> Operation | None:
-    """Return the arithmetic that a question asks for by its words, None for none."""
+    """Return the operation that the words of a question ask for, or None."""
     return next((operation for operation, words in _WORDS if re.search(words, question, re.IGNORECASE)), None)
 
 
 def find_operand(label: str, figure: str, passages: Sequence[Passage]) -> Operand | None:
-    """Find the place of a figure, in a line that holds at least half of the words of its label.
+    """Find an amount in the passages, in a line that contains at least half of the words of its label.
 
     Returns
     -------
     operand
-        None where `figure` is not one figure, or stands in no such line, or `label` names a year and the page does not
-        say that the figure is of that year.
+        None if `figure` is not exactly one amount, if no such line contains it, or if `label` names a year and the page
+        does not state that the amount is for that year.
     """
     wanted = find_amounts(figure)
     if len(wanted) != 1:
@@ -123,25 +123,26 @@ def find_operand(label: str, figure: str, passages: Sequence[Passage]) -> Operan
     years = set(_YEAR.findall(label))
     best: tuple[float, Operand] | None = None
     for passage in passages:
-        for found in read_amounts(passage.text):
-            if not same_amount(wanted[0], found.figure) or (years and years != set(_YEAR.findall(found.period))):
+        for amount in read_amounts(passage.text):
+            if not same_amount(wanted[0], amount.amount) or (years and years != set(_YEAR.findall(amount.period))):
                 continue
-            held = {word.lower() for word in _WORD.findall(passage.text[found.start : found.end])}
-            shared = len(words & held) / len(words) if words else 0.0
+            line_words = {word.lower() for word in _WORD.findall(passage.text[amount.start : amount.end])}
+            shared = len(words & line_words) / len(words) if words else 0.0
             if shared >= _LEAST_SHARED and (best is None or shared > best[0]):
-                best = shared, Operand.of(label, found, passage)
+                best = shared, Operand.of(label, amount, passage)
     return None if best is None else best[1]
 
 
 def calculate(operation: Operation, operands: Sequence[Operand]) -> Calculation | None:
-    """Compute; None where the operands do not go together.
+    """Compute an operation; return None if the operands are not compatible.
 
-    They do not where their number is wrong, one is a percentage and another is not, their currencies, units or scale
-    words differ, or a divisor is 0. Of a difference, growth or ratio exactly two are taken; where those of a difference
-    or growth are of different years, the earlier one is the first. Where both of these are written in parentheses, as
-    statements write expenses and payments, they are taken without; a profit, loss or net figure keeps its sign.
+    Operands are not compatible if their number is wrong, if only some of them are percentages, if their currencies,
+    units or scale words differ, or if a divisor is 0. A difference, growth or ratio takes exactly two operands. For a
+    difference or growth with different years, the operand of the earlier year comes first; if both operands are written
+    in parentheses, as financial statements write expenses and payments, their absolute values are used, except for a
+    profit, loss or net amount, which keeps its sign.
     """
-    if operation not in get_args(Operation) or not _go_together(operands):
+    if operation not in get_args(Operation) or not _are_compatible(operands):
         return None
     chosen = list(operands)
     if operation in ("difference", "growth"):
@@ -176,22 +177,22 @@ def calculate(operation: Operation, operands: Sequence[Operand]) -> Calculation 
     return Calculation(operation, tuple(chosen), result, text)
 
 
-def _go_together(operands: Sequence[Operand]) -> bool:
-    figures = [operand.figure for operand in operands]
+def _are_compatible(operands: Sequence[Operand]) -> bool:
+    amounts = [operand.figure for operand in operands]
     places = {(o.document, o.page_index, o.line, o.figure.start) for o in operands}
     return (
         len(operands) >= 2
         and len(places) == len(operands)
-        and len({figure.percent for figure in figures}) == 1
-        and len({figure.scale for figure in figures}) == 1
+        and len({amount.percent for amount in amounts}) == 1
+        and len({amount.scale for amount in amounts}) == 1
         and len({operand.unit for operand in operands if operand.unit}) <= 1
-        and len({mark[0] for figure in figures if (mark := _CURRENCY.search(figure.text))}) <= 1
+        and len({mark[0] for amount in amounts if (mark := _CURRENCY.search(amount.text))}) <= 1
     )
 
 
 def _by_year(operands: list[Operand]) -> list[Operand]:
     years = [_YEAR.findall(operand.period) for operand in operands]
-    if all(len(found) == 1 for found in years) and len({found[0] for found in years}) == len(operands):
+    if all(len(matches) == 1 for matches in years) and len({matches[0] for matches in years}) == len(operands):
         return [operand for _, operand in sorted(zip(years, operands, strict=True), key=lambda pair: pair[0])]
     return operands
 
@@ -201,17 +202,17 @@ def _is_outflow(operand: Operand) -> bool:
     return written and not _SIGNED.search(f"{operand.label} {operand.line}")
 
 
-def _plain(figure: Amount) -> str:
-    return f"({figure.text})" if figure.value < 0 and not figure.text.startswith("(") else figure.text
+def _plain(amount: Amount) -> str:
+    return f"({amount.text})" if amount.value < 0 and not amount.text.startswith("(") else amount.text
 
 
 def _like(result: Decimal, operand: Operand) -> str:
-    """Write a result with the currency and unit of an operand."""
-    figure = operand.figure
-    if figure.percent:
+    """Return a result as text, with the currency and unit of an operand."""
+    amount = operand.figure
+    if amount.percent:
         return f"{result:,} percentage points"
-    currency = _CURRENCY.search(figure.text)
-    unit = re.search(r"[A-Za-z ]+$", figure.text)
+    currency = _CURRENCY.search(amount.text)
+    unit = re.search(r"[A-Za-z ]+$", amount.text)
     sign = "-" if result < 0 else ""
     written = f"{sign}{currency[0] if currency else ''}{abs(result):,}{unit[0] if unit else ''}"
     return written if unit or not operand.unit else f"{written} ({operand.unit})"

@@ -1,4 +1,4 @@
-"""Cite the pages that an answer rests on: those whose passages share most with it."""
+"""Cite the pages that support an answer: those whose passages share the most words and numbers with it."""
 
 from __future__ import annotations
 
@@ -14,28 +14,29 @@ __all__ = ["Citation", "cite", "stands"]
 
 _WORD = re.compile(r"\d[\d.,]*\d|\d|[^\W\d_]{3,}")
 _LINE = re.compile(r"\S(?:[^\n]*?\S)?(?=\s*\n|\s*$|(?<=[.!?])\s+(?=[A-Z]))")
-_FIGURE_WEIGHT = 3.0  # a figure says more about where an answer comes from than a word does
+_FIGURE_WEIGHT = 3.0  # a number identifies the source of an answer better than a word does
 _MOST = 3
-_CLOSE = 0.75  # a page is cited beside the best one if it shares at least so much as that one
-_LEAST = 0.25  # an answer that shares less with every passage rests on none
+_CLOSE = 0.75  # a page is cited in addition to the best one if its overlap is at least this share of the best overlap
+_LEAST = 0.25  # a smaller overlap does not support an answer
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Citation:
-    """A page that an answer rests on.
+    """A page that supports an answer.
 
     Parameters
     ----------
     document
         Name of the document.
     page_index, page_label
-        Zero-based position of the page, and what a reader calls it.
+        Zero-based position of the page, and its label for readers.
     overlap
-        Share of the answer's figures and words (figures weigh three times) that stand in the passage, in [0, 1].
+        Share of the answer's numbers and words (numbers have three times the weight) that are in the passage, in
+        [0, 1].
     quote
-        The lines of the page that hold most of them.
+        The lines of the page that contain most of them.
     start, end
-        The characters of the page's text that the quote takes.
+        Span of the quote in the text of the page, in characters.
     """
 
     document: str
@@ -51,18 +52,20 @@ class Citation:
 
 
 def cite(answer: str, question: str, passages: Sequence[Passage], pages: Pages | None = None) -> list[Citation]:
-    """Find the pages whose passages hold what the answer says, best first, at most three.
+    """Find the pages whose passages support an answer, best first, at most three.
 
-    Words of the question count only where the answer has no others: they stand in every passage that was found
-    with them.
+    Words of the question are ignored if the answer has other words, because all passages that were retrieved with them
+    contain them.
 
     Parameters
     ----------
-    answer, question, passages
-        What was answered, asked and given.
+    answer, question
+        Texts of the answer and the question.
+    passages
+        The passages in the prompt.
     pages
-        All passages of each page, as the index has them. Where given, a citation whose quote does not stand on its
-        page, at the place that it names, is left out.
+        All passages of each page, from the index. If given, a citation is omitted if its quote is not on the page at
+        the span that it names.
     """
     words = _words(answer)
     new = words - _words(question)
@@ -70,13 +73,13 @@ def cite(answer: str, question: str, passages: Sequence[Passage], pages: Pages |
     total = sum(weights.values())
     if total == 0:
         return []
-    figures = {word for word in weights if word[0].isdigit()}
+    numbers = {word for word in weights if word[0].isdigit()}
     best: dict[tuple[str, int], Citation] = {}
     for passage in passages:
-        held = _words(passage.text)
-        if figures and not figures & held:  # an answer in figures does not rest on a page that has none of them
+        passage_words = _words(passage.text)
+        if numbers and not numbers & passage_words:  # a page without any number of the answer does not support it
             continue
-        overlap = sum(weight for word, weight in weights.items() if word in held) / total
+        overlap = sum(weight for word, weight in weights.items() if word in passage_words) / total
         page = passage.document, passage.page_index
         if page not in best or overlap > best[page].overlap:
             start, end = _quote(passage.text, weights)
@@ -98,29 +101,29 @@ def cite(answer: str, question: str, passages: Sequence[Passage], pages: Pages |
 
 
 def stands(citation: Citation, page: Sequence[Passage]) -> bool:
-    """Whether the quote of a citation stands on its page where it says; `page` are all passages of the page."""
+    """Return whether the quote of a citation is on its page at its span. `page` holds all passages of the page."""
     for passage in merge_passages(page):
-        held = passage.text[max(0, citation.start - passage.start) : citation.end - passage.start]
-        if passage.start <= citation.start and held.split() == citation.quote.split() != []:
+        text = passage.text[max(0, citation.start - passage.start) : citation.end - passage.start]
+        if passage.start <= citation.start and text.split() == citation.quote.split() != []:
             return True
     return False
 
 
 def _quote(text: str, weights: Mapping[str, float]) -> tuple[int, int]:
-    """Find the sentence or line that holds most, with a neighbour that adds half as much again."""
-    spans = [found.span() for found in _LINE.finditer(text)] or [(0, len(text))]
-    held = [{word for word in _words(text[start:end]) if word in weights} for start, end in spans]
+    """Return the span of the sentence or line with the most weight, and of a neighbour that adds half as much."""
+    spans = [match.span() for match in _LINE.finditer(text)] or [(0, len(text))]
+    span_words = [{word for word in _words(text[start:end]) if word in weights} for start, end in spans]
 
-    def worth(words: set[str]) -> float:
+    def total_weight(words: set[str]) -> float:
         return sum(weights[word] for word in words)
 
-    best = max(range(len(spans)), key=lambda i: worth(held[i]))
+    best = max(range(len(spans)), key=lambda i: total_weight(span_words[i]))
     start, end = spans[best]
-    words = held[best]
+    words = span_words[best]
     for neighbour in (best - 1, best + 1):
-        if 0 <= neighbour < len(spans) and worth(held[neighbour] - words) >= 0.5 * worth(words):
+        if 0 <= neighbour < len(spans) and total_weight(span_words[neighbour] - words) >= 0.5 * total_weight(words):
             start, end = min(start, spans[neighbour][0]), max(end, spans[neighbour][1])
-            words = words | held[neighbour]
+            words = words | span_words[neighbour]
     return start, end
 
 

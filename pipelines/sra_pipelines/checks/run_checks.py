@@ -1,4 +1,4 @@
-"""Run the checks that a preset names on an answer."""
+"""Run the checks of a preset on an answer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sra_pipelines.answering.answers import Retrieval
 from sra_pipelines.checks.arithmetic import computed
 from sra_pipelines.checks.calculations import Calculation
 from sra_pipelines.checks.citations import Citation
-from sra_pipelines.checks.defined_terms import terms_said, where_dates_stand
+from sra_pipelines.checks.defined_terms import date_pages, used_terms
 from sra_pipelines.checks.sections_and_units import cited_sections, lacking_unit_or_period
 from sra_pipelines.checks.support import Support
 from sra_pipelines.retrieval.packing import Pages
@@ -23,7 +23,7 @@ __all__ = ["run_checks"]
 def run_checks(
     checks: Sequence[str],
     engine: EngineProtocol,
-    found: Retrieval,
+    retrieval: Retrieval,
     generation: Generation,
     citations: Sequence[Citation],
     supported: Support,
@@ -33,39 +33,49 @@ def run_checks(
     cancel: Cancellation | None = None,
     timeout: float | None = None,
 ) -> tuple[tuple[str, ...], Calculation | None]:
-    """Return notes on an answer, and what was computed for its question.
+    """Run checks on an answer, and return their notes and the calculation for the question, if any.
 
     Parameters
     ----------
     checks
-        Names of `sra_pipelines.presets.CHECKS`.
-    engine, found, generation
-        Who answered, what was asked and given, and what came.
-    citations, supported, pages
-        What the answer rests on; all passages of each page.
+        Names of the checks to run, from `sra_pipelines.presets.CHECKS`.
+    engine
+        The model that generated the answer.
+    retrieval
+        The question and its passages.
+    generation
+        Output of the model.
+    citations
+        The pages that support the answer.
+    supported
+        Which parts of the answer are in the passages.
+    pages
+        All passages of each page.
     abstained
-        Whether it is no answer.
-    cancel, timeout
-        Of the request, by default the engine's: seconds for the answer and its checks together. An answer that is there
-        is not lost to a check that has no time or room left; a note says so.
+        Whether the output is a non-answer.
+    cancel
+        Cancellation of the request.
+    timeout
+        Time limit in seconds for the answer and its checks together; by default that of the engine. If a check runs out
+        of time or exceeds the context window, the answer is still returned, with a note.
     """
     notes: list[str] = []
     calculation = None
     if "section" in checks:
         notes += cited_sections(citations, pages)
     if "terms" in checks and not abstained:
-        notes += terms_said(generation.text, pages, citations)
+        notes += used_terms(generation.text, pages, citations)
     if "dates" in checks and not abstained:
-        notes += where_dates_stand(supported.claims, found.passages)
+        notes += date_pages(supported.claims, retrieval.passages)
     if "unit_and_period" in checks and not abstained:
-        notes += lacking_unit_or_period(generation.text.strip(), found.question, supported)
+        notes += lacking_unit_or_period(generation.text.strip(), retrieval.question, supported)
     if "arithmetic" in checks:
         timeout = engine.options.timeout if timeout is None else timeout
         left = None if timeout is None else max(timeout - generation.timing.total_seconds, 1e-3)
         try:
-            calculation = computed(engine, found, generation.sra, cancel=cancel, timeout=left)
+            calculation = computed(engine, retrieval, generation.sra, cancel=cancel, timeout=left)
         except GenerationTimeoutError:
-            notes.append("nothing was computed: the time of the request was over")
+            notes.append("nothing was computed: the request timed out")
         except ContextOverflowError:
-            notes.append("nothing was computed: the passages leave no room in the model's window")
+            notes.append("nothing was computed: the passages leave no room in the context window")
     return tuple(notes), calculation

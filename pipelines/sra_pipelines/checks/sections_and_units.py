@@ -1,4 +1,4 @@
-"""Checks of an answer by code: each notes only what it has verified."""
+"""Checks of the section, the unit and the period of an answer; each reports only what it has verified."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _YEAR = re.compile(r"(?:19|20)\d\d")
 
 
 def cited_sections(citations: Sequence[Citation], pages: Pages) -> list[str]:
-    """Name the section under which each citation's quote stands, and its clause where the section numbers them.
+    """Return a note with the section of each citation's quote, and with its clause if the section numbers its clauses.
 
     Parameters
     ----------
     citations
-        With quotes that were verified to stand on their pages.
+        Citations with quotes that were verified to be on their pages.
     pages
-        All passages of each page, as the index has them: packed ones may reach over several sections.
+        All passages of each page, from the index; packed passages may span several sections.
     """
     notes = []
     for citation in citations:
@@ -47,7 +47,7 @@ def cited_sections(citations: Sequence[Citation], pages: Pages) -> list[str]:
 
 
 def _place(citation: Citation, page: Sequence[Passage]) -> tuple[str, str]:
-    """Return the last heading above a quote and the last numbered clause under it that begins above its end."""
+    """Return the last heading before a quote, and the last numbered clause after that heading that starts before it."""
     ordered = sorted(page, key=lambda passage: passage.start)
     holding = [p for p in ordered if p.start <= citation.start < p.end]
     if not holding:
@@ -55,35 +55,35 @@ def _place(citation: Citation, page: Sequence[Passage]) -> tuple[str, str]:
     section = holding[-1].section
     names = {" ".join(passage.section.split()) for passage in ordered}
     clause = ""
-    behind = False  # whether the heading that the passage is known by stands behind the quote
+    heading_follows = False  # whether the heading of the passage's section comes after the quote
     for merged in merge_passages(ordered):
         at = merged.start
         for line in merged.text.split("\n"):
             plain = " ".join(line.split())
             if at > citation.start and plain and plain == section:
-                behind = True
+                heading_follows = True
             if at <= citation.start and plain and plain in names:
                 section, clause = plain, ""
             elif at <= citation.start and (numbered := _CLAUSE.match(line)):
                 clause = numbered[1]
             at += len(line) + 1
-    if behind:
+    if heading_follows:
         before = [p.section for p in ordered if p.start < holding[-1].start]
         return (before[-1] if before else ""), clause
     return section, clause
 
 
 def lacking_unit_or_period(answer: str, question: str, support: Support) -> list[str]:
-    """Note figures of an answer whose sentence names no unit, and answers in figures without a period.
+    """Return notes on amounts in an answer whose sentence has no unit, and on answers with amounts but no period.
 
-    A unit or period that the question names counts as said.
+    A unit or period in the question counts as given.
     """
     notes = []
-    figures = [figure for figure in find_amounts(answer) if not _YEAR.fullmatch(figure.text.strip("()"))]
-    for figure in figures:
-        sentence = next((s.text for s in support.sentences if s.start <= figure.start < s.end), answer)
+    amounts = [amount for amount in find_amounts(answer) if not _YEAR.fullmatch(amount.text.strip("()"))]
+    for amount in amounts:
+        sentence = next((s.text for s in support.sentences if s.start <= amount.start < s.end), answer)
         if not _UNIT.search(sentence) and not _UNIT.search(question):
-            notes.append(f"no unit is given with {figure.text}")
-    if figures and not _PERIOD.search(answer) and not _PERIOD.search(question):
+            notes.append(f"no unit is given with {amount.text}")
+    if amounts and not _PERIOD.search(answer) and not _PERIOD.search(question):
         notes.append("no period is given")
     return list(dict.fromkeys(notes))

@@ -1,7 +1,7 @@
-"""Read the figures of a page with their row, their period and their unit, as its tables and sentences say them.
+"""Read the amounts of a page with their row, period and unit, from its tables and sentences.
 
-Only what stands there counts: a period comes from a heading that has a column for each figure of the row, or from the
-sentence; a unit from the figure itself or from the table's heading. Where that is in doubt both stay empty.
+Nothing is inferred. A period comes from a heading that has a column for each amount of the row, or from the sentence; a
+unit comes from the amount itself or from the heading of the table. If they are ambiguous, both are empty.
 """
 
 from __future__ import annotations
@@ -24,35 +24,37 @@ _UNIT = re.compile(
     r"|\b(?:in\s+)?(?P<word>thousands|millions|billions)\b(?:\s+of\s+(?P<of>\w+))?",
     re.IGNORECASE,
 )
-_BEFORE = re.compile(rf"\b({_YEAR}):\s*$")  # "(2024: 58.0)"
-_BEHIND = re.compile(rf"\W*(?:in|for)\s+(?:the\s+)?(?:fiscal\s+|financial\s+)?(?:year\s+)?({_YEAR})\b(?!\s+financial)")
+_YEAR_BEFORE = re.compile(rf"\b({_YEAR}):\s*$")  # "(2024: 58.0)"
+_YEAR_AFTER = re.compile(
+    rf"\W*(?:in|for)\s+(?:the\s+)?(?:fiscal\s+|financial\s+)?(?:year\s+)?({_YEAR})\b(?!\s+financial)"
+)
 _OTHER_UNIT = re.compile(r"\((?:p|pence|cents|%)\)|\b(?:per|employees|headcount|shares|number|ratio|days)\b", re.I)
 _EMPTY = re.compile(r"(?<=\s)(?:[-\u2013\u2014]|nil|n/a)(?=\s|$)")
 _LETTER = re.compile(r"[^\W\d_]")
-_LONGEST_HEADING = 70  # characters; a longer line without figures is a sentence
+_LONGEST_HEADING = 70  # characters; a longer line without amounts is a sentence
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PageAmount:
-    """A figure of a page, with what the page says about it.
+    """An amount on a page, with its label, period and unit.
 
     Parameters
     ----------
-    figure
-        As written; its place is in the text.
+    amount
+        The amount as written; its span refers to its line.
     label
-        What stands before it in its row; of a sentence nothing.
+        The text before the amount in its row; empty for an amount in a sentence.
     heading
         The lines above its row that name the table and its part.
     period
-        Such as ``"2025"`` or ``"Q1 2025"``, empty where the page does not say.
+        The period, such as ``"2025"`` or ``"Q1 2025"``; empty if the page does not state it.
     unit
-        Such as ``"£ million"``, empty where the page does not say.
+        The unit, such as ``"£ million"``; empty if the page does not state it.
     start, end
-        The characters of its line in the text.
+        Span of the line in the text, in characters.
     """
 
-    figure: Amount
+    amount: Amount
     label: str
     heading: tuple[str, ...]
     period: str
@@ -63,7 +65,7 @@ class PageAmount:
 
 @dataclasses.dataclass(slots=True)
 class _Table:
-    """What has been read above a row."""
+    """The headings and columns above a row."""
 
     title: list[str] = dataclasses.field(default_factory=list)
     group: str = ""
@@ -72,29 +74,29 @@ class _Table:
 
 
 def read_amounts(text: str) -> list[PageAmount]:
-    """Return the figures of a page or passage, years and dates left out, in reading order."""
-    found: list[PageAmount] = []
+    """Return the amounts of a page or passage in reading order, without years and dates."""
+    amounts: list[PageAmount] = []
     table = _Table()
     for start, line in _lines(text):
         periods = _columns(line)
-        figures = _values(line)
+        values = _values(line)
         if periods is not None:
             above = [*table.title, table.group][-2:] if not table.columns else [table.group]
             unit = _unit(line) or next((u for u in map(_unit, reversed(above)) if u), "")
-            table = _Table([one for one in above if one], "", periods, unit)
-        elif not figures or not _LETTER.search(line):
+            table = _Table([title for title in above if title], "", periods, unit)
+        elif not values or not _LETTER.search(line):
             if len(line.strip()) > _LONGEST_HEADING or line.rstrip().endswith((".", ";", ",")):
                 table = _Table()
             elif table.columns:
                 table.group = line.strip()
             else:
                 table.title = [*table.title, line.strip()][-2:]
-        elif _is_row(line, figures):
-            found += _row(line, start, figures, table)
+        elif _is_row(line, values):
+            amounts += _row(line, start, values, table)
         else:
             table = _Table()
-            found += _sentence(line, start, figures)
-    return found
+            amounts += _sentence(line, start, values)
+    return amounts
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:
@@ -105,8 +107,8 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _columns(line: str) -> tuple[str, ...] | None:
-    """Return the period of each column if the line is a heading of columns; ``""`` for a last one such as Total."""
-    periods = [" ".join(found[0].split()) for found in _PERIOD.finditer(line)]
+    """Return the period of each column if the line is a column heading; ``""`` for a last column such as Total."""
+    periods = [" ".join(match[0].split()) for match in _PERIOD.finditer(line)]
     rest = _PERIOD.sub(" ", line)
     for _, first, last in find_dates(line):
         rest = rest.replace(line[first:last], " ")
@@ -128,69 +130,69 @@ def _without_dates(text: str) -> str:
 def _values(line: str) -> list[Amount]:
     taken = [(first, last) for _, first, last in find_dates(line)]
     return [
-        _without_dash(one)
-        for one in find_amounts(line)
-        if not re.fullmatch(_YEAR, one.text) and not any(first <= one.start < last for first, last in taken)
+        _without_dash(amount)
+        for amount in find_amounts(line)
+        if not re.fullmatch(_YEAR, amount.text) and not any(first <= amount.start < last for first, last in taken)
     ]
 
 
-def _without_dash(figure: Amount) -> Amount:
-    """Take a dash with a space behind it for the empty cell before the figure, not for its sign."""
-    dash = re.match(r"[-\u2212]\s+", figure.text)
+def _without_dash(amount: Amount) -> Amount:
+    """Remove a dash that is followed by a space: it is an empty cell before the amount, not a sign."""
+    dash = re.match(r"[-\u2212]\s+", amount.text)
     if dash is None:
-        return figure
+        return amount
     length = dash.end()
-    return dataclasses.replace(figure, text=figure.text[length:], start=figure.start + length, value=abs(figure.value))
+    return dataclasses.replace(amount, text=amount.text[length:], start=amount.start + length, value=abs(amount.value))
 
 
-def _is_row(line: str, figures: list[Amount]) -> bool:
-    """Whether the figures stand at the end of the line, behind a label, with nothing but empty cells among them."""
-    behind = line[_first(line, figures) :]
-    for one in reversed(_values(behind)):
-        behind = behind[: one.start] + behind[one.end :]
-    return not _LETTER.search(_EMPTY.sub(" ", f" {behind}"))
+def _is_row(line: str, amounts: list[Amount]) -> bool:
+    """Return whether the line is a label followed by amounts and empty cells only."""
+    cells = line[_first(line, amounts) :]
+    for amount in reversed(_values(cells)):
+        cells = cells[: amount.start] + cells[amount.end :]
+    return not _LETTER.search(_EMPTY.sub(" ", f" {cells}"))
 
 
-def _first(line: str, figures: list[Amount]) -> int:
-    """Return where the cells of a row begin: at its first figure, or at an empty cell before it."""
+def _first(line: str, amounts: list[Amount]) -> int:
+    """Return where the cells of a row start: at the first amount, or at an empty cell before it."""
     empty = _EMPTY.search(line)
-    return min([figures[0].start, *([empty.start()] if empty else [])])
+    return min([amounts[0].start, *([empty.start()] if empty else [])])
 
 
-def _row(line: str, start: int, figures: list[Amount], table: _Table) -> Iterator[PageAmount]:
-    cells = sorted([one.start for one in figures] + [e.start() for e in _EMPTY.finditer(line)])
-    known = len(cells) == len(table.columns)
-    label = line[: _first(line, figures)].strip(" |$€£¥")
-    heading = tuple(one for one in (*table.title, table.group) if one)
-    for one in figures:
-        period = table.columns[cells.index(one.start)] if known else ""
-        unit = _own_unit(one) or ("" if _OTHER_UNIT.search(label) else table.unit)
-        yield PageAmount(one, label, heading, period, unit, start, start + len(line))
+def _row(line: str, start: int, amounts: list[Amount], table: _Table) -> Iterator[PageAmount]:
+    cells = sorted([amount.start for amount in amounts] + [empty.start() for empty in _EMPTY.finditer(line)])
+    has_columns = len(cells) == len(table.columns)
+    label = line[: _first(line, amounts)].strip(" |$€£¥")
+    heading = tuple(text for text in (*table.title, table.group) if text)
+    for amount in amounts:
+        period = table.columns[cells.index(amount.start)] if has_columns else ""
+        unit = _own_unit(amount) or ("" if _OTHER_UNIT.search(label) else table.unit)
+        yield PageAmount(amount, label, heading, period, unit, start, start + len(line))
 
 
-def _sentence(line: str, start: int, figures: list[Amount]) -> Iterator[PageAmount]:
-    for one in figures:
-        found = _BEFORE.search(line[: one.start]) or _BEHIND.match(line[one.end :])
-        yield PageAmount(one, "", (), found[1] if found else "", _own_unit(one), start, start + len(line))
+def _sentence(line: str, start: int, amounts: list[Amount]) -> Iterator[PageAmount]:
+    for amount in amounts:
+        year = _YEAR_BEFORE.search(line[: amount.start]) or _YEAR_AFTER.match(line[amount.end :])
+        yield PageAmount(amount, "", (), year[1] if year else "", _own_unit(amount), start, start + len(line))
 
 
-def _own_unit(figure: Amount) -> str:
-    if figure.percent:
+def _own_unit(amount: Amount) -> str:
+    if amount.percent:
         return "%"
-    unit = _unit(re.sub(r"[\d.,()\u2212-]+", " ", figure.text))
-    return unit if figure.scale else ""
+    unit = _unit(re.sub(r"[\d.,()\u2212-]+", " ", amount.text))
+    return unit if amount.scale else ""
 
 
 def _unit(text: str) -> str:
-    found = next((one for one in _UNIT.finditer(text)), None)
-    if found is None:
+    match = _UNIT.search(text)
+    if match is None:
         return ""
-    if found["currency"]:
-        scale = found["scale"] or _scale_behind(text)
-        return f"{found['currency']} {scale.lower()}".strip() if scale else str(found["currency"])
-    return " ".join(part for part in (found["of"] or "", found["word"].lower().removesuffix("s")) if part)
+    if match["currency"]:
+        scale = match["scale"] or _scale_word(text)
+        return f"{match['currency']} {scale.lower()}".strip() if scale else str(match["currency"])
+    return " ".join(part for part in (match["of"] or "", match["word"].lower().removesuffix("s")) if part)
 
 
-def _scale_behind(text: str) -> str:
+def _scale_word(text: str) -> str:
     scale = re.search(r"\b(thousand|million|billion)s?\b", text, re.IGNORECASE)
     return scale[1] if scale else ""

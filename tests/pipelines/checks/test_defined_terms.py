@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from sra_pipelines import Document, DocumentIndex, DocumentQA, Page, Passage, read_document
 from sra_pipelines.checks.citations import Citation
-from sra_pipelines.checks.defined_terms import find_definitions, terms_said, where_dates_stand
+from sra_pipelines.checks.defined_terms import date_pages, find_definitions, used_terms
 from sra_pipelines.checks.support import check_support
 from sra_pipelines.reading.splitting import split_document
 from sra_pipelines.retrieval.merging import by_page, merge_passages
@@ -43,20 +43,20 @@ def test_a_definition_may_have_a_number(number):
 
 
 def test_terms_of_an_answer_are_quoted():
-    assert terms_said("The Tenant pays the Late Fee.", page(), [CITED]) == [
+    assert used_terms("The Tenant pays the Late Fee.", page(), [CITED]) == [
         "'Late Fee' is defined in lease, page 1: \u201cLate Fee\u201d shall mean a tenth of it.",
         "'Tenant' is defined in lease, page 1: Harl Shipping AB, of 2 Quay Street (the Tenant)",
     ]
-    assert len(terms_said("A Late Fee, and Fees.", page(), [CITED])) == 2
-    assert terms_said("The fee is late.", page(), [CITED]) == []
-    assert terms_said("The Tenant pays.", page(), []) == []  # no document is cited
-    assert terms_said("The Tenant pays.", page(document="other"), [CITED]) == []
+    assert len(used_terms("A Late Fee, and Fees.", page(), [CITED])) == 2
+    assert used_terms("The fee is late.", page(), [CITED]) == []
+    assert used_terms("The Tenant pays.", page(), []) == []  # no document is cited
+    assert used_terms("The Tenant pays.", page(document="other"), [CITED]) == []
 
 
 def test_dates_say_where_they_stand():
     passages = [Passage("lease", 0, "1", "It ends on 1 March 2030."), Passage("lease", 4, "5", "By March 1, 2030.")]
     claims = check_support("On 1 March 2030, not on 2 March 2030.", "When?", passages).claims
-    assert where_dates_stand(claims, passages) == ["1 March 2030 stands in lease, page 1; lease, page 5"]
+    assert date_pages(claims, passages) == ["1 March 2030 is in lease, page 1; lease, page 5"]
 
 
 def test_the_legal_preset_says_them(tiny_engine, word_embedding):

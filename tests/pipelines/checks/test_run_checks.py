@@ -27,7 +27,7 @@ def test_no_room_for_a_second_prompt(index, tiny):
     answer = DocumentQA(index, narrow, preset="financial").ask(QUESTION)
     assert answer.text
     assert answer.calculation is None
-    assert "nothing was computed: the passages leave no room in the model's window" in answer.notes
+    assert "nothing was computed: the passages leave no room in the context window" in answer.notes
 
 
 @pytest.mark.parametrize("of_the_request", [True, False])
@@ -42,4 +42,4 @@ def test_no_time_for_a_second_prompt(index, tiny, of_the_request):
         **(limit if of_the_request else {}),
     )  # fmt: skip
     assert calculation is None
-    assert "nothing was computed: the time of the request was over" in notes
+    assert "nothing was computed: the request timed out" in notes

@@ -32,7 +32,7 @@ Net income $ 5,363 $ 4,869
 
 
 def read(text=PAGE):
-    return {(f.label, f.figure.text): (f.period, f.unit) for f in read_amounts(text)}
+    return {(f.label, f.amount.text): (f.period, f.unit) for f in read_amounts(text)}
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_what_a_page_says_of_its_figures(label, figure, period, unit):
 
 def test_figures_stand_in_their_lines():
     for found in read_amounts(PAGE):
-        assert found.figure.text in PAGE[found.start : found.end]
+        assert found.amount.text in PAGE[found.start : found.end]
     assert next(f for f in read_amounts(PAGE) if f.label == "North").heading == ("Quarterly results", "Revenue")
 
 

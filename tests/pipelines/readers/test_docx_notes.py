@@ -106,7 +106,7 @@ def test_notes_of_a_table_leave_its_rows_together(word):
         "2023 | 2022", "Rent | 82,400 | 79,100", "Tax | 7,000 | 6,000",
         "Footnote 1: Of Orrin.", "Footnote 2: Restated.", "Footnote 3: In a table in a cell.", "After.",
     ]  # fmt: skip
-    found = [(one.label, one.figure.text, one.period) for one in read_amounts(text)][:4]
+    found = [(one.label, one.amount.text, one.period) for one in read_amounts(text)][:4]
     assert found == [
         ("Rent", "82,400", "2023"), ("Rent", "79,100", "2022"), ("Tax", "7,000", "2023"), ("Tax", "6,000", "2022")
     ]  # fmt: skip

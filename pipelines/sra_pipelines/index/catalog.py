@@ -1,6 +1,6 @@
-"""What an index holds: its documents by name, read from the database without their contents, vectors or a model.
+"""The catalog of an index: metadata of its documents, read from the database without contents, vectors or a model.
 
-Nothing here imports numpy or llama_index, so ``sra-rag index list`` starts fast.
+This module does not import numpy or llama_index, so ``sra-rag index list`` starts fast.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ _KEY_LENGTH = 24  # hexadecimal digits of the digest: 12 bytes
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class IndexedDocument:
-    """What an index says of a document.
+    """Metadata of a document in an index.
 
     Parameters
     ----------
     name
-        What passages and citations call it.
+        Name of the document in passages and citations.
     path
-        Where it was read; bytes of it that are not UTF-8 are surrogates, as `os.fsdecode` makes them.
+        Path of the file that was read; bytes of it that are not UTF-8 are surrogates, as `os.fsdecode` makes them.
     sha256
-        Of the file's bytes.
+        SHA-256 digest of the file, in hexadecimal.
     bytes
-        Size of the file.
+        Size of the file in bytes.
     n_pages, n_passages
-        How many it has.
+        Number of pages and passages.
     read_at
-        When it was read, UTC, ISO 8601.
+        Time at which the file was read, in UTC and ISO 8601 format.
     """
 
     name: str
@@ -67,7 +67,7 @@ def stored_path(path: str) -> str | bytes:
 
 
 def list_documents(connection: sqlite3.Connection, *, published: bool = True) -> dict[int, IndexedDocument]:
-    """Return the documents by their id, in the order of their names."""
+    """Return the documents by id, sorted by name."""
     rows = connection.execute(
         f"SELECT id, {DOCUMENT_COLUMNS} FROM documents WHERE published = ? ORDER BY name",  # noqa: S608
         (int(published),),
@@ -76,7 +76,7 @@ def list_documents(connection: sqlite3.Connection, *, published: bool = True) ->
 
 
 def document_keys(connection: sqlite3.Connection, *, published: bool = True) -> dict[int, str]:
-    """Return what vector stores know the documents by, see `VectorDocument`, by their id; only if they have vectors."""
+    """Return the vector store keys (see `VectorDocument`) of the documents by id, for documents with vectors."""
     rows = connection.execute(
         "SELECT id, substr(digest, 1, ?) FROM documents WHERE published = ? AND n_passages > 0 ORDER BY name",
         (_KEY_LENGTH, int(published)),
@@ -85,18 +85,18 @@ def document_keys(connection: sqlite3.Connection, *, published: bool = True) -> 
 
 
 def index_documents(folder: Path) -> list[IndexedDocument]:
-    """Return what an index holds, without loading it or a model."""
+    """Return the documents of an index, without loading the index or a model."""
     with connect(folder) as connection:
         return list(list_documents(connection).values())
 
 
 def read_meta(connection: sqlite3.Connection) -> dict[str, Any]:
-    """Return what an index says of itself."""
+    """Return the metadata of an index."""
     return dict(connection.execute("SELECT key, value FROM meta").fetchall())
 
 
 def own_embedding(folder: Path) -> str:
-    """Return the name of the model that an index was built with; the embedded one where there is no index yet."""
+    """Return the name of the embedding model of an index, or ``"embedded"`` if the index does not exist yet."""
     if not exists(folder):
         return "embedded"
     with connect(folder) as connection:

@@ -1,4 +1,4 @@
-"""Prove that an index is whole: the database, each document's digest, spans, vectors and counts."""
+"""Verify an index: the database, and the digest, spans, vectors and counts of each document."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from sra_pipelines.index.stores.vector_store import VectorStoreError
 
 __all__ = ["CheckReport", "check_index"]
 
-_UNIT = 1e-3  # how far from 1 a vector's length may be
+_UNIT = 1e-3  # tolerance for the length of a unit vector
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class CheckReport:
-    """What a check found.
+    """The result of a check.
 
     Parameters
     ----------
     revision
-        Which revision was checked.
+        Revision that was checked.
     n_documents, n_pages, n_passages
-        How many there are.
+        Number of documents, pages and passages.
     n_prepared
-        Documents that an interrupted ``add`` has prepared; they are no part of the index.
+        Number of documents that an interrupted ``add`` has prepared. They are not part of the index yet.
     problems
-        One line each; none if the index is whole.
+        Descriptions of the problems, one line each; empty if the index is intact.
     """
 
     revision: int
@@ -46,57 +46,57 @@ class CheckReport:
 
 
 def check_index(folder: Path, on_document: Callable[[int, int], None] | None = None) -> CheckReport:
-    """Check everything that an index holds.
+    """Check the complete contents of an index.
 
     Parameters
     ----------
     folder
-        Where the index lies.
+        Folder of the index.
     on_document
-        Called with documents checked and documents in all.
+        Called with the number of documents checked so far and the total number of documents.
 
     Raises
     ------
     StoreError
-        If there is no index, or it is damaged so that it cannot be opened.
+        If there is no index, or it is too damaged to be opened.
     """
     problems: list[str] = []
     with connect(folder) as connection, transaction(connection, "DEFERRED"):
-        problems += _database(connection)
+        problems += _database_problems(connection)
         meta = read_meta(connection)
         identity = EmbeddingIdentity.from_meta(meta)
         published = list_documents(connection)
         prepared = list_documents(connection, published=False)
         everything = published | prepared
-        for done, (number, about) in enumerate(everything.items(), start=1):
+        for done, (number, document) in enumerate(everything.items(), start=1):
             try:
-                stored, digest = load_document(connection, number, about, identity.dimension)
+                stored, digest = load_document(connection, number, document, identity.dimension)
             except (ValueError, TypeError) as error:
-                problems.append(f"{about.name}: {error}")
+                problems.append(f"{document.name}: {error}")
             else:
-                problems += [f"{about.name}: {problem}" for problem in _document(about, stored, digest)]
+                problems += [f"{document.name}: {problem}" for problem in _document_problems(document, stored, digest)]
             if on_document is not None:
                 on_document(done, len(everything))
-        problems += _vector_store(connection)
+        problems += _vector_store_problems(connection)
     return CheckReport(
         revision=int(meta["revision"]),
         n_documents=len(published),
-        n_pages=sum(about.n_pages for about in published.values()),
-        n_passages=sum(about.n_passages for about in published.values()),
+        n_pages=sum(document.n_pages for document in published.values()),
+        n_passages=sum(document.n_passages for document in published.values()),
         n_prepared=len(prepared),
         problems=tuple(problems),
     )
 
 
-def _database(connection: sqlite3.Connection) -> list[str]:
-    found = [f"database: {row[0]}" for row in connection.execute("PRAGMA integrity_check") if row[0] != "ok"]
-    found += [
+def _database_problems(connection: sqlite3.Connection) -> list[str]:
+    problems = [f"database: {row[0]}" for row in connection.execute("PRAGMA integrity_check") if row[0] != "ok"]
+    problems += [
         f"database: {row[0]} refers to a missing document" for row in connection.execute("PRAGMA foreign_key_check")
     ]
-    return found
+    return problems
 
 
-def _vector_store(connection: sqlite3.Connection) -> list[str]:
+def _vector_store_problems(connection: sqlite3.Connection) -> list[str]:
     try:
         with own_store(connection, None) as store:
             missing = set() if store is None else set(document_keys(connection).values()) - store.held()
@@ -105,20 +105,20 @@ def _vector_store(connection: sqlite3.Connection) -> list[str]:
     return [f"the vector store lacks {len(missing)} documents"] if missing else []
 
 
-def _document(about: IndexedDocument, stored: StoredDocument, digest: str) -> list[str]:
+def _document_problems(document: IndexedDocument, stored: StoredDocument, digest: str) -> list[str]:
     problems = []
     if stored.digest() != digest:
-        problems.append("its digest is another than the one written with it")
-    if len(stored.pages) != about.n_pages:
-        problems.append(f"{about.n_pages} pages are counted, {len(stored.pages)} are there")
-    if len(stored.passages) != about.n_passages:
-        problems.append(f"{about.n_passages} passages are counted, {len(stored.passages)} are there")
+        problems.append("its digest differs from the stored digest")
+    if len(stored.pages) != document.n_pages:
+        problems.append(f"{document.n_pages} pages are expected, but there are {len(stored.pages)}")
+    if len(stored.passages) != document.n_passages:
+        problems.append(f"{document.n_passages} passages are expected, but there are {len(stored.passages)}")
     lengths = {page.index: len(page.text) for page in stored.pages}
     wrong = sum(not 0 <= p.start < p.end <= lengths[p.page_index] for p in stored.passages)
     if wrong:
-        problems.append(f"{wrong} passages reach beyond their page")
+        problems.append(f"{wrong} passages exceed their page")
     norms = np.linalg.norm(stored.vectors, axis=1)
-    bad = int((~(np.abs(norms - 1) < _UNIT)).sum())  # written so that NaN is bad too
+    bad = int((~(np.abs(norms - 1) < _UNIT)).sum())  # written so that NaN counts as wrong
     if bad:
-        problems.append(f"{bad} vectors have not the length 1")
+        problems.append(f"{bad} vectors do not have length 1")
     return problems

@@ -1,4 +1,4 @@
-"""The embedding model: all-MiniLM-L6-v2 from a Python package, or any other by name."""
+"""Load the embedding model: all-MiniLM-L6-v2 from a Python package, or another model by name."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def load_embedding(name: str = "embedded") -> BaseEmbedding:
     Parameters
     ----------
     name
-        ``"embedded"`` (all-MiniLM-L6-v2, works offline), a name on the hub or a folder.
+        Name of the model: ``"embedded"`` (all-MiniLM-L6-v2, works offline), a name on the hub, or a folder.
 
     Raises
     ------
     MissingExtraError
-        If the package that carries the embedded model is not installed.
+        If the package that contains the embedded model is not installed.
     ModelLoadError
-        If there is no such model.
+        If the model cannot be loaded.
     """
     from llama_index.embeddings.huggingface import HuggingFaceEmbedding
 

@@ -1,4 +1,4 @@
-"""Which embedding model an index belongs to, told by what the model says of a fixed text, not by its name."""
+"""Identify the embedding model of an index by its vectors for a fixed text, not by its name."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _LEAST_COSINE = 0.999  # the same weights in another precision or on another mac
 
 
 class EmbeddingMismatchError(ConfigError):
-    """The vectors of an index are another embedding model's."""
+    """The vectors of an index come from a different embedding model."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class EmbeddingIdentity:
-    """What tells an embedding model from another.
+    """The identity of an embedding model.
 
     Parameters
     ----------
     name
-        As it was asked for; for messages only.
+        Name of the model as requested; used in messages only.
     probe
-        float32, [2, dimension]: the probe as a passage and as a question, unit length each.
+        Unit vectors of the probe text, embedded as a passage and as a question; float32, [2, dimension].
     """
 
     name: str
@@ -38,18 +38,18 @@ class EmbeddingIdentity:
 
     @classmethod
     def of(cls, embedding: BaseEmbedding, name: str | None = None) -> EmbeddingIdentity:
-        """Ask a model."""
+        """Compute the identity of a model."""
         vectors = [embedding.get_text_embedding(_PROBE), embedding.get_query_embedding(_PROBE)]
         return cls(name or embedding.model_name, unit_vectors(vectors))
 
     @classmethod
     def from_meta(cls, meta: dict[str, Any]) -> EmbeddingIdentity:
-        """Read what an index keeps."""
+        """Read the identity from the metadata of an index."""
         probe = np.frombuffer(meta["embedding_probe"], dtype="<f4").reshape(2, int(meta["embedding_dimension"]))
         return cls(str(meta["embedding_name"]), probe.astype(np.float32))
 
     def to_meta(self) -> dict[str, object]:
-        """Return what an index keeps."""
+        """Return the identity as metadata of an index."""
         return {
             "embedding_name": self.name,
             "embedding_dimension": self.dimension,
@@ -58,27 +58,27 @@ class EmbeddingIdentity:
 
     @property
     def dimension(self) -> int:
-        """Length of the model's vectors."""
+        """Dimension of the vectors of the model."""
         return int(self.probe.shape[1])
 
     def require_same(self, other: EmbeddingIdentity, where: str) -> None:
-        """Refuse another model.
+        """Raise if `other` is a different model.
 
         Raises
         ------
         EmbeddingMismatchError
-            If ``other`` has another dimension, or says something else of the probe.
+            If `other` has a different dimension, or different vectors for the probe.
         """
         if other.dimension != self.dimension:
-            difference = f"{other.dimension} numbers a vector instead of {self.dimension}"
+            difference = f"vectors of dimension {other.dimension} instead of {self.dimension}"
         else:
             cosine = float((self.probe * other.probe).sum(axis=1).min())
             if cosine >= _LEAST_COSINE:
                 return
-            difference = f"other vectors for the same text (cosine {cosine:.3f})"
+            difference = f"different vectors for the same text (cosine {cosine:.3f})"
         raise EmbeddingMismatchError(
             f"{where}: the index was built with the embedding model {self.name!r}; {other.name!r} gives {difference}. "
-            f"Use {self.name!r}, or build an index of its own for {other.name!r}."
+            f"Use {self.name!r}, or build a separate index for {other.name!r}."
         )
 
 

@@ -1,4 +1,4 @@
-"""One writer at a time; a second one is told who is at it."""
+"""Writer lock of an index: one writer at a time. The error message for a second writer names the first."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ class IndexLockedError(SRAError, TimeoutError):
 
 @contextmanager
 def writer_lock(folder: Path) -> Iterator[None]:
-    """Hold the right to change an index; the system takes it back from a process that dies.
+    """Hold the lock for changes to an index. The operating system releases the lock of a process that dies.
 
     Raises
     ------
     IndexLockedError
-        At once, if another holds it; the message names process, machine and time.
+        Immediately, if another process holds the lock; the message names the process, the machine and the time.
     """
     lock = filelock.FileLock(folder / _LOCK, thread_local=False)
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
         raise IndexLockedError(
-            f"{folder}: the index is being changed by {_holder(folder)}. Reading it goes on working; to change it, "
-            "wait until that ends."
+            f"{folder}: the index is being changed by {_holder(folder)}. It can still be read; to change it, wait "
+            "until that process has finished."
         ) from None
     try:
         started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
@@ -56,5 +56,5 @@ def _holder(folder: Path) -> str:
     try:
         holder = json.loads((folder / _HOLDER).read_text(encoding="utf-8"))
         return f"process {holder['pid']} on {holder['host']} since {holder['since']}"
-    except (OSError, ValueError, KeyError, TypeError):  # it has the lock but has not written yet
+    except (OSError, ValueError, KeyError, TypeError):  # the holder has the lock, but has not written the file yet
         return "another process"

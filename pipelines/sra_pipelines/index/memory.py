@@ -1,4 +1,4 @@
-"""Passages of documents, found again by meaning: split, embedded, and kept in memory."""
+"""An index in memory: documents are split into passages, and the passages are embedded."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class DocumentIndex:
     Parameters
     ----------
     documents
-        What to search.
+        The documents to search.
     embedding
-        Embeds passages and questions.
+        Model that embeds passages and questions.
     splitting
-        How long passages are.
+        How documents are split into passages; by default `Splitting` with its default values.
     on_passages
-        Called with passages embedded and passages in all, for a progress bar.
+        Called with the number of passages embedded so far and the total number, for a progress bar.
     """
 
     def __init__(
@@ -63,11 +63,11 @@ class DocumentIndex:
 
     @property
     def n_passages(self) -> int:
-        """How many passages there are."""
+        """Number of passages."""
         return len(self._passages)
 
     def passages(self) -> Sequence[Passage]:
-        """Return all passages, document by document, in reading order."""
+        """Return all passages, grouped by document, in reading order."""
         return self._passages
 
     def search(self, question: str, limit: int) -> list[Passage]:

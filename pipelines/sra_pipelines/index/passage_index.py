@@ -1,4 +1,4 @@
-"""What an index of passages offers to code that searches it."""
+"""The interface of an index of passages."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ __all__ = ["PassageIndex"]
 
 
 class PassageIndex(Protocol):
-    """Passages of documents that can be searched by meaning, in memory or on disk."""
+    """Passages of documents with dense search, in memory or on disk."""
 
     @property
     def n_passages(self) -> int:
-        """How many passages there are."""
+        """Number of passages."""
         ...
 
     @property
     def revision(self) -> int:
-        """A number that changes with the passages."""
+        """Number that changes whenever the passages change."""
         ...
 
     def passages(self) -> Sequence[Passage]:
-        """Return all passages, document by document, in reading order."""
+        """Return all passages, grouped by document, in reading order."""
         ...
 
     def search(self, question: str, limit: int) -> list[Passage]:

@@ -1,4 +1,4 @@
-"""What an ``add`` has to do: which files are new or changed, moved or gone, and how each will be called."""
+"""Plan an ``add``: which files are new, changed, moved or deleted, and the names of their documents."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ __all__ = ["Plan", "Source", "find_files", "make_plan"]
 
 @dataclasses.dataclass
 class Plan:
-    """What an ``add`` has to do.
+    """The work of an ``add``.
 
     Parameters
     ----------
     to_read
-        Name and hash of each file that is new or changed.
+        Document name and hash of each new or changed file.
     changed
-        Those of them of which the index holds an older version.
+        The files in `to_read` of which the index has an older version.
     unchanged
-        Files that are in the index as they are.
+        Files that the index already has in this version.
     moved
-        New path by the path in the index: the same bytes under the same file name.
+        New paths by the path in the index, for files with the same name and contents in another folder.
     duplicates
-        Files that hold the same bytes as another, by that other.
+        Files with the same contents as another file, mapped to the path of that file.
     gone
-        Documents in the index whose files are not there any more.
+        Documents in the index whose files no longer exist.
     failed
-        Files that cannot be opened, and why.
+        Files that cannot be opened, mapped to the reason.
     """
 
     to_read: dict[Path, tuple[str, str]] = dataclasses.field(default_factory=dict)
@@ -50,35 +50,35 @@ class Plan:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Source:
-    """A file or folder that an ``add`` was given.
+    """A file or folder that was passed to an ``add``.
 
     Parameters
     ----------
     root
-        Its resolved path.
+        Resolved path of the file or folder.
     linked
-        Resolved targets of the links inside it, whether they exist or not.
+        Resolved targets of the symbolic links in the folder, whether they exist or not.
     """
 
     root: Path
     linked: frozenset[Path] = frozenset()
 
     def holds(self, path: Path) -> bool:
-        """Whether a document's file is inside this source, or a link inside it points to the file."""
+        """Return whether a file is in this source, or is the target of a link in it."""
         return self.root == path or self.root in path.parents or path in self.linked
 
 
 def find_files(paths: Iterable[Path], index: Path) -> tuple[list[Path], Counter[str], list[Source]]:
-    """Find the files to index below folders and among files.
+    """Find the files to index in files and folders.
 
     Returns
     -------
     files
-        Resolved, sorted below each folder, each once.
+        Resolved paths without duplicates, sorted within each folder.
     others
-        How many files of other types lie there, by suffix.
+        Number of files of unsupported types, by suffix.
     sources
-        One for each path that was asked for.
+        One source for each of `paths`.
     """
     files: dict[Path, None] = {}
     others: Counter[str] = Counter()
@@ -113,35 +113,35 @@ def make_plan(
     sync: bool,
     on_file: Callable[[int, int], None] | None = None,
 ) -> Plan:
-    """Hold files against what an index holds.
+    """Compare files with the documents of an index.
 
     Parameters
     ----------
     files
-        Resolved paths.
+        Resolved paths of the files.
     sources
-        What was asked for; ``gone`` is looked for in them only.
+        Files and folders of the ``add``; only their documents can be ``gone``.
     known
-        The index's documents.
+        Documents of the index.
     sync
-        Whether what is gone will be removed.
+        Whether documents without a file will be removed.
     on_file
-        Called with files hashed and files in all.
+        Called with the number of files hashed so far and the total number.
     """
     plan = Plan()
-    by_path = {one.path: one for one in known}
+    by_path = {document.path: document for document in known}
     absent = {path for path in by_path if _is_gone(path)}
     if sync:
-        gone = (one for path, one in by_path.items() if path in absent and _any_holds(sources, Path(path)))
-        plan.gone = sorted(gone, key=lambda one: one.name)
+        gone = (document for path, document in by_path.items() if path in absent and _any_holds(sources, Path(path)))
+        plan.gone = sorted(gone, key=lambda document: document.name)
     by_hash: dict[str, list[IndexedDocument]] = {}
-    for one in by_path.values():
-        by_hash.setdefault(one.sha256, []).append(one)
+    for document in by_path.values():
+        by_hash.setdefault(document.sha256, []).append(document)
 
     new: dict[Path, str] = {}
     seen: dict[str, Path] = {}
     for number, path in enumerate(files, start=1):
-        about = by_path.get(str(path))
+        indexed = by_path.get(str(path))
         try:
             if not path.is_file():
                 raise DocumentError(f"{path}: there is no such file. Check the path.")
@@ -155,12 +155,12 @@ def make_plan(
         finally:
             if on_file is not None:
                 on_file(number, len(files))
-        if about is not None and about.sha256 == digest:
+        if indexed is not None and indexed.sha256 == digest:
             plan.unchanged.append(path)
             seen.setdefault(digest, path)
-        elif about is not None:
+        elif indexed is not None:
             plan.changed.add(path)
-            plan.to_read[path] = about.name, digest
+            plan.to_read[path] = indexed.name, digest
             seen.setdefault(digest, path)
         else:
             new[path] = digest
@@ -176,7 +176,7 @@ def _place_new(
     by_hash: dict[str, list[IndexedDocument]],
     absent: set[str],
 ) -> None:
-    """Take out of the new files those that moved and those that are there already."""
+    """Remove moved files and duplicates from `new`, and record them in the plan."""
     for path, digest in list(new.items()):
         same = by_hash.get(digest, [])
         left = [a for a in same if a.path in absent and a.path not in plan.moved and Path(a.path).name == path.name]
@@ -190,12 +190,12 @@ def _place_new(
             seen[digest] = path
             continue
         del new[path]
-    plan.gone = [about for about in plan.gone if about.path not in plan.moved]
+    plan.gone = [document for document in plan.gone if document.path not in plan.moved]
 
 
 def _name_new(plan: Plan, new: dict[Path, str], by_path: dict[str, IndexedDocument]) -> None:
-    gone = {about.path for about in plan.gone}
-    taken = [about.name for about in by_path.values() if about.path not in gone]
+    gone = {document.path for document in plan.gone}
+    taken = [document.name for document in by_path.values() if document.path not in gone]
     for path, name in zip(new, document_names(list(new), taken), strict=True):
         plan.to_read[path] = name, new[path]
 
@@ -205,7 +205,7 @@ def _any_holds(sources: Sequence[Source], path: Path) -> bool:
 
 
 def _is_gone(path: str) -> bool:
-    """Whether there is no such file; one that cannot be looked at (permissions, a network that fails) is not gone."""
+    """Return whether a file does not exist; one that cannot be checked (permissions, network error) is not gone."""
     try:
         os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -218,5 +218,5 @@ def _is_gone(path: str) -> bool:
 def _target(link: Path) -> Path | None:
     try:
         return link.resolve()
-    except (OSError, RuntimeError):  # a circle of links; an OSError from Python 3.13 on
+    except (OSError, RuntimeError):  # a cycle of links; an OSError since Python 3.13
         return None

@@ -1,6 +1,6 @@
-"""Read documents, split and embed them, and lay them into the database unpublished: what an ``add`` does first.
+"""First part of an ``add``: read, split and embed documents, and write them to the database without publishing them.
 
-What is prepared survives an interruption.
+Prepared documents survive an interruption.
 """
 
 from __future__ import annotations
@@ -39,21 +39,21 @@ __all__ = [
 _EMBED_AT_ONCE = 32
 
 Progress = Callable[[str, float, float], None]
-"""Called with what is being done, how much of it is done and how much there is."""
+"""Called with a description of the current step, the work done so far, and the total."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Wanted:
-    """A file that is to go into an index.
+    """A file to add to an index.
 
     Parameters
     ----------
     path
-        Where it lies.
+        Path of the file.
     name
-        What the index will call it.
+        Name of the document in the index.
     sha256, bytes
-        Of what was there when the work was planned.
+        Digest and size of the file when the work was planned.
     """
 
     path: Path
@@ -64,14 +64,14 @@ class Wanted:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Prepared:
-    """A file as it goes into an index.
+    """The result of preparing a file for an index.
 
     Parameters
     ----------
     file
-        What was wanted.
+        The file.
     result
-        What stands in it, with its vectors, or why it could not be read.
+        The document with its vectors, or the reason why it could not be read.
     empty_pages
         Labels of pages without text.
     """
@@ -83,16 +83,16 @@ class Prepared:
 
 @dataclasses.dataclass
 class Tally:
-    """What was prepared.
+    """Counts of prepared documents.
 
     Parameters
     ----------
     ids
-        Of the documents, by file.
+        Ids of the documents, by file.
     empty_pages
         Labels of pages without text, by document.
     n_pages, n_passages
-        Read and embedded.
+        Number of pages read and passages embedded.
     """
 
     ids: dict[Path, int] = dataclasses.field(default_factory=dict)
@@ -102,8 +102,11 @@ class Tally:
 
 
 def prepared_before(connection: sqlite3.Connection, plan: Plan) -> dict[Path, int]:
-    """Find what an interrupted ``add`` left that is still wanted; the rest is removed when this one publishes."""
-    left = {Path(about.path): (number, about) for number, about in list_documents(connection, published=False).items()}
+    """Return documents from an interrupted ``add`` that are still needed; publishing removes the others."""
+    left = {
+        Path(document.path): (number, document)
+        for number, document in list_documents(connection, published=False).items()
+    }
     return {
         path: left[path][0]
         for path, (name, digest) in plan.to_read.items()
@@ -112,7 +115,7 @@ def prepared_before(connection: sqlite3.Connection, plan: Plan) -> dict[Path, in
 
 
 def wanted_files(plan: Plan, prepared: Container[Path]) -> list[Wanted]:
-    """Return what a plan says is to be read and no earlier ``add`` has prepared."""
+    """Return the files of a plan that must be read, without those that an earlier ``add`` has prepared."""
     return [
         Wanted(path, name, digest, path.stat().st_size if path.exists() else 0)
         for path, (name, digest) in plan.to_read.items()
@@ -124,39 +127,39 @@ def prepare(
     connection: sqlite3.Connection,
     plan: Plan,
     files: Sequence[Wanted],
-    found: Iterable[Prepared],
+    results: Iterable[Prepared],
     tally: Tally,
     progress: Progress,
 ) -> None:
-    """Lay documents into the database as they come; what could not be read is put on the plan's list of failures.
+    """Write documents to the database as they are prepared, and record failures in the plan.
 
     Parameters
     ----------
     connection
-        Of the index, for writing.
+        Writable connection to the index.
     plan
-        What is to be done; its ``failed`` grows.
+        The plan of the ``add``; failures are added to its ``failed``.
     files
-        All that is wanted.
-    found
-        What becomes of them: from `prepared_here`, or from `sra_pipelines.index.prepare_on_ray.prepared_on_ray`.
+        All files to prepare.
+    results
+        Results for the files, from `prepared_here` or `sra_pipelines.index.prepare_on_ray.prepared_on_ray`.
     tally
-        Grows by each document.
+        Counts, updated with each document.
     progress
-        Told of bytes.
+        Progress callback; its unit is bytes.
     """
     total, done = float(sum(file.bytes for file in files)), 0.0
-    for one in found:
-        if isinstance(one.result, DocumentError):
-            plan.failed[one.file.path] = str(one.result)
+    for prepared in results:
+        if isinstance(prepared.result, DocumentError):
+            plan.failed[prepared.file.path] = str(prepared.result)
         else:
             with transaction(connection):
-                tally.ids[one.file.path] = insert_document(connection, one.result)
-            tally.n_pages += len(one.result.pages)
-            tally.n_passages += len(one.result.passages)
-            if one.empty_pages:
-                tally.empty_pages[one.file.name] = list(one.empty_pages)
-        done += one.file.bytes
+                tally.ids[prepared.file.path] = insert_document(connection, prepared.result)
+            tally.n_pages += len(prepared.result.pages)
+            tally.n_passages += len(prepared.result.passages)
+            if prepared.empty_pages:
+                tally.empty_pages[prepared.file.name] = list(prepared.empty_pages)
+        done += prepared.file.bytes
         progress("indexing", done, total)
 
 
@@ -168,18 +171,18 @@ def prepared_here(
     limits: ReadingLimits | None,
     progress: Progress,
 ) -> Generator[Prepared, None, None]:
-    """Read files in worker processes, and embed them in this one.
+    """Read files in worker processes, and embed them in this process.
 
     Parameters
     ----------
     files
-        What to read.
+        Files to read.
     model, splitting
-        Of the index.
+        Embedding model and splitting of the index.
     workers, limits
-        As for `sra_pipelines.index.writer.add_documents`.
+        See `sra_pipelines.index.writer.add_documents`.
     progress
-        Told of bytes while a document is embedded.
+        Progress callback; its unit is bytes. It is also called while a document is embedded.
     """
     by_path = {file.path: file for file in files}
     total, done = float(sum(file.bytes for file in files)), 0.0
@@ -208,18 +211,18 @@ def embed_document(
     splitting: Splitting,
     on_share: Callable[[float], None] | None = None,
 ) -> StoredDocument:
-    """Split a document that was read, and embed its passages.
+    """Split a document into passages, and embed the passages.
 
     Parameters
     ----------
     document
-        What was read.
+        The document.
     file
-        What the index will say of it.
+        Path, name, digest and size of the document for the index.
     model, splitting
-        Of the index.
+        Embedding model and splitting of the index.
     on_share
-        Told which share of the document is embedded.
+        Called with the share of the document that is embedded, in [0, 1].
     """
     passages = split_document(document, file.name, splitting)
     parts = []
@@ -228,7 +231,7 @@ def embed_document(
         parts.append(unit_vectors(model.get_text_embedding_batch(batch)))
         if on_share is not None:
             on_share((start + len(batch)) / len(passages))
-    about = IndexedDocument(
+    metadata = IndexedDocument(
         name=file.name,
         path=str(file.path),
         sha256=file.sha256,
@@ -238,4 +241,4 @@ def embed_document(
         read_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
     vectors = np.concatenate(parts) if parts else np.empty((0, 0), dtype=np.float32)
-    return StoredDocument(about, document.pages, tuple(passages), vectors)
+    return StoredDocument(metadata, document.pages, tuple(passages), vectors)

@@ -1,6 +1,6 @@
-"""Prepare documents for an index on Ray: the bytes of a file go to a worker, its pages, passages and vectors come back.
+"""Prepare documents for an index on Ray: workers receive the bytes of files, and return pages, passages and vectors.
 
-No file system has to be shared. The one who asked writes the index, alone, as ever.
+A shared file system is not required. Only the calling process writes the index.
 """
 
 from __future__ import annotations
@@ -29,32 +29,32 @@ from sra_pipelines.values import DocumentError, Page, Passage
 
 __all__ = ["IndexWork", "prepared_on_ray"]
 
-# What text, passages and vectors hang on.
+# Packages that affect text, passages and vectors.
 _PACKAGES = (
     "sra-rag", "charset-normalizer", "lxml", "markdown-it-py", "openpyxl", "pypdfium2", "python-docx",
     "semantic-text-splitter", "sentence-transformers", "transformers",
 )  # fmt: skip
-_MOST_BYTES = 1 << 30  # of a file
-_AT_ONCE_BYTES = 512 << 20  # on their way through Ray; behind each such load the workers begin anew
-_WORKER_BYTES = 3 << 29  # a process with PyTorch, a small embedding model, and another that reads
+_MOST_BYTES = 1 << 30  # maximum size of a file
+_AT_ONCE_BYTES = 512 << 20  # files in the object store at once; workers are restarted for each batch
+_WORKER_BYTES = 3 << 29  # a process with PyTorch and a small embedding model, and a reading process
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class IndexWork:
-    """What a worker has to know of the index.
+    """Settings of the index for a worker.
 
     Parameters
     ----------
     embedding, embedding_name
-        As for `sra_pipelines.index.writer.add_documents`.
+        See `sra_pipelines.index.writer.add_documents`.
     identity
-        Of the model that the index has.
+        Identity of the embedding model of the index.
     index
-        What messages call it.
+        Name of the index in messages.
     splitting
-        Of the index.
+        Splitting of the index.
     limits
-        For files from somebody else.
+        Limits on untrusted files; None for no limits.
     """
 
     embedding: Callable[[], BaseEmbedding]
@@ -68,15 +68,15 @@ class IndexWork:
 class IndexWorker(RayWorker):
     """Reads, splits and embeds documents."""
 
-    def load(self, work: IndexWork) -> None:  # type: ignore[override]  # its own arguments
-        """Load the embedding model, which has to be the index's."""
+    def load(self, work: IndexWork) -> None:  # type: ignore[override]  # takes specific arguments
+        """Load the embedding model, and check that it is the model of the index."""
         self._model = work.embedding()
         work.identity.require_same(EmbeddingIdentity.of(self._model, work.embedding_name), work.index)
         self._splitting = work.splitting
         self._reader = LoneReader(limits=work.limits)
 
     def work(self, piece: Piece) -> Piece:
-        """Take a file's bytes and return what `_to_piece` makes of the document, or why it cannot be read."""
+        """Read a file from its bytes, and return the document as a piece, or the reason why it cannot be read."""
         file = Wanted(**{**piece.said, "path": Path(piece.said["path"])})
         with tempfile.TemporaryDirectory(prefix="sra-rag-") as folder:
             copy = Path(folder) / file.path.name
@@ -95,32 +95,32 @@ def prepared_on_ray(
     Parameters
     ----------
     files
-        What to read.
+        Files to read.
     work
-        What the workers have to know.
+        Settings of the index for the workers.
     options
-        Which cluster, and how many workers.
+        Address of the cluster and number of workers.
     progress
-        Told that Ray is starting, and that the work begins.
+        Progress callback; called when Ray starts and when the work starts.
 
     Yields
     ------
     Prepared
-        In the order in which they are done.
+        The result for each file, in order of completion.
 
     Raises
     ------
     MissingExtraError, RayError, ConfigError
-        If Ray is not installed, cannot be reached, has no room, or a worker refuses.
+        If Ray is not installed, cannot be reached or has not enough resources, or a worker refuses the work.
     """
     progress("starting Ray", 0.0, 1.0)
     by_path = {str(file.path): file for file in files}
     with ray_cluster(options):
         workers = place_workers(options.workers, len(files), cpus=1, memory=_WORKER_BYTES)
         progress("indexing", 0.0, float(sum(file.bytes for file in files)))
-        for load in _loads(files):
+        for batch in _batches(files):
             pieces = []
-            for file in load:
+            for file in batch:
                 try:
                     said = dataclasses.asdict(file) | {"path": str(file.path)}
                     pieces.append(Piece(said, _bytes_of(file)))
@@ -133,23 +133,23 @@ def prepared_on_ray(
                     yield _prepared(by_path[done.said["path"]], done)
 
 
-def _loads(files: Sequence[Wanted]) -> Iterator[list[Wanted]]:
-    """Divide files so that those of one load fit into memory together."""
-    load: list[Wanted] = []
+def _batches(files: Sequence[Wanted]) -> Iterator[list[Wanted]]:
+    """Divide files into batches that fit into memory."""
+    batch: list[Wanted] = []
     size = 0
     for file in files:
-        if load and size + file.bytes > _AT_ONCE_BYTES:
-            yield load
-            load, size = [], 0
-        load.append(file)
+        if batch and size + file.bytes > _AT_ONCE_BYTES:
+            yield batch
+            batch, size = [], 0
+        batch.append(file)
         size += file.bytes
-    yield load
+    yield batch
 
 
 def _bytes_of(file: Wanted) -> bytes:
     if file.bytes > _MOST_BYTES:
         raise DocumentError(
-            f"{file.path}: the file has more than {_MOST_BYTES >> 20:,} MB, too many to send to a worker. "
+            f"{file.path}: the file has more than {_MOST_BYTES >> 20:,} MB, too much to send to a worker. "
             "Add it without Ray."
         )
     try:
@@ -165,8 +165,8 @@ def _bytes_of(file: Wanted) -> bytes:
 
 def _to_piece(document: StoredDocument, empty_pages: Sequence[str]) -> Piece:
     said = {
-        "path": document.about.path,
-        "about": dataclasses.asdict(document.about),
+        "path": document.metadata.path,
+        "metadata": dataclasses.asdict(document.metadata),
         "pages": [(page.index, page.label, page.text) for page in document.pages],
         "passages": [dataclasses.asdict(passage) for passage in document.passages],
         "dimension": document.vectors.shape[1],
@@ -182,5 +182,5 @@ def _prepared(file: Wanted, done: Piece) -> Prepared:
     passages = tuple(Passage(**passage) for passage in said["passages"])
     vectors = np.frombuffer(done.data, dtype="<f4").reshape(len(passages), said["dimension"])
     pages = tuple(Page(*page) for page in said["pages"])
-    document = StoredDocument(IndexedDocument(**said["about"]), pages, passages, vectors)
+    document = StoredDocument(IndexedDocument(**said["metadata"]), pages, passages, vectors)
     return Prepared(file, document, tuple(said["empty_pages"]))

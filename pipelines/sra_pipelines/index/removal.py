@@ -1,4 +1,4 @@
-"""Guards what ``sync`` removes: a folder that is missing, or not mounted, looks like one whose files were deleted."""
+"""Protect against unwanted removal by ``sync``: a missing or unmounted folder looks like one with deleted files."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ __all__ = [
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class VanishedSource:
-    """A file or folder of which an index holds documents, and more than half of their files are gone.
+    """A file or folder for which more than half of the documents in an index no longer have a file.
 
     Parameters
     ----------
     path
-        Of the file or folder.
+        Path of the file or folder.
     gone
-        Names of the documents whose files are gone, sorted.
+        Sorted names of the documents whose files no longer exist.
     n_documents
-        How many documents the index holds from there, those that are gone included.
+        Number of documents in the index from this path, including those in `gone`.
     """
 
     path: Path
@@ -49,37 +49,37 @@ AllowRemoval: TypeAlias = bool | Callable[[Sequence[VanishedSource]], bool]
 
 
 class MissingSourceError(StoreError, FileNotFoundError):
-    """A file or folder that is to be synchronized is not there; the index is what it was."""
+    """A file or folder to synchronize does not exist; the index is unchanged."""
 
 
 class RemovalRefusedError(StoreError):
-    """``sync`` would remove more than half of what an index holds from a source; the index is what it was.
+    """``sync`` would remove more than half of the documents of a source; the index is unchanged.
 
     Parameters
     ----------
     folder
-        Of the index.
+        Folder of the index.
     sources
-        Of which more than half is gone.
+        Sources of which more than half of the documents would be removed.
     """
 
     def __init__(self, folder: Path, sources: Sequence[VanishedSource]) -> None:
         self.sources = tuple(sources)
         super().__init__(
-            f"{folder}: nothing was changed, because sync would remove most of what the index holds from a folder. "
-            f"{'; '.join(map(str, sources))} that the index holds from there have no file any more. Check that this "
-            "is the right folder and that it is mounted. If they are to be removed, run it with --sync "
+            f"{folder}: nothing was changed, because sync would remove most of the documents of a folder. "
+            f"{'; '.join(map(str, sources))} in the index from there no longer have a file. Check that this is the "
+            "right folder and that it is mounted. To remove these documents, run the command with --sync "
             "--allow-removal (in Python: sync=True, allow_removal=True)."
         )
 
 
 def require_sources(paths: Iterable[Path]) -> None:
-    """Raise unless each file or folder is there and can be read.
+    """Raise unless each file or folder exists and can be read.
 
     Raises
     ------
     MissingSourceError
-        If one is not, or a folder cannot be listed.
+        If one does not exist, or a folder cannot be listed.
     """
     for path in paths:
         try:
@@ -91,8 +91,8 @@ def require_sources(paths: Iterable[Path]) -> None:
         except OSError as error:
             raise MissingSourceError(
                 f"{path}: this file or folder cannot be read ({error.strerror}), so nothing was changed: sync would "
-                "take its documents for deleted ones. Check the path and that it is mounted. To remove documents "
-                "whose folder is gone, name them: sra-rag index remove NAME --from INDEX."
+                "treat its documents as deleted. Check the path and that it is mounted. To remove documents whose "
+                "folder no longer exists, name them: sra-rag index remove NAME --from INDEX."
             ) from error
 
 
@@ -103,33 +103,33 @@ def require_removal_allowed(
     gone: Sequence[IndexedDocument],
     allow: AllowRemoval,
 ) -> None:
-    """Raise if more than half of what an index holds from one of the sources is gone, and that was not allowed.
+    """Raise if more than half of the documents of a source would be removed, unless that is allowed.
 
     Parameters
     ----------
     folder
-        Of the index, for the message.
+        Folder of the index, for the message.
     sources
-        What is synchronized.
+        Files and folders to synchronize.
     known
         The documents of the index.
     gone
-        Those that would be removed.
+        The documents that would be removed.
     allow
-        True, or a function that returns whether to go on.
+        Whether the removal is allowed, or a function that returns it.
 
     Raises
     ------
     RemovalRefusedError
-        Naming each source and its count.
+        With the affected sources and their numbers of documents.
     """
     if not gone or allow is True:
         return
     held = list(known)
     vanished = []
     for source in sources:
-        n_documents = sum(source.holds(Path(about.path)) for about in held)
-        names = tuple(sorted(about.name for about in gone if source.holds(Path(about.path))))
+        n_documents = sum(source.holds(Path(document.path)) for document in held)
+        names = tuple(sorted(document.name for document in gone if source.holds(Path(document.path))))
         if 2 * len(names) > n_documents:
             vanished.append(VanishedSource(source.root, names, n_documents))
     if vanished and not (callable(allow) and allow(vanished)):

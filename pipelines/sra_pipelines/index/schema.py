@@ -1,7 +1,7 @@
-"""The file that an index is: one SQLite database, so that one commit changes everything or nothing.
+"""The file format of an index: one SQLite database, so that a commit applies all changes or none.
 
-Documents, pages, passages and vectors stand in it; FAISS is filled from it when an index is opened. A document that is
-prepared but not yet part of the index (``published`` is 0) is seen by no reader.
+The database contains documents, pages, passages and vectors; FAISS is filled from it when an index is opened. Readers
+do not see a document that is prepared but not yet part of the index (``published`` is 0).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["DATABASE", "FORMAT_VERSION", "StoreError", "connect", "create", "exi
 DATABASE = "index.sqlite3"
 FORMAT_VERSION = 1
 _APPLICATION_ID = 0x53524149  # "SRAI"
-_WAIT_SECONDS = 60.0  # for another process's commit
+_WAIT_SECONDS = 60.0  # wait for the commit of another process
 
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
@@ -57,28 +57,22 @@ CREATE TABLE passages (
 
 
 class StoreError(SRAError, OSError):
-    """An index cannot be opened, or is not one; the message names it and what to do."""
+    """An index cannot be opened or is not an index; the message names the folder and the next step."""
 
 
 def exists(folder: Path) -> bool:
-    """Whether a folder holds an index; one whose making was cut off by a crash is none."""
+    """Return whether a folder contains an index. One whose creation was interrupted by a crash does not count."""
     if not (folder / DATABASE).is_file():
         return False
     try:
         with closing(_open(folder)) as connection:
             return bool(connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'meta'").fetchone()[0])
     except sqlite3.DatabaseError:
-        return True  # something is there; opening it says what is wrong
+        return True  # opening the file raises an error that names the problem
 
 
 def create(folder: Path, meta: dict[str, object]) -> None:
-    """Make an empty index in one transaction.
-
-    Raises
-    ------
-    StoreError
-        If the folder holds something else.
-    """
+    """Create an empty index in one transaction."""
     connection = sqlite3.connect(folder / DATABASE, isolation_level=None, timeout=_WAIT_SECONDS)
     with closing(connection):
         _configure(connection)
@@ -97,45 +91,45 @@ def connect(folder: Path, *, write: bool = False) -> Iterator[sqlite3.Connection
     Parameters
     ----------
     folder
-        Where it lies.
+        Folder of the index.
     write
-        Allow changes; the caller holds the writer's lock.
+        Whether to allow changes; the caller must hold the writer lock.
 
     Raises
     ------
     StoreError
-        If there is none, it was written by another version, or it is damaged.
+        If there is no index, it has another format version, or it is damaged.
     """
     if not exists(folder):
-        raise StoreError(f"{folder}: there is no index. Make one with: sra-rag index add FOLDER --to {folder}")
+        raise StoreError(f"{folder}: there is no index. Create one with: sra-rag index add FOLDER --to {folder}")
     try:
         with closing(_open(folder)) as connection:
             application = connection.execute("PRAGMA application_id").fetchone()[0]
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             if application != _APPLICATION_ID:
-                raise StoreError(f"{folder}: {DATABASE} is no index of sra-rag. Name another folder.")
+                raise StoreError(f"{folder}: {DATABASE} is not an index of sra-rag. Give another folder.")
             if version != FORMAT_VERSION:
                 raise StoreError(
                     f"{folder}: the index has format {version}, this program reads format {FORMAT_VERSION}. "
-                    "Use the program that wrote it, or build the index anew in another folder."
+                    "Use the version that wrote it, or rebuild the index in another folder."
                 )
             if not write:
                 connection.execute("PRAGMA query_only = ON")
             yield connection
     except sqlite3.OperationalError as error:
         raise StoreError(
-            f"{folder}: the index cannot be used now ({error}). Check that the disk has room and that the files in "
+            f"{folder}: the index cannot be used now ({error}). Check that the disk has space and that the files in "
             "this folder may be read and written."
         ) from error
     except sqlite3.DatabaseError as error:
         raise StoreError(
-            f"{folder}: the index is damaged ({error}). Build it anew in another folder, or bring back a copy."
+            f"{folder}: the index is damaged ({error}). Rebuild it in another folder, or restore a backup."
         ) from error
 
 
 @contextmanager
 def transaction(connection: sqlite3.Connection, kind: str = "IMMEDIATE") -> Iterator[None]:
-    """Commit what the block does as one change, or none of it."""
+    """Commit the changes of the block together, or roll all of them back if it raises."""
     connection.execute(f"BEGIN {kind}")
     try:
         yield
@@ -146,7 +140,7 @@ def transaction(connection: sqlite3.Connection, kind: str = "IMMEDIATE") -> Iter
 
 
 def _open(folder: Path) -> sqlite3.Connection:
-    # Not read-only: after a crash the first to come rolls the unfinished change back, a reader too.
+    # Not read-only: after a crash, the first connection rolls back the unfinished change, even a reader.
     address = f"{(folder / DATABASE).resolve().as_uri()}?mode=rw"
     connection = sqlite3.connect(address, uri=True, isolation_level=None, timeout=_WAIT_SECONDS)
     try:
@@ -158,6 +152,6 @@ def _open(folder: Path) -> sqlite3.Connection:
 
 
 def _configure(connection: sqlite3.Connection) -> None:
-    connection.execute("PRAGMA synchronous = EXTRA")  # a commit has reached the disk, its directory entry too
+    connection.execute("PRAGMA synchronous = EXTRA")  # a commit is on the disk, including its directory entry
     connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA secure_delete = ON")  # nothing of a removed document stays in the file
+    connection.execute("PRAGMA secure_delete = ON")  # erase removed documents from the file

@@ -1,4 +1,4 @@
-"""A document as it stands in an index: written, read back and held against its digest."""
+"""Documents in the database of an index: write and load them, and compute their digests."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ __all__ = ["StoredDocument", "insert_document", "load_document"]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class StoredDocument:
-    """A document with all that is searched in it.
+    """A document with its pages, passages and vectors.
 
     Parameters
     ----------
-    about
-        Its name, origin and sizes.
+    metadata
+        Name, path, digest and sizes of the document.
     pages
-        Its pages, without headings: those are in the passages.
+        The pages, without headings; passages contain the headings as sections.
     passages
-        In reading order.
+        The passages in reading order.
     vectors
-        float32, [passages, dimension], unit length.
+        Unit vectors of the passages; float32, [passages, dimension].
     """
 
-    about: IndexedDocument
+    metadata: IndexedDocument
     pages: tuple[Page, ...]
     passages: tuple[Passage, ...]
     vectors: npt.NDArray[np.float32]
 
     def digest(self) -> str:
-        """SHA-256 over everything but the path, so that a flipped bit in text, spans or vectors shows."""
-        about = self.about
+        """Return the SHA-256 digest of all fields except the path, to detect changed bits in text, spans or vectors."""
+        metadata = self.metadata
         rows = [
-            [about.name, about.sha256, about.bytes, about.n_pages, about.n_passages],
+            [metadata.name, metadata.sha256, metadata.bytes, metadata.n_pages, metadata.n_passages],
             [[page.index, page.label, page.text] for page in self.pages],
             [[p.page_index, p.start, p.end, p.section] for p in self.passages],
         ]
@@ -52,12 +52,12 @@ class StoredDocument:
 
 
 def insert_document(connection: sqlite3.Connection, document: StoredDocument) -> int:
-    """Write a document that is prepared but not yet published, within the caller's transaction; return its id."""
-    about, path = document.about, stored_path(document.about.path)
-    connection.execute("DELETE FROM documents WHERE published = 0 AND (path = ? OR name = ?)", (path, about.name))
+    """Write an unpublished document within the transaction of the caller, and return its id."""
+    metadata, path = document.metadata, stored_path(document.metadata.path)
+    connection.execute("DELETE FROM documents WHERE published = 0 AND (path = ? OR name = ?)", (path, metadata.name))
     cursor = connection.execute(
         f"INSERT INTO documents (published, {DOCUMENT_COLUMNS}, digest, vectors) VALUES (0, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
-        (about.name, path, *dataclasses.astuple(about)[2:], document.digest(), _to_bytes(document.vectors)),
+        (metadata.name, path, *dataclasses.astuple(metadata)[2:], document.digest(), _to_bytes(document.vectors)),
     )
     number = cursor.lastrowid
     if number is None:  # pragma: no cover - an insert has an id
@@ -74,14 +74,14 @@ def insert_document(connection: sqlite3.Connection, document: StoredDocument) ->
 
 
 def load_document(
-    connection: sqlite3.Connection, number: int, about: IndexedDocument, dimension: int
+    connection: sqlite3.Connection, number: int, metadata: IndexedDocument, dimension: int
 ) -> tuple[StoredDocument, str]:
-    """Read a document back, with the digest that was written beside it.
+    """Load a document and its stored digest.
 
     Raises
     ------
     ValueError
-        If a passage lies on no page, or the vectors are not as many as the passages.
+        If the page of a passage does not exist, or the number of vectors differs from the number of passages.
     """
     digest, blob = connection.execute("SELECT digest, vectors FROM documents WHERE id = ?", (number,)).fetchone()
     pages = tuple(
@@ -95,10 +95,10 @@ def load_document(
         "SELECT page_index, first, last, section FROM passages WHERE document_id = ? ORDER BY position", (number,)
     ).fetchall()
     if any(index not in by_index for index, *_ in rows):
-        raise ValueError("a passage lies on a page that is not there")
+        raise ValueError("a passage is on a page that does not exist")
     passages = tuple(
         Passage(
-            document=about.name,
+            document=metadata.name,
             page_index=index,
             page_label=by_index[index].label,
             text=by_index[index].text[start:end],
@@ -109,9 +109,9 @@ def load_document(
         for index, start, end, section in rows
     )
     if len(blob) != 4 * dimension * len(passages):
-        raise ValueError(f"{len(passages)} passages of {dimension} numbers, but {len(blob)} bytes of vectors")
+        raise ValueError(f"{len(passages)} passages of dimension {dimension}, but {len(blob)} bytes of vectors")
     vectors = np.frombuffer(blob, dtype="<f4").reshape(len(passages), dimension)
-    return StoredDocument(about, pages, passages, vectors), str(digest)
+    return StoredDocument(metadata, pages, passages, vectors), str(digest)
 
 
 def _to_bytes(vectors: npt.NDArray[np.float32]) -> bytes:

@@ -1,4 +1,4 @@
-"""An index on disk, opened for questions: one consistent revision in memory, changed only by `refresh`."""
+"""An index on disk that is opened for search: one consistent revision in memory, updated only by `refresh`."""
 
 from __future__ import annotations
 
@@ -28,38 +28,38 @@ class _Revision:
     documents: tuple[IndexedDocument, ...]
     pages: dict[str, tuple[Page, ...]]
     passages: tuple[Passage, ...]
-    firsts: dict[str, int]  # the number of each document's first passage, by the document's key
+    firsts: dict[str, int]  # position of the first passage of each document, by the key of the document
     vectors: VectorStore
 
 
 class StoredIndex:
-    """An index on disk, held in memory as it was when it was opened or last refreshed.
+    """An index on disk, loaded into memory as of its opening or last refresh.
 
-    Any number of processes and threads may read while one writes.
+    Any number of processes and threads may read an index while one process writes to it.
 
     Parameters
     ----------
     folder
-        Where the index lies.
+        Folder of the index.
     embedding
-        Embeds questions; the model that the index was built with.
+        Model that embeds questions; it must be the model that the index was built with.
     store
-        Where its vectors were brought to, see `bring_vectors`; by default the place that the index names, and if it
-        names none, FAISS in memory.
+        Vector store that holds the vectors of the index, see `bring_vectors`. By default the store that is set in the
+        index, or FAISS in memory if none is set.
 
     Attributes
     ----------
     splitting
-        How its documents are split: the name of a `sra_pipelines.reading.splitting.Splitting`.
+        Name of the splitting of the index, see `sra_pipelines.reading.splitting.Splitting`.
 
     Raises
     ------
     StoreError
-        If there is no index, or it is damaged or of another version.
+        If there is no index, it is damaged, or it has another format version.
     VectorStoreError
-        If the store cannot be reached, or lacks documents.
+        If the store cannot be reached, or does not hold all documents.
     EmbeddingMismatchError
-        If the index was built with another model.
+        If the index was built with another embedding model.
     """
 
     def __init__(self, folder: Path | str, embedding: BaseEmbedding, *, store: VectorStore | None = None) -> None:
@@ -76,60 +76,62 @@ class StoredIndex:
 
     @property
     def n_passages(self) -> int:
-        """How many passages there are."""
+        """Number of passages."""
         return len(self._now.passages)
 
     @property
     def revision(self) -> int:
-        """Which revision is held; each change on disk has a greater one."""
+        """Revision that is loaded; each change on disk increases the revision of the index."""
         return self._now.number
 
     def documents(self) -> Sequence[IndexedDocument]:
-        """Return what the index holds, in the order of names."""
+        """Return the documents of the index, sorted by name."""
         return self._now.documents
 
     def pages(self, document: str) -> Sequence[Page]:
-        """Return a document's pages.
+        """Return the pages of a document.
 
         Raises
         ------
         KeyError
-            If the index holds no such document.
+            If the document is not in the index.
         """
         return self._now.pages[document]
 
     def whole_documents(self) -> list[Document]:
-        """Return each document with its pages, named as its file is."""
-        return [Document(Path(about.path), tuple(self._now.pages[about.name])) for about in self._now.documents]
+        """Return all documents with their pages."""
+        return [
+            Document(Path(document.path), tuple(self._now.pages[document.name])) for document in self._now.documents
+        ]
 
     def passages(self) -> Sequence[Passage]:
-        """Return all passages, document by document, in reading order."""
+        """Return all passages, grouped by document, in reading order."""
         return self._now.passages
 
     def search(self, question: str, limit: int) -> list[Passage]:
         """Return the passages closest in meaning to a question, best first; scores are cosines."""
-        now = self._now  # a refresh in another thread changes nothing for this question
+        now = self._now  # the question is not affected by a refresh in another thread
         if not now.passages or limit < 1:
             return []
         [vector] = unit_vectors([self.embedding.get_query_embedding(question)])
         most = min(limit, len(now.passages))
-        asked, found = most, now.vectors.search(vector, most)
-        # A store that others write may hold what this revision does not: newer documents.
-        while len(known := [hit for hit in found if hit.key in now.firsts]) < most and len(found) == asked:
-            asked *= 2
-            found = now.vectors.search(vector, asked)
+        n_hits, hits = most, now.vectors.search(vector, most)
+        # A store that other processes write to may contain documents that are newer than this revision.
+        while len(known := [hit for hit in hits if hit.key in now.firsts]) < most and len(hits) == n_hits:
+            n_hits *= 2
+            hits = now.vectors.search(vector, n_hits)
         return [
             dataclasses.replace(now.passages[now.firsts[hit.key] + hit.position], score=hit.score)
             for hit in known[:most]
         ]
 
     def close(self) -> None:
-        """Let go of the vector store that the index names, if it names one; the index is not searched any more."""
+        """Close the vector store that was opened for the index, if any. The index must not be searched afterwards."""
         if self._attached is not None:
             self._attached.close()
 
     def refresh(self) -> bool:
-        """Take over what was changed on disk since; return whether anything was."""
+        """Load the current revision from disk; return whether it changed."""
         with connect(self.folder) as connection:
             number = int(read_meta(connection)["revision"])
         if number == self._now.number:
@@ -139,20 +141,20 @@ class StoredIndex:
 
 
 def open_index(folder: Path | str, embedding: str | None = None, *, store: VectorStore | None = None) -> StoredIndex:
-    """Open an index with the embedding model of that name, by default its own.
+    """Open an index with the given embedding model, by default the model that it was built with.
 
     Raises
     ------
     StoreError, VectorStoreError, EmbeddingMismatchError, ModelLoadError
         See `StoredIndex` and `load_embedding`.
     """
-    with connect(Path(folder)):  # says at once if there is none
+    with connect(Path(folder)):  # raises if there is no index
         pass
     return StoredIndex(folder, load_embedding(embedding or own_embedding(Path(folder))), store=store)
 
 
 def attached_store(meta: dict[str, Any]) -> FrameworkStore | None:
-    """Open the vector store that an index names; None if it names none."""
+    """Open the vector store that is set in the metadata of an index; return None if none is set."""
     if "vector_store" not in meta:
         return None
     return open_store(str(meta["vector_store"]), str(meta["index_id"]), int(meta["embedding_dimension"]))
@@ -168,15 +170,15 @@ def _load(folder: Path, store: VectorStore | None) -> _Revision:
         firsts: dict[str, int] = {}
         documents = list_documents(connection)
         keys = document_keys(connection)
-        for number, about in documents.items():
+        for number, document in documents.items():
             try:
-                stored, _ = load_document(connection, number, about, dimension)
+                stored, _ = load_document(connection, number, document, dimension)
             except ValueError as error:
                 raise StoreError(
-                    f"{folder}: the index is damaged ({about.name}: {error}). Build it anew in another folder, or "
-                    "bring back a copy."
+                    f"{folder}: the index is damaged ({document.name}: {error}). Rebuild it in another folder, or "
+                    "restore a backup."
                 ) from error
-            pages[about.name] = stored.pages
+            pages[document.name] = stored.pages
             if number in keys:
                 firsts[keys[number]] = len(passages)
                 if store is None:
@@ -184,7 +186,7 @@ def _load(folder: Path, store: VectorStore | None) -> _Revision:
             passages += stored.passages
     if store is not None and (missing := firsts.keys() - store.held()):
         raise VectorStoreError(
-            f"{folder}: the vector store lacks {len(missing)} of its {len(firsts)} documents. Bring them there with: "
+            f"{folder}: the vector store lacks {len(missing)} of its {len(firsts)} documents. Copy them with: "
             f"sra-rag index store {folder} {meta.get('vector_store', 'URL')}"
         )
     return _Revision(int(meta["revision"]), tuple(documents.values()), pages, tuple(passages), firsts, vectors)

@@ -1,7 +1,7 @@
-"""Change an index on disk: prepare documents one by one, then publish them all in one commit.
+"""Change an index on disk: prepare documents one by one, then publish all of them in one commit.
 
-What is prepared survives an interruption, so that the next ``add`` goes on from there; no reader sees it before the
-commit. That commit also removes what was replaced and counts the revision up.
+Prepared documents survive an interruption, and the next ``add`` reuses them. Readers do not see them before the commit,
+which also removes replaced documents and increments the revision.
 """
 
 from __future__ import annotations
@@ -36,30 +36,30 @@ __all__ = ["AddReport", "add_documents", "remove_documents"]
 
 @dataclasses.dataclass(frozen=True)
 class AddReport:
-    """What an ``add`` did.
+    """The result of an ``add``.
 
     Parameters
     ----------
     added, changed, moved, removed
-        Names of documents that are new, read again, at another place, and gone.
+        Names of the documents that were added, updated, moved to another path, and removed.
     unchanged
-        How many files were in the index as they are.
+        Number of files that the index already had in this version.
     resumed
-        How many documents an earlier, interrupted ``add`` had prepared.
+        Number of documents that an earlier, interrupted ``add`` had prepared.
     duplicates
-        Files left out because they hold the same bytes as another, by that other.
+        Files that were skipped because they have the same contents as another file, mapped to the path of that file.
     failed
-        Files that could not be read, and why.
+        Files that could not be read, mapped to the reason.
     other_types
-        How many files of types that are not read lie in the folders, by suffix.
+        Number of files of unsupported types in the folders, by suffix.
     empty_pages
-        Labels of pages without text, by document: they cannot be searched.
+        Labels of pages without text, by document. They cannot be searched.
     n_pages, n_passages
-        Read and embedded now.
+        Number of pages read and passages embedded by this ``add``.
     seconds
-        In all.
+        Total time in seconds.
     revision
-        Of the index afterwards.
+        Revision of the index after the ``add``.
     """
 
     added: list[str]
@@ -93,59 +93,60 @@ def add_documents(
     store: VectorStore | None = None,
     ray: RayOptions | None = None,
 ) -> AddReport:
-    """Bring an index up to date with files and folders; make it if there is none.
+    """Update an index with files and folders; create the index if it does not exist.
 
-    Everything is published by one commit at the end: until then, and if it never comes, the index is what it was.
+    All changes are published in one commit at the end. The index is unchanged until then, and if the ``add`` fails.
 
     Parameters
     ----------
     folder
-        Where the index lies.
+        Folder of the index.
     paths
-        Files, and folders that are searched for them.
+        Files, and folders that are searched for files.
     embedding
-        Loads the embedding model; called only if something is to be embedded.
+        Function that loads the embedding model; called only if documents must be embedded.
     embedding_name
-        What the index calls that model.
+        Name of the embedding model in the index.
     sync
-        Remove documents whose files are gone from ``paths``, and those of links whose targets are gone. A path that is
-        missing removes nothing and fails.
+        Whether to remove documents whose files, or link targets, no longer exist in `paths`. A path that does not exist
+        raises an error, and nothing is removed.
     allow_removal
-        Whether `sync` may remove more than half of the documents that the index holds from one of ``paths``, as when a
-        folder is empty: True, or a function that is called with the sources and returns whether to go on.
+        Whether `sync` may remove more than half of the documents of one of `paths`, for example when a folder is empty:
+        a bool, or a function that is called with the sources and returns it.
     workers
-        Processes that read; by default one a core, at most four; 0 reads in this process.
+        Number of reading processes; by default one per core, at most four; 0 reads in this process.
     limits
-        For files from somebody else; one's own have none.
+        Limits for untrusted files; by default none.
     splitting
-        How long the passages of a new index are; one that exists keeps its own.
+        How a new index splits documents into passages; an existing index keeps its splitting.
     on_progress
-        For a progress bar. What it raises ends the ``add``, and the index is what it was.
+        Callback for a progress bar. If it raises, the ``add`` stops and the index is unchanged.
     store
-        Where the vectors are brought to as well; by default the place that the index names, see `bring_vectors`.
+        Vector store to which the vectors are also copied; by default the store that is set in the index, see
+        `bring_vectors`.
     ray
-        Read, split and embed on Ray instead of here: `workers` plays no part then, and `embedding` is called by each
-        worker, so that it has to be picklable, as a function of a module is.
+        If given, documents are read, split and embedded on Ray. `workers` is then ignored, and `embedding` is called
+        by each worker, so it must be picklable, such as a module-level function.
 
     Raises
     ------
     IndexLockedError
         If another process changes the index.
     MissingSourceError
-        If `sync` is asked for and one of ``paths`` is not there. The index is what it was.
+        If `sync` is set and one of `paths` does not exist. The index is unchanged.
     RemovalRefusedError
-        If `sync` would remove more than half of what the index holds from one of ``paths``, and `allow_removal` does
-        not allow it. The index is what it was.
+        If `sync` would remove more than half of the documents of one of `paths`, and `allow_removal` does not allow it.
+        The index is unchanged.
     StoreError
-        If the folder holds something else, the index is damaged, or it was split by other rules or otherwise than
-        `splitting` says.
+        If the folder contains other files, the index is damaged, or its splitting is unsupported or differs from
+        `splitting`.
     EmbeddingMismatchError
-        If the index belongs to another embedding model.
+        If the index was built with another embedding model.
     VectorStoreError
-        If the vectors cannot be brought to their store. The index is then what it was, unless the message comes of
-        dropping old vectors: the next ``add`` drops them.
+        If the vectors cannot be copied to the store. The index is unchanged, except if the removal of old vectors
+        failed; the next ``add`` then removes them.
     MissingExtraError, RayError
-        If Ray is not installed, cannot be reached, or one of its workers has other versions or another model.
+        If Ray is not installed, cannot be reached, or a worker has other package versions or another model.
     """
     started = time.perf_counter()
     progress = on_progress or (lambda what, done, total: None)
@@ -166,7 +167,7 @@ def add_documents(
                 files, sources, known.values(), sync=sync, on_file=lambda done, total: progress("hashing", done, total)
             )
             if sync:
-                require_sources(paths)  # again: one may have been unmounted while the files were listed
+                require_sources(paths)  # check again: a folder may have been unmounted while the files were listed
                 require_removal_allowed(folder, sources, known.values(), plan.gone, allow_removal)
             prepared = prepared_before(connection, plan)
             files_to_read = wanted_files(plan, prepared)
@@ -193,53 +194,54 @@ def add_documents(
 
 
 def remove_documents(folder: Path, names: Sequence[str], *, store: VectorStore | None = None) -> list[IndexedDocument]:
-    """Remove documents, by name or path, in one commit; then from the vector store, see `add_documents`.
+    """Remove documents by name or path in one commit, then from the vector store, see `add_documents`.
 
     Raises
     ------
     StoreError
-        If one of them is not in the index; nothing is removed then.
+        If one of the documents is not in the index; nothing is removed then.
     VectorStoreError
-        If the store cannot be reached: before the commit, nothing is removed; after it, only from the index.
+        If the store cannot be reached. If it fails before the commit, nothing is removed; if it fails after the commit,
+        the documents are removed from the index only.
     """
     if not exists(folder):
-        with connect(folder):  # says so
+        with connect(folder):  # raises: there is no index
             pass
     with writer_lock(folder), connect(folder, write=True) as connection:
         known = list_documents(connection)
         chosen: dict[int, IndexedDocument] = {}
         for name in names:
-            found = {i: a for i, a in known.items() if name == a.name or str(Path(name).resolve()) == a.path}
-            if not found:
-                some = ", ".join(repr(about.name) for about in list(known.values())[:5]) or "none"
+            matches = {i: d for i, d in known.items() if name == d.name or str(Path(name).resolve()) == d.path}
+            if not matches:
+                some = ", ".join(repr(document.name) for document in list(known.values())[:5]) or "none"
                 raise StoreError(
-                    f"{folder}: there is no document {name!r} in the index; it holds {some}"
-                    f"{', ...' if len(known) > 5 else ''}. See all with: sra-rag index list {folder}"
+                    f"{folder}: there is no document {name!r} in the index; it contains {some}"
+                    f"{', ...' if len(known) > 5 else ''}. List all with: sra-rag index list {folder}"
                 )
-            chosen |= found
+            chosen |= matches
         with own_store(connection, store) as vectors:
             if vectors is not None:
-                vectors.held()  # raises now if it cannot be reached
+                vectors.held()  # raises here if the store cannot be reached
             with transaction(connection):
                 connection.executemany("DELETE FROM documents WHERE id = ?", [(number,) for number in chosen])
-                _count_up(connection)
+                _increment_revision(connection)
             if vectors is not None:
                 drop_vectors(connection, vectors)
     return list(chosen.values())
 
 
 def _require_place_for_index(folder: Path) -> None:
-    """Raise `StoreError` if the folder is a file, or holds something other than an index."""
+    """Raise `StoreError` if the folder is a file, or contains something other than an index."""
     if folder.exists() and not folder.is_dir():
-        raise StoreError(f"{folder}: this is a file. An index is a folder; name another.")
+        raise StoreError(f"{folder}: this is a file. An index is a folder; give another path.")
     if folder.is_dir() and not (folder / DATABASE).exists() and any(p.suffix != ".lock" for p in folder.iterdir()):
-        raise StoreError(f"{folder}: this folder holds other things and no index. Name an empty or a new one.")
+        raise StoreError(f"{folder}: this folder contains other files and no index. Give an empty or a new folder.")
 
 
 def _create(
     folder: Path, model: BaseEmbedding, embedding_name: str | None, splitting: Splitting | None
 ) -> BaseEmbedding:
-    """Make an empty index for an embedding model, and return the model."""
+    """Create an empty index for an embedding model, and return the model."""
     identity = EmbeddingIdentity.of(model, embedding_name)
     rules = (splitting or Splitting()).name
     create(folder, {"index_id": uuid.uuid4().hex, "revision": 0, "splitting": rules, **identity.to_meta()})
@@ -281,15 +283,16 @@ def _own_splitting(folder: Path, identity: str, asked: Splitting | None) -> Spli
     own = Splitting.from_name(identity)
     if own is None:
         raise StoreError(
-            f"{folder}: its passages were split by the rules {identity!r}, this program splits by "
-            f"{Splitting().name!r}. Build the index anew in another folder; this one can still be read."
+            f"{folder}: its passages were split with {identity!r}, but this version splits with "
+            f"{Splitting().name!r}. Rebuild the index in another folder; this index can still be read."
         )
-    if asked is not None and asked != own:
-        here, there = ("begin" if one.at_headings else "do not begin" for one in (own, asked))
-        headings = f" Its passages {here} at headings; those asked for {there}." if here != there else ""
+    if requested is not None and requested != own:
+        here, there = ("start" if splitting.at_headings else "do not start" for splitting in (own, requested))
+        headings = f" Its passages {here} at headings; the requested ones {there}." if here != there else ""
         raise StoreError(
-            f"{folder}: its passages have up to {own.tokens} tokens and share {own.overlap}; {asked.tokens} and "
-            f"{asked.overlap} are asked for.{headings} Leave the preset out, or build the index anew in another folder."
+            f"{folder}: its passages have up to {own.tokens} tokens and an overlap of {own.overlap}; requested are "
+            f"{requested.tokens} and {requested.overlap}.{headings} Omit the preset, or rebuild the index in another "
+            "folder."
         )
     return own
 
@@ -297,21 +300,21 @@ def _own_splitting(folder: Path, identity: str, asked: Splitting | None) -> Spli
 def _publish(
     connection: sqlite3.Connection, plan: Plan, known: dict[int, IndexedDocument], ready: dict[Path, int]
 ) -> int:
-    """Make all changes at once; return the revision that the index then has."""
+    """Publish all changes in one commit, and return the new revision of the index."""
     replaced = {str(path) for path in ready if path in plan.changed}
-    dropped = [i for i, about in known.items() if about in plan.gone or about.path in replaced]
+    dropped = [i for i, document in known.items() if document in plan.gone or document.path in replaced]
     with transaction(connection):
         connection.executemany("DELETE FROM documents WHERE id = ?", [(number,) for number in dropped])
-        for number, about in known.items():
-            if about.path in plan.moved:
-                path = stored_path(str(plan.moved[about.path]))
+        for number, document in known.items():
+            if document.path in plan.moved:
+                path = stored_path(str(plan.moved[document.path]))
                 connection.execute("UPDATE documents SET path = ? WHERE id = ?", (path, number))
         connection.executemany("UPDATE documents SET published = 1 WHERE id = ?", [(i,) for i in ready.values()])
         connection.execute("DELETE FROM documents WHERE published = 0")
         if dropped or plan.moved or ready:
-            _count_up(connection)
+            _increment_revision(connection)
         return int(read_meta(connection)["revision"])
 
 
-def _count_up(connection: sqlite3.Connection) -> None:
+def _increment_revision(connection: sqlite3.Connection) -> None:
     connection.execute("UPDATE meta SET value = value + 1 WHERE key = 'revision'")

@@ -154,7 +154,7 @@ def test_a_change_that_cannot_reach_the_store_changes_nothing(index, url, opened
     point_to("postgresql://me@127.0.0.1:9/db")
     (folder / "new.txt").write_text("Something new.")
     for change in (add, lambda: remove_documents(index, ["lease"]), opened):
-        with pytest.raises(VectorStoreError, match="127.0.0.1:9.*Check that its server runs"):
+        with pytest.raises(VectorStoreError, match="127.0.0.1:9.*Check that its server is running"):
             change()
     assert "127.0.0.1:9" in check_index(index).problems[0]
     point_to(url)
@@ -179,6 +179,6 @@ def test_the_command(index, url, monkeypatch, capsys):
     assert run("store", index)[1] == f"{url}\n"
     code, _, err = run("store", index, "redis://x")
     assert code != 0
-    assert "names no vector store" in err
+    assert "is not the URL of a vector store" in err
     assert "are kept" in run("store", index, "faiss")[1]
     assert run("store", index)[1] == "faiss\n"

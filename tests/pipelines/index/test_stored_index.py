@@ -295,7 +295,9 @@ def test_a_reader_stays_where_it_is_until_it_refreshes(add, index, folder, word_
 def test_another_embedding_model_is_refused(add, index, folder, other_embeddings):
     add()
     (folder / "new.txt").write_text("New.")
-    for model, says in zip(other_embeddings, ("96 numbers a vector instead of 64", "other vectors"), strict=True):
+    for model, says in zip(
+        other_embeddings, ("vectors of dimension 96 instead of 64", "different vectors"), strict=True
+    ):
         with pytest.raises(EmbeddingMismatchError, match=f"'words'; '{model.model_name}' gives {says}"):
             add(embedding=model)
         with pytest.raises(EmbeddingMismatchError, match=says):
@@ -309,7 +311,7 @@ def test_what_is_no_index(tmp_path, add, index, folder, word_embedding):
     with pytest.raises(StoreError, match="there is no index"):
         remove_documents(tmp_path / "none", ["x"])
     assert not (tmp_path / "none").exists()
-    with pytest.raises(StoreError, match="holds other things"):
+    with pytest.raises(StoreError, match="contains other files"):
         add_documents(folder, [folder], lambda: word_embedding, workers=0)
     (tmp_path / "file").write_text("x")
     with pytest.raises(StoreError, match="this is a file"):
@@ -336,7 +338,7 @@ def test_another_version(add, index, word_embedding):
         StoredIndex(index, word_embedding)
     change_database(index, "PRAGMA user_version = 1", "UPDATE meta SET value = 'old' WHERE key = 'splitting'")
     assert StoredIndex(index, word_embedding).n_passages
-    with pytest.raises(StoreError, match="split by the rules 'old'"):
+    with pytest.raises(StoreError, match="split with 'old'"):
         add()
 
 
@@ -344,13 +346,13 @@ def test_another_version(add, index, word_embedding):
     ("damage", "says"),
     [
         ("UPDATE pages SET text = replace(text, '82,400', '82,500')", "digest"),
-        ("UPDATE passages SET last = last + 100000", "beyond their page"),
+        ("UPDATE passages SET last = last + 100000", "exceed their page"),
         ("UPDATE passages SET section = 'x'", "digest"),
         ("DELETE FROM passages WHERE position = 0", "bytes of vectors"),
-        ("DELETE FROM pages", "page that is not there"),
+        ("DELETE FROM pages", "page that does not exist"),
         ("UPDATE documents SET vectors = zeroblob(length(vectors))", "length 1"),
         ("UPDATE documents SET vectors = substr(vectors, 5)", "bytes of vectors"),
-        ("UPDATE documents SET n_pages = 9", "9 pages are counted"),
+        ("UPDATE documents SET n_pages = 9", "9 pages are expected"),
         ("DELETE FROM documents WHERE name = 'lease'", "missing document"),
     ],
 )

@@ -173,16 +173,16 @@ def test_a_connection_that_was_cut_is_made_again(postgres):
 def test_two_indexes_are_not_mixed(kept):
     kept.add([document(1)])
     other = FrameworkStore(kept.vectors, where="there", owner="other", dimension=DIMENSION)
-    with pytest.raises(VectorStoreError, match="there: it holds the vectors of another index"):
+    with pytest.raises(VectorStoreError, match="there: the store contains the vectors of another index"):
         other.add([document(2)])
 
 
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("redis://localhost", "names no vector store.*qdrant\\+http://HOST:6333"),
-        ("postgresql://me:secret@localhost/db", "holds a password.*PGPASSWORD"),
-        ("redis://me:secret@localhost", "holds a password"),
+        ("redis://localhost", "is not the URL of a vector store.*qdrant\\+http://HOST:6333"),
+        ("postgresql://me:secret@localhost/db", "contains a password.*PGPASSWORD"),
+        ("redis://me:secret@localhost", "contains a password"),
     ],
 )
 def test_urls_that_are_refused(url, message):
@@ -193,5 +193,5 @@ def test_urls_that_are_refused(url, message):
 
 @pytest.mark.parametrize("url", ["qdrant+http://127.0.0.1:9", "postgresql://me@127.0.0.1:9/db"])
 def test_a_server_that_does_not_answer_is_named(url):
-    with pytest.raises(VectorStoreError, match=rf"{url.replace('+', '.')}: .*Check that its server runs"):
+    with pytest.raises(VectorStoreError, match=rf"{url.replace('+', '.')}: .*Check that its server is running"):
         open_store(url, "a", DIMENSION).held()

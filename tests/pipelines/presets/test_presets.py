@@ -129,7 +129,7 @@ def test_an_index_keeps_its_own_splitting(tmp_path, make_pdf):
     added = add_documents(folder, [other], load_embedding, workers=0)
     assert added.n_passages == pytest.approx(report.n_passages, abs=3)
     assert max(len(p.text) for p in open_index(folder).passages()) < 500
-    with pytest.raises(SRAError, match="64 tokens and share 8; 220 and 32 are asked for"):
+    with pytest.raises(SRAError, match="64 tokens and an overlap of 8; requested are 220 and 32"):
         add_documents(folder, [other], load_embedding, workers=0, splitting=Splitting())
 
 
@@ -144,7 +144,7 @@ def test_a_splitting_that_is_not_the_presets_is_said(tmp_path, make_pdf, capsys,
     said = capsys.readouterr().err
     assert "lines-220-32-1, but the preset 'legal' specifies lines-200-48-1-headings" in said
     assert "--preset legal" in said
-    with pytest.raises(SRAError, match="Its passages do not begin at headings; those asked for begin"):
+    with pytest.raises(SRAError, match="Its passages do not start at headings; the requested ones start"):
         add_documents(folder, [path], lambda: word_embedding, splitting=Splitting(at_headings=True))
 
 

@@ -1,9 +1,9 @@
-"""Any of LlamaIndex's vector stores as the place where an index's vectors lie.
+"""Store the vectors of an index in any vector store of LlamaIndex.
 
-A record there is a node as LlamaIndex writes them, with the passage's text, document and page, so that other programs
-can read it; the index on disk stays what the answers are made from. Which documents are there as a whole says a ledger,
-a record of its own. It is written before and after the vectors, into two places in turn, so that after an interruption
-at any moment one of them stands and names all that may lie there.
+Each record is a LlamaIndex node with the text, document and page of the passage, so that other programs can read it;
+answers still use the index on disk. A separate record, the ledger, lists the documents that are stored completely. It
+is written before and after the vectors, alternately under two ids, so that after an interruption at any time one valid
+ledger exists that lists all documents that may be in the store.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ _LEDGERS = tuple(str(uuid.uuid5(uuid.NAMESPACE_OID, f"sra-rag ledger {i}")) for 
 
 
 class FrameworkStore:
-    """Vectors in a vector store of LlamaIndex's.
+    """Vectors in a LlamaIndex vector store.
 
     Parameters
     ----------
     vectors
-        The vector store; it must be this index's alone, compare by cosine and keep texts.
+        The vector store. It must be used by this index only, compare by cosine, and store texts.
     where
-        What messages call it.
+        Name of the store in messages.
     owner
-        Tells this index from others, so that two are never mixed.
+        Id of the index, which prevents two indexes from sharing a store.
     dimension
-        Length of the vectors.
+        Dimension of the vectors.
     on_close
-        Lets go of connections.
+        Function that closes the connections.
 
     Notes
     -----
-    Each method raises `VectorStoreError` if the store does not answer or holds another index.
+    Each method raises `VectorStoreError` if the store fails or belongs to another index.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class FrameworkStore:
         self._on_close = on_close
 
     def close(self) -> None:
-        """Let go of the server; the store is not used any more."""
+        """Close the connections; the store must not be used afterwards."""
         if self._on_close is not None:
             self._on_close()
 
@@ -80,15 +80,15 @@ class FrameworkStore:
         for group in _groups(document for document in documents if document.key not in whole):
             keys = {document.key for document in group}
             begun |= keys
-            version = self._note(version, whole, begun)
+            version = self._write_ledger(version, whole, begun)
             with reaching(self.where):
                 for document in group:
-                    self.vectors.delete(document.key)  # what an interruption left of it
+                    self.vectors.delete(document.key)  # remove remains of an interrupted add
                     if nodes := _nodes(document):
                         self.vectors.add(nodes)
             whole |= keys
             begun -= keys
-            version = self._note(version, whole, begun)
+            version = self._write_ledger(version, whole, begun)
 
     def keep(self, keys: Collection[str]) -> None:
         """See `VectorStore`."""
@@ -96,45 +96,45 @@ class FrameworkStore:
         gone = (whole | begun).difference(keys)
         if not gone:
             return
-        version = self._note(version, whole - gone, begun | gone)
+        version = self._write_ledger(version, whole - gone, begun | gone)
         with reaching(self.where):
             for key in sorted(gone):
                 self.vectors.delete(key)
-        self._note(version, whole - gone, begun - gone)
+        self._write_ledger(version, whole - gone, begun - gone)
 
     def search(self, vector: npt.NDArray[np.float32], limit: int) -> list[Hit]:
         """See `VectorStore`."""
         if limit < 1:
             return []
-        most = limit + len(_LEDGERS)  # which may come among the nearest
+        most = limit + len(_LEDGERS)  # ledgers may be among the results
         query = VectorStoreQuery(query_embedding=np.asarray(vector).reshape(-1).tolist(), similarity_top_k=most)
         with reaching(self.where):
-            found = self.vectors.query(query)
-        scores = found.similarities or []
+            result = self.vectors.query(query)
+        scores = result.similarities or []
         hits = [
             Hit(*_place(number), float(score))
-            for number, score in zip(found.ids or [], scores, strict=True)
+            for number, score in zip(result.ids or [], scores, strict=True)
             if number not in _LEDGERS
         ]
         return sorted(hits, key=lambda hit: -hit.score)[:limit]
 
     def _ledger(self) -> tuple[int, set[str], set[str]]:
-        """Return the ledger's version, the documents that are here as a whole, and those that may be in part."""
+        """Return the version of the ledger, the complete documents, and those that may be incomplete."""
         with reaching(self.where):
-            found = self.vectors.get_nodes(node_ids=list(_LEDGERS))
-        entries = [json.loads(node.get_content()) for node in found]
+            nodes = self.vectors.get_nodes(node_ids=list(_LEDGERS))
+        entries = [json.loads(node.get_content()) for node in nodes]
         if not entries:
             return 0, set(), set()
         newest = max(entries, key=lambda entry: int(entry["version"]))
         if newest["index"] != self._owner:
             raise VectorStoreError(
-                f"{self.where}: it holds the vectors of another index. Name another place for this one."
+                f"{self.where}: the store contains the vectors of another index. Give another store for this index."
             )
         return int(newest["version"]), set(newest["whole"]), set(newest["begun"])
 
-    def _note(self, version: int, whole: set[str], begun: set[str]) -> int:
+    def _write_ledger(self, version: int, whole: set[str], begun: set[str]) -> int:
         entry = {"version": version + 1, "index": self._owner, "whole": sorted(whole), "begun": sorted(begun)}
-        # Any direction will do; a vector of zeros has no cosine.
+        # Any nonzero vector works; the cosine of a zero vector is undefined.
         node = TextNode(
             id_=_LEDGERS[(version + 1) % 2],
             text=json.dumps(entry),
@@ -150,12 +150,12 @@ class FrameworkStore:
 
 @contextmanager
 def reaching(where: str) -> Iterator[None]:
-    """Say which store fails, whatever its client raises.
+    """Convert exceptions of the client of a store to `VectorStoreError`.
 
     Raises
     ------
     VectorStoreError
-        In place of any exception that is not one of ours; that one becomes its cause.
+        For any exception that is not an `SRAError`; the original exception is its cause.
     """
     try:
         yield
@@ -163,13 +163,13 @@ def reaching(where: str) -> Iterator[None]:
         raise
     except Exception as error:
         raise VectorStoreError(
-            f"{where}: the vector store does not do what it is asked ({first_line(error)}). Check that its server "
-            "runs, that it may be reached from here, and that user and password, or key, are right."
+            f"{where}: the vector store failed ({first_line(error)}). Check that its server is running, that it can be "
+            "reached from this machine, and that the user and password, or the key, are correct."
         ) from error
 
 
 def passage_metadata(passage: Passage) -> dict[str, str | int]:
-    """Return what tells where a passage stands, as frameworks keep it beside the text."""
+    """Return the position of a passage as metadata of a framework document."""
     return {
         "document": passage.document,
         "page_index": passage.page_index,
@@ -184,7 +184,7 @@ def _groups(documents: Iterable[VectorDocument]) -> Iterator[list[VectorDocument
     group: list[VectorDocument] = []
     for document in documents:
         group.append(document)
-        if sum(len(one.passages) for one in group) >= _AT_ONCE:
+        if sum(len(member.passages) for member in group) >= _AT_ONCE:
             yield group
             group = []
     if group:
@@ -196,7 +196,7 @@ def _nodes(document: VectorDocument) -> list[TextNode]:
     return [
         TextNode(
             id_=_id(document.key, position),
-            text=passage.text.replace("\x00", "\ufffd"),  # PostgreSQL keeps no text with the character 0
+            text=passage.text.replace("\x00", "\ufffd"),  # PostgreSQL does not store NUL characters
             embedding=vector.tolist(),
             metadata=passage_metadata(passage),
             relationships={NodeRelationship.SOURCE: source},
@@ -206,7 +206,7 @@ def _nodes(document: VectorDocument) -> list[TextNode]:
 
 
 def _id(key: str, position: int) -> str:
-    """Return a UUID, the only text that Qdrant takes as an id; it is read back by `_place`."""
+    """Return a UUID, since Qdrant accepts only UUIDs as text ids; `_place` is the inverse."""
     return str(uuid.UUID(bytes=bytes.fromhex(key) + position.to_bytes(4, "big")))
 
 

@@ -1,7 +1,7 @@
-"""Keep the vectors of an index on disk in a vector store as well, never behind the index.
+"""Keep a copy of the vectors of an index in a vector store, consistent with the index.
 
-New vectors are brought before the documents are published and old ones dropped afterwards, so that a reader, whatever
-revision it opens, finds all of its vectors there.
+New vectors are copied before the documents are published, and old ones are removed afterwards, so that a reader finds
+all vectors of any revision that it opens.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ Progress = Callable[[str, float, float], None]
 
 
 def bring_vectors(folder: Path | str, store: VectorStore | str, *, on_progress: Progress | None = None) -> int:
-    """Bring all vectors of an index into a vector store; what is there already stays.
+    """Copy all vectors of an index to a vector store; vectors that it already holds are not copied again.
 
     Parameters
     ----------
     folder
-        Where the index lies.
+        Folder of the index.
     store
-        The store, or its URL (see `check_store_url`), which the index then keeps: it is opened and changed with that
-        store from now on. Without a URL, `StoredIndex`, `add_documents` and `remove_documents` must be given the store.
+        The store, or its URL (see `check_store_url`). A URL is saved in the index, which uses that store from then on.
+        Without a URL, the store must be passed to `StoredIndex`, `add_documents` and `remove_documents`.
     on_progress
-        For a progress bar.
+        Callback for a progress bar.
 
     Returns
     -------
     n_documents
-        How many were brought now.
+        Number of documents that were copied.
 
     Raises
     ------
@@ -53,24 +53,24 @@ def bring_vectors(folder: Path | str, store: VectorStore | str, *, on_progress: 
     if isinstance(store, str):
         check_store_url(store)
     folder = Path(folder)
-    with connect(folder):  # says at once if there is none
+    with connect(folder):  # raises if there is no index
         pass
     with writer_lock(folder), connect(folder, write=True) as connection:
         if not isinstance(store, str):
-            brought = push_vectors(connection, store, on_progress)
+            n_copied = push_vectors(connection, store, on_progress)
             drop_vectors(connection, store)
-            return brought
+            return n_copied
         meta = read_meta(connection)
         with closing(open_store(store, str(meta["index_id"]), int(meta["embedding_dimension"]))) as opened:
-            brought = push_vectors(connection, opened, on_progress)
+            n_copied = push_vectors(connection, opened, on_progress)
             drop_vectors(connection, opened)
         with transaction(connection):
             connection.execute("INSERT OR REPLACE INTO meta VALUES ('vector_store', ?)", (store,))
-        return brought
+        return n_copied
 
 
 def leave_store(folder: Path) -> None:
-    """Search the index with FAISS from now on; what was brought into a vector store stays there."""
+    """Use FAISS for the index from now on; the vectors in the vector store are kept."""
     with connect(folder):
         pass
     with writer_lock(folder), connect(folder, write=True) as connection, transaction(connection):
@@ -78,7 +78,7 @@ def leave_store(folder: Path) -> None:
 
 
 def named_store(folder: Path) -> str | None:
-    """Return the URL of the vector store that an index keeps, None for FAISS."""
+    """Return the URL of the vector store that is set in an index; None for FAISS."""
     with connect(folder) as connection:
         url = read_meta(connection).get("vector_store")
     return None if url is None else str(url)
@@ -86,7 +86,7 @@ def named_store(folder: Path) -> str | None:
 
 @contextmanager
 def own_store(connection: sqlite3.Connection, given: VectorStore | None) -> Iterator[VectorStore | None]:
-    """Open the vector store that an index names, None if it names none, unless one is given."""
+    """Yield the given vector store, or open the one that is set in the index; None if none is set."""
     attached = None if given is not None else attached_store(read_meta(connection))
     try:
         yield given or attached
@@ -96,7 +96,7 @@ def own_store(connection: sqlite3.Connection, given: VectorStore | None) -> Iter
 
 
 def push_vectors(connection: sqlite3.Connection, store: VectorStore, on_progress: Progress | None = None) -> int:
-    """Bring what the store lacks of published and prepared documents; the caller holds the writer's lock."""
+    """Copy missing vectors of published and prepared documents to the store; the caller must hold the writer lock."""
     held = store.held()
     everything = list_documents(connection) | list_documents(connection, published=False)
     keys = document_keys(connection) | document_keys(connection, published=False)
@@ -106,7 +106,7 @@ def push_vectors(connection: sqlite3.Connection, store: VectorStore, on_progress
     def documents() -> Iterator[VectorDocument]:
         for done, (number, key) in enumerate(wanted.items()):
             if on_progress is not None:
-                on_progress("bringing vectors", done, len(wanted))
+                on_progress("copying vectors", done, len(wanted))
             stored, _ = load_document(connection, number, everything[number], dimension)
             yield VectorDocument(key, stored.passages, stored.vectors)
 
@@ -115,5 +115,5 @@ def push_vectors(connection: sqlite3.Connection, store: VectorStore, on_progress
 
 
 def drop_vectors(connection: sqlite3.Connection, store: VectorStore) -> None:
-    """Drop from the store what the index no longer has; the caller holds the writer's lock."""
+    """Remove documents that are not in the index from the store; the caller must hold the writer lock."""
     store.keep(frozenset(document_keys(connection).values()))

@@ -1,4 +1,4 @@
-"""Vector stores by their URL: Qdrant and PostgreSQL with pgvector, through LlamaIndex's classes for them."""
+"""Open vector stores by URL: Qdrant and PostgreSQL with pgvector, through the classes of LlamaIndex."""
 
 from __future__ import annotations
 
@@ -16,48 +16,48 @@ __all__ = ["check_store_url", "open_store"]
 _Opened = tuple[BasePydanticVectorStore, Callable[[], None]]
 
 _FORMS = "qdrant+http://HOST:6333, qdrant+https://HOST, qdrant+file:///FOLDER or postgresql://USER@HOST:5432/DATABASE"
-_TIMEOUT = 10  # seconds until a server that cannot be reached is given up
+_TIMEOUT = 10  # seconds
 _HNSW = {"hnsw_m": 16, "hnsw_ef_construction": 128, "hnsw_ef_search": 400}
 
 
 def check_store_url(url: str) -> None:
-    """Refuse what is no URL of a vector store.
+    """Raise if a text is not the URL of a vector store.
 
     Raises
     ------
     ConfigError
-        If it is of no form that is known, or holds a password, which would be written into the index.
+        If the form of the URL is not supported, or it contains a password, which would be saved in the index.
     """
     parts = urlsplit(url)
     if parts.password is not None:
         raise ConfigError(
-            "The URL of the vector store holds a password. Leave it out, and set PGPASSWORD (or ~/.pgpass) for "
+            "The URL of the vector store contains a password. Omit it, and set PGPASSWORD (or ~/.pgpass) for "
             "PostgreSQL, QDRANT_API_KEY for Qdrant."
         )
     if parts.scheme not in _OPENERS:
-        raise ConfigError(f"{url!r} names no vector store. Use {_FORMS}, or faiss for none.")
+        raise ConfigError(f"{url!r} is not the URL of a vector store. Use {_FORMS}, or faiss for none.")
 
 
 def open_store(url: str, index_id: str, dimension: int) -> FrameworkStore:
-    """Open the vector store of an index; its collection, or table, is made if there is none.
+    """Open the vector store of an index; its collection or table is created if it does not exist.
 
     Parameters
     ----------
     url
-        See `check_store_url`.
+        URL of the store, see `check_store_url`.
     index_id
-        Names the collection, or table, so that several indexes may share a server.
+        Id of the index. It is part of the name of the collection or table, so that indexes can share a server.
     dimension
-        Length of the vectors.
+        Dimension of the vectors.
 
     Raises
     ------
     ConfigError
         See `check_store_url`.
     MissingExtraError
-        If LlamaIndex's class for it is not installed.
+        If the LlamaIndex class for the store is not installed.
     VectorStoreError
-        If it cannot be reached.
+        If the store cannot be reached.
     """
     check_store_url(url)
     with reaching(url):
@@ -76,13 +76,15 @@ def _qdrant(url: str, name: str, dimension: int) -> _Opened:
     else:
         address = urlunsplit(parts._replace(scheme=parts.scheme.removeprefix("qdrant+")))
         key = os.environ.get("QDRANT_API_KEY")
-        # The check only warns, also of a server that cannot be reached, which the next call names.
+        # The compatibility check only warns; the next call raises if the server cannot be reached.
         client = QdrantClient(url=address, api_key=key, timeout=_TIMEOUT, check_compatibility=False)
     if not client.collection_exists(name):
         size = models.VectorParams(size=dimension, distance=models.Distance.COSINE)
         client.create_collection(name, vectors_config=size)
-        if parts.scheme != "qdrant+file":  # where there are no such indexes
-            client.create_payload_index(name, "doc_id", models.PayloadSchemaType.KEYWORD)  # documents are dropped by it
+        if parts.scheme != "qdrant+file":  # local mode does not support payload indexes
+            client.create_payload_index(
+                name, "doc_id", models.PayloadSchemaType.KEYWORD
+            )  # documents are removed by this key
     return QdrantVectorStore(name, client=client), client.close
 
 
@@ -99,13 +101,13 @@ def _postgres(url: str, name: str, dimension: int) -> _Opened:
         async_connection_string=address.set(drivername="postgresql+asyncpg"),
         table_name=name,
         embed_dim=dimension,
-        hnsw_kwargs=dict(_HNSW) if hnsw else None,  # without it all vectors are compared, exactly
-        create_engine_kwargs={"pool_pre_ping": True},  # a server that was restarted is connected to again
+        hnsw_kwargs=dict(_HNSW) if hnsw else None,  # without HNSW, the search is exact
+        create_engine_kwargs={"pool_pre_ping": True},  # reconnect after a restart of the server
         initialization_fail_on_error=True,
     )
 
     def close() -> None:
-        if vectors.client is not None:  # it connects at its first use
+        if vectors.client is not None:  # connected on first use
             vectors.client.dispose()
 
     return vectors, close

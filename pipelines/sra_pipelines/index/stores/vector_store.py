@@ -1,4 +1,4 @@
-"""Where the vectors of passages lie: what retrieval asks of such a place, and FAISS, which is asked by default."""
+"""The interface of vector stores, and the default implementation with FAISS."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from sra_pipelines.values import Passage
 
 __all__ = ["FaissStore", "Hit", "VectorDocument", "VectorStore", "VectorStoreError"]
 
-_POSITION_BITS = 32  # of FAISS's numbers; the rest is the document's
+_POSITION_BITS = 32  # low bits of a FAISS id: position in the document; the high bits identify the document
 _POSITIONS = (1 << _POSITION_BITS) - 1
 
 
 class VectorStoreError(StoreError):
-    """A vector store does not answer, or does not hold what it should; the message names it and what to do."""
+    """A vector store fails or lacks vectors; the message names the store and the next step."""
 
 
 class VectorDocument(NamedTuple):
@@ -28,11 +28,11 @@ class VectorDocument(NamedTuple):
     Parameters
     ----------
     key
-        Twelve bytes in hexadecimal that change with the document's passages and vectors.
+        Key of twelve bytes in hexadecimal, which depends on the passages and vectors of the document.
     passages
-        In reading order.
+        The passages in reading order.
     vectors
-        float32, [passages, dimension], unit length.
+        Unit vectors of the passages; float32, [passages, dimension].
     """
 
     key: str
@@ -41,7 +41,7 @@ class VectorDocument(NamedTuple):
 
 
 class Hit(NamedTuple):
-    """A passage that was found: its document's key, its position in that document, and its cosine, in [-1, 1]."""
+    """A search result: key of the document, position of the passage in the document, and cosine in [-1, 1]."""
 
     key: str
     position: int
@@ -49,18 +49,18 @@ class Hit(NamedTuple):
 
 
 class VectorStore(Protocol):
-    """Keeps vectors of passages and finds the nearest. One process writes at a time; any number search."""
+    """Stores vectors of passages and searches them. One process writes at a time; any number may search."""
 
     def held(self) -> frozenset[str]:
-        """Return the keys of the documents of which all vectors are here."""
+        """Return the keys of the documents whose vectors are stored completely."""
         ...
 
     def add(self, documents: Iterable[VectorDocument]) -> None:
-        """Take documents in. After an interruption those are held that were taken in whole."""
+        """Add documents. After an interruption, `held` returns those that were added completely."""
         ...
 
     def keep(self, keys: Collection[str]) -> None:
-        """Drop all documents but these, and what an interruption left."""
+        """Remove all other documents, and incomplete ones from an interruption."""
         ...
 
     def search(self, vector: npt.NDArray[np.float32], limit: int) -> list[Hit]:
@@ -69,7 +69,7 @@ class VectorStore(Protocol):
 
 
 class FaissStore:
-    """Vectors in this process's memory, searched exactly; by any number of threads, but not while one writes."""
+    """Vectors in memory with exact search. Threads may search concurrently, but not during a write."""
 
     def __init__(self) -> None:
         self._index: faiss.IndexIDMap2 | None = None
@@ -86,7 +86,7 @@ class FaissStore:
             if key in self._numbers:
                 continue
             if len(vectors):
-                if self._index is None:  # of unit vectors the inner product is the cosine
+                if self._index is None:  # the inner product of unit vectors is their cosine
                     self._index = faiss.IndexIDMap2(faiss.IndexFlatIP(vectors.shape[1]))
                 ids = np.arange(len(vectors), dtype=np.int64) + (len(self._keys) << _POSITION_BITS)
                 self._index.add_with_ids(np.ascontiguousarray(vectors, dtype=np.float32), ids)

@@ -1,4 +1,4 @@
-"""What a preset says."""
+"""The settings of a preset."""
 
 from __future__ import annotations
 
@@ -16,26 +16,25 @@ CHECKS = ("section", "unit_and_period", "arithmetic", "terms", "dates")
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Preset:
-    """How documents of a kind are split, searched, asked about and checked.
+    """Settings for a kind of document: splitting, retrieval, prompt and checks.
 
     Parameters
     ----------
     name, description
-        What users see.
+        Name and description for users.
     instruction
-        Stands above the passages in every prompt.
+        Instruction that precedes the passages in each prompt.
     checks
-        What code looks at in an answer: ``"section"`` (names the section that each citation stands under),
-        ``"terms"`` (quotes where the cited documents define the terms and parties that it names), ``"dates"`` (names
-        the pages on which its dates stand),
-        ``"unit_and_period"`` (notes figures that come without), ``"arithmetic"`` (computes what the question asks for
-        from figures that were verified to stand in the passages).
+        Names of the checks of an answer: ``"section"`` (reports the section of each citation), ``"terms"`` (quotes the
+        definitions of the terms and parties in the answer from the cited documents), ``"dates"`` (reports the pages
+        that contain the dates of the answer), ``"unit_and_period"`` (reports amounts without a unit or period),
+        ``"arithmetic"`` (computes what the question asks for, from amounts that were verified in the passages).
     order, whole_pages
-        As for `sra_pipelines.retrieval.retriever.Retriever`.
+        See `sra_pipelines.retrieval.retriever.Retriever`.
     context_tokens
-        Of passages in a prompt; None for what the model's window leaves, at most 6,000.
+        Maximum number of tokens of passages in a prompt; None for what fits in the context window, at most 6,000.
     splitting
-        Of a new index.
+        How a new index splits documents.
 
     Raises
     ------
@@ -57,8 +56,8 @@ class Preset:
             raise ConfigError("A preset needs a name and an instruction.")
         unknown = [check for check in self.checks if check not in CHECKS]
         if unknown:
-            raise ConfigError(f"The preset {self.name!r} has checks {unknown}; there are {', '.join(CHECKS)}.")
+            raise ConfigError(f"The preset {self.name!r} has unknown checks {unknown}; use {', '.join(CHECKS)}.")
         if self.order not in get_args(Order):
             raise ConfigError(f"The preset {self.name!r} has order={self.order!r}; use {', '.join(get_args(Order))}.")
         if self.context_tokens is not None and self.context_tokens < 1:
-            raise ConfigError(f"The preset {self.name!r} has context_tokens={self.context_tokens}; at least 1 it is.")
+            raise ConfigError(f"The preset {self.name!r} has context_tokens={self.context_tokens}; use at least 1.")

@@ -1,4 +1,4 @@
-"""Read presets: those that come with the package, and files of one's own in TOML or YAML."""
+"""Load presets: those of the package, and preset files in TOML or YAML."""
 
 from __future__ import annotations
 
@@ -25,35 +25,35 @@ _SPLITTING = {"tokens": int, "overlap": int, "at_headings": bool}
 
 
 def preset_names() -> list[str]:
-    """Return the names of the presets that come with the package, ``general`` first."""
+    """Return the names of the presets of the package, ``general`` first."""
     return sorted((path.stem for path in _FOLDER.glob("*.toml")), key=lambda name: (name != "general", name))
 
 
 def preset_path(name: str) -> Path:
-    """Return the file of a preset that comes with the package.
+    """Return the path of a preset of the package.
 
     Raises
     ------
     ConfigError
-        If there is none of that name.
+        If there is no preset with this name.
     """
     if name not in preset_names():
-        raise ConfigError(f"There is no preset {name!r}. There are {', '.join(preset_names())}, or give a file.")
+        raise ConfigError(f"There is no preset {name!r}. Use {', '.join(preset_names())}, or give a preset file.")
     return _FOLDER / f"{name}.toml"
 
 
 def load_preset(preset: str | Path | Preset) -> Preset:
-    """Read a preset.
+    """Load a preset.
 
     Parameters
     ----------
     preset
-        A name, or the path of a ``.toml``, ``.yaml`` or ``.yml`` file; a `Preset` is handed back.
+        Name of a preset, or path of a ``.toml``, ``.yaml`` or ``.yml`` file. A `Preset` is returned unchanged.
 
     Raises
     ------
     ConfigError
-        If there is no such preset, the file cannot be read, or it says what is not allowed.
+        If there is no such preset, the file cannot be read, or it contains an invalid value.
     """
     if isinstance(preset, Preset):
         return preset
@@ -73,30 +73,30 @@ def _read(path: Path) -> Preset:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise ConfigError(
-            f"The preset {path} cannot be read: {reason}. 'sra-rag presets general' shows one."
+            f"The preset {path} cannot be read: {reason}. For an example, see 'sra-rag presets general'."
         ) from error
     top = _checked(values, _TOP, str(path), required=("instruction",))
     retrieval = _checked(top.pop("retrieval", {}), _RETRIEVAL, f"{path}, retrieval")
     splitting = _checked(top.pop("splitting", {}), _SPLITTING, f"{path}, splitting")
     if not all(isinstance(check, str) for check in top.get("checks", [])):
-        raise ConfigError(f"{path}: checks is a list of names.")
+        raise ConfigError(f"{path}: checks must be a list of names.")
     top["checks"] = tuple(top.get("checks", ()))
     top["instruction"] = top["instruction"].strip()
-    made = Preset(**{"name": path.stem, **top, **retrieval})
-    return dataclasses.replace(made, splitting=Splitting(**splitting))
+    loaded = Preset(**{"name": path.stem, **top, **retrieval})
+    return dataclasses.replace(loaded, splitting=Splitting(**splitting))
 
 
 def _checked(values: object, allowed: Mapping[str, type], where: str, required: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Return the values once they are known to be of the allowed names and kinds."""
+    """Return the values, after checking that their names and types are allowed."""
     if not isinstance(values, dict):
         raise ConfigError(
-            f"{where}: a {type(values).__name__} came; keys with values are needed: {', '.join(allowed)}."
+            f"{where}: expected keys with values, got {type(values).__name__}. Allowed keys are {', '.join(allowed)}."
         )
     for name, value in values.items():
         if name not in allowed:
-            raise ConfigError(f"{where}: {name!r} is not known. Allowed are {', '.join(allowed)}.")
+            raise ConfigError(f"{where}: unknown key {name!r}. Allowed are {', '.join(allowed)}.")
         if not isinstance(value, allowed[name]) or (isinstance(value, bool) and allowed[name] is not bool):
-            raise ConfigError(f"{where}: {name} is a {type(value).__name__}; a {allowed[name].__name__} is needed.")
+            raise ConfigError(f"{where}: {name} must be {allowed[name].__name__}, got {type(value).__name__}.")
     missing = [name for name in required if name not in values]
     if missing:
         raise ConfigError(f"{where}: {', '.join(missing)} is missing.")

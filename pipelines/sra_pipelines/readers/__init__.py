@@ -1,7 +1,7 @@
-"""One file for each format: text page by page, with the headings that the format tells.
+"""Readers, one module per format. They return the text page by page, with headings if the format marks them.
 
-A reader takes a path and a progress callback and returns pages. It may raise anything on a bad file: `read_pages` turns
-that into one `DocumentError`.
+A reader takes a path and a progress callback and returns pages. It may raise any exception for a damaged file:
+`read_pages` converts it to a `DocumentError`.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ OnPage = Callable[[int, int], None] | None
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Format:
-    """A format that is read.
+    """A supported format.
 
     Parameters
     ----------
     name
-        What people call it.
+        Name of the format for users.
     module
-        The file of this package with its ``read``; it is imported when the first such document comes.
+        Module of this package with its ``read`` function; imported for the first document of this format.
     content
-        What the bytes of such a file are.
+        Kind of content that files of this format have.
     """
 
     name: str
@@ -75,7 +75,7 @@ CONVERT = {
 
 
 def known_names() -> str:
-    """Name all formats, for a message."""
+    """Return the names of all formats, for a message."""
     names = list(dict.fromkeys(known.name for known in FORMATS.values()))
     return f"{', '.join(names[:-1])} or {names[-1]}"
 
@@ -88,29 +88,29 @@ def read_document(path: Path, on_page: OnPage = None) -> Document:
     path
         The file.
     on_page
-        Called with pages read and pages in all, for a progress bar.
+        Called with the number of pages read so far and the total number, for a progress bar.
 
     Raises
     ------
     DocumentError
-        If the file is missing, empty, of another format than its name says, damaged, encrypted, too large when
-        unpacked, or without any text (scanned).
+        If the file is missing, empty, damaged, encrypted, too large when unpacked, without text (scanned), or if its
+        format does not match its name.
     """
     return Document(path, tuple(read_pages(path, on_page)))
 
 
 def read_pages(path: Path, on_page: OnPage = None) -> list[Page]:
-    """Read a file's pages, or raise one `DocumentError`."""
+    """Read the pages of a file; any failure raises `DocumentError`."""
     known = _format_of(path)
     try:
         pages = list(importlib.import_module(f"{__name__}.{known.module}").read(path, on_page))
     except DocumentError:
         raise
-    except Exception as error:  # a library may raise anything on a file that somebody damaged or forged
+    except Exception as error:  # a library may raise any exception for a damaged or manipulated file
         reason = f"{type(error).__name__}: {error}".splitlines()[0][:120]
         raise DocumentError(
-            f"{path}: the file is damaged and cannot be read as {known.name} ({reason}). Get it again, or open it in "
-            "its own program, repair it and save a new copy."
+            f"{path}: the file is damaged and cannot be read as {known.name} ({reason}). Get a new copy, or open it in "
+            "its application, repair it and save a copy."
         ) from error
     _require_text(path, known, pages)
     return pages
@@ -118,15 +118,15 @@ def read_pages(path: Path, on_page: OnPage = None) -> list[Page]:
 
 def _require_text(path: Path, known: Format, pages: Sequence[Page]) -> None:
     if not pages:
-        raise DocumentError(f"{path}: the file has no pages. Get it again from where it came.")
+        raise DocumentError(f"{path}: the file has no pages. Get a new copy.")
     if any(page.text for page in pages):
         return
     if known is _PDF:
         raise DocumentError(
-            f"{path}: none of the {len(pages)} page(s) holds text; it is probably scanned. "
-            "Run text recognition on it first (for example: ocrmypdf in.pdf out.pdf)."
+            f"{path}: none of the {len(pages)} page(s) contains text; the file is probably scanned. "
+            "Run text recognition first (for example: ocrmypdf in.pdf out.pdf)."
         )
-    raise DocumentError(f"{path}: the file holds no text. Leave it out, or get it again from where it came.")
+    raise DocumentError(f"{path}: the file contains no text. Omit it, or get a new copy.")
 
 
 def _format_of(path: Path) -> Format:
@@ -134,22 +134,24 @@ def _format_of(path: Path) -> Format:
         raise DocumentError(f"{path}: there is no such file. Check the path.")
     try:
         if path.stat().st_size == 0:
-            raise DocumentError(f"{path}: the file is empty (0 bytes). Get it again from where it came.")
+            raise DocumentError(f"{path}: the file is empty (0 bytes). Get a new copy.")
         content = content_of(path)
     except OSError as error:
         raise DocumentError(f"{path}: the file cannot be opened ({error.strerror}). Check its permissions.") from error
     suffix = path.suffix.lower()
     known = FORMATS.get(suffix)
     if content is Content.ENCRYPTED_OFFICE:
-        raise DocumentError(f"{path}: the file is encrypted. Open it, take the password off and save a copy.")
+        raise DocumentError(f"{path}: the file is encrypted. Open it, remove the password and save a copy.")
     if known is None:
         if content not in _BY_CONTENT or suffix in CONVERT:
-            what = f"files of the type {suffix!r} are not read" if suffix else "a file without a suffix is not read"
-            raise DocumentError(f"{path}: {what}. {CONVERT.get(suffix, 'Convert it.')} Read are {known_names()}.")
+            reason = (
+                f"the file type {suffix!r} is not supported" if suffix else "a file without a suffix is not supported"
+            )
+            raise DocumentError(f"{path}: {reason}. {CONVERT.get(suffix, 'Convert it.')} Supported: {known_names()}.")
         return _BY_CONTENT[content]
     if content is not known.content:
         raise DocumentError(
-            f"{path}: this is not a {known.name} file, as its name says, but {content.value}. "
-            f"{'Rename it to what it is, or' if content in _BY_CONTENT else 'Get it again, or'} convert it."
+            f"{path}: this is not a {known.name} file, as its suffix indicates, but {content.value}. "
+            f"{'Rename it, or' if content in _BY_CONTENT else 'Get a new copy, or'} convert the file."
         )
     return known

@@ -1,4 +1,4 @@
-"""Office files from somebody else: no zip bombs, no macros, and how large their tables are before they are read."""
+"""Checks of untrusted Office files before they are read: zip bombs, macros, and the sizes of tables."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sra_pipelines.values import DocumentError
 
 __all__ = ["require_tame_archive"]
 
-_RATIO_MATTERS = 10_000_000  # bytes; XML of small files is packed well and harms nobody
+_RATIO_MATTERS = 10_000_000  # bytes; small files with a high compression ratio are harmless
 _MOST_PARTS = 20_000
 _DEEPEST = 2  # a workbook in a Word file has depth 1
 _CHUNK = 1 << 20
@@ -23,26 +23,26 @@ _PLACE = re.compile(rb"\br\s*=\s*[\"']([A-Z]{0,3})(\d{0,7})[\"']")
 
 
 def require_tame_archive(path: Path, max_unpacked: int, max_ratio: int) -> tuple[int, int]:
-    """Refuse an archive that unpacks to too much or holds macros.
+    """Raise if an archive is too large when unpacked or contains macros.
 
     Parameters
     ----------
     path
-        A ZIP file.
+        Path of a ZIP file.
     max_unpacked
-        Bytes of all parts, those of archives among them included.
+        Maximum total size of all parts in bytes, including the parts of nested archives.
     max_ratio
-        Of unpacked to packed bytes.
+        Maximum ratio of unpacked to packed bytes.
 
     Returns
     -------
     tuple
-        Rows and cells of its worksheets.
+        Number of rows and cells of the worksheets.
 
     Raises
     ------
     DocumentError
-        If it does, or is damaged.
+        If the archive is too large, contains macros, or is damaged.
     """
     try:
         unpacked, parts = _measure(path.open("rb"), max_unpacked, 0)
@@ -51,30 +51,30 @@ def require_tame_archive(path: Path, max_unpacked: int, max_ratio: int) -> tuple
             raise DocumentError(
                 f"{path}: the file unpacks to {unpacked / 1e6:,.0f} MB, {ratio:,.0f} times its size, in {parts:,} "
                 f"parts; at most {max_unpacked / 1e6:,.0f} MB, {max_ratio:,} times the size and {_MOST_PARTS:,} parts "
-                "are taken. Split it, or print it to PDF."
+                "are accepted. Split it, or print it to PDF."
             )
         with zipfile.ZipFile(path) as archive:
             if _has_macros(archive):
                 raise DocumentError(
-                    f"{path}: the file holds macros, and files with macros are not taken. Save it without them, as "
-                    "DOCX or XLSX."
+                    f"{path}: the file contains macros, which are not accepted. Save it without macros, as DOCX or "
+                    "XLSX."
                 )
             sheets = [name for name in archive.namelist() if _SHEET.fullmatch(name)]
             sizes = [_table_size(archive.open(name)) for name in sheets]
     except DocumentError as problem:
         raise DocumentError(str(problem) if str(path) in str(problem) else f"{path}: {problem}") from None
-    except Exception as error:  # zipfile raises whatever a forged file makes it stumble over
+    except Exception as error:  # zipfile may raise any exception for a manipulated file
         raise DocumentError(
-            f"{path}: the file is damaged and cannot be unpacked ({type(error).__name__}). Get it again, or open it in "
-            "its own program and save a new copy."
+            f"{path}: the file is damaged and cannot be unpacked ({type(error).__name__}). Get a new copy, or open it "
+            "in its application and save a copy."
         ) from error
     return sum(rows for rows, _ in sizes), sum(cells for _, cells in sizes)
 
 
 def _measure(file: IO[bytes], most: int, depth: int) -> tuple[int, int]:
-    """Add up the sizes that an archive and those in it state; `zipfile` never unpacks more of a part than it states."""
+    """Return total size and number of parts, including nested archives; `zipfile` enforces the stated sizes."""
     if depth > _DEEPEST:
-        raise DocumentError(f"it holds archives {depth} deep; at most {_DEEPEST} are taken. Take them out.")
+        raise DocumentError(f"it contains archives nested {depth} deep; at most {_DEEPEST} are accepted. Remove them.")
     with file, zipfile.ZipFile(file) as archive:
         infos = archive.infolist()
         unpacked, parts = sum(info.file_size for info in infos), len(infos)
@@ -99,7 +99,7 @@ def _has_macros(archive: zipfile.ZipFile) -> bool:
 
 
 def _table_size(sheet: IO[bytes]) -> tuple[int, int]:
-    """Count rows and cells of a worksheet; before a cell in column Z stand 25 others, given or not."""
+    """Count rows and cells of a worksheet, including omitted cells: 25 cells precede a cell in column Z."""
     rows = cells = width = 0
     for is_row, attributes in _rows_and_cells(sheet):
         place = _PLACE.search(attributes)
@@ -117,8 +117,8 @@ def _rows_and_cells(sheet: IO[bytes]) -> Iterator[tuple[bool, bytes]]:
         while chunk := sheet.read(_CHUNK):
             text = rest + chunk
             end = text.rfind(b">") + 1
-            for found in _ROW_OR_CELL.finditer(text, 0, end):
-                yield found[1] is not None, found[2]
+            for match in _ROW_OR_CELL.finditer(text, 0, end):
+                yield match[1] is not None, match[2]
             rest = text[end:]
 
 

@@ -1,4 +1,4 @@
-"""What a file is by its bytes, whatever its name says; and a limit on what an archive may unpack to."""
+"""Detect the format of a file from its bytes instead of its name, and limit the unpacked size of archives."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _HEAD = 65_536
 
 
 class Content(enum.Enum):
-    """Kinds of content that are told apart by their bytes."""
+    """Kinds of content that can be distinguished by their bytes."""
 
     PDF = "a PDF file"
     DOCX = "a Word file (DOCX)"
@@ -29,18 +29,18 @@ class Content(enum.Enum):
 
 
 def content_of(path: Path) -> Content:
-    """Tell what a file is from its first bytes and, for an archive, from the names in it."""
+    """Return the kind of content of a file, from its first bytes and, for an archive, from the names of its parts."""
     with path.open("rb") as file:
         head = file.read(_HEAD)
     if b"%PDF-" in head[:1024]:
         return Content.PDF
     if head.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
-        # The names of streams lie at an unknown place of such a file, in UTF-16.
+        # The names of the streams, in UTF-16, are at an unknown offset of such a file.
         encrypted = "EncryptedPackage".encode("utf-16-le") in path.read_bytes()
         return Content.ENCRYPTED_OFFICE if encrypted else Content.OLD_OFFICE
     if head.startswith(b"PK\x03\x04"):
         return _archive(path)
-    wide = head.startswith((b"\xff\xfe", b"\xfe\xff"))  # UTF-16 holds zeros
+    wide = head.startswith((b"\xff\xfe", b"\xfe\xff"))  # UTF-16 contains zero bytes
     return Content.BINARY if b"\0" in head and not wide else Content.TEXT
 
 
@@ -56,14 +56,14 @@ def _archive(path: Path) -> Content:
 
 
 def require_small(path: Path) -> None:
-    """Refuse an archive that unpacks to more than `MOST_UNPACKED` bytes.
+    """Raise if an archive unpacks to more than `MOST_UNPACKED` bytes.
 
-    The sizes are those that the archive states; `zipfile` never unpacks more of a part than it states.
+    The sizes are those stated in the archive; `zipfile` never unpacks more of a part than stated.
 
     Raises
     ------
     DocumentError
-        If it does.
+        If the archive is too large.
     """
     with zipfile.ZipFile(path) as archive:
         parts = archive.infolist()
@@ -71,6 +71,6 @@ def require_small(path: Path) -> None:
     if size > MOST_UNPACKED or len(parts) > _MOST_PARTS:
         raise DocumentError(
             f"{path}: the file unpacks to {size / 1e6:,.0f} MB in {len(parts):,} parts; at most "
-            f"{MOST_UNPACKED / 1e6:,.0f} MB in {_MOST_PARTS:,} parts are read. Split it, or leave it out if you do not "
-            "know where it comes from."
+            f"{MOST_UNPACKED / 1e6:,.0f} MB in {_MOST_PARTS:,} parts are accepted. Split it, or omit it if you do not "
+            "trust its source."
         )

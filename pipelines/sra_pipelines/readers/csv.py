@@ -1,4 +1,4 @@
-"""CSV and TSV, with whatever separator they use."""
+"""Reader for CSV and TSV files with any common separator."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _SAMPLE = 20_000
 
 
 def read(path: Path, on_page: Callable[[int, int], None] | None = None) -> list[Page]:
-    """Read a table, a hundred rows to a page."""
+    """Read a table, with a hundred rows per page."""
     text = decode(path)
     try:
         dialect: type[csv.Dialect] = csv.Sniffer().sniff(text[:_SAMPLE], delimiters=",;\t|")
-    except csv.Error:  # one column, or too little to tell
+    except csv.Error:  # one column, or too little data
         dialect = csv.excel_tab if path.suffix.lower() == ".tsv" else csv.excel
     pages = list(table_pages([("", csv.reader(io.StringIO(text, newline=""), dialect))]))
     if on_page is not None:

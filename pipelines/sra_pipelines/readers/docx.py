@@ -1,7 +1,7 @@
-"""Word files through python-docx: text, tables row by row, headings by style, pages where Word last broke them.
+"""Reader for Word files: text, tables row by row, headings by style, and the page breaks that Word saved last.
 
-The XML is walked itself, for python-docx passes over what stands in content controls and tracked insertions. Numbers of
-paragraphs stand in front of their text, notes below the paragraph or the table that refers to them.
+The XML is read directly, because python-docx skips content controls and tracked insertions. Numbers of paragraphs
+precede their text, and notes follow the paragraph or table that refers to them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _HEADING_STYLE = re.compile(r"title|heading \d", re.IGNORECASE)
 
 
 def read(path: Path, on_page: Callable[[int, int], None] | None = None) -> list[Page]:
-    """Read a Word file; headers and footers are not in it."""
+    """Read a Word file, without headers and footers."""
     require_small(path)
     document = docx.Document(str(path))
     heading_styles = {s.style_id for s in document.styles if s.name and _HEADING_STYLE.match(s.name)}
@@ -68,7 +68,7 @@ def read(path: Path, on_page: Callable[[int, int], None] | None = None) -> list[
 
 
 def _part(document: Any, kind: str) -> Any | None:
-    """Return the root of a part of the document; of those that hold notes python-docx has only the bytes."""
+    """Return the root of a part of the document, parsed here because python-docx does not parse notes."""
     for relationship in document.part.rels.values():
         if relationship.reltype == kind and not relationship.is_external:
             return parse_xml(relationship.target_part.blob)
@@ -76,8 +76,8 @@ def _part(document: Any, kind: str) -> Any | None:
 
 
 def _lines(parent: Any, numbering: Numbering) -> Iterator[tuple[str, str | None]]:
-    """Yield paragraphs with their style, and rows, in order; page breaks are form feeds, notes marked."""
-    kept = ""  # of paragraphs whose end was deleted: it belongs to the next one
+    """Yield paragraphs with their style, and rows, in order, with form feeds for page breaks and marks for notes."""
+    kept = ""  # text of paragraphs whose end was deleted; it belongs to the next paragraph
     for child in parent.iterchildren():
         if child.tag == _P:
             text = kept + text_of(child)
@@ -92,17 +92,17 @@ def _lines(parent: Any, numbering: Numbering) -> Iterator[tuple[str, str | None]
                 kept = ""
             if child.tag == _TBL:
                 yield from ((row, None) for row in _rows(child, numbering))
-            else:  # a content control, or whatever else holds paragraphs
+            else:  # a content control or another container of paragraphs
                 yield from _lines(child, numbering)
     if kept:
         yield kept, None
 
 
 def _rows(table: Any, numbering: Numbering) -> Iterator[str]:
-    """Yield rows as lines, and the marks of their notes at the end of a page or of the table: rows stay together."""
+    """Yield rows as lines, and the marks of their notes after the last row of a page or of the table."""
     marks = ""
     for row in table.iter(_TR):
-        if next(row.iterancestors(_TBL)) is table:  # the rows of a table in a cell are in that cell's text
+        if next(row.iterancestors(_TBL)) is table:  # rows of a nested table are part of the text of their cell
             read = (cell for cell in row.iterchildren(_TC) if not _is_covered(cell))
             cells = [" ".join(line for line, _ in _lines(cell, numbering)) for cell in read]
             begins_page = any(BREAK in cell for cell in cells)
@@ -116,16 +116,16 @@ def _rows(table: Any, numbering: Numbering) -> Iterator[str]:
 
 
 def _is_covered(cell: Any) -> bool:
-    """Whether a cell is part of the one above it, whose paragraphs alone are shown and numbered."""
+    """Return whether a cell is merged into the cell above it, so that its paragraphs are not shown or numbered."""
     merged = cell.find(_MERGED)
     return merged is not None and merged.get(qn("w:val")) != "restart" and not text_of(cell).strip()
 
 
 def _numbered(paragraph: Any, text: str, numbering: Numbering) -> str:
-    """Put a paragraph's number in front of its text, on the page on which that begins."""
+    """Prepend the number of a paragraph to its text, on the page on which the text starts."""
     body = text.lstrip(BREAK)
     empty = not body.strip()
-    if empty and paragraph.find(_SECTION_END) is not None:  # Word counts none that only ends a section
+    if empty and paragraph.find(_SECTION_END) is not None:  # Word does not number a paragraph that only ends a section
         return text
     number = numbering.number(paragraph)
     if not number or (empty and number == BULLET):

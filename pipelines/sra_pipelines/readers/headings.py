@@ -1,4 +1,4 @@
-"""Headings of formats that mark none, known by how they are written; a line in doubt is none."""
+"""Detect headings by their form in formats that do not mark headings; ambiguous lines are not headings."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _MARKED = re.compile(
 _BARE = re.compile(r"(?:ITEM|Item|NOTE|Note|EXHIBIT|Exhibit)\s+\S+")  # entries of a list, not titles
 _NUMBERED = re.compile(r"(?:\d{1,2}\.|\d{1,2}(?:\.\d{1,2}){1,3}\.?|[IVX]{1,5}\.|\([A-Z]\))\s+[A-Z][^.;:]{2,}")
 _CAPITALS = re.compile(r"[A-Z][A-Z0-9 ,.&'’()/:–—-]{7,}")  # noqa: RUF001
-_REPEATED = 0.1  # of the pages: a line on more of them is a running head
+_REPEATED = 0.1  # share of the pages; a line on more pages is a running head
 _LEAST_REPEATED = 4
 
 
 def plain_headings(text: str) -> tuple[Heading, ...]:
-    """Find lines such as ``Item 7. Properties``, ``NOTE 3 - Revenue``, ``4.2 Termination`` or ``BALANCE SHEETS``."""
+    """Return lines such as ``Item 7. Properties``, ``NOTE 3 - Revenue``, ``4.2 Termination`` or ``BALANCE SHEETS``."""
     headings = []
     start = 0
     for line in text.split("\n"):
@@ -36,7 +36,7 @@ def plain_headings(text: str) -> tuple[Heading, ...]:
 
 
 def without_running_heads(pages: Sequence[Page]) -> list[Page]:
-    """Leave out headings that stand on many pages, such as the company's name on top of each."""
+    """Remove headings that are repeated on many pages, such as the name of the company."""
     counts = Counter(text for page in pages for text in {heading.text for heading in page.headings})
     most = max(_LEAST_REPEATED, _REPEATED * len(pages))
     return [
@@ -48,7 +48,7 @@ def without_running_heads(pages: Sequence[Page]) -> list[Page]:
 def _is_heading(line: str) -> bool:
     if _BARE.fullmatch(line):
         return False
-    if len(line) > _LONGEST or re.search(r"(?:\s|\.{2,})\d+$", line):  # a line of a table of contents, or of figures
+    if len(line) > _LONGEST or re.search(r"(?:\s|\.{2,})\d+$", line):  # a line of a table of contents, or with amounts
         return bool(len(line) < 15 and _MARKED.fullmatch(line))
     if _MARKED.fullmatch(line):
         return not line.endswith((",", ";"))

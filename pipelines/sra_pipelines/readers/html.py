@@ -1,4 +1,4 @@
-"""HTML through lxml: text as it is seen, a row of a table on one line, page breaks where the style sets them."""
+"""Reader for HTML files: visible text, each table row on one line, and page breaks from the style."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ _BREAK = re.compile(r"(?:page-)?break-(before|after)\s*:\s*(?:always|page)", re.
 
 
 def read(path: Path, on_page: Callable[[int, int], None] | None = None) -> list[Page]:
-    """Read a HTML file; it is one page unless its style breaks pages, as that of filings does."""
+    """Read an HTML file as one page, unless its style has page breaks, as in company filings."""
     data = path.read_bytes()
     try:
         data.decode("utf-8")
         encoding = "utf-8"
     except UnicodeDecodeError:
-        encoding = None  # as the file declares
-    # Without huge_tree it stops at 256 elements in one another, with it at 2,048; either way without an error.
+        encoding = None  # the encoding that the file declares
+    # lxml stops at a nesting depth of 256 without huge_tree and 2,048 with it, in both cases without an exception.
     parser = lxml.html.HTMLParser(encoding=encoding, huge_tree=True)
     root = lxml.html.document_fromstring(data, parser=parser)
     if root is None:
-        raise DocumentError(f"{path}: the file holds no HTML. Get it again from where it came.")
+        raise DocumentError(f"{path}: the file contains no HTML. Get a new copy.")
     if any(entry.type_name == "ERR_RESOURCE_LIMIT" for entry in parser.error_log):
-        raise DocumentError(f"{path}: its elements are nested too deeply to be read whole. Print it to PDF.")
+        raise DocumentError(f"{path}: its elements are nested too deeply. Print it to PDF.")
     writer = _Writer()
     for event, element in lxml.etree.iterwalk(root, events=("start", "end", "comment", "pi")):
         writer.take(event, element)
@@ -52,14 +52,14 @@ def _is_hidden(element: lxml.html.HtmlElement) -> bool:
 
 
 class _Writer:
-    """Turns the walk through the elements into lines, pages and headings."""
+    """Collects lines, pages and headings while the elements are traversed."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.headings: list[tuple[int, str]] = []  # line and text
         self.pages: list[tuple[list[str], list[tuple[int, str]]]] = []
         self.piece: list[str] = []
-        self.cells: list[list[str]] = []  # of the rows that are open, the innermost last
+        self.cells: list[list[str]] = []  # cells of the open rows, the innermost row last
         self.hidden = 0
         self.preformatted = 0
 
@@ -103,7 +103,7 @@ class _Writer:
             self.piece = []
         elif tag == "tr" and self.cells:
             row = join_cells(self.cells.pop())
-            if self.cells:  # a table in a cell of another
+            if self.cells:  # a nested table
                 self.piece.append(f" {row} ")
             elif row:
                 self.lines.append(row)

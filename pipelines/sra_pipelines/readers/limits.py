@@ -1,6 +1,6 @@
-"""How much a file from somebody else may hold. Checked in the process that reads it, before its text is extracted.
+"""Limits on untrusted files, checked in the reading process before text is extracted.
 
-One's own files have no such limits: `sra-rag index add` reads a report of 10,000 pages.
+They do not apply to `sra-rag index add`, which reads for example a report of 10,000 pages.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ class ReadingLimits:
     Parameters
     ----------
     max_pages
-        Of a PDF, and of what any other file is divided into.
+        Maximum number of pages of a document.
     max_rows, max_cells
-        Of a table or workbook; empty cells before the last of a row count.
+        Maximum number of rows and cells of a table or workbook, including empty cells before the last cell of a row.
     max_unpacked_bytes
-        That a DOCX or XLSX file may unpack to, archives in it included.
+        Maximum unpacked size of a DOCX or XLSX file, including nested archives.
     max_ratio
-        Of unpacked to packed bytes, where a file unpacks to more than 10 MB.
+        Maximum ratio of unpacked to packed bytes, for files that unpack to more than 10 MB.
     max_characters
-        Of text that is extracted: all of it is embedded.
+        Maximum number of characters of extracted text, all of which is embedded.
     max_seconds
-        For reading; the process that reads is ended then.
+        Time limit for reading in seconds, after which the reading process is terminated.
     max_memory_bytes
-        That reading may take, where the system can limit it (Linux).
+        Maximum memory for reading in bytes, enforced on Linux.
 
     Raises
     ------
     ConfigError
-        If one of them is not above 0.
+        If a limit is not above 0.
     """
 
     max_pages: int = 2_000
@@ -63,12 +63,12 @@ class ReadingLimits:
 
 
 def require_within(path: Path, limits: ReadingLimits) -> None:
-    """Refuse a file that holds too much, from what can be told without reading it.
+    """Raise if a file exceeds limits that can be checked without reading its text.
 
     Raises
     ------
     DocumentError
-        If it does, or if it is an Office file with macros.
+        If the file exceeds a limit, or is an Office file with macros.
     """
     content = content_of(path)
     if content is Content.PDF:
@@ -83,27 +83,27 @@ def require_within(path: Path, limits: ReadingLimits) -> None:
 
 
 def require_extracted_within(document: Document, limits: ReadingLimits) -> None:
-    """Refuse a document with more text than is allowed.
+    """Raise if a document has too many pages or too much text.
 
     Raises
     ------
     DocumentError
-        If it has.
+        If the document exceeds a limit.
     """
     _require_few_pages(document.path, len(document.pages), limits)
     characters = sum(len(page.text) for page in document.pages)
     if characters > limits.max_characters:
         raise DocumentError(
-            f"{document.path}: the file holds {characters:,} characters of text; at most {limits.max_characters:,} "
-            "are taken. Split it."
+            f"{document.path}: the file has {characters:,} characters of text; at most {limits.max_characters:,} are "
+            "accepted. Split it."
         )
 
 
 @contextmanager
 def limited_memory(limits: ReadingLimits) -> Iterator[None]:
-    """Let this process take no more memory than is allowed while the block lasts; a MemoryError says so."""
+    """Limit the memory of this process within the block; exceeding the limit raises MemoryError."""
     statm = Path("/proc/self/statm")
-    if not statm.exists():  # only Linux tells what is in use already
+    if not statm.exists():  # the memory already in use is only known on Linux
         yield
         return
     import resource
@@ -124,14 +124,14 @@ def _pdf_pages(path: Path) -> int:
         with pypdfium2.PdfDocument(path) as pdf:
             return len(pdf)
     except pypdfium2.PdfiumError:
-        return 0  # damaged or encrypted: the reader says which
+        return 0  # damaged or encrypted: the reader raises a specific error
 
 
 def _require_few_pages(path: Path, pages: int, limits: ReadingLimits) -> None:
     if pages > limits.max_pages:
         raise DocumentError(
-            f"{path}: the file has {pages:,} pages; at most {limits.max_pages:,} are taken. Split it, or ask whoever "
-            "runs the server to add it with `sra-rag index add`, which has no such limit."
+            f"{path}: the file has {pages:,} pages; at most {limits.max_pages:,} are accepted. Split it, or ask the "
+            "administrator of the server to add it with `sra-rag index add`, which has no such limit."
         )
 
 
@@ -139,5 +139,5 @@ def _require_small_table(path: Path, rows: int, cells: int, limits: ReadingLimit
     if rows > limits.max_rows or cells > limits.max_cells:
         raise DocumentError(
             f"{path}: the file has {rows:,} rows with about {cells:,} cells; at most {limits.max_rows:,} rows and "
-            f"{limits.max_cells:,} cells are taken. Leave out what is not asked about, or split it."
+            f"{limits.max_cells:,} cells are accepted. Remove what is not needed, or split it."
         )

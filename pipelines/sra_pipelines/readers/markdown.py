@@ -1,4 +1,4 @@
-"""Markdown as it is written, its headings found by markdown-it-py."""
+"""Reader for Markdown files: the source text, with headings found by markdown-it-py."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["read"]
 
 
 def read(path: Path, on_page: Callable[[int, int], None] | None = None) -> list[Page]:
-    """Read a Markdown file as one page; its text is the source, in which tables are readable row by row."""
+    """Read a Markdown file as one page; the text is the Markdown source, in which table rows are readable."""
     text = decode(path).strip()
     starts = [0]
     for line in text.split("\n"):

@@ -1,4 +1,4 @@
-"""PDF through PDFium, with the rows of tables kept on one line and headings from the outline, where there is one."""
+"""Reader for PDF files with PDFium: each table row is one line, and headings come from the outline if there is one."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from sra_pipelines.values import DocumentError, Heading, Page
 
 __all__ = ["page_text", "read"]
 
-_LEAST_OUTLINE = 3  # entries; an outline of fewer is a title
+_LEAST_OUTLINE = 3  # entries; an outline with fewer is only a title
 
-_SAME_LINE = 0.6  # of a character's height
+_SAME_LINE = 0.6  # in character heights
 
 
 def read(path: Path, on_page: Callable[[int, int], None] | None = None) -> list[Page]:
@@ -53,7 +53,7 @@ def _read(pdf: pypdfium2.PdfDocument, on_page: Callable[[int, int], None] | None
 
 
 def _outlined(text: str, titles: list[str]) -> tuple[Heading, ...]:
-    """Find the outline's titles on their page; one that is not written there stands at its top."""
+    """Find the titles of the outline on their page; a title that is not on the page is placed at its top."""
     lowered = text.lower()
     return tuple(sorted((Heading(max(0, lowered.find(t.lower())), t) for t in titles), key=lambda h: h.start))
 
@@ -64,23 +64,23 @@ def _unreadable(path: Path, error: pypdfium2.PdfiumError) -> DocumentError:
             f"{path}: the file is encrypted. Save a copy without a password (for example: qpdf --decrypt "
             "--password=... in.pdf out.pdf)."
         )
-    return DocumentError(f"{path}: the file is damaged and cannot be read. Get it again, or repair it with qpdf.")
+    return DocumentError(f"{path}: the file is damaged and cannot be read. Get a new copy, or repair it with qpdf.")
 
 
 def page_text(page: pypdfium2.PdfPage) -> str:
-    """Return a page's text; lines that stand at one height are joined, so that a row of a table is one line."""
+    """Return the text of a page. Lines at the same height are joined, so that a table row is one line."""
     text_page = page.get_textpage()
     try:
         text = text_page.get_text_range()
-        if len(text) != text_page.count_chars():  # characters beyond 16 bits: positions can't be told
+        if len(text) != text_page.count_chars():  # characters beyond 16 bits: positions are unknown
             return _clean(text)
         parts: list[str] = []
         end = 0
         start = 0
-        while (found := text.find("\r\n", start)) >= 0:
-            after = found + 2
-            parts.append(text[end:found])
-            joined = found > 0 and after < len(text) and _one_line(text_page, found - 1, after)
+        while (position := text.find("\r\n", start)) >= 0:
+            after = position + 2
+            parts.append(text[end:position])
+            joined = position > 0 and after < len(text) and _one_line(text_page, position - 1, after)
             parts.append(" " if joined else "\n")
             start = end = after
         parts.append(text[end:])

@@ -1,4 +1,4 @@
-"""Rows of a table as lines that can be read one by one: each cell under the name of its column."""
+"""Write table rows as self-contained lines, each cell with the name of its column."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _YEAR = re.compile(r"(?:19|20)\d\d")
 
 
 def join_cells(cells: Iterable[str]) -> str:
-    """Write a row as one line: ``Revenue | 82,400 | 79,100``."""
+    """Return a row as one line: ``Revenue | 82,400 | 79,100``."""
     return " | ".join(cell for cell in (" ".join(cell.split()) for cell in cells) if cell)
 
 
 def table_lines(rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    """Write rows as lines; below a row of names each cell stands under its name: ``Item: Revenue | 2023: 82,400``."""
+    """Yield rows as lines; after a header row, cells have their column name: ``Item: Revenue | 2023: 82,400``."""
     names: list[str] = []
     for row in rows:
         cells = [" ".join(cell.split()) for cell in row]
@@ -36,12 +36,12 @@ def table_lines(rows: Iterable[Sequence[str]]) -> Iterator[str]:
 
 
 def table_pages(tables: Iterable[tuple[str, Iterable[Sequence[str]]]]) -> Iterator[Page]:
-    """Make pages of tables, at most a hundred rows on each.
+    """Yield tables as pages of at most a hundred rows.
 
     Parameters
     ----------
     tables
-        Name and rows of each; a name of "" makes the pages' labels numbers.
+        Name and rows of each table; with an empty name, the pages are labelled with numbers.
     """
     index = 0
     for name, rows in tables:

@@ -1,4 +1,4 @@
-"""Plain text in any encoding; a form feed begins a new page."""
+"""Reader for plain text in any encoding; a form feed starts a new page."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def read(path: Path, on_page: Callable[[int, int], None] | None = None) -> list[
 
 
 def decode(path: Path) -> str:
-    """Return a file's text: UTF-8 where it is that, else what its bytes look most like.
+    """Return the text of a file, decoded as UTF-8 if possible, otherwise with the most likely encoding.
 
     Raises
     ------
     DocumentError
-        If they look like no text.
+        If no known encoding fits.
     """
     data = path.read_bytes()
     try:

@@ -1,4 +1,4 @@
-"""Excel workbooks through openpyxl: a sheet is a page, or several; formulas are read as the values last saved."""
+"""Reader for Excel workbooks: each sheet is one or more pages; formulas are read as their last saved values."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["read"]
 
 
 def read(path: Path, on_page: Callable[[int, int], None] | None = None) -> list[Page]:
-    """Read a workbook's worksheets; charts and macros are left alone."""
+    """Read the worksheets of a workbook; charts and macros are ignored."""
     require_small(path)
     workbook = openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
     try:
@@ -34,13 +34,13 @@ def read(path: Path, on_page: Callable[[int, int], None] | None = None) -> list[
 
 
 def _rows(sheet: Any) -> Iterator[list[str]]:
-    sheet.reset_dimensions()  # what a file states about its extent may be wrong
+    sheet.reset_dimensions()  # the dimensions stated in a file may be wrong
     for row in sheet.iter_rows():
         yield [_shown(cell.value, cell.number_format or "") if cell.value is not None else "" for cell in row]
 
 
 def _shown(value: Any, number_format: str) -> str:
-    """Write a value about as Excel shows it."""
+    """Return a value as text, approximately as Excel displays it."""
     if isinstance(value, bool):
         return str(value).upper()
     if isinstance(value, datetime.datetime):

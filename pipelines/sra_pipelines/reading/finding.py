@@ -1,4 +1,4 @@
-"""Find the documents in folders, and give each a name of its own."""
+"""Find the documents in folders, and give each a unique name."""
 
 from __future__ import annotations
 
@@ -25,39 +25,39 @@ def visible_paths(folder: Path) -> Iterator[Path]:
 
 
 def find_documents(paths: Iterable[Path]) -> list[Path]:
-    """Replace each folder by the documents in it and below, sorted; each file once.
+    """Return files, and the sorted documents in folders and their subfolders, without duplicates.
 
-    `visible_paths` says which files are left out.
+    For the files that are skipped, see `visible_paths`.
 
     Raises
     ------
     DocumentError
-        If a folder holds no file of a format that is read.
+        If a folder contains no file of a supported format.
     """
-    found: dict[Path, None] = {}
+    documents: dict[Path, None] = {}
     for path in paths:
         files = [path]
         if path.is_dir():
             files = [p for p in visible_paths(path) if p.suffix.lower() in FORMATS and not p.is_dir()]
         if not files:
             raise DocumentError(
-                f"{path}: the folder holds no documents. Name files, or a folder with some: {known_names()}."
+                f"{path}: the folder contains no documents. Give files, or a folder that contains {known_names()} files."
             )
-        found.update(dict.fromkeys(files))
-    return list(found)
+        documents.update(dict.fromkeys(files))
+    return list(documents)
 
 
 def document_names(paths: Sequence[Path], taken: Iterable[str] = ()) -> list[str]:
-    """Name documents so that no two are called alike: ``report``, or ``report.docx``, or ``2023/report.docx``.
+    """Return unique names for documents: ``report``, or ``report.docx``, or ``2023/report.docx``.
 
     What is not UTF-8 in a name is escaped, since names reach prompts, citations and JSON.
 
     Parameters
     ----------
     paths
-        Files, none twice.
+        Paths of the files, without duplicates.
     taken
-        Names that are in use.
+        Names that are already in use.
     """
     used = Counter(taken)
     stems = Counter(printable(path.stem) for path in paths)

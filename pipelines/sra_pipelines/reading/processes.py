@@ -1,4 +1,4 @@
-"""Read many documents in worker processes; one that crashes or hangs costs its own document and no other."""
+"""Read documents in worker processes; a crash or hang affects only the document that caused it."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from sra_pipelines.values import Document, DocumentError
 
 __all__ = ["LoneReader", "Reading", "default_workers", "file_hash", "read_documents"]
 
-_MOST_SECONDS = 600.0  # for one document; PDFium needs 0.01 s a page
+_MOST_SECONDS = 600.0  # per document; PDFium needs 0.01 s per page
 _MOST_WORKERS = 4  # embedding takes longer than reading
 
 Reading = tuple[Path, Document | DocumentError, str]
 
 
 def default_workers(n_documents: int) -> int:
-    """How many processes read: one for each core, at most four, none more than there are documents."""
+    """Return the default number of reading processes: one per core, at most four, at most the number of documents."""
     return max(1, min(_MOST_WORKERS, os.cpu_count() or 1, n_documents))
 
 
 def file_hash(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
+    """Return the SHA-256 digest of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -42,23 +42,24 @@ def file_hash(path: Path) -> str:
 def read_documents(
     paths: Iterable[Path], *, workers: int, seconds: float = _MOST_SECONDS, limits: ReadingLimits | None = None
 ) -> Iterator[Reading]:
-    """Read documents and yield each as it is done, with the hash of the bytes that were read.
+    """Read documents and yield each result as soon as it is available.
 
     Parameters
     ----------
     paths
-        Files.
+        Paths of the files.
     workers
-        Processes; 0 reads in this one.
+        Number of processes; 0 reads in this process.
     seconds
-        After so many on one document its worker is ended. Not in force with ``workers=0``.
+        Time limit per document in seconds, after which its worker is terminated. Ignored with ``workers=0``.
     limits
-        For files from somebody else; their seconds hold instead.
+        Limits for untrusted files; their time limit replaces `seconds`.
 
     Yields
     ------
     tuple
-        Path, the document or why it could not be read, and the file's hash ("" if it could not be read).
+        Path, the document or the reason why it could not be read, and the digest of the file ("" if it could not be
+        read).
     """
     waiting = deque(paths)
     if workers == 0:
@@ -68,8 +69,8 @@ def read_documents(
         seconds = limits.max_seconds
     while waiting:
         suspects = yield from _read_in_pool(waiting, workers, 2 * workers, seconds, limits)
-        while suspects:  # a worker died: read what was under way one by one, so that the one that did it is known
-            known = limits is not None and len(suspects) == 1  # somebody else's file gets no second time
+        while suspects:  # a worker died: read the files in progress one by one, to find the one that caused it
+            known = limits is not None and len(suspects) == 1  # an untrusted file is not read a second time
             guilty = suspects if known else (yield from _read_in_pool(suspects, 1, 1, seconds, limits))
             for path in list(guilty):
                 yield path, _crashed(path, seconds), ""
@@ -78,14 +79,14 @@ def read_documents(
 
 
 class LoneReader:
-    """Reads documents as they come, in a process of its own that stays for the next one.
+    """Reads documents one at a time in a separate process, which is reused.
 
     Parameters
     ----------
     seconds
-        After so many on one document its process is ended.
+        Time limit per document in seconds, after which the process is terminated.
     limits
-        For files from somebody else; their seconds hold instead.
+        Limits for untrusted files; their time limit replaces `seconds`.
     """
 
     def __init__(self, seconds: float = _MOST_SECONDS, limits: ReadingLimits | None = None) -> None:
@@ -94,7 +95,7 @@ class LoneReader:
         self._pool: ProcessPoolExecutor | None = None
 
     def read(self, path: Path) -> Document | DocumentError:
-        """Read a document; one that crashes or hangs costs nothing but itself."""
+        """Read a document. A crash or timeout is returned as an error."""
         if self._pool is None:
             self._pool = _new_pool(1)
         try:
@@ -106,7 +107,7 @@ class LoneReader:
             return _crashed(path, self._seconds)
 
     def close(self) -> None:
-        """End the process; the next document starts another."""
+        """Stop the process; the next document starts a new one."""
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
             self._pool = None
@@ -118,37 +119,37 @@ def _new_pool(workers: int) -> ProcessPoolExecutor:
 
 def _crashed(path: Path, seconds: float) -> DocumentError:
     reason = f"reading it crashed, or took longer than {seconds:g} s"
-    return DocumentError(f"{path}: {reason}. Leave it out, or print it to PDF anew.")
+    return DocumentError(f"{path}: {reason}. Omit it, or print it to PDF again.")
 
 
 def _read_in_pool(
     waiting: deque[Path], workers: int, ahead: int, seconds: float, limits: ReadingLimits | None
 ) -> Generator[Reading, None, deque[Path]]:
-    """Read until nothing waits, or a worker dies; return what was under way then."""
+    """Read until all files are read or a worker dies; return the files that were in progress then."""
     before = set(multiprocessing.active_children())
     pool = _new_pool(workers)
-    under_way: dict[Future[Reading], Path] = {}
+    in_progress: dict[Future[Reading], Path] = {}
     ended = False
     try:
-        while waiting or under_way:
+        while waiting or in_progress:
             try:
-                with _interrupts_put_off():  # what is spawned here inherits it from its first instruction on
-                    while waiting and len(under_way) < ahead:
-                        under_way[pool.submit(_read_watched, waiting[0], seconds, limits)] = waiting[0]
+                with _interrupts_put_off():  # a spawned process inherits it from its first instruction
+                    while waiting and len(in_progress) < ahead:
+                        in_progress[pool.submit(_read_watched, waiting[0], seconds, limits)] = waiting[0]
                         waiting.popleft()
             except BrokenProcessPool:
-                pass  # told by the futures too
-            for future in wait(under_way, return_when=FIRST_COMPLETED).done:
+                pass  # the futures raise it too
+            for future in wait(in_progress, return_when=FIRST_COMPLETED).done:
                 try:
                     reading = future.result()
                 except BrokenProcessPool:
                     break
-                del under_way[future]
+                del in_progress[future]
                 yield reading
             else:
                 continue
             ended = True
-            return deque(path for future, path in under_way.items())
+            return deque(path for future, path in in_progress.items())
         pool.shutdown()
         ended = True
         return deque()
@@ -189,7 +190,7 @@ def _read_within(path: Path, limits: ReadingLimits) -> Document:
 
 def _read_watched(path: Path, seconds: float, limits: ReadingLimits | None) -> Reading:
     with open(os.devnull, "w") as nowhere:
-        # Ends this process even while a library is busy in C; nothing softer does.
+        # Terminates this process even while a library is in C code, unlike the alternatives.
         faulthandler.dump_traceback_later(seconds, exit=True, file=nowhere)
         try:
             return _read(path, limits)
@@ -198,7 +199,7 @@ def _read_watched(path: Path, seconds: float, limits: ReadingLimits | None) -> R
 
 
 def _start_worker() -> None:
-    """Leave Ctrl-C to the parent, and end when the parent is gone."""
+    """Ignore Ctrl-C, which the parent handles, and exit when the parent exits."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:
@@ -212,21 +213,21 @@ def _start_worker() -> None:
 
 @contextmanager
 def _interrupts_put_off() -> Iterator[None]:
-    """Have processes that are started within never hear of Ctrl-C; here it takes effect behind the block."""
-    if threading.current_thread() is not threading.main_thread():  # only there may it be set
+    """Block Ctrl-C in processes that are started in the block; in this process it takes effect after the block."""
+    if threading.current_thread() is not threading.main_thread():  # signal handlers can only be set in the main thread
         yield
         return
-    heard: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: heard.append(number))
+    received: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: received.append(number))
     if hasattr(signal, "pthread_sigmask"):
-        # It lets signals in when it is started, which the first process of a pool would do.
+        # Starting the tracker unblocks signals, so start it now instead of with the first process of a pool.
         resource_tracker.ensure_running()
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # which a process inherits
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited by processes
     try:
         yield
     finally:
         if hasattr(signal, "pthread_sigmask"):
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         signal.signal(signal.SIGINT, before)
-        if heard:
+        if received:
             signal.raise_signal(signal.SIGINT)

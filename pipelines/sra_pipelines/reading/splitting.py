@@ -1,4 +1,4 @@
-"""Split documents into passages: whole lines where they fit, each on one page, with its place and its heading."""
+"""Split documents into passages of whole lines if possible, each on one page, with its span and heading."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from sra_rag.errors import ConfigError
 
 __all__ = ["CHUNK_OVERLAP", "CHUNK_TOKENS", "Splitting", "embedded_text", "split_document"]
 
-CHUNK_TOKENS = 220  # what all-MiniLM-L6-v2 reads of a passage is 256 tokens of its own
+CHUNK_TOKENS = 220  # all-MiniLM-L6-v2 embeds at most 256 of its own tokens
 CHUNK_OVERLAP = 32
 _LEAST_TOKENS = 16
-_TOKENS_OF = "gpt-4"  # whose tokenizer comes with the splitter, so that passages are alike for all embedding models
-_VERSION = 1  # changes with anything that moves a passage's ends
+_TOKENS_OF = "gpt-4"  # its tokenizer is included in the splitter; passages do not depend on the embedding model
+_VERSION = 1  # increment with any change that affects the spans of passages
 _NAME = re.compile(rf"lines-(\d+)-(\d+)-{_VERSION}(-headings)?")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Splitting:
-    """How documents are split; an index remembers it by its `name`.
+    """Settings for splitting documents; an index stores its `name`.
 
     Parameters
     ----------
     tokens
-        Most that a passage takes. An embedding model reads no more of it than its own window: the embedded one about
-        220 of these tokens.
+        Maximum number of tokens of a passage. An embedding model truncates passages to its own window, which is about
+        220 of these tokens for the embedded model.
     overlap
-        Tokens that neighbours may share.
+        Maximum number of tokens shared by adjacent passages.
     at_headings
-        Begin a passage at each heading, so that none stands under two.
+        Whether to start a passage at each heading, so that no passage belongs to two sections.
 
     Raises
     ------
@@ -48,7 +48,7 @@ class Splitting:
 
     def __post_init__(self) -> None:
         if self.tokens < _LEAST_TOKENS:
-            raise ConfigError(f"tokens={self.tokens} is not allowed: a passage takes at least {_LEAST_TOKENS}.")
+            raise ConfigError(f"tokens={self.tokens} is not allowed: it must be at least {_LEAST_TOKENS}.")
         if not 0 <= self.overlap < self.tokens:
             raise ConfigError(
                 f"overlap={self.overlap} is not allowed: it must be at least 0 and below tokens={self.tokens}."
@@ -56,38 +56,39 @@ class Splitting:
 
     @property
     def name(self) -> str:
-        """What an index keeps; the same name splits the same."""
+        """Name of the splitting, stored in an index; equal names split documents equally."""
         return f"lines-{self.tokens}-{self.overlap}-{_VERSION}{'-headings' if self.at_headings else ''}"
 
     @classmethod
     def from_name(cls, name: str) -> Splitting | None:
-        """Return the splitting of a name; None if this version of the program splits none so."""
-        found = _NAME.fullmatch(name)
-        return None if found is None else cls(int(found[1]), int(found[2]), found[3] is not None)
+        """Return the splitting with this name; None if this version does not support it."""
+        match = _NAME.fullmatch(name)
+        return None if match is None else cls(int(match[1]), int(match[2]), match[3] is not None)
 
 
 def split_document(document: Document, name: str | None = None, splitting: Splitting | None = None) -> list[Passage]:
-    """Split a document page by page, so that each passage stands on one page.
+    """Split a document page by page, so that each passage is on one page.
 
     Parameters
     ----------
     document
-        What was read.
+        The document.
     name
-        What passages call it, if not by its own name.
+        Name of the document in its passages; by default its own name.
     splitting
-        How; by default as `Splitting` does.
+        Settings for splitting; by default those of `Splitting`.
 
     Returns
     -------
     list of Passage
-        In reading order; ``page.text[passage.start:passage.end] == passage.text``. Neighbours overlap a little.
+        Passages in reading order, with ``page.text[passage.start:passage.end] == passage.text``. Adjacent passages may
+        overlap.
     """
-    how = splitting or Splitting()
+    settings = splitting or Splitting()
     passages = []
-    above = ""  # the heading in force where a page begins
+    above = ""  # the current heading at the start of a page
     for page in document.pages:
-        for start, text in _pieces(page, how):
+        for start, text in _pieces(page, settings):
             passages.append(
                 Passage(
                     document=document.name if name is None else name,
@@ -105,7 +106,7 @@ def split_document(document: Document, name: str | None = None, splitting: Split
 
 
 def embedded_text(passage: Passage) -> str:
-    """Return what is embedded of a passage: its document's name and its text."""
+    """Return the text that is embedded for a passage: the name of its document, and its text."""
     return f"document: {passage.document}\n\n{passage.text}"
 
 
@@ -123,7 +124,7 @@ def _splitter(tokens: int, overlap: int) -> TextSplitter:
 
 
 def _section(page: Page, start: int, length: int, above: str) -> str:
-    """Return the last heading above the passage, or within its first quarter: most of it then stands under that."""
+    """Return the last heading before the passage or within its first quarter, so that most of it is in that section."""
     section = above
     for heading in page.headings:
         if heading.start > start + length // 4:

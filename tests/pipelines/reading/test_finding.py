@@ -31,7 +31,7 @@ def test_the_sample_documents_evidence_is_read():
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("empty.pdf", b"", "empty.*Get it again"),
+        ("empty.pdf", b"", "empty.*Get a new copy"),
         ("word.pdf", b"PK\x03\x04 not a pdf at all", "not a PDF.*convert"),
         ("torn.pdf", b"%PDF-1.7\nnothing more", "damaged.*repair"),
     ],
@@ -62,5 +62,5 @@ def test_folders_are_searched_and_files_named_once(tmp_path, make_pdf):
     third = make_pdf("a.pdf", "a")
     assert find_documents([tmp_path, third]) == [third, second]
     (tmp_path / "none").mkdir()
-    with pytest.raises(DocumentError, match="holds no documents.*Word"):
+    with pytest.raises(DocumentError, match="contains no documents.*Word"):
         find_documents([tmp_path / "none"])

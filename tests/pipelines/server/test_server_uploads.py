@@ -124,15 +124,15 @@ def renamed_macro_file():
 
 
 REFUSED = {
-    "pages": ("long.pdf", lambda: pdf(10_000), "has 10,000 pages; at most 2,000 are taken. Split it"),
+    "pages": ("long.pdf", lambda: pdf(10_000), "has 10,000 pages; at most 2,000 are accepted. Split it"),
     "bomb": ("bomb.docx", lambda: with_parts(word(), word__zeros_xml=bytes(60_000_000)), "times its size"),
     "large bomb": ("bomb.xlsx", lambda: with_parts(workbook(["a"]), xl__zeros_bin=bytes(150_000_000)), "150 MB"),
     "bomb in a bomb": ("b.docx", lambda: with_parts(word(), word__inner_zip=bomb_in_a_word_file()), "61 MB"),
     "nested": ("nested.docx", lambda: with_parts(word(), word__inner_zip=nested(5)), "3 deep"),
     "parts": ("parts.docx", lambda: with_parts(word(), **{f"p{i}": "" for i in range(20_001)}), "parts"),
-    "macros": ("macros.docx", lambda: with_parts(word(), word__vbaProject_bin=b"x"), "holds macros"),
-    "macros in excel": ("m.xlsx", lambda: with_parts(workbook(["a"]), xl__vbaProject_bin=b"x"), "holds macros"),
-    "renamed macros": ("renamed.docx", renamed_macro_file, "holds macros"),
+    "macros": ("macros.docx", lambda: with_parts(word(), word__vbaProject_bin=b"x"), "contains macros"),
+    "macros in excel": ("m.xlsx", lambda: with_parts(workbook(["a"]), xl__vbaProject_bin=b"x"), "contains macros"),
+    "renamed macros": ("renamed.docx", renamed_macro_file, "contains macros"),
     "rows": ("rows.xlsx", lambda: workbook(*[["a"]] * 1_001), "1,001 rows"),
     "far cell": ("far.xlsx", lambda: workbook(["a"], cells=[("A1048576", 1)]), "1,048,576 rows"),
     "wide": ("wide.xlsx", lambda: workbook(cells=[(f"XFD{i}", 1) for i in range(1, 4)]), "49,152 cells"),
@@ -148,7 +148,7 @@ REFUSED = {
     "old office": ("a.docx", lambda: b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "old Office"),
     "half a pdf": ("half.pdf", lambda: pdf(3)[:300], "damaged"),
     "half a word file": ("half.docx", lambda: word()[:5_000], "damaged and cannot be unpacked"),
-    "no text": ("blank.pdf", lambda: pdf(1), "none of the 1 page(s) holds text"),
+    "no text": ("blank.pdf", lambda: pdf(1), "none of the 1 page(s) contains text"),
 }  # fmt: skip
 
 

@@ -1,1 +1,1 @@
-"""The parts of a Word file: lists, numbering, notes, XML."""
+"""Parts of the Word reader: lists, numbering, notes and XML values."""

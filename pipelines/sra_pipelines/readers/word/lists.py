@@ -1,7 +1,7 @@
-"""The lists that a Word file defines: which levels each has, and what numbers look like there.
+"""The lists of a Word file: their levels, and the format of the numbers on each level.
 
-After ECMA-376, part 1, 17.9: a list (``w:num``) takes its levels from a definition (``w:abstractNum``), which may take
-them from the list of a style, and changes some. What a damaged or forged file leaves in doubt is no list.
+See ECMA-376, part 1, 17.9: a list (``w:num``) takes its levels from a definition (``w:abstractNum``), which may take
+them from the list of a style, and may override some. Invalid lists of damaged or manipulated files are ignored.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["LEVELS", "Level", "Lists", "NumberedList"]
 
 LEVELS = 9
 _MOST_LINKS = 8
-_LONGEST = 255  # characters of a level's text; Word takes 31
+_LONGEST = 255  # characters of the text of a level; Word accepts 31
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -30,16 +30,16 @@ class Level:
     Parameters
     ----------
     start
-        Where they begin.
+        First number.
     kind
-        The format of their number, as `format_number` takes it.
+        Format of the number, see `format_number`.
     text
-        What is shown, with ``%1`` for the number of the first level.
+        Template of the number, with ``%1`` for the number of the first level.
     separated
-        Whether anything stands between number and text.
+        Whether there is a space between number and text.
     restart
-        One-based level at which, or above which, a paragraph makes this level begin again; 0 for none at all. None for
-        any level above.
+        One-based level: a paragraph on this level or a higher one restarts the numbering; 0 for never, None for any
+        higher level.
     legal
         Whether the numbers of all levels are shown in decimal.
     hidden
@@ -65,11 +65,11 @@ class NumberedList:
     Parameters
     ----------
     number, definition
-        The list's own, and that of its definition: lists of one definition count together.
+        Ids of the list and of its definition; lists with the same definition share their counters.
     levels
-        Zero-based.
+        Levels by zero-based index.
     starts
-        Numbers that its levels begin with, though lists of the same definition have counted on.
+        First numbers that override the shared counters, by level.
     """
 
     number: int
@@ -78,7 +78,7 @@ class NumberedList:
     starts: Mapping[int, int]
 
     def start(self, index: int) -> int:
-        """Return what a level begins with."""
+        """Return the first number of a level."""
         return self.starts.get(index, self.levels[index].start if index in self.levels else 1)
 
     def level_of(self, style: str) -> int | None:
@@ -92,16 +92,16 @@ class Lists:
     Parameters
     ----------
     numbering
-        Root of the part that holds them; None for a file without one.
+        Root of the numbering part; None for a file without one.
     of_styles
-        Number of the list that a style has, by the style.
+        Number of the list of each style.
     """
 
     def __init__(self, numbering: Any | None, of_styles: Mapping[str, int]) -> None:
         self._definitions = _by_number(numbering, "w:abstractNum", "w:abstractNumId")
         self._nums = _by_number(numbering, "w:num", "w:numId")
         self._of_styles = of_styles
-        # Each element is read once, or a forged file of many lists with one large definition would take for ever.
+        # Cached, so that a manipulated file with many lists and one large definition is not slow.
         self._levels, self._changes, self._make = cache(_levels), cache(_changes), cache(self._read)
 
     def get(self, number: int) -> NumberedList | None:
@@ -127,7 +127,7 @@ class Lists:
 
 
 def _changes(num: Any) -> tuple[dict[int, Level], dict[int, int]]:
-    """Return the levels that a list changes, and what it makes levels begin with."""
+    """Return the levels that a list overrides, and the first numbers that it overrides."""
     levels: dict[int, Level] = {}
     starts: dict[int, int] = {}
     for override in num.iterchildren(qn("w:lvlOverride")):
@@ -139,7 +139,7 @@ def _changes(num: Any) -> tuple[dict[int, Level], dict[int, int]]:
 
 
 def _levels(parent: Any) -> dict[int, Level]:
-    """Return the levels that stand in a definition, or in what a list changes."""
+    """Return the levels in a definition, or in an override of a list."""
     levels = {}
     for element in parent.iterchildren(qn("w:lvl")):
         index = _index(element)
@@ -168,7 +168,7 @@ def _level(element: Any) -> Level:
 
 
 def _kind(element: Any) -> str:
-    form = element.find(f".//{qn('w:numFmt')}")  # a custom one stands in a choice of renderings
+    form = element.find(f".//{qn('w:numFmt')}")  # a custom format is nested in alternate content
     if form is None:
         return "decimal"
     kind = form.get(qn("w:val"), "decimal")
@@ -177,5 +177,5 @@ def _kind(element: Any) -> str:
 
 def _by_number(parent: Any | None, tag: str, attribute: str) -> dict[int, Any]:
     children = () if parent is None else parent.iterchildren(qn(tag))
-    found = ((integer(element.get(qn(attribute))), element) for element in children)
-    return {number: element for number, element in found if number is not None}
+    numbered = ((integer(element.get(qn(attribute))), element) for element in children)
+    return {number: element for number, element in numbered if number is not None}

@@ -1,6 +1,6 @@
 """Footnotes and endnotes of a Word file, as lines such as ``Footnote 3: Net of tax``.
 
-The mark in the text is left out: a figure beside others in a row, or glued to a word, would be read as one of the text.
+The reference mark is removed from the text, where its number could be mistaken for an amount or a part of a word.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["Notes"]
 _PARAGRAPH, _SECTION = qn("w:p"), qn("w:sectPr")
 _COUNTED = (*REFERENCES, qn("w:br"), qn("w:lastRenderedPageBreak"))
 _FORMATS = {"footnote": "decimal", "endnote": "lowerRoman"}
-_ORDINARY = (None, "normal")  # types of a note; others are the lines that Word draws above them
+_ORDINARY = (None, "normal")  # types of notes; other types are separator lines
 _NO = (None, "0", "false", "off")
 
 
@@ -36,11 +36,11 @@ class Notes:
     Parameters
     ----------
     body
-        Of the document: notes are numbered as it refers to them, by the rules of its sections.
+        Body of the document; notes are numbered in the order of their references, by the rules of the sections.
     parts
-        Roots of the parts that hold the notes, by ``"footnote"`` and ``"endnote"``.
+        Roots of the parts that contain the notes, by ``"footnote"`` and ``"endnote"``.
     settings
-        Root of the part with the document's settings: rules for all sections.
+        Root of the settings part, with the rules for all sections.
     """
 
     def __init__(self, body: Any, parts: dict[str, Any], settings: Any) -> None:
@@ -56,22 +56,22 @@ class Notes:
         self._number(body)
 
     def take(self, text: str) -> tuple[str, list[str]]:
-        """Return a text without the marks in it, and the notes that they stand for, one line each.
+        """Return a text without its note marks, and the notes that the marks refer to, one line each.
 
-        Each note is handed out once, however often a forged file refers to it.
+        Each note is returned only once, even if a manipulated file refers to it several times.
         """
         lines = []
         for kind, identity in NOTE_MARK.findall(text):
-            said = self._texts.pop((kind, identity), "")
-            if said:
-                lines.append(f"{self._names.get((kind, identity), kind.capitalize())}: {said}")
+            note = self._texts.pop((kind, identity), "")
+            if note:
+                lines.append(f"{self._names.get((kind, identity), kind.capitalize())}: {note}")
         return NOTE_MARK.sub("", text), lines
 
     def _number(self, body: Any) -> None:
         section: list[Any] = []
         for paragraph in body.iter(_PARAGRAPH):
-            found = paragraph.iter(*_COUNTED)
-            section += (element for element in found if not any(map(is_passed_over, element.iterancestors())))
+            counted = paragraph.iter(*_COUNTED)
+            section += (element for element in counted if not any(map(is_passed_over, element.iterancestors())))
             rules = paragraph.find(f"{qn('w:pPr')}/{_SECTION}")
             if rules is not None:
                 self._number_section(section, rules)

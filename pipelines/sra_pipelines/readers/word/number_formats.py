@@ -7,7 +7,7 @@ __all__ = ["format_number"]
 _ROMAN = ((1000, "m"), (900, "cm"), (500, "d"), (400, "cd"), (100, "c"), (90, "xc"), (50, "l"), (40, "xl"), (10, "x"),
           (9, "ix"), (5, "v"), (4, "iv"), (1, "i"))  # fmt: skip
 _MOST_ROMAN = 4_999
-_LETTERS = 780  # to z thirty times: then Word begins again
+_LETTERS = 780  # up to thirty times z, after which Word starts again
 _UNITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
           "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]  # fmt: skip
 _TENS = ["", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
@@ -19,16 +19,16 @@ _WIDEST = 9
 
 
 def format_number(number: int, kind: str) -> str:
-    """Write a number in a format of WordprocessingML.
+    """Return a number in a number format of WordprocessingML.
 
     Parameters
     ----------
     number
-        Of the paragraph or note. Where the format has no way to write it, as letters have none for 0, it is written in
+        Number of the paragraph or note. If the format cannot represent it, such as 0 as a letter, it is written in
         decimal.
     kind
-        Name of the format, such as ``"lowerRoman"``, or for ``"custom"`` its first number, such as ``"0001"``. Formats
-        that are not known are written in decimal; ``"none"`` and ``"bullet"`` as nothing.
+        Name of the format, such as ``"lowerRoman"``, or the first number of a custom format, such as ``"0001"``.
+        Unknown formats are written in decimal; ``"none"`` and ``"bullet"`` return an empty text.
     """
     if kind in ("none", "bullet"):
         return ""

@@ -1,7 +1,7 @@
-"""Automatic numbers of a Word file's paragraphs, which no text holds: ``2.1``, ``(a)``, ``Article IV``, ``Schedule 1``.
+"""Automatic numbers of paragraphs in a Word file: ``2.1``, ``(a)``, ``Article IV``, ``Schedule 1``.
 
-They are counted as ECMA-376, part 1, 17.9 has it and, where that is silent, as Word does: a level that is passed over
-begins all the same, so that ``1.1`` may come first and ``2`` after it.
+They are counted as specified in ECMA-376, part 1, 17.9, and otherwise as in Word: a skipped level is started, so that
+``1.1`` may come first, followed by ``2``.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ __all__ = ["BULLET", "Numbering"]
 
 BULLET = "- "
 _LEVEL = "w:numPr/w:ilvl"
-_NO_LEVEL = -1  # which no list has
-_DEEPEST = 32  # styles based on one another; Word stops far earlier
+_NO_LEVEL = -1  # a level that no list has
+_DEEPEST = 32  # maximum depth of styles based on other styles; Word has a lower limit
 _PLACE = re.compile(r"%([1-9])")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Says:
-    """What a paragraph (without a name) or a style says of its number.
+class _Properties:
+    """Numbering properties of a paragraph (without a name) or of a style.
 
-    `list` is 0 where an inherited number is taken away, and None, as `level`, where nothing is said.
+    `list` is 0 if an inherited number is removed. `list` and `level` are None if they are not set.
     """
 
     name: str
@@ -40,36 +40,37 @@ class _Says:
 
 
 class Numbering:
-    """Counts paragraphs.
+    """Counts numbered paragraphs.
 
     Parameters
     ----------
     numbering
-        Root of the part that holds the lists; None for a file without one.
+        Root of the numbering part; None for a file without one.
     styles
-        Root of the part that holds the styles.
+        Root of the styles part.
     """
 
     def __init__(self, numbering: Any | None, styles: Any) -> None:
-        self._styles: dict[str, _Says] = {}
+        self._styles: dict[str, _Properties] = {}
         self._default: str | None = None
         for style in styles.iterchildren(qn("w:style")):
             name = style.get(qn("w:styleId"), "")
-            self._styles[name] = _says(style.find(qn("w:pPr")), name, value_of(style, "w:basedOn"))
+            self._styles[name] = _numbering_properties(style.find(qn("w:pPr")), name, value_of(style, "w:basedOn"))
             if style.get(qn("w:type")) == "paragraph" and style.get(qn("w:default")) in ("1", "true", "on"):
                 self._default = name
-        of_styles = {name: says.list for name, says in self._styles.items() if says.list is not None}
+        of_styles = {name: own.list for name, own in self._styles.items() if own.list is not None}
         self._lists = Lists(numbering, of_styles)
         self._counts: dict[int, list[int | None]] = {}
         self._begun: set[tuple[int, int]] = set()
 
     def number(self, paragraph: Any) -> str:
-        """Count a paragraph, the next of the document, and return what stands in front of its text.
+        """Count the next paragraph of the document, and return its number.
 
         Returns
         -------
         number
-            Such as ``"2.1 "``, with the space behind it; `BULLET` for any bullet; empty for a paragraph without number.
+            The number with a trailing space, such as ``"2.1 "``; `BULLET` for any bullet; empty for a paragraph without
+            number.
         """
         place = self._place(paragraph)
         if place is None:
@@ -79,30 +80,33 @@ class Numbering:
         level = of.levels[index]
         if level.kind == "bullet":
             return BULLET if level.text else ""
-        text = _PLACE.sub(lambda found: _shown(int(found[1]) - 1, of, index, counts), level.text).lstrip()
+        text = _PLACE.sub(lambda match: _shown(int(match[1]) - 1, of, index, counts), level.text).lstrip()
         if level.hidden or not text:
             return ""
         return f"{text.rstrip()} " if level.separated else text
 
     def _place(self, paragraph: Any) -> tuple[NumberedList, int] | None:
-        """Return list and level of a paragraph: what it says itself or else its style, or the one that is based on."""
+        """Return list and level of a paragraph, from its own properties, its style, or the styles it is based on."""
         properties = paragraph.find(qn("w:pPr"))
         style = value_of(properties, "w:pStyle")
-        said = [_says(properties), *self._styled(style if style in self._styles else self._default)]
-        number = next((says.list for says in said if says.list is not None), 0)
+        inherited = [
+            _numbering_properties(properties),
+            *self._styled(style if style in self._styles else self._default),
+        ]
+        number = next((own.list for own in inherited if own.list is not None), 0)
         of = self._lists.get(number) if number else None
         if of is None:
             return None
-        for says in said:
-            linked = of.level_of(says.name) if says.name else None  # counts more than the level that the style says
-            index = says.level if linked is None else linked
-            if index is None and says.list is not None:
+        for own in inherited:
+            linked = of.level_of(own.name) if own.name else None  # takes precedence over the level of the style
+            index = own.level if linked is None else linked
+            if index is None and own.list is not None:
                 index = 0
             if index is not None:
                 return (of, index) if index in of.levels else None
         return None
 
-    def _styled(self, style: str | None) -> Iterator[_Says]:
+    def _styled(self, style: str | None) -> Iterator[_Properties]:
         for _ in range(_DEEPEST):
             if style not in self._styles:
                 return
@@ -125,14 +129,14 @@ class Numbering:
         return counts
 
     def _begin(self, of: NumberedList, index: int) -> int:
-        self._begun.add((of.number, index))  # from now on the list counts on
+        self._begun.add((of.number, index))  # from now on, the list continues
         return of.start(index)
 
 
 def _shown(index: int, of: NumberedList, own: int, counts: list[int | None]) -> str:
-    """Return the number of a level as a paragraph on the level `own` shows it."""
+    """Return the number of a level in the number of a paragraph on level `own`."""
     count = counts[index]
-    if index not in of.levels or count is None:  # none has begun below the paragraph's own level
+    if index not in of.levels or count is None:  # a level below that of the paragraph has not started
         return ""
     kind = of.levels[index].kind
     if of.levels[own].legal and kind not in ("none", "bullet", "decimalZero"):
@@ -140,8 +144,8 @@ def _shown(index: int, of: NumberedList, own: int, counts: list[int | None]) -> 
     return format_number(count, kind)
 
 
-def _says(properties: Any | None, name: str = "", based_on: str | None = None) -> _Says:
+def _numbering_properties(properties: Any | None, name: str = "", based_on: str | None = None) -> _Properties:
     level = number_of(properties, _LEVEL)
     if level is None and value_of(properties, _LEVEL) is not None:
         level = _NO_LEVEL
-    return _Says(name, based_on, number_of(properties, "w:numPr/w:numId"), level)
+    return _Properties(name, based_on, number_of(properties, "w:numPr/w:numId"), level)

@@ -1,7 +1,7 @@
-"""What a piece of a Word file's XML says: its text as it reads with all tracked changes accepted, its values.
+"""Read text and values from the XML of a Word file; all tracked changes are treated as accepted.
 
-XML holds no control characters, so some of them stand for what text can't say: a form feed for a page break, and what
-`NOTE_MARK` matches for the place of a footnote or endnote.
+Control characters, which XML cannot contain, mark page breaks (a form feed) and the positions of footnotes and endnotes
+(see `NOTE_MARK`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = [
 BREAK = "\f"
 NOTE_MARK = re.compile("\x02(footnote|endnote) ([^\x03]*)\x03")  # kind, id
 REFERENCES = {qn("w:footnoteReference"): "footnote", qn("w:endnoteReference"): "endnote"}
-# Tab stops, deleted and moved text, and the second rendering of a drawing for old programs.
+# Tab stops, deleted and moved text, and fallback content for old applications.
 _PASSED_OVER = {
     qn("w:pPr"),
     qn("w:rPr"),
@@ -39,21 +39,21 @@ _PASSED_OVER = {
 _TEXT, _TAB, _BR, _CR, _HYPHEN = (qn(f"w:{name}") for name in ("t", "tab", "br", "cr", "noBreakHyphen"))
 _RENDERED_BREAK, _TYPE, _VALUE = qn("w:lastRenderedPageBreak"), qn("w:type"), qn("w:val")
 _OFF = ("0", "false", "off")
-_LONGEST_NUMBER = 11  # characters of a whole number of 32 bits
+_LONGEST_NUMBER = 11  # characters of a 32-bit integer
 
 
 def is_passed_over(element: Any) -> bool:
-    """Whether nothing in the element is text of the document."""
+    """Return whether an element contains no text of the document."""
     return element.tag in _PASSED_OVER
 
 
 def is_page_break(element: Any) -> bool:
-    """Whether a page ends here, because somebody wanted it or because Word broke it here last."""
+    """Return whether an element is a page break, either a manual one or one of the last layout in Word."""
     return element.tag == _RENDERED_BREAK or (element.tag == _BR and element.get(_TYPE) == "page")
 
 
 def text_of(element: Any) -> str:
-    """Return the text in a paragraph, or in whatever else holds runs."""
+    """Return the text of a paragraph or another element with runs."""
     parts: list[str] = []
     for child in element.iterchildren():
         if is_passed_over(child):
@@ -76,24 +76,24 @@ def text_of(element: Any) -> str:
 
 
 def value_of(parent: Any | None, path: str) -> str | None:
-    """Return the value (``w:val``) of the element at a path such as ``"w:pPr/w:pStyle"``, None where there is none."""
-    found = _find(parent, path)
-    return None if found is None else found.get(_VALUE)
+    """Return the value (``w:val``) of the element at a path such as ``"w:pPr/w:pStyle"``; None if it does not exist."""
+    element = _find(parent, path)
+    return None if element is None else element.get(_VALUE)
 
 
 def number_of(parent: Any | None, path: str) -> int | None:
-    """Return the value at a path as a whole number, None where there is none."""
+    """Return the value at a path as an integer; None if there is none."""
     return integer(value_of(parent, path))
 
 
 def is_on(parent: Any | None, path: str) -> bool:
-    """Whether the switch at a path is there and not turned off."""
-    found = _find(parent, path)
-    return found is not None and found.get(_VALUE) not in _OFF
+    """Return whether the switch at a path exists and is not off."""
+    element = _find(parent, path)
+    return element is not None and element.get(_VALUE) not in _OFF
 
 
 def integer(text: str | None) -> int | None:
-    """Read a whole number; None for what is none, or longer than any that Word writes."""
+    """Return a text as an integer; None if it is not an integer or has too many digits."""
     if text is None or len(text) > _LONGEST_NUMBER:
         return None
     try:

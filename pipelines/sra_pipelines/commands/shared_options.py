@@ -113,8 +113,8 @@ Settings = Annotated[
     typer.Option(
         "--sra",
         metavar="SETTING",
-        help="How attention is changed: evidence (the default: more weight on the passage that the model attends to), off, "
-        "0.3 (sharpening), evidence=4,alpha=0.3, or a JSON profile.",
+        help="How attention is changed: evidence (the default: more weight on the passage that the model attends to), "
+        "off, 0.3 (sharpening), evidence=4,alpha=0.3, or a JSON profile.",
     ),
 ]
 Alpha = Annotated[

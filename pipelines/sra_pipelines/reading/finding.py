@@ -41,7 +41,7 @@ def find_documents(paths: Iterable[Path]) -> list[Path]:
             files = [p for p in visible_paths(path) if p.suffix.lower() in FORMATS and not p.is_dir()]
         if not files:
             raise DocumentError(
-                f"{path}: the folder contains no documents. Give files, or a folder that contains {known_names()} files."
+                f"{path}: the folder contains no documents. Give files, or a folder with {known_names()} files."
             )
         documents.update(dict.fromkeys(files))
     return list(documents)

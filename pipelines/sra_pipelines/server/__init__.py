@@ -1,4 +1,4 @@
-"""Documents answered from over HTTP, in OpenAI's manner."""
+"""HTTP server that answers questions about documents, with an OpenAI-compatible API."""
 
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from sra_pipelines.server.api.document_shelf import DocumentShelf
     from sra_pipelines.server.app import create_app
     from sra_pipelines.server.server_settings import ServerSettings
-else:  # type checkers would take any name for public if they saw a __getattr__
+else:  # a visible __getattr__ would make type checkers accept any name
     __getattr__, __dir__ = lazy_names(
         __name__,
         {

@@ -1,4 +1,4 @@
-"""The application: routes, and the gate before them."""
+"""The application: routes, and the middleware that checks keys and sizes."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ def create_app(
     shelf: DocumentShelf | None = None,
     page: bool = False,
 ) -> FastAPI:
-    """Return the application that answers from `qa`.
+    """Create the application for a question answering pipeline.
 
     Parameters
     ----------
     qa
-        The documents and the model.
+        Pipeline with the documents and the model.
     settings
-        Limits and keys; by default those of a server on this machine only.
+        Limits and keys; by default those of a server that is only reachable from this machine.
     shelf
-        Where clients may add and remove documents; None keeps them as they are.
+        Shelf to which clients can add documents, and from which they can remove them; None to disallow changes.
     page
-        Whether to serve the web page too.
+        Whether to also serve the web page.
 
     Raises
     ------
     ConfigError
-        If there is to be a page without a shelf.
+        If `page` is set without a `shelf`.
     MissingExtraError
-        If there is to be a page and its library is missing.
+        If `page` is set and its library is not installed.
     """
     settings = settings or ServerSettings()
     completions = Completions(qa, settings)

@@ -1,4 +1,4 @@
-"""Keys and sizes are checked before anything is read."""
+"""Check API keys and request sizes before a request is read."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _UPLOADS = {"/v1/documents", "/page/uploads"}
 
 
 class Gate:
-    """ASGI middleware that lets in what has a key and is not too large.
+    """ASGI middleware that rejects requests without a valid key and requests that are too large.
 
     Parameters
     ----------
     app
-        What lies behind.
+        The application.
     settings
         Keys and limits.
     """
@@ -33,7 +33,7 @@ class Gate:
         self.settings = settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, or refuse it."""
+        """Handle one request, or reject it."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -51,7 +51,7 @@ class Gate:
         await self.app(scope, _counted(receive, limit), send)
 
     def _client(self, scope: Scope, authorization: str) -> str:
-        """Name who asks, for its turn in the queue: by key, or where there are none by address."""
+        """Return the client for fair queueing: its API key, or its address if no keys are configured."""
         if self.settings.api_keys:
             return authorization.removeprefix("Bearer ")
         return scope["client"][0] if scope.get("client") else ""
@@ -59,7 +59,7 @@ class Gate:
     def _has_key(self, authorization: str) -> bool:
         keys = self.settings.api_keys
         given = authorization.removeprefix("Bearer ").encode()
-        # Every key is compared, so that the time tells nothing of which is nearest.
+        # Compare all keys, so that the time does not reveal which key is closest.
         return not keys or sum(secrets.compare_digest(given, key.encode()) for key in keys) > 0
 
     def _limit(self, scope: Scope) -> int:
@@ -76,14 +76,14 @@ def _too_large(limit: int) -> str:
 
 
 def _counted(receive: Receive, limit: int) -> Receive:
-    """Refuse what is larger than it said."""
-    came = 0
+    """Reject a body that is larger than the limit while it is received."""
+    received = 0
 
     async def counted() -> Message:
-        nonlocal came
+        nonlocal received
         message = await receive()
-        came += len(message.get("body", b""))
-        if came > limit:
+        received += len(message.get("body", b""))
+        if received > limit:
             raise HTTPException(413, _too_large(limit))
         return message
 

@@ -1,4 +1,4 @@
-"""Answers under way: when the server stops, each is finished or stopped, and the log says which."""
+"""Running answers: on shutdown, each answer is finished or stopped, and the log reports which."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ logger = logging.getLogger(__name__)
 
 
 class ServerStoppingError(SRAError):
-    """The server stops and does not do what was asked.
+    """The server is shutting down and did not complete a request.
 
     Attributes
     ----------
     retry_after
-        Whole seconds after which another attempt makes sense.
+        Seconds after which the client should retry.
     """
 
     retry_after = 10
 
     def __init__(self, what: str = "The answer") -> None:
-        super().__init__(f"{what} was stopped because the server stops. Ask again in a while.")
+        super().__init__(f"{what} was stopped because the server is shutting down. Try again later.")
 
 
 @dataclasses.dataclass(eq=False, slots=True)
 class OneAnswer:
-    """An answer that waits or is written.
+    """An answer that is waiting or running.
 
     Parameters
     ----------
     name
-        As the client knows it.
+        Id of the answer, as returned to the client.
     cancel
-        Ends its writing.
+        Cancellation that stops the generation.
     outcome
-        How it ended: ``ok``, ``error``, ``refused``, ``cancelled`` (by the client) or ``stopped``.
+        Outcome of the answer: ``ok``, ``error``, ``refused``, ``cancelled`` (by the client) or ``stopped``.
     stopped
-        Whether it was told to end before it was done.
+        Whether the server stopped it before it was complete.
     """
 
     name: str
@@ -53,7 +53,7 @@ class OneAnswer:
 
 
 class UnderWay:
-    """The answers of one server that are not done."""
+    """The answers of a server that are not complete."""
 
     def __init__(self) -> None:
         self.stopping = False
@@ -65,40 +65,42 @@ class UnderWay:
 
     @contextmanager
     def answer(self, name: str, cancel: Cancellation) -> Iterator[OneAnswer]:
-        """Count an answer as under way while the block lasts."""
-        one = OneAnswer(name, cancel)
-        self._answers.append(one)
+        """Register an answer as running within the block."""
+        answer = OneAnswer(name, cancel)
+        self._answers.append(answer)
         try:
-            yield one
+            yield answer
         finally:
-            self._answers.remove(one)
+            self._answers.remove(answer)
             if self.stopping:
-                self._ended.append(one)
+                self._ended.append(answer)
 
     def finish(self, grace: float) -> None:
-        """Note that the server stops: from now on it is kept how answers end."""
+        """Start the shutdown: from now on, the outcomes of answers are recorded."""
         if not self.stopping:
             self.stopping = True
-            logger.info("Stopping: %d answer(s) under way get %g s. %s", len(self), grace, _names(self._answers))
+            logger.info("Stopping: %d running answer(s) get %g s. %s", len(self), grace, _names(self._answers))
 
     def stop(self) -> None:
-        """End what is written still."""
-        for one in self._answers:
-            one.stopped = True
-            one.cancel.set()
+        """Stop all running answers."""
+        for answer in self._answers:
+            answer.stopped = True
+            answer.cancel.set()
 
     def report(self) -> None:
-        """Log which answers finished since the server was told to stop, and which were stopped."""
+        """Log which answers finished after the start of the shutdown, and which were stopped."""
         left = [*self._ended, *self._answers]
-        finished = [one for one in left if one.outcome == "ok"]
-        stopped = [one for one in left if one.stopped and one.outcome != "ok"]
-        others = [one for one in left if one not in finished and one not in stopped]
+        finished = [answer for answer in left if answer.outcome == "ok"]
+        stopped = [answer for answer in left if answer.stopped and answer.outcome != "ok"]
+        others = [answer for answer in left if answer not in finished and answer not in stopped]
         logger.info("Stopped: %d answer(s) finished. %s", len(finished), _names(finished))
         if stopped:
-            logger.warning("Stopped: %d answer(s) were stopped before their end. %s", len(stopped), _names(stopped))
-        for one in others:
-            logger.info("Stopped: %s had ended by itself (%s).", one.name, one.outcome)
+            logger.warning(
+                "Stopped: %d answer(s) were stopped before they were complete. %s", len(stopped), _names(stopped)
+            )
+        for answer in others:
+            logger.info("Stopped: %s had already ended (%s).", answer.name, answer.outcome)
 
 
 def _names(answers: list[OneAnswer]) -> str:
-    return ", ".join(one.name for one in answers)
+    return ", ".join(answer.name for answer in answers)

@@ -1,4 +1,4 @@
-"""What the server allows."""
+"""Settings of the server."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ __all__ = ["ServerSettings"]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """Limits and keys of one server.
+    """Address, keys and limits of a server.
 
     Parameters
     ----------
     host, port
-        Where it listens.
+        Address to listen on.
     api_keys
-        Of which each request must bring one; none are needed on a loopback address.
+        Keys of which each request must send one. They are optional on a loopback address.
     concurrency
-        Answers written at once.
+        Number of answers that are generated concurrently.
     queue_length
-        Requests that may wait beside those; more are refused with 429.
+        Maximum number of waiting requests; further requests are rejected with status 429.
     request_timeout
-        Seconds that an answer may take, waiting included.
+        Time limit per answer in seconds, including waiting.
     max_body_bytes, max_upload_bytes
-        Of a request, and of one that uploads a document.
+        Maximum size in bytes of a request, and of a request that uploads a document.
     grace
-        Seconds that answers under way get when the server is told to stop.
+        Seconds that running answers have to finish when the server is stopped.
     max_new_tokens
-        Most tokens of an answer, and what a request gets that does not say.
+        Maximum number of tokens of an answer, also the default for requests that do not set it.
     sra
-        Settings of the attention for requests of the API that bring none; None is off.
+        Attention settings of API requests that do not set them; None is off.
 
     Raises
     ------
     ConfigError
-        If a value is not allowed, or keys are missing where others can reach the server.
+        If a value is not allowed, or keys are missing although the server can be reached from other machines.
     """
 
     host: str = "127.0.0.1"
@@ -65,8 +65,8 @@ class ServerSettings:
             raise ConfigError("An API key has fewer than 16 characters. Use a longer one (openssl rand -hex 32).")
         if not self.api_keys and not _is_loopback(self.host):
             raise ConfigError(
-                f"The address {self.host} can be reached by others, so API keys are required. Give --api-key (or "
-                "SRA_RAG_API_KEYS), or listen on 127.0.0.1."
+                f"The address {self.host} can be reached from other machines, so API keys are required. Give "
+                "--api-key (or SRA_RAG_API_KEYS), or listen on 127.0.0.1."
             )
 
 

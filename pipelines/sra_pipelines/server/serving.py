@@ -1,4 +1,4 @@
-"""Serve until told to stop; then let answers finish for a while, stop the others, and say which."""
+"""Run the server until it is stopped; then wait for running answers, stop the rest, and log which."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from sra_pipelines.server.server_settings import ServerSettings
 
 __all__ = ["run_server"]
 
-_LONGEST_STEP = 15.0  # seconds that the step at hand (a part of a prompt, a passage's vector) may take after that
+_LONGEST_STEP = 15.0  # seconds that the current step (a part of a prompt, an embedding) may take afterwards
 _LOOK_AGAIN = 0.05
 
 
 def run_server(app: FastAPI, settings: ServerSettings) -> None:
-    """Serve `app` until SIGTERM or SIGINT; a second signal ends the time that answers get.
+    """Serve `app` until SIGTERM or SIGINT; a second signal ends the grace period.
 
     Parameters
     ----------
     app
-        From `create_app`.
+        The application, from `create_app`.
     settings
-        Address, and `grace` seconds for what is under way.
+        Address of the server, and `grace` seconds for running answers.
     """
     config = uvicorn.Config(
         app,
@@ -48,15 +48,15 @@ class _Server(uvicorn.Server):
         self.hurry = False
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Stop; not noted for being raised again afterwards, so that the process ends with status 0."""
+        """Start the shutdown, without recording the signal, which uvicorn would raise again: the exit status is 0."""
         if self.should_exit:
             self.hurry = True
         self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Take nothing new, and end what there is."""
+        """Reject new requests, and finish or stop the running ones."""
         app = self.config.app
-        assert isinstance(app, FastAPI)  # noqa: S101 - as `run_server` gives it
+        assert isinstance(app, FastAPI)  # noqa: S101 - passed by `run_server`
         completions: Completions = app.state.completions
         shelf: DocumentShelf | None = app.state.shelf
         completions.under_way.finish(self.grace)
@@ -65,7 +65,7 @@ class _Server(uvicorn.Server):
             await super().shutdown(sockets)
         finally:
             watch.cancel()
-        # A thread that is in the middle of a step would bring the interpreter down at its end.
+        # A thread that is still computing would crash the interpreter at exit.
         until = time.monotonic() + _LONGEST_STEP
         while _is_computing() and time.monotonic() < until:
             await asyncio.sleep(_LOOK_AGAIN)

@@ -1,9 +1,9 @@
-"""Who may use the model: a few at once, clients in turn, and no more requests than can wait.
+"""Fair access to the model: limited concurrency, round-robin between clients, and a bounded queue.
 
-Three rules keep one client from taking it all. Slots go round the clients that wait, each one's own requests in their
-order. In a full queue, the newest request of whoever has most there gives way to a client with at least two fewer. And
-whoever was refused finds a place held for it when it comes back, so that those who just had an answer cannot take every
-place that becomes free.
+Three rules prevent one client from using all slots. Slots are assigned to the waiting clients in turn, and the requests
+of each client keep their order. If the queue is full, the newest request of the client with the most waiting requests
+is replaced by a request of a client with at least two fewer. And a place is reserved for a rejected client until it
+retries, so that clients that were just served cannot take all free places.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from contextlib import asynccontextmanager
 
 __all__ = ["QueueFullError", "Slots"]
 
-_LATE = 5.0  # seconds that a refused client may take beyond what it was told
+_LATE = 5.0  # seconds that a rejected client may retry later than requested
 
 
 class QueueFullError(Exception):
-    """No more requests may wait.
+    """The queue of waiting requests is full.
 
     Attributes
     ----------
     retry_after
-        Whole seconds after which a place should be free.
+        Seconds after which a place should be free.
     """
 
     def __init__(self, waiting: int, retry_after: int) -> None:
         self.retry_after = retry_after
-        super().__init__(f"{waiting} requests are waiting already. Try again in {retry_after} s.")
+        super().__init__(f"{waiting} requests are already waiting. Try again in {retry_after} s.")
 
 
 @dataclasses.dataclass(eq=False, frozen=True, slots=True)
@@ -43,14 +43,14 @@ class _Waiter:
 
 
 class Slots:
-    """Slots for requests, shared out among clients.
+    """Slots for requests, shared fairly between clients.
 
     Parameters
     ----------
     concurrency
-        Requests served at once.
+        Number of requests that are served concurrently.
     queue_length
-        Requests that may wait.
+        Maximum number of waiting requests.
     """
 
     def __init__(self, concurrency: int, queue_length: int) -> None:
@@ -59,14 +59,14 @@ class Slots:
         self.running = 0
         self._queues: dict[str, deque[_Waiter]] = {}
         self._arrivals = 0
-        self._round = 0  # of the request that was granted last
-        self._rounds: dict[str, int] = {}  # in which each client's next request is due
-        self._refused: dict[str, float] = {}  # in order; until when a place is held
+        self._round = 0  # round of the last granted request
+        self._rounds: dict[str, int] = {}  # round in which the next request of each client is due
+        self._refused: dict[str, float] = {}  # in order of rejection; time until which a place is reserved
         self._mean_seconds = 5.0
         self._closed: Exception | None = None
 
     def close(self, error: Exception) -> None:
-        """Refuse with `error` whoever waits or comes; who has a slot keeps it."""
+        """Reject waiting and new requests with `error`; running requests keep their slots."""
         self._closed = error
         for waiter in [waiter for queue in self._queues.values() for waiter in queue]:
             self._leave(waiter)
@@ -75,19 +75,19 @@ class Slots:
 
     @property
     def waiting(self) -> int:
-        """Requests in the queue."""
+        """Number of requests in the queue."""
         return sum(map(len, self._queues.values()))
 
     @asynccontextmanager
     async def slot(self, timeout: float, client: str = "") -> AsyncIterator[None]:
-        """Wait for a slot, at most `timeout` seconds, and hold it for `client`.
+        """Wait up to `timeout` seconds for a slot, and hold it within the block.
 
         Raises
         ------
         QueueFullError
-            If too many wait already.
+            If the queue is full.
         TimeoutError
-            If none became free in time.
+            If no slot became free in time.
         """
         waiter = self._enter(client)
         try:
@@ -97,7 +97,7 @@ class Slots:
             if waiter in self._queues.get(client, ()):
                 self._leave(waiter)
             elif not waiter.granted.cancelled() and waiter.granted.exception() is None:
-                self._release()  # granted in the very moment in which it gave up
+                self._release()  # granted at the moment of the timeout
             raise
         started = time.monotonic()
         try:
@@ -130,7 +130,7 @@ class Slots:
         return self.waiting + min(before, (self.queue_length + 1) // 2) >= self.queue_length
 
     def _make_room(self, client: str) -> None:
-        """Let the newest request of whoever has most in the queue give way, or refuse `client`'s."""
+        """Remove the newest request of the client with the most waiting requests, or reject the request of `client`."""
         most = max(self._queues.values(), key=len, default=deque())
         own = len(self._queues.get(client, ()))
         if len(most) >= own + 2:
@@ -144,7 +144,7 @@ class Slots:
             raise QueueFullError(self.waiting, self._retry_after(self.waiting))
         before = list(self._refused).index(client) if client in self._refused else len(self._refused)
         after = self._retry_after(before)
-        self._refused[client] = time.monotonic() + after + _LATE  # keeps its place among them
+        self._refused[client] = time.monotonic() + after + _LATE  # keeps its position among the rejected clients
         raise QueueFullError(self.waiting, after)
 
     def _retry_after(self, before: int) -> int:
@@ -165,11 +165,11 @@ class Slots:
             client = min(self._queues, key=lambda name: (self._rounds[name], self._queues[name][0].number))
             waiter = self._queues[client][0]
             self._leave(waiter)
-            if waiter.granted.done():  # it gave up and has not run since
+            if waiter.granted.done():  # it timed out, but its task has not run since
                 continue
             self.running += 1
             self._round = self._rounds[client]
             self._rounds[client] += 1
-            # Nothing is remembered of clients that are not ahead of the others.
+            # Keep rounds only for clients that are waiting or ahead of the others.
             self._rounds = {n: r for n, r in self._rounds.items() if r > self._round or n in self._queues}
             waiter.granted.set_result(None)

@@ -101,7 +101,7 @@ def test_yaml_that_is_no_preset_is_refused_and_runs_nothing(write, text):
 
 
 def test_a_preset_that_is_not_there():
-    with pytest.raises(ConfigError, match="There are general, financial, legal"):
+    with pytest.raises(ConfigError, match="Use general, financial, legal"):
         load_preset("medical")
     with pytest.raises(ConfigError, match="cannot be read"):
         load_preset("nowhere.toml")

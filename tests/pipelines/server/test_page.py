@@ -179,7 +179,7 @@ def test_the_page_waits_in_the_queue_of_the_api(running, client, slow_steps):
         ]
         wait_until(lambda: slots.running == 1 and slots.waiting == 1)
         over = ask(client).result(timeout=60)[0]
-        assert "1 requests are waiting already" in over
+        assert "1 requests are already waiting" in over
         assert [answer.result().status_code for answer in asked] == [200, 200]
     wait_until(lambda: slots.running == slots.waiting == 0)
 

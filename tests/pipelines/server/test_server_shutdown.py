@@ -119,13 +119,13 @@ def test_what_is_not_done_in_time_is_stopped_and_named(index, tmp_path):
     log = (tmp_path / "log").read_text()
     assert isinstance(reader.error, openai.APIError), reader.error  # the event, and no connection that broke
     assert not isinstance(reader.error, openai.APIConnectionError)
-    assert "the server stops" in str(reader.error)
+    assert "the server is shutting down" in str(reader.error)
     assert [refused.status_code for refused in said] == [503]
     assert int(said[0].response.headers["Retry-After"]) > 0
-    assert f"2 answer(s) under way get 2 s. {reader.id}" in log
+    assert f"2 running answer(s) get 2 s. {reader.id}" in log
     assert "0 answer(s) finished" in log
-    assert "2 answer(s) were stopped before their end" in log
-    assert reader.id in log.split("were stopped before their end", 1)[1]
+    assert "2 answer(s) were stopped before they were complete" in log
+    assert reader.id in log.split("were stopped before they were complete", 1)[1]
     assert "Traceback" not in log
     assert 2 <= took < 25
 
@@ -156,5 +156,5 @@ def test_a_second_signal_ends_the_wait(index, tmp_path):
         server.send_signal(signal.SIGTERM)
         assert server.wait(25) == 0
         reader.join(5)
-    assert "the server stops" in str(reader.error)
-    assert f"1 answer(s) were stopped before their end. {reader.id}" in (tmp_path / "log").read_text()
+    assert "the server is shutting down" in str(reader.error)
+    assert f"1 answer(s) were stopped before they were complete. {reader.id}" in (tmp_path / "log").read_text()

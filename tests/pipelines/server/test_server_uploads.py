@@ -216,7 +216,7 @@ def test_a_server_that_stops_adds_nothing(served, monkeypatch):
     answer = send(served[0], "a.txt", TEXT.encode())
     assert answer.status_code == 503
     assert answer.headers["Retry-After"]
-    assert "The upload was stopped because the server stops" in answer.json()["error"]["message"]
+    assert "The upload was stopped because the server is shutting down" in answer.json()["error"]["message"]
     assert state(served) == before
 
 

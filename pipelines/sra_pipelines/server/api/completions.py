@@ -33,8 +33,8 @@ from sra_rag.notation import parse_sra
 
 __all__ = ["DOCUMENTS_MODEL", "Completions", "router"]
 
-DOCUMENTS_MODEL = "sra-rag"  # answers from the documents; the model's own name answers without them
-_LOOK_AGAIN = 0.2  # seconds between two looks whether the client is still there
+DOCUMENTS_MODEL = "sra-rag"  # answers from the documents; the name of the model answers without documents
+_LOOK_AGAIN = 0.2  # seconds between checks for a disconnected client
 
 router = APIRouter()
 T = TypeVar("T")
@@ -42,14 +42,14 @@ Work: TypeAlias = Callable[[Cancellation, float], Generator[str | Answer | Gener
 
 
 class Completions:
-    """Answers requests, a few at once.
+    """Answers requests with limited concurrency.
 
     Parameters
     ----------
     qa
-        The documents and the model.
+        Pipeline with the documents and the model.
     settings
-        Limits.
+        Limits of the server.
     """
 
     def __init__(self, qa: DocumentQA, settings: ServerSettings) -> None:
@@ -62,63 +62,63 @@ class Completions:
 
     @property
     def models(self) -> tuple[str, str]:
-        """The names that a request may give."""
+        """The model names that a request may use."""
         return DOCUMENTS_MODEL, self.qa.engine.name
 
     def stop(self) -> None:
-        """Stop the answers that are written, and refuse those that wait."""
+        """Stop running answers, and reject waiting ones."""
         self.under_way.stop()
         self.slots.close(ServerStoppingError())
 
     def pieces(
         self, body: ChatRequest, client: str = "", name: str = ""
     ) -> AsyncGenerator[str | Answer | Generation, None]:
-        """Wait for a slot in `client`'s turn and answer: pieces of text, then the whole."""
+        """Wait for a slot and answer: yield pieces of text, then the complete answer."""
         return self.in_turn(lambda cancel, seconds: self._answer(body, cancel, seconds), client, name)
 
     async def in_turn(
         self, work: Work, client: str = "", name: str = ""
     ) -> AsyncGenerator[str | Answer | Generation, None]:
-        """Wait for a slot in `client`'s turn and do `work`, which gets how many seconds are left to it."""
+        """Wait for a slot and run `work`, which receives the cancellation and the remaining seconds."""
         cancel = Cancellation()
-        with self.under_way.answer(name or _new_name(), cancel) as one:
+        with self.under_way.answer(name or _new_name(), cancel) as running:
             try:
-                async with aclosing(self._in_turn(work, client, one)) as items:
+                async with aclosing(self._in_turn(work, client, running)) as items:
                     async for item in items:
                         yield item
             finally:
-                self.metrics.ended(one.outcome)
+                self.metrics.ended(running.outcome)
 
     async def _in_turn(
-        self, work: Work, client: str, one: OneAnswer
+        self, work: Work, client: str, running: OneAnswer
     ) -> AsyncGenerator[str | Answer | Generation, None]:
         allowed = self.settings.request_timeout
         deadline = time.monotonic() + allowed
 
         def begin() -> Generator[str | Answer | Generation, None, None]:
-            return work(one.cancel, max(deadline - time.monotonic(), 0.001))
+            return work(running.cancel, max(deadline - time.monotonic(), 0.001))
 
         try:
-            async with self.slots.slot(allowed, client), aclosing(iterate_in_thread(begin, one.cancel)) as items:
+            async with self.slots.slot(allowed, client), aclosing(iterate_in_thread(begin, running.cancel)) as items:
                 async for item in items:
                     if isinstance(item, Answer | Generation):
                         generation = item.generation if isinstance(item, Answer) else item
-                        if one.stopped and generation.finish_reason == "cancelled":
+                        if running.stopped and generation.finish_reason == "cancelled":
                             raise ServerStoppingError
                         self.metrics.answered(generation)
-                        one.outcome = "ok"
+                        running.outcome = "ok"
                     yield item
         except QueueFullError:
-            one.outcome = "refused"
+            running.outcome = "refused"
             raise
         except ServerStoppingError:
-            one.stopped, one.outcome = True, "stopped"
+            running.stopped, running.outcome = True, "stopped"
             raise
         except TimeoutError as error:
-            one.outcome = "error"
-            raise GenerationTimeoutError(f"The answer was not done after {allowed:g} s, waiting included.") from error
+            running.outcome = "error"
+            raise GenerationTimeoutError(f"The answer timed out after {allowed:g} s, including waiting.") from error
         except Exception:
-            one.outcome = "error"
+            running.outcome = "error"
             raise
 
     def _answer(
@@ -126,7 +126,7 @@ class Completions:
     ) -> Generator[str | Answer | Generation, None, None]:
         options = {**body.options(self.settings.max_new_tokens), "cancel": cancel, "timeout": seconds}
         sra: SRALike = body.sra if "sra" in body.model_fields_set else self.settings.sra
-        if isinstance(sra, str):  # a client's text never names a file of the server
+        if isinstance(sra, str):  # a client must not read files of the server
             sra = parse_sra(sra, files=False)
         if body.model == DOCUMENTS_MODEL:
             question, history = _conversation(body)
@@ -142,7 +142,7 @@ class Completions:
 
 @router.get("/v1/models")
 async def models(request: Request) -> dict[str, Any]:
-    """List what ``model`` may be."""
+    """List the models."""
     completions: Completions = request.app.state.completions
     return {
         "object": "list",
@@ -158,12 +158,12 @@ async def chat_completions(body: ChatRequest, request: Request) -> Response:
     """Answer the last message of a conversation."""
     completions: Completions = request.app.state.completions
     if body.model not in completions.models:
-        known = " and ".join(repr(name) for name in completions.models)
-        raise HTTPException(404, f"There is no model {body.model!r}. There are {known}.")
+        known = " or ".join(repr(name) for name in completions.models)
+        raise HTTPException(404, f"There is no model {body.model!r}. Use {known}.")
     head = {"id": _new_name(), "created": int(time.time()), "model": body.model}
     pieces = completions.pieces(body, request.state.client, str(head["id"]))
     if body.stream:
-        # The first piece is waited for, so that what goes wrong until then has a status of its own.
+        # Wait for the first piece, so that an error until then is reported with its own status.
         try:
             first = await _unless_gone(request, anext(pieces))
         except BaseException:
@@ -188,17 +188,17 @@ async def _collect(pieces: AsyncIterator[str | Answer | Generation]) -> tuple[st
     async for piece in pieces:
         if isinstance(piece, Answer | Generation):
             return piece.text, piece
-    raise RuntimeError("The answer ended without an end.")  # pragma: no cover - streams end with one
+    raise RuntimeError("The answer ended without an end.")  # pragma: no cover - streams end with a whole answer
 
 
 async def _unless_gone(request: Request, work: Any) -> Any:
-    """Do `work`, and stop it when the client goes away."""
+    """Await `work`, and cancel it if the client disconnects."""
     task = asyncio.ensure_future(work)
     try:
         while not task.done():
             await asyncio.wait({task}, timeout=_LOOK_AGAIN)
             if not task.done() and await request.is_disconnected():
-                raise HTTPException(499, "The client went away.")
+                raise HTTPException(499, "The client disconnected.")
         return task.result()
     finally:
         if not task.done():
@@ -207,7 +207,7 @@ async def _unless_gone(request: Request, work: Any) -> Any:
 
 
 class _EventStream(StreamingResponse):
-    """Server-sent events; however the response ends, the work behind it ends too."""
+    """Server-sent events; the generation is stopped whenever the response ends."""
 
     def __init__(self, events: AsyncIterator[str], pieces: AsyncGenerator[Any, None]) -> None:
         super().__init__(events, media_type="text/event-stream", headers={"Cache-Control": "no-cache"})
@@ -268,7 +268,7 @@ def _usage(generation: Generation) -> dict[str, Any]:
 
 
 def _extras(last: Answer | Generation) -> dict[str, Any]:
-    """Return what is beyond OpenAI's fields: citations, what no passage supports, settings and seconds."""
+    """Return the fields that extend OpenAI's: citations, unsupported claims, settings and timing."""
     generation = last.generation if isinstance(last, Answer) else last
     timing = generation.timing
     extras: dict[str, Any] = {
@@ -290,7 +290,7 @@ def _extras(last: Answer | Generation) -> dict[str, Any]:
 
 
 def _conversation(body: ChatRequest) -> tuple[str, list[tuple[str, str]]]:
-    """Return the question and the turns before it."""
+    """Return the question and the preceding turns."""
     turns: list[tuple[str, str]] = []
     question: str | None = None
     for message in body.messages:
@@ -301,11 +301,11 @@ def _conversation(body: ChatRequest) -> tuple[str, list[tuple[str, str]]]:
             question = None
         elif message.role in ("system", "developer"):
             raise ConfigError(
-                f"The model {DOCUMENTS_MODEL!r} has its own instructions and takes no {message.role} message. Leave "
-                "it out, or ask the model by its own name."
+                f"The model {DOCUMENTS_MODEL!r} has its own instructions and does not accept {message.role} messages. "
+                "Omit the message, or use the name of the underlying model."
             )
     if question is None:
-        raise ConfigError("The last message is not a user's. Send a question last.")
+        raise ConfigError("The last message is not a user message. Send the question last.")
     return question, turns
 
 

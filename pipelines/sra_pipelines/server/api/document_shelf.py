@@ -27,16 +27,16 @@ router = APIRouter()
 
 
 class DocumentShelf:
-    """The index of a server, and the files that clients added to it.
+    """The index of a server, with the files that clients uploaded.
 
     Parameters
     ----------
     index
-        What is searched; changes reach questions that come after them.
+        The index. Changes are visible to later questions.
     uploads
-        Folder for files that clients send. Their names are only ever the end of a path made here.
+        Folder for uploaded files. Each is saved in a new subfolder under a sanitized name.
     limits
-        On what such a file may hold.
+        Limits on uploaded files.
     """
 
     def __init__(self, index: StoredIndex, uploads: Path, limits: ReadingLimits | None = None) -> None:
@@ -47,11 +47,11 @@ class DocumentShelf:
         self._stopping = False
 
     def stop(self) -> None:
-        """End what is being added; the index stays as it was."""
+        """Stop a running upload; the index is unchanged."""
         self._stopping = True
 
     def documents(self) -> list[IndexedDocument]:
-        """Return what the index holds."""
+        """Return the documents of the index."""
         return list(self.index.documents())
 
     async def add(self, file: UploadFile) -> IndexedDocument:
@@ -60,14 +60,14 @@ class DocumentShelf:
         Raises
         ------
         HTTPException
-            415 for a format that is not read, 422 for a file that can't be.
+            415 for an unsupported format, 422 for a file that cannot be read.
         """
         name = safe_name(file.filename or "")
         suffix = Path(name).suffix.lower()
         if suffix not in FORMATS:
             known = ", ".join(sorted(FORMATS))
             hint = f"{CONVERT[suffix]} " if suffix in CONVERT else ""
-            raise HTTPException(415, f"{name!r} is of a type that is not read. {hint}Send one of {known}.")
+            raise HTTPException(415, f"{name!r} has an unsupported type. {hint}Send one of {known}.")
         folder = self.uploads / uuid.uuid4().hex
         folder.mkdir(parents=True)
         path = folder / name
@@ -77,10 +77,10 @@ class DocumentShelf:
                 while piece := await file.read(_READ_AT_ONCE):
                     await asyncio.to_thread(out.write, piece)
             async with self._changing:
-                # In a process of its own, so that what a damaged file does to its reader stays there.
+                # In a separate process, so that a crash on a damaged file does not affect the server.
                 report = await asyncio.to_thread(
                     add_documents, self.index.folder, [path], lambda: self.index.embedding, workers=1,
-                    limits=self.limits, on_progress=self._go_on,
+                    limits=self.limits, on_progress=self._raise_if_stopping,
                 )  # fmt: skip
                 await asyncio.to_thread(self.index.refresh)
             if report.failed:
@@ -90,34 +90,34 @@ class DocumentShelf:
         finally:
             if not kept:
                 shutil.rmtree(folder, ignore_errors=True)
-        return next(about for about in self.documents() if wanted in (about.name, about.path))
+        return next(document for document in self.documents() if wanted in (document.name, document.path))
 
-    def _go_on(self, what: str, done: float, total: float) -> None:
+    def _raise_if_stopping(self, step: str, done: float, total: float) -> None:
         if self._stopping:
             raise ServerStoppingError("The upload")
 
     async def remove(self, name: str) -> None:
-        """Remove a document, and its file if a client sent it.
+        """Remove a document, and its file if a client uploaded it.
 
         Raises
         ------
         HTTPException
-            404 if there is none of that name.
+            404 if there is no document with this name.
         """
-        found = [about for about in self.documents() if about.name == name]
-        if not found:
+        matches = [document for document in self.documents() if document.name == name]
+        if not matches:
             raise HTTPException(404, f"There is no document {name!r}.")
         async with self._changing:
             await asyncio.to_thread(remove_documents, self.index.folder, [name])
             await asyncio.to_thread(self.index.refresh)
-        for about in found:
-            sent = Path(about.path).parent
+        for document in matches:
+            sent = Path(document.path).parent
             if sent.parent == self.uploads.resolve():
                 shutil.rmtree(sent, ignore_errors=True)
 
 
 def safe_name(name: str) -> str:
-    """Return a client's file name without anything that a file system could take for more than a name."""
+    """Return the file name of an upload without path components and special characters."""
     last = re.split(r"[/\\]", name)[-1]
     stem, suffix = re.match(r"(.*?)(\.[A-Za-z0-9]{1,8})?$", last, re.DOTALL).groups()  # type: ignore[union-attr]
     kept = re.sub(r"[^\w \-]", "_", stem).strip()[:_LONGEST_NAME]
@@ -127,7 +127,7 @@ def safe_name(name: str) -> str:
 @router.get("/v1/documents")
 async def list_documents(request: Request) -> dict[str, Any]:
     """List the documents."""
-    return {"object": "list", "data": [_described(about) for about in _shelf(request).documents()]}
+    return {"object": "list", "data": [_described(document) for document in _shelf(request).documents()]}
 
 
 @router.post("/v1/documents", status_code=201)
@@ -146,9 +146,9 @@ async def remove_document(request: Request, name: str) -> dict[str, Any]:
 def _shelf(request: Request) -> DocumentShelf:
     shelf: DocumentShelf | None = request.app.state.shelf
     if shelf is None:
-        raise HTTPException(404, "This server's documents cannot be changed. Serve an index for that.")
+        raise HTTPException(404, "The documents of this server cannot be changed. Serve an index to change them.")
     return shelf
 
 
-def _described(about: IndexedDocument) -> dict[str, Any]:
-    return {"id": about.name, "object": "document", "pages": about.n_pages, "passages": about.n_passages}
+def _described(document: IndexedDocument) -> dict[str, Any]:
+    return {"id": document.name, "object": "document", "pages": document.n_pages, "passages": document.n_passages}

@@ -1,4 +1,4 @@
-"""Errors as OpenAI's clients understand them: a status, and a body that says what was wrong."""
+"""Error responses in the format of the OpenAI API: a status, and a body with a message."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def error_body(message: str, kind: str, code: str | None = None) -> dict[str, An
 
 
 def error_response(error: Exception) -> JSONResponse:
-    """Return the response for an error, with the status that fits."""
+    """Return the response for an error, with the corresponding status."""
     for kind, status, code in _STATUS:
         if isinstance(error, kind):
             headers = None
@@ -53,11 +53,11 @@ def error_response(error: Exception) -> JSONResponse:
                 headers = {"Retry-After": str(error.retry_after)}
             name = "invalid_request_error" if status == 400 else "server_error"
             return JSONResponse(error_body(str(error), name, code), status, headers)
-    return JSONResponse(error_body("The server failed; its log says why.", "server_error"), 500)
+    return JSONResponse(error_body("Internal server error; see the log of the server.", "server_error"), 500)
 
 
 def install_error_handlers(app: FastAPI) -> None:
-    """Answer every error of `app` in one form."""
+    """Install handlers, so that all errors of `app` have this format."""
 
     async def ours(request: Request, error: Exception) -> JSONResponse:
         return error_response(error)
@@ -68,8 +68,8 @@ def install_error_handlers(app: FastAPI) -> None:
 
     async def invalid(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)  # noqa: S101 - as registered below
-        said = "; ".join(f"{'.'.join(map(str, e['loc'][1:]))}: {e['msg']}" for e in error.errors())
-        return JSONResponse(error_body(said, "invalid_request_error", "invalid_value"), 400)
+        message = "; ".join(f"{'.'.join(map(str, e['loc'][1:]))}: {e['msg']}" for e in error.errors())
+        return JSONResponse(error_body(message, "invalid_request_error", "invalid_value"), 400)
 
     for kind, _, _ in _STATUS:
         app.add_exception_handler(kind, ours)

@@ -1,4 +1,4 @@
-"""What Prometheus reads: requests, tokens, seconds, and how long the queue is."""
+"""Metrics for Prometheus: requests, tokens, timing, and the length of the queue."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ class Metrics:
     Parameters
     ----------
     slots
-        Whose queue is shown.
+        Slots whose queue is reported.
     """
 
     def __init__(self, slots: Slots) -> None:
         self.registry = CollectorRegistry()
         self._requests = Counter(
-            "sra_rag_requests", "Answers asked for, by how they ended.", ["outcome"], registry=self.registry
+            "sra_rag_requests", "Requested answers, by outcome.", ["outcome"], registry=self.registry
         )
-        self._tokens = Counter("sra_rag_tokens", "Tokens read and written.", ["kind"], registry=self.registry)
+        self._tokens = Counter("sra_rag_tokens", "Tokens processed and generated.", ["kind"], registry=self.registry)
         self._prefill = Histogram(
-            "sra_rag_prefill_seconds", "Until the first token.", registry=self.registry, buckets=_SECONDS
+            "sra_rag_prefill_seconds", "Seconds until the first token.", registry=self.registry, buckets=_SECONDS
         )
         self._decode = Histogram(
-            "sra_rag_decode_seconds", "From the first token on.", registry=self.registry, buckets=_SECONDS
+            "sra_rag_decode_seconds", "Seconds after the first token.", registry=self.registry, buckets=_SECONDS
         )
         waiting = Gauge("sra_rag_requests_waiting", "Requests in the queue.", registry=self.registry)
         waiting.set_function(lambda: slots.waiting)
-        running = Gauge("sra_rag_requests_running", "Answers being written.", registry=self.registry)
+        running = Gauge("sra_rag_requests_running", "Answers being generated.", registry=self.registry)
         running.set_function(lambda: slots.running)
 
     def ended(self, outcome: str) -> None:
@@ -43,7 +43,7 @@ class Metrics:
         self._requests.labels(outcome).inc()
 
     def answered(self, generation: Generation) -> None:
-        """Count the tokens and seconds of an answer."""
+        """Record the tokens and timing of an answer."""
         usage, timing = generation.usage, generation.timing
         for kind, count in (
             ("prompt", usage.prompt_tokens - usage.cached_tokens),
@@ -55,5 +55,5 @@ class Metrics:
         self._decode.observe(timing.decode_seconds)
 
     def text(self) -> bytes:
-        """Return all of it in Prometheus' text format."""
+        """Return all metrics in the Prometheus text format."""
         return generate_latest(self.registry)

@@ -1,4 +1,4 @@
-"""The bodies of requests, as OpenAI's clients send them."""
+"""Request bodies of the OpenAI API."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ class Message(BaseModel):
 
 
 class JSONSchema(BaseModel):
-    """A schema that an answer follows."""
+    """A JSON schema for an answer."""
 
     name: str = "answer"
     schema_: dict[str, Any] = Field(alias="schema")
 
 
 class ResponseFormat(BaseModel):
-    """The form of an answer."""
+    """The format of an answer."""
 
     type: Literal["text", "json_object", "json_schema"]
     json_schema: JSONSchema | None = None
 
 
 class StreamOptions(BaseModel):
-    """What a stream ends with."""
+    """Options of a stream."""
 
     include_usage: bool = False
 
@@ -51,9 +51,9 @@ class StreamOptions(BaseModel):
 class ChatRequest(BaseModel):
     """``POST /v1/chat/completions``.
 
-    ``sra`` sets the attention for this request: "evidence" or other settings as ``--sra`` takes them (but no file),
-    alpha, an object of settings, or null for off; where it is left out, the server's own settings hold. What is not
-    understood is refused rather than left out.
+    ``sra`` sets the attention for this request: "evidence" or another value of ``--sra`` (except a file), alpha, an
+    object of settings, or null for off. If it is omitted, the settings of the server apply. Unknown fields are
+    rejected.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -75,7 +75,7 @@ class ChatRequest(BaseModel):
     metadata: dict[str, Any] | None = None
 
     def options(self, most: int) -> dict[str, Any]:
-        """Return options of generation; an answer has at most `most` tokens."""
+        """Return the generation options; an answer has at most `most` tokens."""
         wanted = self.max_completion_tokens or self.max_tokens or most
         options: dict[str, Any] = {"max_new_tokens": min(wanted, most), "stop": self.stop or (), "seed": self.seed}
         options |= {

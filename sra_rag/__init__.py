@@ -1,10 +1,10 @@
-"""Scaled ReAttention for retrieval-augmented generation: attention that keeps closer to the documents.
+"""Scaled ReAttention for retrieval-augmented generation: attention that stays closer to the documents.
 
 >>> import sra_rag
 >>> engine = sra_rag.Engine(sra_rag.load_model("embedded", sra=0.2))  # doctest: +SKIP
 >>> print(engine.generate([{"role": "user", "content": "What is attention?"}]).text)  # doctest: +SKIP
 
-Importing the package is fast: each name imports its module, and torch and transformers with it, when it is first used.
+Importing the package is fast: the module of a name, with torch and transformers, is imported on first use.
 """
 
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sra_rag.generation.result import Generation
     from sra_rag.generation.sampling import SamplingOptions
     from sra_rag.models.loading import LoadedModel, load_model
-else:  # type checkers would take any name for public if they saw a __getattr__
+else:  # a visible __getattr__ would make type checkers accept any name
     __getattr__, __dir__ = lazy_names(
         __name__,
         {

@@ -1,7 +1,7 @@
 """The command line ``sra-rag``: subcommands come from the entry-point group ``sra_rag.commands``.
 
-A subcommand is imported when it is the one to run. The list of ``sra-rag --help`` needs names and one line of help
-only, and those are known without an import.
+A subcommand is only imported when it runs. The list of ``sra-rag --help`` needs names and one line of help
+only, which are available without an import.
 """
 
 from __future__ import annotations
@@ -32,15 +32,16 @@ _SHORT_HELP = {
     "bake": "Fold a constant setting into a model's weights: a checkpoint that runs anywhere, without sra-rag.",
     "calibrate": "Find the setting that helps a model most on your documents, without labels, and write it as a "
     "profile.",
-    "chat": "Talk about the documents of an index; follow-up questions may point back.",
-    "demo": "Ask the sample documents (an annual report and a services agreement), without and with reattention.",
+    "chat": "Chat about the documents of an index; follow-up questions may refer to earlier turns.",
+    "demo": "Answer questions about the sample documents (an annual report and a contract), without and with "
+    "reattention.",
     "evaluate": "Measure whether reattention helps a model: the same prompts with every setting, answers compared in "
     "pairs.",
     "harness": "Run tasks of lm-evaluation-harness with every setting, and compare its metrics in pairs.",
-    "heads": "Show the evidence heads of a model: those that look at the passage that answers a question.",
-    "index": "Keep an index of documents on disk: add, remove, list, check, store.",
-    "presets": "List the presets: prompt, retrieval, splitting and checks for a kind of document.",
-    "serve": "Answer from the documents of an index over HTTP, as OpenAI's API does.",
+    "heads": "Show the evidence heads of a model: those that attend to the passage that answers a question.",
+    "index": "Manage an index of documents on disk: add, remove, list, check, store.",
+    "presets": "List the presets, which set the prompt, retrieval, splitting and checks for a kind of document.",
+    "serve": "Answer questions about the documents of an index over HTTP, with an OpenAI-compatible API.",
 }
 
 
@@ -95,7 +96,7 @@ def load_command(entry: importlib.metadata.EntryPoint) -> TyperCommand | TyperGr
 
 
 class _EntryPointGroup(TyperGroup):
-    """The subcommands that entry points announce: listed by name, imported when chosen."""
+    """The subcommands of the installed entry points: listed by name, imported when chosen."""
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
@@ -104,32 +105,32 @@ class _EntryPointGroup(TyperGroup):
         for name in self._entries:
             self.add_command(TyperCommand(name))
 
-    def get_command(self, ctx: Any, cmd_name: str) -> TyperCommand | None:  # typer has its own class of contexts
-        """Return what the list shows of a subcommand: its name and its short help."""
+    def get_command(self, ctx: Any, cmd_name: str) -> TyperCommand | None:  # typer has its own context class
+        """Return a subcommand for the list, with its name and short help only."""
         entry = self._entries.get(cmd_name)
         return None if entry is None else TyperCommand(cmd_name, short_help=_short_help(entry))
 
     def resolve_command(
         self, ctx: Any, args: list[str]
     ) -> tuple[str | None, TyperCommand | TyperGroup | None, list[str]]:
-        """Import the subcommand that the arguments choose, and return it with the arguments that are left."""
+        """Import the subcommand that the arguments choose, and return it with the remaining arguments."""
         name, _, rest = super().resolve_command(ctx, args)
         return name, None if name is None else load_command(self._entries[name]), rest
 
 
 def _short_help(entry: importlib.metadata.EntryPoint) -> str:
     try:
-        # Imports the packages around the command's module, which ask for their extra, and not the module itself.
+        # Imports the parent packages of the module, which check for their extra, but not the module itself.
         importlib.util.find_spec(entry.module)
         return _SHORT_HELP.get(entry.name) or load_command(entry).get_short_help_str(limit=120)
     except MissingExtraError as error:
-        from rich.markup import escape  # the command to install it has brackets
+        from rich.markup import escape  # the install command contains brackets
 
         return f"Not installed. {escape(str(error))}"
 
 
 def _interruptible(command: Callable[..., None]) -> Callable[..., None]:
-    """Make Ctrl-C end a command with a word and the exit code that shells expect, before the library's own way."""
+    """Make Ctrl-C end a command with a short message and the exit code that shells expect, instead of typer's."""
 
     @functools.wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:

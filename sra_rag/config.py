@@ -1,7 +1,7 @@
-"""How attention is changed: one frozen, validated value that travels everywhere.
+"""The attention settings: a frozen, validated value that is used everywhere.
 
-`SRAConfig` is checked when it is made, so the code that uses it need not; whether it fits a
-particular model (how many layers and heads it has) is checked where the two meet.
+`SRAConfig` is validated on creation. Whether it is compatible with a particular model, such as its number of layers and
+heads, is checked when it is applied to the model.
 """
 
 from __future__ import annotations
@@ -38,24 +38,25 @@ class SRAConfig:
     ----------
     alpha
         Strength of sharpening, >= 0: a number, one per layer (``L``), or one per layer and query head (``L x H_q``).
-        0 is no sharpening, bit for bit. By default 0.2; 0 where `evidence` is given.
+        0 is no sharpening, bit for bit. By default 0.2, or 0 if `evidence` is given.
     bounds
-        The entropies (nats) between which a row's entropy is placed: ``"theoretical"`` (0 and the log of how
-        many keys the row may see), ``"observed"`` (the least and greatest over the sharpened rows of the
-        sequence, per head) or a pair ``(h_min, h_max)``.
+        The bounds that normalize the entropy of a row, in nats: ``"theoretical"`` (0 and the log of the number of keys
+        that are visible to the row), ``"observed"`` (the minimum and maximum over the sharpened rows of the sequence,
+        per head) or a pair ``(h_min, h_max)``.
     layers
         ``"all"``, ``"last:N"``, or layer indices; negative ones count from the end.
     heads
         ``"all"`` or query-head indices, the same in each layer.
     rows
-        Which query rows are sharpened: ``"all"`` (the paper's), ``"after_context"`` (the question and the
-        answer) or ``"generated"`` (only tokens that the model wrote). By default ``"all"``; ``"after_context"`` where
+        The positions whose attention is sharpened: ``"all"`` (as in the paper), ``"after_context"`` (the question and
+        the answer) or ``"generated"`` (only generated tokens). By default ``"all"``, or ``"after_context"`` if
         `evidence` is given.
     policy
         ``"entropy"`` (the paper's rule), ``"constant"`` or ``"focus"``; see `sra_rag.policies`.
     evidence
-        Weight on the passage that answers the question: `EvidenceConfig`, a mapping of its fields, a weight, True for
-        what suits the model, or None. It acts in the rows after the context, whatever `rows` says of sharpening.
+        Weight on the passage that answers the question: an `EvidenceConfig`, a mapping of its fields, a weight, True
+        for the settings measured for the model, or None. It applies to the positions after the context, regardless of
+        `rows`.
 
     Raises
     ------
@@ -63,7 +64,7 @@ class SRAConfig:
         If a value is not allowed; the message says what is.
     """
 
-    alpha: Alpha = None  # type: ignore[assignment]  # what is not given depends on `evidence`
+    alpha: Alpha = None  # type: ignore[assignment]  # the default depends on `evidence`
     bounds: Bounds = "theoretical"
     layers: str | tuple[int, ...] = "all"
     heads: str | tuple[int, ...] = "all"
@@ -72,7 +73,7 @@ class SRAConfig:
     evidence: EvidenceConfig | None = None
 
     def __post_init__(self) -> None:
-        # A frozen value can only be normalised (JSON has no tuples) past its own guard.
+        # Normalize values (JSON has no tuples); a frozen dataclass requires object.__setattr__ for this.
         object.__setattr__(self, "evidence", EvidenceConfig.coerce(self.evidence))
         if self.alpha is None:
             object.__setattr__(self, "alpha", _ALPHA if self.evidence is None else 0.0)
@@ -88,8 +89,8 @@ class SRAConfig:
             raise ConfigError(f"policy={self.policy!r} is unknown. Use one of: {', '.join(sorted(POLICIES))}.")
         if self.bounds == "observed" and self.rows == "generated" and POLICIES[self.policy].needs_entropy:
             raise ConfigError(
-                'bounds="observed" takes its bounds from the rows of the prompt, and rows="generated" leaves those '
-                'untouched. Use bounds="theoretical" or a pair, or other rows.'
+                'bounds="observed" takes its bounds from the rows of the prompt, which rows="generated" does not '
+                'sharpen. Use bounds="theoretical" or a pair, or other rows.'
             )
         if self.bounds == "observed" and self.evidence is not None:
             raise ConfigError(
@@ -100,13 +101,13 @@ class SRAConfig:
             h_min, h_max = self.bounds
             if self.max_alpha * h_min >= h_max - h_min:
                 raise ConfigError(
-                    f"bounds={self.bounds!r} with alpha {self.max_alpha:g} would turn the attention of a focused row "
-                    "upside down (beta <= 0 at entropy 0). Use a smaller h_min or a smaller alpha."
+                    f"bounds={self.bounds!r} with alpha {self.max_alpha:g} would invert the attention of a focused row "
+                    "(beta <= 0 at entropy 0). Use a smaller h_min or a smaller alpha."
                 )
 
     @property
     def max_alpha(self) -> float:
-        """The greatest strength in any layer and head."""
+        """The maximum strength over all layers and heads."""
         return max(_flat(self.alpha))
 
     @property
@@ -116,11 +117,11 @@ class SRAConfig:
 
     @property
     def enabled(self) -> bool:
-        """Whether anything is changed at all."""
+        """Whether the settings change attention at all."""
         return self.sharpens or self.evidence is not None
 
     def replace(self, **changes: Any) -> SRAConfig:
-        """Return a copy with some fields changed, validated anew."""
+        """Return a copy with some fields changed, validated again."""
         _reject_unknown(changes)
         return dataclasses.replace(self, **changes)
 
@@ -164,7 +165,7 @@ class SRAConfig:
         except OSError as error:
             raise ConfigError(
                 f"The SRA settings {str(path)!r} cannot be read: {error.strerror or error}. Give a file of settings, "
-                f"or one of {', '.join(profile_names())}, which come with sra-rag."
+                f"or the name of a built-in profile: {', '.join(profile_names())}."
             ) from error
         except ValueError as error:
             raise ConfigError(f"The SRA settings {str(path)!r} are not valid JSON: {error}.") from error
@@ -178,23 +179,23 @@ class SRAConfig:
 
     @classmethod
     def coerce(cls, value: SRALike) -> SRAConfig | None:
-        """Make settings from whatever a user may write for ``sra=``.
+        """Convert any value that is accepted for ``sra=`` to settings.
 
         Parameters
         ----------
         value
-            Settings, a mapping of them, a number (alpha), ``"evidence"`` for weight on the evidence as it suits the
+            Settings, a mapping of settings, a number (alpha), ``"evidence"`` for the evidence settings measured for the
             model, the path of a JSON file, or None for off.
 
         Raises
         ------
         ConfigError
-            If the value is of another kind, or not allowed.
+            If the value has another type, or is not allowed.
         """
         if value is None or isinstance(value, cls):
             return value
         if isinstance(value, bool):
-            raise ConfigError(f"sra={value!r} does not say how strong. Give an alpha such as 0.2, or None for off.")
+            raise ConfigError(f"sra={value!r} is not a strength. Give an alpha such as 0.2, or None for off.")
         if isinstance(value, int | float):
             return cls(alpha=float(value))
         if isinstance(value, Mapping):
@@ -228,7 +229,7 @@ def _alpha(value: Any) -> Alpha:
             and len({len(item) for item in items if isinstance(item, tuple)}) == 1
         ):
             raise ConfigError("alpha is a ragged list. Give a number, one per layer, or one per layer and head.")
-        return items  # type: ignore[return-value]  # checked just above
+        return items  # type: ignore[return-value]  # checked above
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ConfigError(f"alpha={value!r} is not a number. Give one >= 0, one per layer, or one per layer and head.")
     if not math.isfinite(value) or value < 0:
@@ -266,7 +267,7 @@ def _indices(name: str, value: Any, allowed: str) -> str | tuple[int, ...]:
     if isinstance(value, str) or not isinstance(value, Sequence):
         raise ConfigError(f"{name}={value!r} is not allowed. Use {allowed}.")
     if not all(isinstance(item, int) and not isinstance(item, bool) for item in value) or len(set(value)) < len(value):
-        raise ConfigError(f"{name}={value!r} is not allowed: indices must be different whole numbers. Use {allowed}.")
+        raise ConfigError(f"{name}={value!r} is not allowed: indices must be distinct integers. Use {allowed}.")
     return tuple(value)
 
 

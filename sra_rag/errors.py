@@ -1,7 +1,7 @@
-"""Every error that a user of sra-rag can meet.
+"""The exceptions that sra-rag raises.
 
-Each also inherits the built-in class that a caller would expect, so ``except ValueError`` goes on
-working. A message says what came, what is allowed and what to do next.
+Each also inherits from the corresponding built-in exception, so ``except ValueError`` works. A message states the given
+value, the allowed values and the next step.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class SRAError(Exception):
 
 
 class ConfigError(SRAError, ValueError):
-    """A setting is not allowed, or does not fit the model it is used with."""
+    """A setting is not allowed, or is not compatible with the model."""
 
 
 class UnsupportedModelError(SRAError, ValueError):
@@ -36,7 +36,7 @@ class UnsupportedModelError(SRAError, ValueError):
 
 
 class ModelLoadError(SRAError, OSError):
-    """A model or tokenizer could not be found or read."""
+    """A model or tokenizer could not be installed or read."""
 
 
 class PromptError(SRAError, ValueError):
@@ -44,16 +44,16 @@ class PromptError(SRAError, ValueError):
 
 
 class ContextOverflowError(SRAError, ValueError):
-    """The prompt and the answer do not fit the model's window; nothing is cut silently.
+    """The prompt and the answer exceed the context window; nothing is truncated silently.
 
     Attributes
     ----------
     prompt_tokens
-        Tokens in the prompt.
+        Number of tokens of the prompt.
     max_new_tokens
-        Tokens asked for.
+        Number of requested new tokens.
     context_window
-        Tokens the model can hold, prompt and answer together.
+        Maximum number of tokens of prompt and answer together.
     """
 
     def __init__(self, prompt_tokens: int, max_new_tokens: int, context_window: int) -> None:
@@ -75,7 +75,7 @@ class GenerationTimeoutError(SRAError, TimeoutError):
 
 
 class OutOfMemoryError(SRAError, MemoryError):
-    """The device has too little memory for a request; others, and smaller ones, go on working."""
+    """The device has too little memory for a request. Other and smaller requests still work."""
 
 
 class MissingExtraError(SRAError, ImportError):
@@ -90,40 +90,40 @@ class MissingExtraError(SRAError, ImportError):
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error's message, without a final period, for use within a message of ours.
+    """Return the first line of an error message, without a final period, for use within another message.
 
     Parameters
     ----------
     error
-        An error, of any library. If its message is empty, the name of its class is returned.
+        An exception of any library. If its message is empty, the name of its class is returned.
     """
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0].strip().rstrip(".")
 
 
 def require_extra(part: str, extra: str, *modules: str) -> None:
-    """Raise `MissingExtraError` if a module that an extra brings is absent.
+    """Raise `MissingExtraError` if a module of an extra is not installed.
 
-    Nothing is imported: only the import system is asked whether it could.
+    The modules are located, but not imported.
 
     Parameters
     ----------
     part
-        What the user wanted, as named in the message.
+        Name of the feature in the message.
     extra
-        The extra of the distribution that brings the modules.
+        Name of the extra that installs the modules.
     modules
         Top-level or dotted module names.
 
     Raises
     ------
     MissingExtraError
-        Naming the ``pip install`` command.
+        With the ``pip install`` command.
     """
     for module in modules:
         try:
-            found = importlib.util.find_spec(module) is not None
+            installed = importlib.util.find_spec(module) is not None
         except ModuleNotFoundError:
-            found = False
-        if not found:
+            installed = False
+        if not installed:
             raise MissingExtraError(part, extra, module)

@@ -37,7 +37,7 @@ def lazy_names(
         if name not in modules:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         value = getattr(importlib.import_module(modules[name]), name)
-        setattr(sys.modules[package], name, value)  # the next use does not come here
+        setattr(sys.modules[package], name, value)  # later uses do not call __getattr__
         return value
 
     def __dir__() -> list[str]:  # noqa: N807 - the package takes it under this name

@@ -1,4 +1,4 @@
-"""How settings are written where there is only text, as on a command line: ``alpha=0.3,rows=after_context``."""
+"""Text notation of settings, for example on the command line: ``alpha=0.3,rows=after_context``."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ FORMS = (
 
 
 def parse_sra(text: str, *, files: bool = True) -> SRAConfig | None:
-    """Read settings.
+    """Parse settings.
 
     Parameters
     ----------
     text
         ``off``, ``evidence``, an alpha, ``option=value,option=value`` with the fields of `SRAConfig`, the name of a
-        profile that comes with sra-rag, or the path of a JSON file (a profile too). Layers and heads are written as for
-        `parse_indices`, bounds as ``0,6.5``. ``evidence`` among the options, with a weight or without one, is the
-        evidence as it suits the model; the fields of `EvidenceConfig` are written ``evidence.heads=40``.
+        built-in profile, or the path of a JSON file or profile. Layers and heads are written as for `parse_indices`,
+        bounds as ``0,6.5``. The option ``evidence`` without a weight selects the settings measured for the model; the
+        fields of `EvidenceConfig` are written as ``evidence.heads=40``.
     files
-        False for text from somebody else: it is never taken for a path.
+        Whether the text may be a path; False for untrusted text.
 
     Returns
     -------
@@ -53,20 +53,20 @@ def parse_sra(text: str, *, files: bool = True) -> SRAConfig | None:
         return SRAConfig.from_dict(_settings(re.split(r",(?=[\w.]+=|evidence\b)", text)))
     if not files:
         raise ConfigError(
-            f"{text!r} is no setting. Give off, evidence, an alpha such as 0.2, or options such as {_EXAMPLE}."
+            f"{text!r} is not a valid setting. Give off, evidence, an alpha such as 0.2, or options such as {_EXAMPLE}."
         )
     if not names_file(text):
-        raise ConfigError(f"{text!r} is no setting, nor is there a file of that name. {FORMS}")
+        raise ConfigError(f"{text!r} is neither a valid setting nor the path of a file. {FORMS}")
     return SRAConfig.from_json(text)
 
 
 def names_file(text: str) -> bool:
-    """Whether a text is the path of a file; settings may be longer than any path can be."""
+    """Return whether a text is the path of a file. It may be longer than a valid path."""
     return os.path.isfile(text)
 
 
 def parse_indices(name: str, text: str) -> str | tuple[int, ...]:
-    """Read ``all``, ``last:N`` or indices such as ``0,3,10-19``; `name` is for the error.
+    """Parse ``all``, ``last:N`` or indices such as ``0,3,10-19``; `name` is used in the error message.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def _option(text: str) -> tuple[str, object]:
     if text == "evidence":
         return name, None
     if not equals:
-        raise ConfigError(f"{text!r} is no option of a setting. {FORMS}")
+        raise ConfigError(f"{text!r} is not a valid option. {FORMS}")
     if name in ("alpha", "evidence", "evidence.weight", "evidence.gate"):
         return name, _number(name, value)
     if name in ("evidence.heads", "evidence.look"):
@@ -121,4 +121,4 @@ def _number(name: str, text: str) -> float:
     try:
         return float(text)
     except ValueError as error:
-        raise ConfigError(f"{name}={text!r} is no number. {FORMS}") from error
+        raise ConfigError(f"{name}={text!r} is not a number. {FORMS}") from error

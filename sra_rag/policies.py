@@ -1,4 +1,4 @@
-"""Policies: how a row's place between the entropy bounds becomes its share of alpha.
+"""Policies: how the normalized entropy of a row determines its share of alpha.
 
 A policy maps ``r``, the normalised entropy of a row (0 focused, 1 spread out), to a curve ``c(r)``;
 the row's factor is ``beta = 1 + alpha * c(r)``. To add one, write its class here and enter it in
@@ -19,12 +19,12 @@ __all__ = ["POLICIES", "ConstantPolicy", "EntropyPolicy", "FocusPolicy", "Policy
 
 
 class Policy(Protocol):
-    """What a policy offers.
+    """The interface of a policy.
 
     Attributes
     ----------
     needs_entropy
-        Whether the curve depends on ``r``; where it does not, entropy is never computed.
+        Whether the curve depends on ``r``. If it does not, entropy is not computed.
     """
 
     needs_entropy: ClassVar[bool]
@@ -51,7 +51,7 @@ class EntropyPolicy:
 
 
 class FocusPolicy:
-    """The rule turned round: rows that are focused already are focused more."""
+    """The inverse rule: rows that are already focused are sharpened more."""
 
     needs_entropy: ClassVar[bool] = True
 
@@ -61,7 +61,7 @@ class FocusPolicy:
 
 
 class ConstantPolicy:
-    """The same factor for every row: the ablation that tells whether entropy matters."""
+    """The same factor for each row: an ablation that shows whether entropy matters."""
 
     needs_entropy: ClassVar[bool] = False
 

@@ -1,4 +1,4 @@
-"""Evidence heads: which heads of a model look at the passage that answers a question, and how they are used."""
+"""Evidence heads: the heads of a model that attend to the passage that answers a question, and their use."""
 
 from sra_rag.heads.head_search import EvidenceHead, find_evidence_heads
 from sra_rag.heads.known import evidence_heads, measured_settings

@@ -1,4 +1,4 @@
-"""The subcommand ``sra-rag heads``: which heads of a model look at the passage that answers a question."""
+"""The subcommand ``sra-rag heads``: show the heads of a model that attend to the passage that answers a question."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def heads(
     dtype: Annotated[str, typer.Option(help="float32, bfloat16, float16 or auto.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
-    """Show the evidence heads of a model: those that look at the passage that answers a question.
+    """Show the evidence heads of a model: those that attend to the passage that answers a question.
 
-    The heads of a model that does not come with sra-rag are found at the first use, by 40 questions on invented
-    passages, and kept in the cache.
+    The heads of a model that is not built in are found on first use, with 40 questions about invented
+    passages, and saved in the cache.
 
     For example:
 

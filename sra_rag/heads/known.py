@@ -1,7 +1,7 @@
-"""What is known about models: their evidence heads, and the settings that suit them.
+"""Evidence heads of models, and measured settings.
 
-Measured models come with sra-rag (`measured.json`, by fingerprint). The heads of any other model are found once, when
-`evidence` is first used with it, and kept in the user's cache.
+Those of measured models are part of sra-rag (`measured.json`, by fingerprint). The heads of other models are found when
+`evidence` is first used with them, and saved in the cache of the user.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ __all__ = ["UNMEASURED", "chosen_heads", "evidence_heads", "fitted_settings", "m
 logger = logging.getLogger(__name__)
 
 UNMEASURED = SRAConfig(alpha=0.0, evidence=EvidenceConfig(weight=2.0, heads="all", gate=2.25))
-"""Settings for a model that nobody has measured: a weight that harmed none of those that were."""
+"""Settings for a model that was not measured: a weight that harmed none of the measured models."""
 
 _KEPT = 100  # heads in the cache
 _lock = threading.RLock()
@@ -44,9 +44,9 @@ _known: WeakKeyDictionary[PreTrainedModel, tuple[EvidenceHead, ...]] = WeakKeyDi
 
 
 def evidence_heads(model: LoadedModel) -> tuple[EvidenceHead, ...]:
-    """Return the best evidence heads of a model, best first; found and kept if they are not known yet.
+    """Return the evidence heads of a model, best first. They are found and saved on first use.
 
-    Finding them takes as long as about 40 prompts of 1,000 tokens; a progress bar shows it.
+    Finding them takes about as long as 40 prompts of 1,000 tokens, with a progress bar.
     """
     with _lock:
         if model.model not in _known:
@@ -85,13 +85,13 @@ def chosen_heads(model: LoadedModel, choice: HeadChoice) -> tuple[tuple[int, int
 
 
 def measured_settings(model: LoadedModel) -> SRAConfig:
-    """Return the settings that suit a model: measured ones, else those that harmed no measured model."""
+    """Return the measured settings of a model, or `UNMEASURED` if it was not measured."""
     known = _measured().get(fingerprint(model.model))
     return UNMEASURED if known is None else SRAConfig.from_dict(known["sra"])
 
 
 def fitted_settings(sra: SRAConfig | None, model: LoadedModel) -> SRAConfig | None:
-    """Replace evidence settings that are left to the model (no weight is given) by those that suit it."""
+    """Replace automatic evidence settings (without a weight) with the measured settings of the model."""
     if sra is None or sra.evidence is None or not sra.evidence.automatic:
         return sra
     measured = measured_settings(model)

@@ -1,4 +1,4 @@
-"""Questions whose answer is in a known passage: what the evidence heads of a model are found by."""
+"""Questions with a known passage that contains the answer, used to find the evidence heads of a model."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Probe:
     question, answer
         The question and the words of the passage that answer it.
     gold
-        Index of the passage that holds the answer.
+        Index of the passage that contains the answer.
     """
 
     passages: tuple[str, ...]
@@ -35,9 +35,9 @@ class Probe:
 
 
 def make_probes(count: int, seed: int = 0) -> list[Probe]:
-    """Make `count` probes, or as many as there are questions; the same seed gives the same.
+    """Return `count` probes, or all if there are fewer; the result is deterministic for a seed.
 
-    Half of the other passages resemble the right one, and it is at a random place.
+    Half of the other passages resemble the right one, which is at a random position.
     """
     rng = random.Random(seed)  # noqa: S311 - no secret
     groups = [[passage["text"] for passage in group["passage"]] for group in _groups()]

@@ -1,4 +1,4 @@
-"""A bar on standard error while the evidence heads of a model are found."""
+"""Progress bar on standard error for finding the evidence heads of a model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["head_bar"]
 
 @contextmanager
 def head_bar(model: str) -> Iterator[Callable[[int, int], None]]:
-    """Show how many of the questions are done, as long as the block lasts; one line where there is no terminal."""
+    """Show a progress bar within the block; print one line instead if there is no terminal."""
     console = Console(file=sys.stderr)
     text = f"Finding the evidence heads of {model} (once; kept in the cache)"
     if not console.is_terminal:

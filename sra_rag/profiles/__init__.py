@@ -1,4 +1,4 @@
-"""Profiles that come with sra-rag: settings that ``sra-rag calibrate`` found, with the evidence inside."""
+"""Built-in profiles: settings found by ``sra-rag calibrate``, with their measurements."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _FOLDER = Path(__file__).parent
 
 
 def profile_names() -> list[str]:
-    """Return the names that stand for settings wherever the path of a file would."""
+    """Return the names of the built-in profiles, which are accepted wherever the path of a profile is."""
     return sorted(path.stem for path in _FOLDER.glob("*.json"))
 
 
 def profile_path(name: str) -> Path | None:
-    """Return the file of a profile that comes with sra-rag; None where there is none of that name."""
+    """Return the path of a built-in profile; None if there is no profile with this name."""
     return _FOLDER / f"{name}.json" if name in profile_names() else None

@@ -44,7 +44,7 @@ def test_json_round_trip(settings, tmp_path):
         ({"bounds": "guessed"}, "theoretical"),
         ({"bounds": (2.0, 1.0)}, "h_min < h_max"),
         ({"bounds": (1.0, 2.0, 3.0)}, "pair"),
-        ({"bounds": (2.0, 2.1), "alpha": 0.5}, "upside down"),
+        ({"bounds": (2.0, 2.1), "alpha": 0.5}, "would invert"),
         ({"layers": "first:3"}, "last:N"),
         ({"layers": "last:0"}, "last:N"),
         ({"layers": [1, 1]}, "different"),

@@ -48,7 +48,7 @@ def test_the_error_of_an_invalid_default_names_the_variable(monkeypatch):
 @pytest.mark.parametrize(
     ("extra", "message"),
     [
-        ({"sra": "strong"}, "is no setting"),
+        ({"sra": "strong"}, "is not a valid setting"),
         ({"sra": "alpha=-1"}, "alpha"),
         ({"sra": "{"}, "not valid JSON"),
         ({"sra": [0.2]}, "is a list"),
@@ -68,7 +68,7 @@ def test_invalid_values_are_rejected_with_the_reason(extra, message):
 def test_the_text_of_a_request_is_never_read_as_a_path(tmp_path):
     path = tmp_path / "profile.json"
     path.write_text('{"alpha": 0.2}')
-    with pytest.raises(ConfigError, match="is no setting"):
+    with pytest.raises(ConfigError, match="is not a valid setting"):
         read_settings({"sra": str(path)})
 
 

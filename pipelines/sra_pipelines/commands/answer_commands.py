@@ -139,7 +139,7 @@ def presets(
         str | None, typer.Argument(help="Print the file of this preset, as a template for your own.")
     ] = None,
 ) -> None:
-    """List the presets. A preset sets the prompt, retrieval, splitting and checks for a kind of document.
+    """List the presets, which set the prompt, retrieval, splitting and checks for a kind of document.
 
     For example:
 

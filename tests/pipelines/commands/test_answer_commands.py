@@ -129,7 +129,7 @@ def test_nothing_to_answer_from(run):
         (["--rows", "some"], "after_context"),
         (["--layers", "x"], "last:N"),
         (["--model", "/no/such/model"], "could not be loaded"),
-        (["--sra", "/no/such.json"], "nor is there a file"),
+        (["--sra", "/no/such.json"], "nor the path of a file"),
         (["--context-tokens", "9000"], "does not fit"),
     ],
 )

@@ -18,7 +18,7 @@ async def test_slots_are_given_in_order():
     tasks = [asyncio.create_task(use(name)) for name in range(4)]
     while not slots.running:
         await asyncio.sleep(0)
-    with pytest.raises(QueueFullError, match="3 requests are waiting"):
+    with pytest.raises(QueueFullError, match="3 requests are already waiting"):
         await use("late")
     await asyncio.gather(*tasks)
     assert order == [0, 1, 2, 3]

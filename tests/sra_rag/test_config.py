@@ -52,7 +52,7 @@ def test_json_round_trip(settings, tmp_path):
         ({"heads": ["a"]}, "whole numbers"),
         ({"rows": "some"}, "after_context"),
         ({"policy": "random"}, "entropy"),
-        ({"bounds": "observed", "rows": "generated"}, "untouched"),
+        ({"bounds": "observed", "rows": "generated"}, "does not sharpen"),
         ({"alhpa": 0.2}, "Known are"),
     ],
 )

@@ -80,7 +80,7 @@ def _row(asked: str, years: Sequence[str], passages: Sequence[Passage]) -> list[
                 best.append((len(label), [_operand(cells[0], passage) for cells in own]))
     most = max((length for length, _ in best), default=0)
     rows = [row for length, row in best if length == most]
-    values = {tuple((cell.amount.value, cell.amount.percent, cell.unit) for cell in row) for row in rows}
+    values = {tuple((operand.figure.value, operand.figure.percent, operand.unit) for operand in row) for row in rows}
     return rows[0] if len(values) == 1 else []
 
 

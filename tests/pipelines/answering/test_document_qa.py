@@ -133,7 +133,7 @@ def test_the_default_budget_is_what_the_window_leaves(qa, tiny):
 
 
 def test_what_does_not_fit_is_refused(qa):
-    with pytest.raises(ConfigError, match="does not fit.*leaves"):
+    with pytest.raises(ConfigError, match="too large.*leaves"):
         DocumentQA(qa.index, qa.engine, context_tokens=9000).ask(QUESTION)
     with pytest.raises(ConfigError, match="no room"):
         DocumentQA(qa.index, qa.engine).ask("word " * 8150)

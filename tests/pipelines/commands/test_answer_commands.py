@@ -130,7 +130,7 @@ def test_nothing_to_answer_from(run):
         (["--layers", "x"], "last:N"),
         (["--model", "/no/such/model"], "could not be loaded"),
         (["--sra", "/no/such.json"], "nor the path of a file"),
-        (["--context-tokens", "9000"], "does not fit"),
+        (["--context-tokens", "9000"], "is too large"),
     ],
 )
 def test_bad_arguments_end_with_one_line(run, make_pdf, arguments, says):

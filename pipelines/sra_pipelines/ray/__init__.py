@@ -1,1 +1,1 @@
-"""Work on several machines with Ray."""
+"""Distribute work over several machines with Ray."""

@@ -1,6 +1,6 @@
-"""Ray for the length of a block: started on this machine, or a cluster that is there already.
+"""Context manager for Ray, started on this machine or connected to an existing cluster.
 
-Nothing of Ray is imported before it is asked for.
+Ray is only imported when it is used.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ __all__ = ["RayError", "RayOptions", "Workers", "place_workers", "ray_cluster"]
 
 _LOCAL = "local"
 _CONNECT_SECONDS = 10.0
-# Without it a Ray that is started here listens on every network of the machine. There is no public way to the same on
-# Linux; a test sees to it that it still works.
+# Without this setting, a local Ray listens on all network interfaces. Linux has no public option for it; a test checks
+# that it still works.
 _LOOPBACK_ONLY = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
-# What Ray would write between the lines of a command, and what it would send home.
+# Disables log messages of Ray in the output of a command, and usage reports.
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal", "RAY_IGNORE_UNHANDLED_ERRORS": "1"}
 
 
 class RayError(SRAError, RuntimeError):
-    """Ray, or a worker on it, cannot do what it was asked to."""
+    """Ray or one of its workers failed."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class RayOptions:
-    """Where work is distributed, and to how many.
+    """Address of a Ray cluster, and number of workers.
 
     Parameters
     ----------
     address
-        ``"auto"`` (the cluster that this machine is a node of), ``"host:port"`` of its head, or ``"local"``:
-        Ray is started on this machine. By default what the environment variable ``RAY_ADDRESS`` says, else ``"local"``.
+        ``"auto"`` (the cluster of this machine), ``"host:port"`` of the head node, or ``"local"`` to start Ray on this
+        machine. By default the value of the environment variable ``RAY_ADDRESS``, or ``"local"`` if it is not set.
     workers
-        How many processes hold the model; by default one a GPU, or as many as processors and memory suffice for.
+        Number of processes that load the model; by default one per GPU, or as many as CPUs and memory allow.
 
     Raises
     ------
@@ -70,16 +70,16 @@ class RayOptions:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Workers:
-    """What a cluster has room for.
+    """Workers that a cluster has resources for.
 
     Parameters
     ----------
     count
-        How many workers.
+        Number of workers.
     cpus, gpus
-        What each of them takes.
+        Number of CPUs and GPUs of each worker.
     nodes
-        How many machines there are.
+        Number of machines in the cluster.
     """
 
     count: int
@@ -90,9 +90,9 @@ class Workers:
 
 @contextmanager
 def ray_cluster(options: RayOptions) -> Iterator[None]:
-    """Start Ray or connect to a cluster; leave it, and end what was started, behind the block.
+    """Start Ray or connect to a cluster; disconnect, and stop a local Ray, after the block.
 
-    A connection that the caller has made already is used as it is, and stays.
+    An existing connection of the caller is used, and stays open.
 
     Raises
     ------
@@ -103,8 +103,8 @@ def ray_cluster(options: RayOptions) -> Iterator[None]:
     """
     require_extra("Work on Ray", "ray", "ray", "pyarrow")
     address = options.address or os.environ.get("RAY_ADDRESS") or _LOCAL
-    RayOptions(address)  # what the environment says is held to the same
-    _require_somebody(address)
+    RayOptions(address)  # validate the value of the environment variable too
+    _require_listener(address)
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     with _loopback_only(address == _LOCAL):
@@ -113,13 +113,13 @@ def ray_cluster(options: RayOptions) -> Iterator[None]:
 
         callers_own = ray.is_initialized()
         if not callers_own:
-            logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what is raised says it too
+            logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # errors are raised too
             try:
                 with _without_stderr():
                     ray.init(**_init_arguments(address, options.workers))
             except BaseException as error:
                 ray.shutdown()
-                if isinstance(error, Exception):  # Ray raises plain ones too
+                if isinstance(error, Exception):  # Ray also raises plain exceptions
                     raise RayError(_cannot_connect(address, error)) from error
                 raise
     with _notices_beside(not callers_own):
@@ -131,23 +131,23 @@ def ray_cluster(options: RayOptions) -> Iterator[None]:
 
 
 def place_workers(asked: int | None, rows: int, *, cpus: int, memory: int) -> Workers:
-    """Say how many workers the cluster has room for. Ray has to be connected.
+    """Determine number and resources of workers on the connected cluster.
 
     Parameters
     ----------
     asked
-        How many there shall be; None leaves it to the cluster: one a GPU, where there are any.
+        Requested number of workers; None for one per GPU, or as many as CPUs and memory allow without GPUs.
     rows
-        No more workers than there are rows of work.
+        Number of rows of work, an upper bound for the number of workers.
     cpus
-        Processors for each where there are no GPUs and nothing is asked; fewer on smaller machines.
+        CPUs per worker if there are no GPUs and `asked` is None; fewer on smaller machines.
     memory
-        Bytes that each takes, where nothing is asked.
+        Memory per worker in bytes if `asked` is None.
 
     Raises
     ------
     ConfigError
-        If the cluster has no room for so many.
+        If the cluster does not have enough resources for `asked` workers.
     """
     import ray
 
@@ -174,8 +174,8 @@ def place_workers(asked: int | None, rows: int, *, cpus: int, memory: int) -> Wo
 
 
 def _share(workers: int, there: Sequence[int]) -> int:
-    """Return the most that each of the workers can have, none of them on two machines; 0 if there is no room."""
-    return next((n for n in range(max(there, default=0), 0, -1) if sum(one // n for one in there) >= workers), 0)
+    """Return the maximum resources per worker, with each worker on one machine; 0 if there are not enough."""
+    return next((n for n in range(max(there, default=0), 0, -1) if sum(amount // n for amount in there) >= workers), 0)
 
 
 def _init_arguments(address: str, workers: int | None) -> dict[str, Any]:
@@ -186,8 +186,8 @@ def _init_arguments(address: str, workers: int | None) -> dict[str, Any]:
     return arguments
 
 
-def _require_somebody(address: str) -> None:
-    """Refuse an address at which nobody listens: Ray would try again for a quarter of an hour."""
+def _require_listener(address: str) -> None:
+    """Raise if nothing listens at an address: Ray would retry for 15 minutes."""
     place = urlsplit(address if "://" in address else f"//{address}")
     try:
         if place.hostname and place.port:
@@ -228,10 +228,10 @@ def _without_stderr() -> Iterator[None]:
 def _loopback_only(wanted: bool) -> Iterator[None]:
     before = os.environ.get(_LOOPBACK_ONLY)
     if wanted:
-        os.environ[_LOOPBACK_ONLY] = "0"  # for the processes that are started
+        os.environ[_LOOPBACK_ONLY] = "0"  # for started processes
     from ray._private import ray_constants
 
-    read_before = ray_constants.ENABLE_RAY_CLUSTER  # when Ray was imported, perhaps by somebody else
+    read_before = ray_constants.ENABLE_RAY_CLUSTER  # set when Ray was imported, possibly by other code
     ray_constants.ENABLE_RAY_CLUSTER = read_before and not wanted
     try:
         yield

@@ -1,7 +1,7 @@
-"""Pieces of work through Ray Data: each goes to one of the workers, and results come back as they are done.
+"""Process pieces of work with Ray Data: each goes to one worker, and results are returned as they are completed.
 
-A worker is an actor that loads its model by itself, once: no model travels. What travels are a JSON text and bytes,
-both ways. A worker that does not fit refuses in words instead of raising, for Ray would start it anew, again and again.
+A worker is an actor that loads its own model once, so models are not transferred; requests and results are JSON and
+bytes. An incompatible worker returns a refusal instead of raising, because Ray would restart it repeatedly.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ __all__ = ["Piece", "RayWorker", "work_on_ray"]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Piece:
-    """What goes to a worker, or comes from it.
+    """A request to a worker, or its result.
 
     Parameters
     ----------
     said
         JSON-ready values.
     data
-        What JSON does not hold well.
+        Binary data.
     """
 
     said: Mapping[str, Any]
@@ -39,16 +39,16 @@ class Piece:
 
 
 class RayWorker(ABC):
-    """One of the workers: a subclass says what it loads and what it does.
+    """Base class of workers; a subclass implements `load` and `work`.
 
     Parameters
     ----------
     versions
-        Of packages, which have to be the same here; see `sra_pipelines.ray.versions`.
+        Required package versions, see `sra_pipelines.ray.versions`.
     threads
-        For PyTorch.
+        Number of threads for PyTorch.
     **arguments
-        Of `load`.
+        Arguments of `load`.
     """
 
     def __init__(self, versions: Mapping[str, str], threads: int, **arguments: Any) -> None:
@@ -62,14 +62,14 @@ class RayWorker(ABC):
 
     @abstractmethod
     def load(self, **arguments: Any) -> None:
-        """Load what `work` needs; an `SRAError` refuses all work, and ends the run with its words."""
+        """Load the resources for `work`. An `SRAError` refuses all work and stops the run with its message."""
 
     @abstractmethod
     def work(self, piece: Piece) -> Piece:
-        """Do a piece of work; an `SRAError` ends the run with its words."""
+        """Process a piece of work. An `SRAError` stops the run with its message."""
 
     def __call__(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """Take a row of Ray Data and return another."""
+        """Process a row of Ray Data."""
         done, refusal = Piece({}), self._refusal
         if not refusal:
             try:
@@ -88,28 +88,28 @@ def work_on_ray(
     versions: Mapping[str, str],
     arguments: Mapping[str, Any],
 ) -> Generator[Piece, None, None]:
-    """Send pieces through workers. Ray has to be connected; closing the iterator ends the work.
+    """Process pieces with workers on the connected cluster; closing the iterator stops the work.
 
     Parameters
     ----------
     pieces
-        All there are; they are in memory, and in Ray's.
+        All pieces; they are held in memory, and in the object store of Ray.
     worker
-        A subclass of `RayWorker` in a module that is installed on every node.
+        Subclass of `RayWorker` in a module that is installed on each node.
     workers
-        How many, from `place_workers`.
+        Number and resources of the workers, from `place_workers`.
     versions, arguments
-        Of the workers.
+        Arguments of the workers.
 
     Yields
     ------
     Piece
-        What each made of one, in the order in which they are done.
+        The result of each piece, in order of completion.
 
     Raises
     ------
     RayError
-        If a worker refuses, or Ray gives up.
+        If a worker refuses, or Ray fails.
     """
     if not pieces:
         return
@@ -117,7 +117,7 @@ def work_on_ray(
     import ray.data
 
     rows = [{"said": json.dumps(piece.said), "data": piece.data} for piece in pieces]
-    # One row a block: each comes back when it is done, and no worker waits behind another's rows.
+    # One row per block: each result is returned when it is done, and no worker waits for the rows of another.
     dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
         worker,
         compute=ray.data.ActorPoolStrategy(size=workers.count, max_tasks_in_flight_per_actor=1),

@@ -1,4 +1,4 @@
-"""Which versions of packages are installed: what results hang on, and what workers on other machines have to share."""
+"""Versions of installed packages, which affect results and must be the same on all workers."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ __all__ = ["installed_versions", "require_versions"]
 
 
 def installed_versions(packages: Iterable[str]) -> dict[str, str]:
-    """Return the version of Python and of those packages that are installed."""
-    found = {"python": platform.python_version()}
+    """Return the versions of Python and of the given packages, without those that are not installed."""
+    versions = {"python": platform.python_version()}
     for package in packages:
         try:
-            found[package] = importlib.metadata.version(package)
+            versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def require_versions(wanted: Mapping[str, str]) -> None:
-    """Hold this machine's versions to another's, as `installed_versions` returned them there.
+    """Raise unless this machine has the given versions, which `installed_versions` returned on another machine.
 
     Raises
     ------
     ConfigError
-        If one of them is another, or is not installed.
+        If a version differs, or a package is not installed.
     """
     here = installed_versions(name for name in wanted if name != "python")
     different = [

@@ -1,4 +1,4 @@
-"""What a request may bring, and what it is once checked."""
+"""Arguments of a request, and the validated request."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ Cancellation = threading.Event
 
 
 class LinkedCancellation(threading.Event):
-    """An event that counts as set when another one is too.
+    """An event that is also set if another event is set.
 
-    Each request has one of its own: it is set when its reader goes away. The event that the caller gave is an input,
-    may belong to several requests, and is never set here.
+    Each request has its own event, which is set when its reader stops. The event of the caller may be shared by several
+    requests, and is only read.
 
     Parameters
     ----------
     other
-        The caller's event; None where there is none.
+        Event of the caller, or None.
     """
 
     def __init__(self, other: Cancellation | None) -> None:
@@ -35,32 +35,32 @@ class LinkedCancellation(threading.Event):
         self._other = other
 
     def is_set(self) -> bool:
-        """Whether this event or the caller's is set."""
+        """Return whether this event or the event of the caller is set."""
         return super().is_set() or (self._other is not None and self._other.is_set())
 
 
 class RequestArguments(TypedDict, total=False):
-    """Keyword arguments of `Engine.generate` and its kin; all are optional.
+    """Keyword arguments of `Engine.generate` and similar methods; all are optional.
 
     Parameters
     ----------
     context
-        Text in the prompt at whose end the context ends, for ``rows="after_context"`` and evidence; see
+        Text in the prompt that ends the context, for ``rows="after_context"`` and evidence; see
         `PromptEncoder.encode_messages`.
     passages
-        The passages of the context, in its order, for evidence; by default its paragraphs.
+        The passages of the context, in order, for evidence; by default its paragraphs.
     template_kwargs
-        Passed on to the chat template, such as ``tools``.
+        Arguments for the chat template, such as ``tools``.
     sra
-        Settings for this request; by default the model's. None is off.
+        Attention settings of this request; by default those of the model. None is off.
     options
-        Options for this request; by default the engine's.
+        Sampling options of this request; by default those of the engine.
     cancel
-        An event that ends the request within one token when it is set, from any thread.
+        An event that stops the request within one token when it is set, from any thread.
     shares
-        Collects where the attention of the answer falls, with `sra` and without; one prompt at a time.
+        Collector of the attention shares of the answer, with or without `sra`; for single prompts only.
 
-    The others change single options, see `SamplingOptions`.
+    The other arguments override single options, see `SamplingOptions`.
     """
 
     context: str | None
@@ -87,20 +87,20 @@ class RequestArguments(TypedDict, total=False):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Request:
-    """A request, checked and encoded.
+    """A validated request with encoded prompts.
 
     Parameters
     ----------
     prompts
-        One per sequence of the batch.
+        Encoded prompts, one per sequence of the batch.
     sra, options
-        Those in force.
+        Effective attention settings and sampling options.
     cancel
-        Set to end the work.
+        Event that stops the generation.
     on_text
-        Told of each piece of text: index of the sequence, text.
+        Called with each piece of text: index of the sequence, text.
     shares
-        Collects where the attention of the answer falls.
+        Collector of the attention shares of the answer.
     """
 
     prompts: tuple[EncodedPrompt, ...]
@@ -122,25 +122,25 @@ def read_request(
     options: SamplingOptions,
     context_window: int,
 ) -> Request:
-    """Check what a request brings, and encode its prompts.
+    """Validate the arguments of a request, and encode its prompts.
 
     Parameters
     ----------
     prompts, arguments, contexts, passage_lists
-        As an engine was given them.
+        Arguments of the engine's method.
     encode
-        The engine's.
+        Function of the engine that encodes a prompt.
     sra, options
-        Of requests that bring none.
+        Default attention settings and sampling options.
     context_window
-        Tokens of prompt and answer together.
+        Maximum number of tokens of prompt and answer together.
 
     Raises
     ------
     ConfigError, PromptError
         If a setting or a prompt is not allowed.
     ContextOverflowError
-        If a prompt and its answer do not fit.
+        If a prompt and its answer exceed the context window.
     """
     changes: dict[str, Any] = dict(arguments)
     context, passages = changes.pop("context", None), changes.pop("passages", None)

@@ -1,4 +1,4 @@
-"""What a request returns: the text, why it ended, what it cost and with which settings it was made."""
+"""Results of requests: the text, the finish reason, token usage, timing and settings."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Usage:
     Parameters
     ----------
     prompt_tokens
-        In the prompt, control tokens included.
+        Number of tokens of the prompt, including control tokens.
     completion_tokens
-        Generated, the one that ended the answer included.
+        Number of generated tokens, including the end token.
     cached_tokens
-        How many of the prompt's were taken from an earlier prefill.
+        Number of prompt tokens that were reused from an earlier prefill.
     """
 
     prompt_tokens: int
@@ -38,9 +38,9 @@ class Usage:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds until the first token was chosen, and from there to the end.
+    """Seconds until the first token, and from the first token to the end.
 
-    In a batch, those of the whole batch.
+    For a batch, the times of the whole batch.
     """
 
     prefill_seconds: float
@@ -54,19 +54,18 @@ class Timing:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class FoundEvidence:
-    """What the model's evidence heads looked at while the question was read.
+    """What the evidence heads of the model attended to while they processed the question.
 
     Parameters
     ----------
     shares
-        For each passage of the context its share of the attention that these heads give to all passages; they sum
-        to 1.
+        For each passage of the context, its share of the attention of these heads to all passages; they sum to 1.
     chosen
-        The passages whose keys were weighed, best first; empty where none stood out.
+        Indices of the passages whose keys were weighed, best first; empty if the gate was not passed.
     best_lines
-        For each passage the index of its line that got the most attention a token.
+        For each passage, the index of the line that received the most attention per token.
     spans
-        The tokens that were weighed: the first of each span and the one after its last, ascending.
+        Token spans that were weighed, as (start, end) with exclusive end, ascending.
     """
 
     shares: tuple[float, ...]
@@ -82,19 +81,19 @@ class Generation:
     Parameters
     ----------
     text
-        Without special tokens and without the stop text.
+        The text, without special tokens and without the stop text.
     finish_reason
-        ``"stop"`` (the model ended it, or a stop text came), ``"length"`` or ``"cancelled"``.
+        ``"stop"`` (an end token or a stop text), ``"length"`` or ``"cancelled"``.
     usage, timing
-        What it cost.
+        Token usage and timing.
     token_ids
-        The generated tokens, also those of a stop text.
+        The generated tokens, including those of a stop text.
     sra
-        The settings in force, None for off.
+        Effective attention settings; None for off.
     context_length
-        Leading tokens of the prompt that counted as context.
+        Number of leading prompt tokens that were treated as context.
     evidence
-        What the model's evidence heads looked at, where the settings weigh evidence and the context has passages.
+        What the evidence heads attended to, if the settings weigh evidence and the context has passages.
     """
 
     text: str
@@ -121,9 +120,9 @@ class TextDelta:
     Parameters
     ----------
     text
-        What is new.
+        The new text.
     generation
-        The whole answer, on the last piece only.
+        The complete result, with the last piece only.
     """
 
     text: str
@@ -137,11 +136,11 @@ class Likelihood:
     Parameters
     ----------
     log_probabilities
-        Of each token of the answer given all before it, in nats.
+        Log probability of each token of the answer given all preceding tokens, in nats.
     prompt_tokens, cached_tokens
-        In the prompt, and how many of them were taken from an earlier prefill.
+        Number of prompt tokens, and of those reused from an earlier prefill.
     seconds
-        What it took.
+        Duration in seconds.
     """
 
     log_probabilities: tuple[float, ...]
@@ -151,10 +150,10 @@ class Likelihood:
 
     @property
     def nats(self) -> float:
-        """Negative log-likelihood of the whole answer; lower is likelier."""
+        """Negative log-likelihood of the whole answer; lower is more likely."""
         return -sum(self.log_probabilities)
 
     @property
     def nats_per_token(self) -> float:
-        """Mean negative log-likelihood of a token."""
+        """Mean negative log-likelihood per token."""
         return self.nats / len(self.log_probabilities)

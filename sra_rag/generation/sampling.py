@@ -1,4 +1,4 @@
-"""Options of one request: frozen values, checked without torch; `logits_processors` carries them out."""
+"""Sampling options of a request: frozen values, validated without torch and applied by `logits_processors`."""
 
 from __future__ import annotations
 
@@ -27,23 +27,24 @@ class SamplingOptions:
     Parameters
     ----------
     max_new_tokens
-        The answer ends after so many tokens at the latest.
+        Maximum number of tokens of the answer.
     temperature
-        0 takes the likeliest token each time; above, tokens are drawn.
+        Sampling temperature; 0 is greedy decoding.
     top_k, top_p, min_p, typical_p
-        Which tokens may be drawn: the k likeliest; the likeliest that together have probability p; those with at
-        least min_p of the likeliest one's; the locally typical. None is no limit.
+        Restrict sampling to the k most likely tokens; to the most likely tokens with a total probability of p; to
+        tokens with at least min_p times the probability of the most likely token; or to locally typical tokens. None is
+        no limit.
     repetition_penalty
-        Divides the logit of tokens already there; 1 is none.
+        Divisor for the logits of tokens that occurred before; 1 is no penalty.
     stop
-        Texts at which the answer ends; they are not part of it.
+        Texts that end the answer. They are not included in it.
     seed
-        The same seed gives the same answer on the same machine; None draws a fresh one.
+        Random seed. The same seed gives the same answer on the same machine; None uses a new seed.
     json_schema
-        The answer is JSON of this schema, closed within `max_new_tokens`; an empty schema stands for any JSON,
-        None for text. Needs the extra ``structured``.
+        Schema of a JSON answer, which is complete within `max_new_tokens`. An empty schema allows any JSON; None is
+        text. Requires the extra ``structured``.
     timeout
-        Seconds after which `GenerationTimeoutError` is raised; None is no limit.
+        Time limit in seconds, after which `GenerationTimeoutError` is raised; None is no limit.
     extra
         Further fields of transformers' ``GenerationConfig`` that work on one sequence at a time, such as
         ``no_repeat_ngram_size``.
@@ -89,7 +90,7 @@ class SamplingOptions:
                 )
 
     def replace(self, **changes: Any) -> SamplingOptions:
-        """Return a copy with some options changed, validated anew.
+        """Return a copy with some options changed, validated again.
 
         Names that are not options of this class go into `extra` if transformers' ``GenerationConfig`` knows them.
         """

@@ -46,5 +46,5 @@ def test_choices_that_are_kept_have_an_end(index, tiny_engine):
     first = choice.of(["0"])
     for number in range(1, 20):
         choice.of([str(number)])
-    assert len(choice._known) == 8
+    assert len(choice._cached) == 8
     assert choice.of(["0"]) is not first

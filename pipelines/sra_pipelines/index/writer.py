@@ -278,7 +278,7 @@ def _report_on(
     )
 
 
-def _own_splitting(folder: Path, identity: str, asked: Splitting | None) -> Splitting:
+def _own_splitting(folder: Path, identity: str, requested: Splitting | None) -> Splitting:
     """Return how an index splits."""
     own = Splitting.from_name(identity)
     if own is None:

@@ -16,10 +16,15 @@ VLLM_VENV := .venv-vllm
 VLLM_BIN := $(VLLM_VENV)/bin
 VLLM_READY := $(VLLM_VENV)/.ready
 
-.PHONY: demo test test-slow test-vllm test-gpu check format bench clean
+.PHONY: demo models test test-slow test-vllm test-gpu check format bench clean
 
 demo: $(READY)
 	HF_HUB_OFFLINE=1 $(BIN)/sra-rag demo
+
+# The models to measure with (1.9 GB), into the user's cache. Nothing else needs them: slow tests and benchmarks use those
+# that are there. One alone: make models MODELS=qwen2.5-coder-0.5b
+models: $(READY)
+	$(BIN)/python -m tools.models $(MODELS)
 
 # Two processes of one thread each: most of the time goes into what no second thread speeds up.
 test: $(READY)

@@ -6,7 +6,6 @@ import dataclasses
 import logging
 from collections.abc import Mapping
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -14,7 +13,8 @@ import torch
 from sra_rag.attention.reattend import enable, make_session
 from sra_rag.config import SRAConfig, SRALike
 from sra_rag.errors import ConfigError, ModelLoadError, first_line, require_extra
-from sra_rag.models.embedded import EMBEDDED_NAME, embedded_model_folder, read_gguf
+from sra_rag.models.embedded import EMBEDDED_NAME
+from sra_rag.models.sources import model_source
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -39,7 +39,7 @@ class LoadedModel:
     tokenizer
         Its tokenizer.
     name
-        What was asked for: ``"embedded"``, a hub name or a path.
+        What was asked for: ``"embedded"``, a name from ``sra-rag models``, a hub name or a path.
     sra
         Settings used for every request that brings none; None is off.
     """
@@ -88,8 +88,9 @@ def load_model(
     Parameters
     ----------
     name
-        ``"embedded"`` (SmolLM2-135M-Instruct, works offline), a name on the Hugging Face hub, a local folder or
-        a ``.gguf`` file. Weights are read from safetensors (or GGUF) only, never from a pickle.
+        ``"embedded"`` (SmolLM2-135M-Instruct, works offline), a name from ``sra-rag models``, a name on the Hugging
+        Face hub, a local folder or a ``.gguf`` file, which is unpacked into the cache on first use. Weights are read
+        from safetensors (or GGUF) only, never from a pickle.
     dtype
         ``"float32"``, ``"bfloat16"``, ``"float16"`` or ``"auto"``: the checkpoint's own on a GPU, and on CPU
         whichever of float32 and bfloat16 this processor computes faster.
@@ -122,24 +123,19 @@ def load_model(
     config = SRAConfig.coerce(sra)
     options = _model_options(dtype, device_map, quantization)
     options |= {"revision": revision, "trust_remote_code": trust_remote_code} | dict(model_kwargs or {})
-    source = str(embedded_model_folder()) if str(name) == EMBEDDED_NAME else str(name)
+    source = model_source(name)
     tokenizer_options = {"revision": revision, "trust_remote_code": trust_remote_code} | dict(tokenizer_kwargs or {})
     try:
-        if source.endswith(".gguf"):
-            if not Path(source).is_file():
-                raise ModelLoadError(f"There is no file {source!r}. Give the path of a .gguf file.")
-            model, loaded_tokenizer = read_gguf(Path(source), **options)
-        else:
-            model = AutoModelForCausalLM.from_pretrained(source, use_safetensors=True, **options)
-            loaded_tokenizer = None
-        if tokenizer is not None or loaded_tokenizer is None:
-            loaded_tokenizer = AutoTokenizer.from_pretrained(str(tokenizer or source), **tokenizer_options)
+        model = AutoModelForCausalLM.from_pretrained(source, use_safetensors=True, **options)
+        tokenizer_source = source if tokenizer is None else model_source(tokenizer)
+        loaded_tokenizer = AutoTokenizer.from_pretrained(tokenizer_source, **tokenizer_options)
+    except ModelLoadError:
+        raise
     except (OSError, ValueError) as error:
-        if isinstance(error, ModelLoadError):
-            raise
         raise ModelLoadError(
-            f"The model {str(name)!r} could not be loaded: {first_line(error)}. Give 'embedded', a name on the hub "
-            "(online, or already in the local cache), a folder with config.json and safetensors, or a .gguf file."
+            f"The model {str(name)!r} could not be loaded: {first_line(error)}. Give 'embedded', a name from "
+            "'sra-rag models', a name on the hub (online, or already in the local cache), a folder with config.json "
+            "and safetensors, or a .gguf file."
         ) from error
     model.eval()
     return LoadedModel(model, loaded_tokenizer, str(name), config)
@@ -151,7 +147,8 @@ def load_tokenizer(name: str | PathLike[str]) -> PreTrainedTokenizerBase:
     Parameters
     ----------
     name
-        ``"embedded"``, a name on the Hugging Face hub or a local folder.
+        ``"embedded"``, a name from ``sra-rag models``, a name on the Hugging Face hub, a local folder or a ``.gguf``
+        file.
 
     Raises
     ------
@@ -160,7 +157,7 @@ def load_tokenizer(name: str | PathLike[str]) -> PreTrainedTokenizerBase:
     """
     from transformers import AutoTokenizer
 
-    source = str(embedded_model_folder()) if str(name) == EMBEDDED_NAME else str(name)
+    source = model_source(name)
     try:
         return AutoTokenizer.from_pretrained(source)
     except (OSError, ValueError) as error:

@@ -11,6 +11,7 @@ import torch
 from sra_rag import load_model, reattend
 from sra_rag.errors import ModelLoadError
 from sra_rag.models import embedded as embedded_module
+from sra_rag.models import gguf_files
 from sra_rag.models.embedded import embedded_model_folder
 
 
@@ -36,7 +37,7 @@ def test_the_second_load_converts_nothing(embedded, monkeypatch):
     def fail(*_):
         raise AssertionError("converted again")
 
-    monkeypatch.setattr(embedded_module, "_convert", fail)
+    monkeypatch.setattr(gguf_files, "_convert", fail)
     assert (embedded_model_folder() / "model.safetensors").is_file()
     started = time.perf_counter()
     load_model("embedded", dtype="float32")
@@ -60,7 +61,7 @@ def test_a_conversion_that_fails_leaves_nothing(tmp_path, monkeypatch):
     def fail(*_, **__):
         raise OSError("disk full")
 
-    monkeypatch.setattr(embedded_module, "read_gguf", fail)
+    monkeypatch.setattr(gguf_files, "_read", fail)
     with pytest.raises(ModelLoadError, match="disk full.*SRA_RAG_CACHE"):
         embedded_model_folder()
     assert [p.name for p in (tmp_path / "models").iterdir() if p.is_dir()] == []

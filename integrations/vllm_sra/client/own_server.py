@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from sra_rag.errors import require_extra
-from sra_rag.models.embedded import EMBEDDED_NAME, embedded_model_folder
+from sra_rag.models.sources import model_source
 from vllm_sra.client.prompt_context import VLLMServerError
 from vllm_sra.plugin.request_settings import DEFAULT_VARIABLE
 
@@ -42,7 +42,8 @@ class OwnServer:
     Parameters
     ----------
     model
-        ``"embedded"``, a model name on the Hugging Face Hub, or a folder.
+        ``"embedded"``, a name from ``sra-rag models``, a model name on the Hugging Face Hub, a folder or a ``.gguf``
+        file.
     arguments
         Additional arguments of ``vllm serve``, such as ``("--max-model-len", "8192")``.
     """
@@ -56,7 +57,7 @@ class OwnServer:
         self._ending = False
         self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
         self._on_end: Callable[[], None] | None = None
-        source = str(embedded_model_folder()) if model == EMBEDDED_NAME else model
+        source = model_source(model)
         command = [
             sys.executable, "-m", "vllm_sra.client.own_server_child", "--model", source, "--served-model-name", model,
             "--host", "127.0.0.1", "--port", str(port), "--enable-prompt-tokens-details",

@@ -281,4 +281,4 @@ def test_the_help_says_what_is_refused(capsys, monkeypatch):
     said = " ".join(capsys.readouterr().out.split())
     assert "--allow-removal" in said
     assert "more than half" in said
-    assert "missing removes nothing and fails" in said
+    assert "A missing folder is an error, and nothing is removed" in said

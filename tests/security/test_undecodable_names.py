@@ -175,7 +175,7 @@ def test_what_cannot_be_read_is_reported_by_an_escaped_name(tmp_path, docs, add,
             assert f"{SHOWN} torn.pdf: the file is damaged" in errors
             assert f"{SHOWN} empty.txt: the file is empty" in errors
             assert f".{SHOWN} 1" in errors
-            assert "the same bytes as" in errors
+            assert "identical to" in errors
 
 
 def test_list_in_both_forms(tmp_path, docs, add, command):

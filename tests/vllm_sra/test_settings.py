@@ -52,7 +52,7 @@ def test_the_error_of_an_invalid_default_names_the_variable(monkeypatch):
         ({"sra": "alpha=-1"}, "alpha"),
         ({"sra": "{"}, "not valid JSON"),
         ({"sra": [0.2]}, "is a list"),
-        ({"sra": True}, "how strong"),
+        ({"sra": True}, "is not a strength"),
         ({"sra": "rows=after_context"}, "sra_context_length"),
         ({"sra": 0.2, "sra_context_length": -1}, "sra_context_length"),
         ({"sra": 0.2, "sra_context_length": True}, "sra_context_length"),

@@ -237,7 +237,7 @@ def test_secrets_in_an_address_are_refused_and_not_repeated(address):
         ({"where": "there"}, "--engine 'there' is not allowed"),
         ({"where": "here", "tokenizer": "embedded"}, "--tokenizer cannot be used with --engine here"),
         ({"where": "here", "window": 100}, "--window cannot be used with --engine here"),
-        ({"where": "http://host/v1", "dtype": "float32"}, "loaded already"),
+        ({"where": "http://host/v1", "dtype": "float32"}, "already loaded"),
     ],
 )
 def test_what_does_not_go_together_is_refused_before_anything_is_loaded(options, said):

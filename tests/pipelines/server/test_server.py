@@ -142,7 +142,7 @@ async def test_langchains_client(running):
     [
         ({"model": "gpt"}, openai.NotFoundError, "Use 'sra-rag' or 'tiny'"),
         ({"messages": []}, openai.BadRequestError, "messages"),
-        ({"messages": [{"role": "assistant", "content": "x"}]}, openai.BadRequestError, "Send a question last"),
+        ({"messages": [{"role": "assistant", "content": "x"}]}, openai.BadRequestError, "Send the question last"),
         (
             {"messages": [{"role": "system", "content": "x"}, *ASK]},
             openai.BadRequestError,

@@ -64,7 +64,7 @@ def test_compare_as_json(run, make_pdf):
     assert off["generation"]["sra"] is None
     assert on["generation"]["sra"] == {
         "alpha": 0.3, "bounds": "theoretical", "layers": "last:10", "heads": "all", "rows": "after_context",
-        "policy": "entropy",
+        "policy": "entropy", "evidence": None,
     }  # fmt: skip
     assert off["generation"]["usage"]["prompt_tokens"] == on["generation"]["usage"]["prompt_tokens"]
     assert LEASE.split(",")[0] in result["context"].replace("\n", " ")

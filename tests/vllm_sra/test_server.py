@@ -55,7 +55,10 @@ def test_answers_equal_those_of_transformers(server, client, embedded, sra):
 
 
 def test_a_rejected_request_is_answered_with_the_reason(client):
-    for xargs, message in (({"sra": "strong"}, "is not a valid setting"), ({"sra": "rows=after_context"}, "sra_context_length")):
+    for xargs, message in (
+        ({"sra": "strong"}, "is not a valid setting"),
+        ({"sra": "rows=after_context"}, "sra_context_length"),
+    ):
         with pytest.raises(openai.BadRequestError, match=message):
             ask(client, **xargs)
     assert ask(client)[0]

@@ -10,10 +10,11 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from sra_rag.errors import ConfigError
 
-__all__ = ["EvidenceConfig", "HeadChoice", "Unit", "parse_heads"]
+__all__ = ["EvidenceConfig", "Gate", "HeadChoice", "Unit", "parse_heads"]
 
 HeadChoice: TypeAlias = Literal["all"] | int | tuple[tuple[int, int], ...]
 Unit: TypeAlias = Literal["passage", "line"]
+Gate: TypeAlias = float | Literal["agree"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -37,10 +38,17 @@ class EvidenceConfig:
     passages
         How many passages are weighed.
     unit
-        ``"passage"``, or ``"line"`` for the best lines of the chosen passages (rows of tables, items of lists).
+        ``"passage"``, or ``"line"`` for only the best line of each chosen passage: a row of a table, an item of a list
+        or a sentence.
+    line_weight
+        Where the unit is the passage: how many times more a key of its best line counts than the rest of the passage;
+        1 is no more.
+    words
+        Whether the words that a line shares with the question count as much as the attention of the heads.
     gate
         Nothing is weighed unless the best passage gets at least `gate` times the attention of the others' mean. 0 is no
-        gate.
+        gate. ``"agree"``: nothing is weighed unless two of three name the same passage (attention, the words of
+        passages, the best line), or, where no word is shared, it gets 2.25 times the attention of the others' mean.
 
     Raises
     ------
@@ -53,7 +61,9 @@ class EvidenceConfig:
     look: HeadChoice = 10
     passages: int = 1
     unit: Unit = "passage"
-    gate: float = 0.0
+    line_weight: float = 1.0
+    words: bool = True
+    gate: Gate = 0.0
 
     def __post_init__(self) -> None:
         # A frozen value can only be normalised (JSON has no tuples) past its own guard.
@@ -61,7 +71,16 @@ class EvidenceConfig:
             object.__setattr__(self, "weight", _number("weight", self.weight, "a finite number above 1", above=1))
         object.__setattr__(self, "heads", _heads("heads", self.heads))
         object.__setattr__(self, "look", _heads("look", self.look))
-        object.__setattr__(self, "gate", _number("gate", self.gate, "a finite number >= 0 (0 is no gate)", least=0))
+        object.__setattr__(
+            self, "line_weight", _number("line_weight", self.line_weight, "a finite number >= 1", least=1)
+        )
+        if self.gate != "agree":
+            allowed = 'a finite number >= 0 (0 is no gate), or "agree"'
+            object.__setattr__(self, "gate", _number("gate", self.gate, allowed, least=0))
+        if not isinstance(self.words, bool):
+            raise ConfigError(f"evidence words={self.words!r} is not allowed. Give true or false.")
+        if self.gate == "agree" and not self.words:
+            raise ConfigError('evidence gate="agree" is not allowed without words. Give words=True, or a number.')
         if isinstance(self.passages, bool) or not isinstance(self.passages, int) or self.passages < 1:
             raise ConfigError(f"evidence passages={self.passages!r} is not allowed. Give a whole number >= 1.")
         if self.unit not in get_args(Unit):

@@ -104,7 +104,11 @@ def _option(text: str) -> tuple[str, object]:
         return name, None
     if not equals:
         raise ConfigError(f"{text!r} is not a valid option. {FORMS}")
-    if name in ("alpha", "evidence", "evidence.weight", "evidence.gate"):
+    if name == "evidence.gate" and value == "agree":
+        return name, value
+    if name == "evidence.words" and value in ("true", "false"):
+        return name, value == "true"
+    if name in ("alpha", "evidence", "evidence.weight", "evidence.line_weight", "evidence.gate"):
         return name, _number(name, value)
     if name in ("evidence.heads", "evidence.look"):
         return name, parse_heads(name.partition(".")[2], value)

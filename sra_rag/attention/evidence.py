@@ -8,12 +8,14 @@ which is ordinary attention over all keys joined with ``w - 1`` times attention 
 
     o = (Z o_all + (w - 1) Z_E o_E) / (Z + (w - 1) Z_E)
 
-so it runs behind any kernel that returns the log-sum-exp, and costs what the few keys of ``E`` cost.
+so it works with any kernel that returns the log-sum-exp, and costs what the few keys of ``E`` cost. Where the keys of E
+have different weights ``w_j``, attention over E has the bias ``log(w_j - 1)``.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Protocol
@@ -62,7 +64,8 @@ class Evidence:
     starts
         For each sequence the position of the first row that weighs evidence.
     weight
-        ``w`` > 1: how many times a key of the evidence counts.
+        ``w`` > 1: how many times a key of the evidence counts; one for all spans, or for each sequence one for each of
+        its spans.
     heads
         ``(layer, query head)`` of the heads that weigh evidence; None for all.
     n_layers, n_heads
@@ -79,13 +82,17 @@ class Evidence:
         spans: Sequence[Spans],
         starts: Sequence[int],
         *,
-        weight: float,
+        weight: float | Sequence[Sequence[float]],
         heads: Sequence[tuple[int, int]] | None,
         n_layers: int,
         n_heads: int,
     ) -> None:
-        if not math.isfinite(weight) or weight <= 1:
-            raise ConfigError(f"The evidence weight {weight!r} is not allowed: it must be finite and above 1.")
+        weights = [[weight] * len(sequence) for sequence in spans] if isinstance(weight, int | float) else weight
+        for value in itertools.chain.from_iterable(weights):
+            if not math.isfinite(value) or value <= 1:
+                raise ConfigError(f"The evidence weight {value!r} is not allowed: it must be finite and above 1.")
+        if [len(sequence) for sequence in weights] != [len(sequence) for sequence in spans]:
+            raise ConfigError("The evidence needs one weight for all spans, or one for each span of each sequence.")
         if len(spans) != len(starts):
             raise ConfigError(f"There are spans for {len(spans)} sequences and first rows for {len(starts)}.")
         for sequence in spans:
@@ -104,7 +111,7 @@ class Evidence:
                 )
         self.spans = tuple(tuple(sequence) for sequence in spans)
         self.starts = tuple(starts)
-        self.weight = weight
+        self.weights = tuple(tuple(map(float, sequence)) for sequence in weights)
         self.heads = None if heads is None else frozenset(heads)
         self.n_heads = n_heads
         self._layers: dict[tuple[int, torch.device], LayerEvidence | None] = {}
@@ -129,8 +136,29 @@ class Evidence:
         positions = torch.tensor([[*row, *[0] * (longest - len(row))] for row in each])
         valid = torch.tensor([[True] * len(row) + [False] * (longest - len(row)) for row in each])
         return LayerEvidence(
-            self.spans, self.starts, self.weight, weighs.to(device), positions.to(device), valid.to(device)
+            self.spans,
+            self.starts,
+            self.weights,
+            weighs.to(device),
+            positions.to(device),
+            valid.to(device),
+            self._bias(longest, device),
         )
+
+    def _bias(self, longest: int, device: torch.device) -> torch.Tensor | None:
+        """Return ``log(w_j - 1)`` of each key less that of the greatest weight; None where all weights are the same."""
+        greatest = max(itertools.chain.from_iterable(self.weights))
+        if min(itertools.chain.from_iterable(self.weights)) == greatest:
+            return None
+        rows = []
+        for spans, weights in zip(self.spans, self.weights, strict=True):
+            row = [
+                math.log(weight - 1) - math.log(greatest - 1)
+                for (first, last), weight in zip(spans, weights, strict=True)
+                for _ in range(first, last)
+            ]
+            rows.append(row + [0.0] * (longest - len(row)))
+        return torch.tensor(rows, device=device)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -139,20 +167,26 @@ class LayerEvidence:
 
     Parameters
     ----------
-    spans, starts, weight
+    spans, starts
         As for `Evidence`.
+    weights
+        The weight of each span.
     weighs
         ``(H_q,)`` bool: which query heads weigh it.
     positions, valid
         ``(B, E)``: the positions in the spans, and which of them are any (a sequence may have fewer than another).
+    bias
+        ``(B, E)``, float32: ``log(w_j - 1)`` of each key less that of the greatest weight; None where all weights are
+        the same.
     """
 
     spans: tuple[tuple[tuple[int, int], ...], ...]
     starts: tuple[int, ...]
-    weight: float
+    weights: tuple[tuple[float, ...], ...]
     weighs: torch.Tensor
     positions: torch.Tensor
     valid: torch.Tensor
+    bias: torch.Tensor | None = None
 
     def first_row(self, position: int, n_rows: int) -> int:
         """Index of the first of `n_rows` rows, from `position` on, that any sequence weighs evidence in."""
@@ -160,8 +194,9 @@ class LayerEvidence:
         return min(max(0, min(starts) - position), n_rows)
 
     def log_extra(self) -> torch.Tensor:
-        """Return ``log(w - 1)`` of each query head, ``(H_q, 1)``; ``-inf`` where it does not weigh evidence."""
-        return torch.where(self.weighs, math.log(self.weight - 1), -math.inf)[:, None]
+        """Return ``log(w - 1)`` of the greatest weight, ``(H_q, 1)``; ``-inf`` for a query head that weighs none."""
+        greatest = max(itertools.chain.from_iterable(self.weights))
+        return torch.where(self.weighs, math.log(greatest - 1), -math.inf)[:, None]
 
     def gather(
         self, key: torch.Tensor, value: torch.Tensor, visibility: Placed, start: int, stop: int
@@ -218,12 +253,12 @@ class LayerEvidence:
             Index of the first key that the scores are about.
         """
         n_rows, n_keys = scores.shape[2:]
-        log_weight = torch.where(self.weighs, math.log(self.weight), 0.0)[:, None, None]
+        weighs = self.weighs[:, None, None]
         for row, (begin, spans) in enumerate(zip(self.starts, self.spans, strict=True)):
             top = min(max(0, begin - visibility.position - start), n_rows)
-            for span in spans:
+            for span, weight in zip(spans, self.weights[row], strict=True):
                 first, last = (min(max(0, p - visibility.key_position - first_key), n_keys) for p in span)
-                scores[row, :, top:, first:last] += log_weight
+                scores[row, :, top:, first:last] += torch.where(weighs, math.log(weight), 0.0)
         return scores
 
     def _all_is_seen(self, visibility: Placed, start: int) -> bool:

@@ -68,6 +68,9 @@ class KernelRows:
         bias = None
         if seen is not None:
             bias = torch.zeros(seen.shape, device=seen.device).masked_fill(~seen, float("-inf"))[:, None]
+        if evidence.bias is not None:
+            of_keys = evidence.bias[:, None, None]
+            bias = of_keys if bias is None else bias + of_keys
         if n_rows == 1:
             extra, extra_lse = self._attend_packed(query, key, value, bias)
         else:

@@ -25,6 +25,7 @@ from sra_rag.attention.session import Session
 from sra_rag.attention.shares import AttentionShares, observing
 from sra_rag.config import SRAConfig, SRALike
 from sra_rag.errors import OutOfMemoryError
+from sra_rag.evidence.weigh import find_evidence, weigh
 from sra_rag.evidence_config import HeadChoice
 from sra_rag.generation.bridge import iterate_in_thread
 from sra_rag.generation.constraints import JSONConstraint, JSONGrammars
@@ -36,7 +37,6 @@ from sra_rag.generation.request import Cancellation, LinkedCancellation, Request
 from sra_rag.generation.result import FoundEvidence, Generation, Likelihood, TextDelta, Usage
 from sra_rag.generation.sampling import SamplingOptions
 from sra_rag.generation.text import TextAssembler
-from sra_rag.generation.weigh_evidence import find_evidence, weigh
 from sra_rag.heads.known import fitted_settings
 from sra_rag.models.description import describe_model
 from sra_rag.models.loading import LoadedModel

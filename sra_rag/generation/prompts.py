@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sra_rag.errors import PromptError
-from sra_rag.generation.paragraphs import lines, paragraphs
+from sra_rag.evidence.statements import paragraphs, statements
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -268,7 +268,7 @@ class PromptEncoder:
 
     def _encode(self, rendered: str, context_end: int, passage_spans: Sequence[Span]) -> EncodedPrompt:
         line_spans = [
-            [(first + start, first + stop) for start, stop in lines(rendered[first:last])]
+            [(first + start, first + stop) for start, stop in statements(rendered[first:last])]
             for first, last in passage_spans
         ]
         spans = [*passage_spans, *itertools.chain(*line_spans)]

@@ -1,7 +1,7 @@
 """Rank passages by where the model's own evidence heads look while it reads the question.
 
 One prompt holds all passages and the question. The passages are read once, into a key/value cache; the rows of the
-question are read with the heads observed (`sra_rag.generation.evidence_search`), and a passage's score is its share of
+question are read with the heads observed (`sra_rag.evidence.choice`), and a passage's score is its share of
 their attention. Nothing of the model is changed.
 
 Passages that do not fit one prompt are ranked in groups, and the best of each group once more together. In a softmax
@@ -19,9 +19,9 @@ import torch
 
 from sra_rag.attention.reattend import reattend
 from sra_rag.errors import ConfigError, ContextOverflowError, PromptError
+from sra_rag.evidence.choice import look_at_context
 from sra_rag.evidence_config import EvidenceConfig, HeadChoice
 from sra_rag.generation.engine import PREFILL_CHUNK, Engine, clear_memory_errors
-from sra_rag.generation.evidence_search import look_at_context
 from sra_rag.generation.prefix_cache import cache_argument, dependence
 from sra_rag.generation.prompts import EncodedPrompt
 from sra_rag.generation.request import Cancellation

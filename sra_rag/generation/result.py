@@ -63,15 +63,18 @@ class FoundEvidence:
     chosen
         Indices of the passages whose keys were weighed, best first; empty if the gate was not passed.
     best_lines
-        For each passage, the index of the line that received the most attention per token.
+        For each passage, the index of its best line (a row, an item or a sentence), by attention and shared words.
     spans
         Token spans that were weighed, as (start, end) with exclusive end, ascending.
+    weights
+        The weight of each span.
     """
 
     shares: tuple[float, ...]
     chosen: tuple[int, ...]
     best_lines: tuple[int, ...]
     spans: tuple[tuple[int, int], ...]
+    weights: tuple[float, ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import torch
 from transformers import DynamicCache
 
 from sra_rag.attention.reattend import reattend
-from sra_rag.generation.evidence_search import look_at_context
+from sra_rag.evidence.choice import look_at_context
 from sra_rag.generation.prefix_cache import cache_argument
 from sra_rag.generation.prompts import EncodedPrompt, PromptEncoder
 from sra_rag.heads.probes import Probe, make_probes

@@ -35,7 +35,7 @@ __all__ = ["UNMEASURED", "chosen_heads", "evidence_heads", "fitted_settings", "m
 
 logger = logging.getLogger(__name__)
 
-UNMEASURED = SRAConfig(alpha=0.0, evidence=EvidenceConfig(weight=2.0, heads="all", gate=2.25))
+UNMEASURED = SRAConfig(alpha=0.0, evidence=EvidenceConfig(weight=2.0, heads="all", gate="agree"))
 """Settings for a model that was not measured: the mildest weight tried, which showed no harm on measured models."""
 
 _KEPT = 100  # heads in the cache

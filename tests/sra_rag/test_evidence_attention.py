@@ -42,9 +42,10 @@ def log_weights(visibility, spans, starts, weight, heads):
         for row in range(visibility.n_rows):
             for key in range(visibility.n_keys):
                 position = key + visibility.key_position
-                inside = any(first <= position < last for first, last in its_spans)
-                if inside and row + visibility.position >= starts[sequence]:
-                    drawn[sequence, :, row, key] = math.log(weight)
+                for number, (first, last) in enumerate(its_spans):
+                    if first <= position < last and row + visibility.position >= starts[sequence]:
+                        of_span = weight if isinstance(weight, float) else weight[sequence][number]
+                        drawn[sequence, :, row, key] = math.log(of_span)
     if heads is not None:
         others = [head for head in range(6) if (0, head) not in heads]
         drawn[:, others] = 0
@@ -85,6 +86,27 @@ def test_batches_padding_windows_chunks_and_decoding(path, pad, window, rows, pa
     real = padding(pad, 2, rows + past)
     visibility = Visibility(weighted(config, spans, starts), rows, rows + past, position=past, window=window, real=real)
     check(*qkv(rows, rows + past, dtype=dtype), visibility, config, spans, starts)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("config", [OFF, SHARP])
+@pytest.mark.parametrize("rows", [40, 9, 1])
+def test_spans_of_different_weights(path, dtype, config, rows):
+    spans, weights = [[(2, 5), (5, 9), (9, 13)]], [[4.0, 30.0, 1.5]]
+    session = weighted(config, spans, [20], weight=weights)
+    visibility = Visibility(session, rows, 40, position=40 - rows)
+    check(*qkv(rows, 40, batch=1, dtype=dtype), visibility, config, spans, [20], weight=weights)
+
+
+@pytest.mark.parametrize("pad", ["none", "left"])
+@pytest.mark.parametrize("window", [None, 30])
+@pytest.mark.parametrize("rows", [20, 1])
+def test_spans_of_different_weights_in_a_batch(path, pad, window, rows):
+    spans, starts, weights = [[(6, 9), (20, 24)], [(22, 40)]], [25, 44], [[2.0, 16.0], [3.0]]
+    session = weighted(SHARP, spans, starts, weight=weights)
+    real = padding(pad, 2, 50)
+    visibility = Visibility(session, rows, 50, position=50 - rows, window=window, real=real)
+    check(*qkv(rows, 50), visibility, SHARP, spans, starts, weight=weights)
 
 
 @pytest.mark.parametrize("rows", [1, 12])
@@ -188,6 +210,8 @@ def test_shares_are_those_of_the_weights_in_force(path, config, rows):
     [
         ({"weight": 1.0}, "above 1"),
         ({"weight": math.inf}, "finite"),
+        ({"weight": [[2.0, 1.0]], "spans": TWO_SPANS}, "above 1"),
+        ({"weight": [[2.0, 3.0]]}, "one weight for all spans, or one for each span"),
         ({"spans": [[(5, 5)]]}, "span 5:5"),
         ({"spans": [[(5, 9), (8, 12)]]}, "do not overlap"),
         ({"starts": [1, 2]}, "1 sequences"),

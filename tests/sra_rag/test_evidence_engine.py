@@ -8,8 +8,8 @@ from sra_rag.attention.evidence import Evidence
 from sra_rag.attention.reattend import reattend
 from sra_rag.attention.shares import AttentionShares
 from sra_rag.errors import ConfigError, PromptError
+from sra_rag.evidence.choice import choose_evidence
 from sra_rag.evidence_config import EvidenceConfig
-from sra_rag.generation.evidence_search import choose_evidence
 from sra_rag.generation.likelihood import answer_likelihood
 from sra_rag.generation.prompts import EncodedPrompt
 from sra_rag.heads.known import UNMEASURED, fitted_settings
@@ -23,7 +23,7 @@ PASSAGES = [
 CONTEXT = "\n\n".join(PASSAGES)
 QUESTIONS = ["How long does the lease of the boathouse run?", "What is the rent of the granary?"]
 HEADS = ((0, 1), (2, 3), (1, 5))
-STRONG = {"evidence": {"weight": 30.0, "heads": "all", "look": HEADS}}
+STRONG = {"evidence": {"weight": 30.0, "heads": "all", "look": HEADS, "words": False}}
 
 
 def messages(question):
@@ -71,6 +71,19 @@ def test_several_passages(small):
     assert len(set(evidence.chosen)) == 2
     assert list(evidence.chosen) == sorted(range(3), key=lambda number: -evidence.shares[number])[:2]
     assert evidence.spans == tuple(sorted(evidence.spans))
+
+
+def test_words_of_the_question_choose_together_with_attention(small):
+    differ = 0
+    for question in [*QUESTIONS, "How long is the lease of the mill?", "Crowns a month?"]:
+        alone = ask(small, question, sra={"evidence": STRONG["evidence"] | {"unit": "line"}}).evidence
+        both = ask(small, question, sra={"evidence": STRONG["evidence"] | {"unit": "line", "words": True}}).evidence
+        assert both.shares == pytest.approx(alone.shares)
+        prompt = small.encode(messages(question), context=CONTEXT, passages=PASSAGES)
+        [best] = both.chosen
+        assert both.spans == (prompt.lines[best][both.best_lines[best]],)
+        differ += both.spans != alone.spans
+    assert differ
 
 
 @torch.inference_mode()

@@ -9,7 +9,7 @@ from transformers import DynamicCache, StaticCache
 from sra_rag import SRAConfig, reattend
 from sra_rag.attention.evidence import Evidence
 from sra_rag.attention.look import Look, looking
-from sra_rag.generation.evidence_search import look_at_context
+from sra_rag.evidence.choice import look_at_context
 from sra_rag.generation.prefix_cache import cache_argument
 from sra_rag.generation.prompts import EncodedPrompt
 from tests.sra_rag.tiny_models import CONFIGS, tiny_model, tokens

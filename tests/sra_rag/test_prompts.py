@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sra_rag.errors import PromptError
-from sra_rag.generation.paragraphs import paragraphs
+from sra_rag.evidence.statements import paragraphs
 from sra_rag.generation.prompts import PromptEncoder
 
 CONTROLS = ["<|im_end|>", "<|im_start|>", "<|endoftext|>", "<file_sep>"]

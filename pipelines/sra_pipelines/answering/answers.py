@@ -13,7 +13,7 @@ from sra_pipelines.presets import load_preset
 from sra_pipelines.retrieval.packing import format_passages
 from sra_pipelines.values import Passage
 from sra_rag.config import SRAConfig
-from sra_rag.generation.paragraphs import lines
+from sra_rag.evidence.statements import statements
 from sra_rag.generation.result import FoundEvidence, Generation, Timing, Usage
 
 __all__ = ["Answer", "PassageEvidence", "Retrieval", "nothing_found", "passage_evidence"]
@@ -130,7 +130,7 @@ def passage_evidence(retrieval: Retrieval, evidence: FoundEvidence | None) -> tu
         return None
     parts = []
     for number, (text, share, best) in enumerate(zip(texts, evidence.shares, evidence.best_lines, strict=True)):
-        spans = lines(text)
+        spans = statements(text)
         first, last = spans[min(best, len(spans) - 1)]
         parts.append(PassageEvidence(share, text[first:last].strip(), number in evidence.chosen))
     return tuple(parts)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from transformers import DynamicCache
+from transformers import DynamicCache, PreTrainedTokenizerBase
 
 from sra_rag.attention.evidence import Evidence
 from sra_rag.attention.session import Session
+from sra_rag.evidence.choice import choose_evidence, look_at_context
+from sra_rag.evidence.words import match_words
 from sra_rag.evidence_config import EvidenceConfig
-from sra_rag.generation.evidence_search import choose_evidence, look_at_context
 from sra_rag.generation.prompts import EncodedPrompt
 from sra_rag.generation.result import FoundEvidence
 from sra_rag.heads.known import chosen_heads
@@ -36,7 +37,9 @@ def find_evidence(
     """
     heads = chosen_heads(model, config.look)
     lines = [span for spans in prompt.lines for span in spans]
-    return choose_evidence(prompt, look_at_context(model.model, cache, prompt, heads, lines), config)
+    look = look_at_context(model.model, cache, prompt, heads, lines)
+    words = match_words(*_texts(model.tokenizer, prompt)) if config.words else None
+    return choose_evidence(prompt, look, config, words)
 
 
 def weigh(
@@ -83,14 +86,36 @@ def evidence_weights(
         [(first + pad, last + pad) for first, last in evidence.spans] if evidence is not None else []
         for evidence, pad in zip(found, padding, strict=False)
     ]
+    weights = [evidence.weights if evidence is not None else () for evidence in found]
     if config.weight is None or not any(spans):
         return None
     text = model.model.config.get_text_config(decoder=True)
     return Evidence(
         spans,
         contexts,
-        weight=config.weight,
+        weight=weights,
         heads=chosen_heads(model, config.heads),
         n_layers=text.num_hidden_layers,
         n_heads=text.num_attention_heads,
     )
+
+
+def _texts(tokenizer: PreTrainedTokenizerBase, prompt: EncodedPrompt) -> tuple[str, list[list[str]]]:
+    """Return the question of a prompt and the lines of each passage as text.
+
+    The question is what follows the context, without control tokens; the last of the texts between them, where there
+    are several, is the header of the answer that the chat template wrote.
+    """
+    controls = {*tokenizer.all_special_ids}
+    controls |= {number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
+    pieces: list[list[int]] = [[]]
+    for token in prompt.token_ids[prompt.context_length :]:
+        if token in controls:
+            pieces.append([])
+        else:
+            pieces[-1].append(token)
+    told = [piece for piece in pieces if piece]
+    question = "\n".join(str(tokenizer.decode(piece)) for piece in told[: max(1, len(told) - 1)])
+    return question, [
+        [str(tokenizer.decode(prompt.token_ids[first:last])) for first, last in lines] for lines in prompt.lines
+    ]

@@ -1,0 +1,131 @@
+"""Find the evidence of a question in its context: which passage the model's evidence heads look at.
+
+The rows of the question are read once for the look and read again with the weights. The look leaves no trace: what it
+added to the key/value cache is removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from transformers import DynamicCache, PreTrainedModel
+
+from sra_rag.attention.look import Look, looking
+from sra_rag.attention.reattend import reattend
+from sra_rag.evidence.words import WordMatch, standardized
+from sra_rag.evidence_config import EvidenceConfig, Gate
+from sra_rag.generation.prefix_cache import cache_argument
+from sra_rag.generation.prompts import EncodedPrompt, Span
+from sra_rag.generation.result import FoundEvidence
+
+__all__ = ["choose_evidence", "look_at_context"]
+
+_AGREE = 2  # of three: attention, words of the passage, best line
+_GATE_WITHOUT_WORDS = 2.25  # times the attention of the others' mean: docs/measurements.md has the shares by gate
+
+
+@torch.inference_mode()
+def look_at_context(
+    model: PreTrainedModel,
+    cache: DynamicCache,
+    prompt: EncodedPrompt,
+    heads: Sequence[tuple[int, int]] | None,
+    spans: Sequence[Span],
+) -> torch.Tensor:
+    """Read the rows after the context and return where heads look.
+
+    Parameters
+    ----------
+    model
+        On sra-rag's attention.
+    cache
+        Holds the context, and nothing after it; left as it was.
+    prompt
+        The whole prompt; at least one of its tokens is after the context.
+    heads
+        ``(layer, query head)`` of the heads that look; None for all.
+    spans
+        Tokens of the context that are told apart: the first of each span and the one after its last, ascending.
+
+    Returns
+    -------
+    shares
+        ``(heads, spans)``, float32: mean share of attention over the rows, heads in ascending order.
+    """
+    look = Look(spans, prompt.context_length, heads)
+    rows = torch.tensor([prompt.token_ids[prompt.context_length :]], device=model.device)
+    cache.activate_past_recording()
+    with reattend(model, None), looking(look):
+        model(input_ids=rows, use_cache=True, logits_to_keep=1, **cache_argument(model, cache))
+    cache.crop(-rows.shape[1])
+    return look.shares()
+
+
+def choose_evidence(
+    prompt: EncodedPrompt, look: torch.Tensor, config: EvidenceConfig, words: WordMatch | None = None
+) -> FoundEvidence:
+    """Choose the passages whose keys are weighed, and their best lines.
+
+    Each head that looks has the same say, however much attention it gives to the context. A line is chosen by the sum
+    of two standard scores, its attention and its words. So is a passage, unless two of three name the same: attention,
+    words, and the best line of all.
+
+    Parameters
+    ----------
+    prompt
+        Its passages and their lines.
+    look
+        ``(heads, lines)``: attention of the heads that look on each line of all passages, in their order.
+    config
+        How many passages, lines or passages, and the gate.
+    words
+        How the words of the question match; None where none is shared, or only attention counts.
+    """
+    look = look.double()
+    by_line = (look / look.sum(dim=1, keepdim=True).clamp_min(torch.finfo(look.dtype).tiny)).mean(dim=0)
+    counts = [len(spans) for spans in prompt.lines]
+    shares = torch.stack([of_passage.sum() for of_passage in by_line.split(counts)])
+    if words is None:
+        lengths = torch.tensor([last - first for spans in prompt.lines for first, last in spans])
+        scores, line_scores = shares, by_line / lengths
+    else:
+        scores, line_scores = standardized(shares) + words.passages, standardized(by_line) + words.lines
+    best_lines = [int(of_passage.argmax()) for of_passage in line_scores.split(counts)]
+    ranked = scores.argsort(descending=True, stable=True).tolist()
+    agreed = False
+    if words is not None:
+        best_line = torch.stack([of_passage.max() for of_passage in line_scores.split(counts)]).argmax()
+        votes = [int(shares.argmax()), int(words.passages.argmax()), int(best_line)]
+        ranked.sort(key=lambda number: votes.count(number) < _AGREE)  # stable: what is not agreed on stays in order
+        agreed = votes.count(ranked[0]) >= _AGREE
+    passes = agreed if config.gate == "agree" and words is not None else _stands_out(shares, ranked[0], config.gate)
+    chosen = ranked[: config.passages] if passes else []
+    spans, weights = _weighed(prompt, chosen, best_lines, config)
+    return FoundEvidence(tuple(shares.tolist()), tuple(chosen), tuple(best_lines), spans, weights)
+
+
+def _stands_out(shares: torch.Tensor, best: int, gate: Gate) -> bool:
+    """Whether the best passage gets so many times the attention of the others."""
+    least = _GATE_WITHOUT_WORDS if gate == "agree" else gate
+    others = (1 - float(shares[best])) / max(1, len(shares) - 1)
+    return float(shares[best]) >= least * others
+
+
+def _weighed(
+    prompt: EncodedPrompt, chosen: Sequence[int], best_lines: Sequence[int], config: EvidenceConfig
+) -> tuple[tuple[Span, ...], tuple[float, ...]]:
+    """Return the spans that are weighed, ascending, and their weights: a passage is divided at its best line."""
+    weight = config.weight or 1.0
+    parts: list[tuple[Span, float]] = []
+    for number in chosen:
+        (first, last), line = prompt.passages[number], prompt.lines[number][best_lines[number]]
+        if config.unit == "line":
+            parts.append((line, weight))
+        elif config.line_weight == 1:
+            parts.append(((first, last), weight))
+        else:
+            divided = [((first, line[0]), 1.0), (line, config.line_weight), ((line[1], last), 1.0)]
+            parts += [(span, weight * factor) for span, factor in divided if span[0] < span[1]]
+    parts.sort()
+    return tuple(span for span, _ in parts), tuple(of_span for _, of_span in parts)

@@ -1,0 +1,85 @@
+"""The parts of a context: paragraphs, and the statements within them.
+
+Paragraphs are the passages of a context whose passages are not given. A statement is the smallest text that can be
+evidence by itself: a row of a table, an item of a list, or a sentence, which may reach over the line ends of a page.
+"""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["paragraphs", "statements"]
+
+_LONGEST = 1200  # characters, some 300 tokens: a longer block is divided at its line or sentence ends
+_BLOCK = re.compile(r"\S(?:(?!\n[ \t]*\n).)*", re.DOTALL)
+_LINE = re.compile(r"[^\n]*\S[^\n]*")
+_SENTENCE = re.compile(r"\S.*?(?:[.!?](?=\s)|\Z)", re.DOTALL)
+
+_NARROW = 60  # characters: text of a page is wider; shorter lines are not wrapped text
+_FULL = 0.75  # of the widest line: a line of wrapped text is at least as long, unless it is the last of its paragraph
+_SHORT = 25  # characters: what is shorter stays with the sentence that follows, such as "No. 5"
+_AMOUNTS = re.compile(r"(?:\s[^\w\s]*\d[\d.,]*[^\w\s]*){2,}\s*$")  # a row of a table ends with two numbers or more
+_ITEM = re.compile(r"\s*(?:[-*•\u2013]|\(?\w{1,3}[.)]|\d+(?:\.\d+)+)\s")
+_STATEMENT_END = re.compile(r"""[.!?;:](?=\s+["'(]?[^\W_a-z])|[\u3002\uff01\uff1f\uff1b]""")
+
+
+def paragraphs(text: str) -> list[tuple[int, int]]:
+    """Find the blocks between blank lines; longer ones are divided at the ends of lines, else of sentences.
+
+    Returns
+    -------
+    spans
+        The first character of each and the one after its last.
+    """
+    return [part for found in _BLOCK.finditer(text) for part in _divided(text, *_stripped(text, *found.span()))]
+
+
+def statements(text: str) -> list[tuple[int, int]]:
+    """Find the rows, items and sentences of a passage, as spans of characters in ascending order.
+
+    A line that is about as long as the longest is continued by the next one, unless either is a row of amounts or the
+    next begins an item; what is continued is one text, which is divided at the ends of its sentences.
+    """
+    lines = [found.span() for found in _LINE.finditer(text)]
+    width = max((last - first for first, last in lines), default=0)
+    spans: list[tuple[int, int]] = []
+    begin = 0
+    for number, (_, last) in enumerate(lines):
+        after = lines[number + 1] if number + 1 < len(lines) else None
+        if after is None or not _continues(text, lines[number], after, width):
+            spans += _sentences(text, lines[begin][0], last)
+            begin = number + 1
+    return spans
+
+
+def _continues(text: str, line: tuple[int, int], after: tuple[int, int], width: int) -> bool:
+    """Whether a line of wrapped text goes on in the one after it."""
+    if width < _NARROW or line[1] - line[0] < _FULL * width or text[line[1] : after[0]].count("\n") > 1:
+        return False
+    return not (_AMOUNTS.search(text, *line) or _AMOUNTS.search(text, *after) or _ITEM.match(text, *after))
+
+
+def _sentences(text: str, first: int, last: int) -> list[tuple[int, int]]:
+    spans: list[tuple[int, int]] = []
+    for end in _STATEMENT_END.finditer(text, first, last):
+        if end.end() - first >= _SHORT and text[end.end() : last].strip():
+            spans.append((first, end.end()))
+            first = end.end() + len(text[end.end() : last]) - len(text[end.end() : last].lstrip())
+    return [*spans, (first, last)]
+
+
+def _stripped(text: str, first: int, last: int) -> tuple[int, int]:
+    return first, first + len(text[first:last].rstrip())
+
+
+def _divided(text: str, first: int, last: int) -> list[tuple[int, int]]:
+    if last - first <= _LONGEST:
+        return [(first, last)]
+    pattern = _LINE if "\n" in text[first:last] else _SENTENCE
+    parts: list[tuple[int, int]] = []
+    for found in pattern.finditer(text, first, last):
+        if parts and found.end() - parts[-1][0] <= _LONGEST:
+            parts[-1] = parts[-1][0], found.end()
+        else:
+            parts.append(found.span())
+    return parts

@@ -1,0 +1,145 @@
+"""What is chosen as evidence: statements of a passage, words of the question, votes, and weights by line."""
+
+import pytest
+import torch
+
+from sra_rag.errors import ConfigError
+from sra_rag.evidence.choice import choose_evidence
+from sra_rag.evidence.statements import statements
+from sra_rag.evidence.words import match_words
+from sra_rag.evidence_config import EvidenceConfig
+from sra_rag.generation.prompts import EncodedPrompt
+from sra_rag.notation import parse_sra
+
+TABLE = """Five-year record
+£ million 2025 2024 2023
+Revenue 612.6 580.3 541.5
+Gross profit 255.7 236.5 218.2
+Cash at the end of the year 68.2 57.3 46.8"""
+
+CLAUSE = """8.3 The Supplier shall notify the Customer of a breach of personal data without undue delay, and in any
+case within 24 hours of becoming aware of it. Findings rated high shall be put right within 20 Business
+Days.
+8.4 The Supplier shall hold a certificate throughout the term for every site from which services come."""
+
+
+def texts(passage):
+    return [passage[first:last] for first, last in statements(passage)]
+
+
+def test_each_row_of_a_table_is_a_statement():
+    assert texts(TABLE) == TABLE.split("\n")
+
+
+def test_a_sentence_goes_on_over_the_line_end_and_a_clause_begins_its_own():
+    assert texts(CLAUSE) == [
+        "8.3 The Supplier shall notify the Customer of a breach of personal data without undue delay, and in any\n"
+        "case within 24 hours of becoming aware of it.",
+        "Findings rated high shall be put right within 20 Business\nDays.",
+        "8.4 The Supplier shall hold a certificate throughout the term for every site from which services come.",
+    ]
+
+
+def test_prose_on_one_line_is_divided_at_its_sentences_and_short_pieces_stay():
+    prose = "The hall in Aldercombe closed in May 2024. No. 5 in the list was sold for £4.5 million! Was it? It was."
+    assert texts(prose) == [
+        "The hall in Aldercombe closed in May 2024.",
+        "No. 5 in the list was sold for £4.5 million!",
+        "Was it? It was.",
+    ]
+    assert texts("合同自签字之日起生效并且一直持续到双方书面终止为止方可失效。任何一方可以提前三十天通知。") == [
+        "合同自签字之日起生效并且一直持续到双方书面终止为止方可失效。",
+        "任何一方可以提前三十天通知。",
+    ]
+    assert statements(" \n ") == []
+
+
+def test_statements_cover_every_word_of_a_passage_once():
+    for passage in (TABLE, CLAUSE):
+        assert "".join("".join(texts(passage)).split()) == "".join(passage.split())
+
+
+def test_the_words_of_a_question_name_the_row():
+    other = ["Gross margin 40.1 39.9", "Cash was lower than expected because of the purchase of new stock."]
+    match = match_words("How much cash was there at the end of the year 2024?", [other, TABLE.split("\n")])
+    assert int(match.lines.argmax()) == len(other) + 4
+    assert int(match.passages.argmax()) == 1
+
+
+def test_keys_of_letters_and_digits_are_words():
+    lines = [f'"{key}": "value {number}"' for number, key in enumerate(["2a8d-601d", "a2a9-9c54", "c5e7-6911"])]
+    match = match_words("What belongs to a2a9-9c54?", [[line] for line in lines])
+    assert int(match.lines.argmax()) == int(match.passages.argmax()) == 1
+    assert match_words("Что это?", [["Revenue 612.6"], ["Gross profit 255.7"]]) is None
+
+
+def prompt_of(counts):
+    """A prompt of passages of so many lines, each of ten tokens."""
+    lines, passages, position = [], [], 0
+    for count in counts:
+        spans = tuple((position + 10 * number, position + 10 * number + 10) for number in range(count))
+        lines.append(spans)
+        passages.append((position, position + 10 * count))
+        position += 10 * count
+    return EncodedPrompt(tuple(range(position + 5)), position, tuple(passages), tuple(lines))
+
+
+LINES = [["the moon", "a stone of basalt"], ["the tide turns", "the tide waits"], ["no words", "at all"]]
+
+
+@pytest.mark.parametrize(
+    ("look", "question", "chosen"),
+    [
+        # Attention and words agree.
+        ([0.1, 0.1, 0.4, 0.2, 0.1, 0.1], "When does the tide turn?", (1,)),
+        # Attention is on the last passage, words and best line name the second.
+        ([0.1, 0.1, 0.15, 0.15, 0.25, 0.25], "When does the tide turn?", (1,)),
+        # No word is shared: attention alone has to stand out.
+        ([0.1, 0.1, 0.2, 0.2, 0.2, 0.2], "Warum?", ()),
+        ([0.05, 0.05, 0.4, 0.4, 0.05, 0.05], "Warum?", (1,)),
+    ],
+)
+def test_two_of_three_votes_pass_the_gate(look, question, chosen):
+    config = EvidenceConfig(weight=2.0, gate="agree")
+    found = choose_evidence(prompt_of([2, 2, 2]), torch.tensor([look]), config, match_words(question, LINES))
+    assert found.chosen == chosen
+    assert len(found.spans) == len(chosen)
+
+
+def test_where_the_three_disagree_nothing_is_weighed():
+    # Words of passages: the first; best line: the second; attention: the third.
+    lines = [["basalt tide tide", "tide tide tide"], ["old basalt tide", "moss"], ["fern", "moss"]]
+    match = match_words("basalt tide", lines)
+    votes = int(match.passages.argmax()), int(match.lines.argmax()) // 2
+    look = torch.tensor([[0.0, 0.0, 0.0, 0.0, 0.5, 0.5]])
+    found = choose_evidence(prompt_of([2, 2, 2]), look, EvidenceConfig(weight=2.0, gate="agree"), match)
+    assert (len({*votes, 2}) < 3) == bool(found.chosen)
+    assert choose_evidence(prompt_of([2, 2, 2]), look, EvidenceConfig(weight=2.0), match).chosen
+
+
+def test_the_best_line_gets_a_weight_above_its_passage():
+    look = torch.tensor([[0.1, 0.1, 0.1, 0.6, 0.05, 0.05]])
+
+    def weighed(**settings):
+        found = choose_evidence(prompt_of([2, 3, 1]), look, EvidenceConfig(weight=4.0, **settings))
+        return list(zip(found.spans, found.weights, strict=True))
+
+    assert weighed() == [((20, 50), 4.0)]
+    assert weighed(unit="line") == [((30, 40), 4.0)]
+    assert weighed(line_weight=8.0) == [((20, 30), 4.0), ((30, 40), 32.0), ((40, 50), 4.0)]
+    assert weighed(unit="line", line_weight=8.0) == [((30, 40), 4.0)]
+
+
+def test_settings_for_lines_words_and_votes_in_every_form():
+    sra = parse_sra("evidence=16,evidence.line_weight=4,evidence.words=false,evidence.gate=2")
+    assert sra.evidence == EvidenceConfig(weight=16, line_weight=4, words=False, gate=2)
+    assert parse_sra("evidence=16,evidence.gate=agree").evidence.gate == "agree"
+    assert type(sra).from_dict(sra.to_dict()) == sra
+    for settings, message in (
+        ({"line_weight": 0.5}, "line_weight=0.5 is not allowed. Give a finite number >= 1"),
+        ({"words": "yes"}, "words='yes' is not allowed. Give true or false"),
+        ({"gate": "sometimes"}, 'finite number >= 0 .0 is no gate., or "agree"'),
+        ({"gate": "agree", "words": False}, "not allowed without words"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            EvidenceConfig(weight=2, **settings)

@@ -31,7 +31,14 @@ from sra_rag.models.embedded import cache_folder
 from sra_rag.models.fingerprint import fingerprint
 from sra_rag.models.loading import LoadedModel
 
-__all__ = ["UNMEASURED", "chosen_heads", "evidence_heads", "fitted_settings", "measured_settings"]
+__all__ = [
+    "UNMEASURED",
+    "chosen_heads",
+    "evidence_heads",
+    "fitted_settings",
+    "keep_settings",
+    "measured_settings",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -85,9 +92,35 @@ def chosen_heads(model: LoadedModel, choice: HeadChoice) -> tuple[tuple[int, int
 
 
 def measured_settings(model: LoadedModel) -> SRAConfig:
-    """Return the measured settings of a model, or `UNMEASURED` if it was not measured."""
-    known = _measured().get(fingerprint(model.model))
-    return UNMEASURED if known is None else SRAConfig.from_dict(known["sra"])
+    """Return the measured settings of a model, or `UNMEASURED` if it was not measured.
+
+    Settings that the user found (`keep_settings`) precede those that come with sra-rag.
+    """
+    name = fingerprint(model.model)
+    path = _settings_path(name)
+    if path.is_file():
+        try:
+            return SRAConfig.from_dict(json.loads(path.read_text(encoding="utf-8"))["sra"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            logger.warning("The settings in %s cannot be read (%s) and are not used.", path, error)
+    known = _measured().get(name, {})
+    return SRAConfig.from_dict(known["sra"]) if "sra" in known else UNMEASURED
+
+
+def keep_settings(model: LoadedModel, sra: SRAConfig) -> Path:
+    """Keep settings in the cache of the user as those that ``sra="evidence"`` selects for a model.
+
+    Raises
+    ------
+    ConfigError
+        If the settings leave the weight of evidence to what was measured, which is what they define.
+    """
+    if sra.evidence is not None and sra.evidence.automatic:
+        raise ConfigError("Settings to keep for a model need a weight of the evidence, such as evidence=4.")
+    path = _settings_path(fingerprint(model.model))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _write(path, {"model": model.name, "sra": sra.to_dict()})
+    return path
 
 
 def fitted_settings(sra: SRAConfig | None, model: LoadedModel) -> SRAConfig | None:
@@ -96,6 +129,10 @@ def fitted_settings(sra: SRAConfig | None, model: LoadedModel) -> SRAConfig | No
         return sra
     measured = measured_settings(model)
     return sra.replace(evidence=measured.evidence) if sra.sharpens else measured
+
+
+def _settings_path(name: str) -> Path:
+    return cache_folder() / "settings" / f"{name}.json"
 
 
 def _look_up(model: LoadedModel) -> tuple[EvidenceHead, ...]:

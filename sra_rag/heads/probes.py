@@ -7,9 +7,8 @@ import functools
 import random
 import tomllib
 from importlib import resources
-from typing import Any
 
-__all__ = ["Probe", "make_probes"]
+__all__ = ["Probe", "ProbePassage", "make_probes", "probe_groups"]
 
 _OTHER_GROUPS = 5  # passages of a prompt that do not resemble the right one
 
@@ -34,18 +33,34 @@ class Probe:
     gold: int
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class ProbePassage:
+    """An invented passage.
+
+    Parameters
+    ----------
+    text
+        The passage.
+    questions
+        Two questions, each with the words of the passage that answer it.
+    """
+
+    text: str
+    questions: tuple[tuple[str, str], ...]
+
+
 def make_probes(count: int, seed: int = 0) -> list[Probe]:
     """Return `count` probes, or all if there are fewer; the result is deterministic for a seed.
 
     Half of the other passages resemble the right one, which is at a random position.
     """
     rng = random.Random(seed)  # noqa: S311 - no secret
-    groups = [[passage["text"] for passage in group["passage"]] for group in _groups()]
+    groups = [[passage.text for passage in group] for group in probe_groups()]
     questions = [
         (group, number, question, answer)
-        for group, content in enumerate(_groups())
-        for number, passage in enumerate(content["passage"])
-        for question, answer in passage["questions"]
+        for group, passages in enumerate(probe_groups())
+        for number, passage in enumerate(passages)
+        for question, answer in passage.questions
     ]
     rng.shuffle(questions)
     probes = []
@@ -61,7 +76,13 @@ def make_probes(count: int, seed: int = 0) -> list[Probe]:
 
 
 @functools.cache
-def _groups() -> list[dict[str, Any]]:
+def probe_groups() -> tuple[tuple[ProbePassage, ...], ...]:
+    """Return all passages by group; those of a group resemble each other."""
     text = resources.files("sra_rag.heads").joinpath("probes.toml").read_text(encoding="utf-8")
-    groups: list[dict[str, Any]] = tomllib.loads(text)["group"]
-    return groups
+    return tuple(
+        tuple(
+            ProbePassage(passage["text"], tuple((question, answer) for question, answer in passage["questions"]))
+            for passage in group["passage"]
+        )
+        for group in tomllib.loads(text)["group"]
+    )

@@ -21,79 +21,120 @@ if TYPE_CHECKING:
 __all__ = ["bake_command", "calibrate_command"]
 
 Sources = Annotated[
-    list[Path], typer.Argument(help="An index (see 'sra-rag index'), or documents and folders of them.")
+    list[Path] | None,
+    typer.Argument(help="An index (see 'sra-rag index'), or documents and folders of them; by default none is needed."),
 ]
 To = Annotated[Path, typer.Option(help="File of the profile; measurements are kept in a folder beside it.")]
-Minutes = Annotated[float, typer.Option(min=0.1, help="Minutes to spend after the questions are made.")]
+Search = Annotated[str, typer.Option(help="evidence (what is weighed), or sharpening (needs documents).")]
+Use = Annotated[
+    bool | None,
+    typer.Option(
+        "--use/--no-use",
+        help="Whether --sra evidence takes the result for this model from now on; by default without documents only.",
+    ),
+]
+Minutes = Annotated[
+    float | None,
+    typer.Option(min=0.1, help="Minutes to spend after the questions are made: 15 for evidence, 30 for sharpening."),
+]
 Questions = Annotated[
-    int, typer.Option(min=16, help="Number of questions to make: half for the search, half to confirm.")
+    int, typer.Option(min=16, help="Number of questions to make from documents: half to search, half to confirm.")
 ]
 Tokens = Annotated[int, typer.Option(min=64, help="Number of tokens of passages in a prompt.")]
 Harm = Annotated[
-    float, typer.Option(min=0.0, help="Limit of harm: nats per token by which other text may become less likely.")
+    float, typer.Option(min=0.0, help="Sharpening: nats per token by which other text may become less likely.")
 ]
-JudgedBy = Annotated[str, typer.Option(help="answers (generated), or likelihood (of right ones; weaker evidence).")]
-Finalists = Annotated[int, typer.Option(min=1, help="Number of settings that are confirmed.")]
+JudgedBy = Annotated[
+    str, typer.Option(help="Sharpening: answers (generated), or likelihood (of right ones; weaker evidence).")
+]
+Finalists = Annotated[int | None, typer.Option(min=1, help="Number of settings that are confirmed.")]
 Seed = Annotated[int, typer.Option(help="Seed of questions and texts.")]
 
 
 def calibrate_command(
-    sources: Sources,
+    sources: Sources = None,
     model: LocalModel = "embedded",
     to: To = Path("profile.json"),
-    minutes: Minutes = 30.0,
+    search: Search = "evidence",
+    use: Use = None,
+    minutes: Minutes = None,
     questions: Questions = 400,
     tokens: Tokens = 1200,
     harm: Harm = 0.02,
     judged_by: JudgedBy = "answers",
-    finalists: Finalists = 3,
+    finalists: Finalists = None,
     seed: Seed = 0,
     dtype: Dtype = "auto",
 ) -> None:
-    """Find the setting that helps a model most on your documents, without labels, and write it as a profile.
+    """Find the settings that help a model most, without labels, and write them as a profile.
 
     For example:
+
+      sra-rag calibrate --model Qwen/Qwen3-4B
 
       sra-rag calibrate contracts/ --model Qwen/Qwen3-4B --to qwen.json
 
       sra-rag ask --sra qwen.json "When does the agreement end?" contracts/
 
-    Questions are made from your passages: an amount, a date or a name is left out of a sentence. Settings are searched
-    by how likely they make the right answers, and confirmed by generated answers to other questions. If none is
-    significantly better than off, the profile is off. Ctrl-C keeps the measurements; the same command continues.
+    Without documents, the questions are those on invented contracts, reports and tables that come with sra-rag. From
+    documents, questions are made: an amount, a date or a name is left out of a sentence. Settings of evidence
+    (what is weighed, how much, in which heads, with or without sharpening) are searched by generated answers and
+    confirmed by answers to other questions. If none is significantly better than off, the profile is off. Ctrl-C keeps
+    the measurements; the same command continues.
     """
-    from sra_evaluations.calibration.search import CalibrationOptions, calibrate
-
-    options = CalibrationOptions(
-        minutes=minutes,
-        questions=questions,
-        tokens=tokens,
-        harm=harm,
-        judged_by=judged_by,  # type: ignore[arg-type]  # checked there
-        finalists=finalists,
-        seed=seed,
-    )
+    if search not in ("evidence", "sharpening"):
+        raise ConfigError(f"--search {search!r} is not allowed. Use evidence or sharpening.")
+    if search == "sharpening" and not sources:
+        raise ConfigError("--search sharpening needs documents: give an index, or documents and folders of them.")
     from rich.console import Console
     from sra_pipelines.commands.library_notices import quiet_libraries
     from sra_pipelines.commands.terminal import progress_bars
 
+    from sra_evaluations.calibration.evidence_search import EvidenceSearchOptions, calibrate_evidence
+    from sra_evaluations.calibration.probe_questions import make_probe_questions
+    from sra_evaluations.calibration.search import CalibrationOptions, calibrate, document_questions
     from sra_evaluations.runs.interrupts import INTERRUPTED, stopped_by_interrupt
     from sra_rag.generation.engine import Engine
+    from sra_rag.heads.known import keep_settings
     from sra_rag.models.loading import load_model
 
+    if search == "sharpening":
+        whole = CalibrationOptions(
+            minutes=minutes or 30.0,
+            questions=questions,
+            tokens=tokens,
+            harm=harm,
+            judged_by=judged_by,  # type: ignore[arg-type]  # checked there
+            finalists=finalists or 3,
+            seed=seed,
+        )
+    else:
+        options = EvidenceSearchOptions(minutes=minutes or 15.0, finalists=finalists or 2, seed=seed)
     quiet_libraries()
     console = Console(stderr=True)
+    folder = to.with_suffix(".calibration")
     with stopped_by_interrupt() as stop, progress_bars(console) as start:
-        index = _open(sources, console)
+        index = _open(sources, console) if sources else None
         start(f"loading {model}")
         engine = Engine(load_model(model, dtype=dtype))
-        profile = calibrate(engine, index, to.with_suffix(".calibration"), options, on_progress=start, stop=stop)
+        if search == "sharpening" and index is not None:
+            profile = calibrate(engine, index, folder, whole, on_progress=start, stop=stop)
+        else:
+            halves = (
+                make_probe_questions(seed)
+                if index is None
+                else document_questions(engine, index, questions, seed, tokens)
+            )
+            profile = calibrate_evidence(engine, *halves, folder, options, on_progress=start, stop=stop)
     profile.to_json(to)
     sys.stdout.write(_describe(profile))
     console.print(f"Profile: {to}", soft_wrap=True, markup=False, highlight=False)
     if stop.is_set():
         console.print("Stopped. The same command continues from here.")
         raise typer.Exit(INTERRUPTED)
+    if (use if use is not None else not sources) and search == "evidence" and profile.chosen != "off":
+        keep_settings(engine.loaded, profile.sra)
+        console.print(f"--sra evidence now takes these settings for {model}.", markup=False, highlight=False)
 
 
 def bake_command(

@@ -92,7 +92,7 @@ def make_profile(
     elif finalists:
         reason = "Stopped before anything could be confirmed. Run it again to go on, or give it more minutes."
     else:
-        reason = "No candidate made right answers likelier within the bound on harm, or there was no time to find one."
+        reason = "No candidate helped in the search (within the bound on harm), or there was no time to find one."
     evidence = {
         "confirmation": {name: _confirmed(findings, name) for name in finalists},
         "harm_nats_a_token": {

@@ -31,7 +31,7 @@ from sra_rag.config import Rows, SRAConfig
 from sra_rag.errors import ConfigError
 from sra_rag.generation.engine import Engine
 
-__all__ = ["CalibrationOptions", "calibrate"]
+__all__ = ["CalibrationOptions", "calibrate", "document_questions"]
 
 _LEAST_QUESTIONS = 16
 _PROBED = 0.2  # the strength at which harm is measured first
@@ -128,18 +128,13 @@ def calibrate(
         other questions.
     """
     options = options or CalibrationOptions()
-
-    def count_tokens(text: str) -> int:
-        return len(engine.encode(text).token_ids)
-
-    questions = make_cloze(Retriever(index), options.questions, options.seed, options.tokens, count_tokens)
-    if len(questions) < _LEAST_QUESTIONS:
-        raise ConfigError(
-            f"The documents hold {len(questions)} sentences that can be asked about; at least {_LEAST_QUESTIONS} are "
-            "needed. Give more documents."
-        )
-    texts = harm_examples(index.passages(), options.seed, count_tokens)
-    made = [*questions, *(example for them in (*texts.searched.values(), *texts.unseen.values()) for example in them)]
+    searched, confirmed = document_questions(engine, index, options.questions, options.seed, options.tokens)
+    texts = harm_examples(index.passages(), options.seed, lambda text: len(engine.encode(text).token_ids))
+    made = [
+        *searched,
+        *confirmed,
+        *(example for them in (*texts.searched.values(), *texts.unseen.values()) for example in them),
+    ]
     work = Work(
         engine,
         folder,
@@ -153,7 +148,6 @@ def calibrate(
     def until(share: float) -> Deadline:
         return Deadline(started + share * options.minutes * 60, stop)
 
-    searched, confirmed = questions[::2], questions[1::2]
     gradients = work.gradients(searched[:_GRADIENTS], until(_HEADS))
     config = engine.loaded.model.config.get_text_config(decoder=True)
     whole, *rest = _by_three(layer_shapes(config.num_hidden_layers))
@@ -168,6 +162,38 @@ def calibrate(
     return make_profile(
         work.comparison, finalists, harm, judged_by=options.judged_by, options=dataclasses.asdict(options)
     )
+
+
+def document_questions(
+    engine: Engine, index: PassageIndex, count: int, seed: int, tokens: int
+) -> tuple[list[Example], list[Example]]:
+    """Make questions without labels from the documents of an index: half for the search, half for the confirmation.
+
+    Parameters
+    ----------
+    engine
+        Its tokens are counted.
+    index
+        The documents.
+    count
+        Number of questions at most.
+    seed
+        Seed of their choice.
+    tokens
+        Number of tokens of passages in a prompt.
+
+    Raises
+    ------
+    ConfigError
+        If the documents hold too few sentences to ask about.
+    """
+    questions = make_cloze(Retriever(index), count, seed, tokens, lambda text: len(engine.encode(text).token_ids))
+    if len(questions) < _LEAST_QUESTIONS:
+        raise ConfigError(
+            f"The documents hold {len(questions)} sentences that can be asked about; at least {_LEAST_QUESTIONS} are "
+            "needed. Give more documents."
+        )
+    return questions[::2], questions[1::2]
 
 
 def _by_three(shapes: list[Shape]) -> list[list[Shape]]:

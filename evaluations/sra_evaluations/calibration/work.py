@@ -98,13 +98,14 @@ class Work:
         *,
         doing: str,
         generate: bool = False,
+        likelihood: bool = True,
     ) -> None:
         """Measure off and `settings` on examples, as far as the time goes; the same examples for all."""
         self._records.add_settings({name: None if sra is None else sra.to_dict() for name, sra in settings.items()})
         write_examples(self.folder, task, examples)
         named = [Setting(name, sra) for name, sra in {OFF: None, **settings}.items()]
         measures = Measures(
-            generate=generate, attention=False, max_new_tokens=self._max_new_tokens, timed=0, likelihood=True
+            generate=generate, attention=False, max_new_tokens=self._max_new_tokens, timed=0, likelihood=likelihood
         )
         run_task(
             self.engine, task, examples, named, self._records, measures, on_progress=self._start(doing), stop=deadline

@@ -28,7 +28,20 @@ def test_help_teaches():
 def test_a_run_too_short_says_so_and_writes_off(tmp_path):
     [agreement] = [path for path in sample_documents() if "agreement" in path.name]
     to = tmp_path / "profile.json"
-    result = run("calibrate", agreement, "--minutes", 0.1, "--questions", 16, "--tokens", 200, "--to", to)
+    result = run(
+        "calibrate",
+        agreement,
+        "--search",
+        "sharpening",
+        "--minutes",
+        0.1,
+        "--questions",
+        16,
+        "--tokens",
+        200,
+        "--to",
+        to,
+    )
     assert result.exit_code == 0
     profile = json.loads(to.read_text())
     assert profile["chosen"] == "off"
@@ -41,7 +54,7 @@ def test_a_run_too_short_says_so_and_writes_off(tmp_path):
 def test_what_cannot_be_calibrated_on_is_refused(tmp_path):
     assert run("calibrate", tmp_path, "--harm", "nan").exit_code == 2
     with pytest.raises(ConfigError, match="judged_by='luck'"):
-        run("calibrate", tmp_path, "--judged-by", "luck")
+        run("calibrate", tmp_path, "--search", "sharpening", "--judged-by", "luck")
 
 
 def test_a_constant_profile_is_baked(tmp_path):

@@ -1,0 +1,185 @@
+"""Find the evidence settings that suit a model: what is weighed, how much, in which heads, with or without sharpening.
+
+1. Search by generated answers, by successive halving: all candidates on few questions, the better half on twice as
+   many, and so on (Jamieson and Talwalkar, arXiv 1502.07943). The likelihood of right answers is no guide here:
+   sharpening raises it and not the number of right answers.
+2. Confirmation by the answers to questions that the search did not see. What is not significantly better than "off"
+   there, corrected for the number of finalists, is not chosen.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from sra_evaluations.calibration.profile import Profile, make_profile
+from sra_evaluations.calibration.work import OFF, Deadline, Work
+from sra_evaluations.examples import Example, content_hash
+from sra_evaluations.runs.run_task import Stop
+from sra_rag.config import SRAConfig
+from sra_rag.errors import ConfigError
+from sra_rag.evidence_config import EvidenceConfig, HeadChoice
+from sra_rag.generation.engine import Engine
+
+__all__ = ["EvidenceSearchOptions", "calibrate_evidence", "evidence_candidates"]
+
+_FIRST_ROUND = 10  # questions
+_SEARCH = 0.6  # of the time
+_ALPHA = 0.3  # of candidates with sharpening
+# Weight of the passage and of its best line, from mild to strong; 1 is none.
+_ALL_HEADS = ((2, 1), (4, 1), (4, 4), (1, 4), (1, 16))
+_BEST_HEADS = ((4, 1), (16, 1), (4, 16), (1, 16), (1, 64))
+_SHARPENED = ((16, 1), (4, 16))
+_BEST = 40
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class EvidenceSearchOptions:
+    """How evidence settings are searched.
+
+    Parameters
+    ----------
+    minutes
+        Time of search and confirmation; the answer that is being generated at its end is finished.
+    finalists
+        Number of candidates that are confirmed.
+    max_new_tokens
+        Maximum number of tokens of an answer.
+    seed
+        Seed of the questions.
+
+    Raises
+    ------
+    ConfigError
+        If a value is not above 0.
+    """
+
+    minutes: float = 15.0
+    finalists: int = 2
+    max_new_tokens: int = 32
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("minutes", "finalists", "max_new_tokens"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name}={getattr(self, name)} is not allowed: it must be above 0.")
+
+
+def evidence_candidates(n_heads: int) -> dict[str, SRAConfig]:
+    """Return the settings that are tried, by name.
+
+    Parameters
+    ----------
+    n_heads
+        Number of query heads of the model, all layers together: a model with few has no forty best ones.
+    """
+    best = min(_BEST, n_heads // 4)
+    groups: list[tuple[HeadChoice, tuple[tuple[int, int], ...], float]] = [
+        ("all", _ALL_HEADS, 0.0),
+        (max(1, best), _BEST_HEADS, 0.0),
+        (max(1, best), _SHARPENED, _ALPHA),
+    ]
+    return {
+        _name(heads, passage, line, alpha): _settings(heads, passage, line, alpha)
+        for heads, weights, alpha in groups
+        for passage, line in weights
+    }
+
+
+def calibrate_evidence(
+    engine: Engine,
+    searched: Sequence[Example],
+    confirmed: Sequence[Example],
+    folder: Path,
+    options: EvidenceSearchOptions | None = None,
+    *,
+    on_progress: Callable[[str], Callable[[int, int], None]] | None = None,
+    stop: Stop | None = None,
+) -> Profile:
+    """Find the evidence settings that make a model answer right most often.
+
+    Parameters
+    ----------
+    engine
+        The model.
+    searched, confirmed
+        Questions with known answers for the search and for the confirmation.
+    folder
+        Folder of the measurements; a run with the same model and questions continues from them.
+    options
+        See `EvidenceSearchOptions`.
+    on_progress
+        Called with the name of a step; what it returns is called with (done, total).
+    stop
+        Stops after the current answer.
+
+    Returns
+    -------
+    profile
+        The settings, or off where none was confirmed, with all measurements that decided.
+
+    Raises
+    ------
+    ConfigError
+        If `folder` holds measurements of another model or of other questions.
+    """
+    options = options or EvidenceSearchOptions()
+    work = Work(
+        engine,
+        folder,
+        questions=content_hash([*searched, *confirmed]),
+        seed=options.seed,
+        max_new_tokens=options.max_new_tokens,
+        on_progress=on_progress,
+    )
+    started = time.monotonic()
+    text = engine.loaded.model.config.get_text_config(decoder=True)
+    left = evidence_candidates(text.num_hidden_layers * text.num_attention_heads)
+    in_time = Deadline(started + _SEARCH * options.minutes * 60, stop)
+    size = _FIRST_ROUND
+    while left:
+        work.measure(
+            "search", searched[:size], left, in_time, doing=f"{len(left)} settings", generate=True, likelihood=False
+        )
+        ranked = _ranked(work, left)
+        last = in_time.is_set() or size >= len(searched) or len(ranked) <= options.finalists
+        left = {
+            name: left[name] for name in ranked[: options.finalists if last else max(options.finalists, len(left) // 2)]
+        }
+        if last:
+            break
+        size *= 2
+    if left:
+        deadline = Deadline(started + options.minutes * 60, stop)
+        work.measure("confirmation", confirmed, left, deadline, doing="confirming", generate=True, likelihood=False)
+    return make_profile(work.comparison, left, {}, judged_by="answers", options=dataclasses.asdict(options))
+
+
+def _ranked(work: Work, candidates: Mapping[str, SRAConfig]) -> list[str]:
+    """Return the candidates that gained over off, best first; on equal gain those with the better token F1."""
+    found = work.comparison
+    gains: dict[str, tuple[float, float]] = {}
+    for name in candidates:
+        if "search" in found.tasks and found.values("search", name, "right") and found.values("search", OFF, "right"):
+            gains[name] = (
+                found.difference("right", name, task="search").difference,
+                found.difference("f1", name, task="search").difference,
+            )
+    return [name for name in sorted(gains, key=lambda name: gains[name], reverse=True) if gains[name] > (0.0, 0.0)]
+
+
+def _name(heads: HeadChoice, passage: int, line: int, alpha: float) -> str:
+    weights = [f"passage {passage}"] if passage > 1 else []
+    weights += [f"line {passage * line}"] if line > 1 else []
+    where = "all heads" if heads == "all" else f"{heads} heads"
+    return f"{' and '.join(weights)}, {where}" + (f", alpha {alpha:g}" if alpha else "")
+
+
+def _settings(heads: HeadChoice, passage: int, line: int, alpha: float) -> SRAConfig:
+    if passage == 1:
+        evidence = EvidenceConfig(weight=line, unit="line", heads=heads, gate="agree")
+    else:
+        evidence = EvidenceConfig(weight=passage, line_weight=line, heads=heads, gate="agree")
+    return SRAConfig(alpha=alpha, rows="after_context", evidence=evidence)

@@ -1,0 +1,142 @@
+"""Calibration of evidence: what is asked and tried, what is chosen, and where the choice is used."""
+
+import json
+
+import pytest
+from sra_evaluations.calibration import evidence_search
+from sra_evaluations.calibration.evidence_search import (
+    EvidenceSearchOptions,
+    calibrate_evidence,
+    evidence_candidates,
+)
+from sra_evaluations.calibration.probe_questions import make_probe_questions
+from typer.testing import CliRunner
+
+from sra_rag import Engine, SRAConfig
+from sra_rag.cli import make_app
+from sra_rag.errors import ConfigError
+from sra_rag.evidence.statements import paragraphs
+from sra_rag.evidence_config import EvidenceConfig
+from sra_rag.heads.known import UNMEASURED, keep_settings, measured_settings
+
+
+def run(*arguments):
+    result = CliRunner().invoke(make_app(), [str(argument) for argument in arguments])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setattr("sra_rag.heads.known.cache_folder", lambda: tmp_path / "cache")
+    return tmp_path / "cache"
+
+
+def test_each_half_asks_about_each_passage_among_ten():
+    searched, confirmed = make_probe_questions(0)
+    assert len(searched) == len(confirmed) == 40
+    assert {e.question for e in searched}.isdisjoint(e.question for e in confirmed)
+    for example in (*searched, *confirmed):
+        assert example.answers[0] in example.gold[0]
+        assert example.gold[0] in example.context
+        assert len(paragraphs(example.context)) == 10
+    # Consecutive questions share their context, so that it is read once.
+    contexts = [example.context for example in searched]
+    assert [contexts.index(context) // 5 for context in contexts] == [number // 5 for number in range(40)]
+    assert make_probe_questions(1)[0] != searched
+
+
+def test_candidates_are_mild_and_strong_for_all_heads_and_the_best():
+    candidates = evidence_candidates(270)
+    assert candidates["passage 2, all heads"].evidence == EvidenceConfig(weight=2, gate="agree")
+    assert candidates["line 64, 40 heads"].evidence == EvidenceConfig(weight=64, unit="line", heads=40, gate="agree")
+    assert candidates["passage 4 and line 64, 40 heads, alpha 0.3"].alpha == 0.3
+    assert all(sra.rows == "after_context" for sra in candidates.values())
+    assert evidence_candidates(8)["line 64, 2 heads"].evidence.heads == 2
+
+
+def test_a_model_that_answers_nothing_gets_off_and_a_second_run_goes_on(tiny, tmp_path):
+    searched, confirmed = make_probe_questions(0)
+    options = EvidenceSearchOptions(max_new_tokens=2, minutes=5)
+    steps = []
+
+    def on_progress(step):
+        steps.append(step)
+        return lambda done, total: None
+
+    def calibrated():
+        return calibrate_evidence(Engine(tiny), searched[:4], confirmed[:4], tmp_path, options, on_progress=on_progress)
+
+    profile = calibrated()
+    assert (profile.chosen, profile.sra.enabled) == ("off", False)
+    assert steps == ["12 settings"]  # none gained on the first round, so none is confirmed
+    records = (tmp_path / "records.jsonl").read_text().splitlines()
+    assert len(records) == 4 * 13
+    assert calibrated().chosen == "off"
+    assert (tmp_path / "records.jsonl").read_text().splitlines() == records
+
+
+def test_the_settings_that_gain_most_are_confirmed_and_chosen(tiny, tmp_path, monkeypatch):
+    """A random model whose answers are known by running it: the gold answer is what one candidate makes it say."""
+    import dataclasses
+
+    engine = Engine(tiny)
+    strong = SRAConfig(alpha=0.0, evidence=EvidenceConfig(weight=1e6, words=False))
+    monkeypatch.setattr(
+        evidence_search,
+        "evidence_candidates",
+        lambda _: {"mild": strong.replace(evidence=strong.evidence.replace(weight=1.001)), "strong": strong},
+    )
+
+    def answered(example):
+        answer = engine.generate(
+            example.prompt(), context=example.context, sra=strong, max_new_tokens=6, temperature=0.0
+        )
+        off = engine.generate(example.prompt(), context=example.context, max_new_tokens=6, temperature=0.0)
+        known = dataclasses.replace(example, answers=(answer.text.strip(),))
+        return known if answer.text.strip() and answer.text != off.text else None
+
+    halves = [[known for known in map(answered, half) if known] for half in make_probe_questions(0)]
+    assert min(map(len, halves)) >= 10
+    options = EvidenceSearchOptions(max_new_tokens=6, minutes=5, finalists=1)
+    profile = calibrate_evidence(engine, *halves, tmp_path, options)
+    assert (profile.chosen, profile.sra) == ("strong", strong)
+    confirmed = profile.evidence["confirmation"]["strong"]["right"]
+    assert (confirmed["other"], confirmed["n"]) == (1.0, len(halves[1]))
+    assert confirmed["p_adjusted"] < 0.01
+
+
+def test_settings_that_were_kept_are_those_of_evidence(tiny, cache):
+    assert measured_settings(tiny) == UNMEASURED
+    sra = SRAConfig(alpha=0.0, evidence=EvidenceConfig(weight=8, heads="all"))
+    path = keep_settings(tiny, sra)
+    assert measured_settings(tiny) == sra
+    assert Engine(tiny).generate(
+        [{"role": "user", "content": "One door is red.\n\nOne is blue.\n\nWhich?"}],
+        context="One door is red.\n\nOne is blue.", sra="evidence", max_new_tokens=2,
+    ).sra == sra  # fmt: skip
+    path.write_text("{")
+    assert measured_settings(tiny) == UNMEASURED
+    with pytest.raises(ConfigError, match="need a weight of the evidence"):
+        keep_settings(tiny, SRAConfig(evidence=EvidenceConfig()))
+
+
+def test_what_cannot_be_searched_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="--search 'luck' is not allowed. Use evidence or sharpening"):
+        run("calibrate", "--search", "luck")
+    with pytest.raises(ConfigError, match="--search sharpening needs documents"):
+        run("calibrate", "--search", "sharpening")
+    with pytest.raises(ConfigError, match="finalists=0 is not allowed"):
+        EvidenceSearchOptions(finalists=0)
+
+
+@pytest.mark.slow
+def test_the_command_needs_no_documents(tmp_path, cache):
+    to = tmp_path / "found.json"
+    result = run("calibrate", "--minutes", 0.2, "--to", to)
+    assert result.exit_code == 0
+    profile = json.loads(to.read_text())
+    assert profile["reason"] in result.output
+    assert profile["evidence"]["model"]["name"] == "embedded"
+    assert profile["evidence"]["options"]["minutes"] == 0.2

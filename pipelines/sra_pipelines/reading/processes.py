@@ -20,7 +20,7 @@ from sra_pipelines.readers import read_document
 from sra_pipelines.readers.limits import ReadingLimits, limited_memory, require_extracted_within, require_within
 from sra_pipelines.values import Document, DocumentError
 
-__all__ = ["LoneReader", "Reading", "default_workers", "file_hash", "read_documents"]
+__all__ = ["LoneReader", "Reading", "default_workers", "file_hash", "read_documents", "start_worker"]
 
 _MOST_SECONDS = 600.0  # per document; PDFium needs 0.01 s per page
 _MOST_WORKERS = 4  # embedding takes longer than reading
@@ -114,7 +114,7 @@ class LoneReader:
 
 
 def _new_pool(workers: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker)
+    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=start_worker)
 
 
 def _crashed(path: Path, seconds: float) -> DocumentError:
@@ -198,7 +198,7 @@ def _read_watched(path: Path, seconds: float, limits: ReadingLimits | None) -> R
             faulthandler.cancel_dump_traceback_later()
 
 
-def _start_worker() -> None:
+def start_worker() -> None:
     """Ignore Ctrl-C, which the parent handles, and exit when the parent exits."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()

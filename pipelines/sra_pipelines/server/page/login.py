@@ -1,7 +1,7 @@
-"""The page's way through the gate: a browser brings a cookie, which becomes the key that it logged in with.
+"""Login to the page: the cookie of a browser is replaced by the API key that it logged in with, for the gate.
 
-Only requests below ``/page`` are looked at. What comes with neither cookie nor key goes on to the gate as it is, which
-refuses it; so nothing is open here that is not open there.
+Only requests below ``/page`` are affected. Requests with neither a cookie nor a key are passed on unchanged, and the
+gate rejects them. So the page requires the same keys as the API.
 """
 
 from __future__ import annotations
@@ -16,42 +16,27 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from sra_pipelines.server.page.rendering import STATIC, render
 from sra_pipelines.server.server_settings import ServerSettings
 
-__all__ = ["COOKIE", "PAGE", "PageLogin"]
+__all__ = ["COOKIE", "PAGE", "PageLogin", "cookie"]
 
 PAGE = "/page"
 COOKIE = "sra_rag_page"
-_SECONDS = 12 * 3600  # a login holds so long
-_MOST = 1000  # logins; the oldest give way
+_SECONDS = 12 * 3600  # a login expires after this time
+_MOST = 1000  # logins; the oldest are dropped first
 _LONGEST_FORM = 4096  # bytes
-_FORM = """\
-<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>sra-rag: log in</title>
-<style>
-:root {{ color-scheme: light dark; }}
-body {{ font: 1rem/1.5 system-ui, sans-serif; margin: 10vh auto; max-width: 24rem; padding: 0 1rem; }}
-label, input, button {{ box-sizing: border-box; display: block; font: inherit; width: 100%; }}
-input, button {{ margin-top: .5rem; padding: .6rem; }}
-</style></head>
-<body><main><h1>sra-rag</h1>
-<form method="post" action="{action}"><label for="key">API key</label>
-<input id="key" name="key" type="password" autocomplete="current-password" required autofocus>
-<button type="submit">Log in</button></form>
-<p role="alert">{said}</p></main></body></html>
-"""
 
 
 class PageLogin:
-    """ASGI middleware before the gate: logs browsers in and out.
+    """ASGI middleware that precedes the gate and logs browsers in and out.
 
     Parameters
     ----------
     app
-        What lies behind, the gate first.
+        The application with its gate.
     settings
-        Whose keys log in; without keys nobody needs to.
+        The API keys that can log in; without keys no login is required.
     """
 
     def __init__(self, app: ASGIApp, settings: ServerSettings) -> None:
@@ -73,7 +58,7 @@ class PageLogin:
             await (await self._login(request))(scope, receive, send)
             return
         if keyed and scope["path"] == f"{PAGE}/logout" and request.method == "POST":
-            self._logins.pop(_token(request), None)
+            self._logins.pop(cookie(request, COOKIE), None)
             response = RedirectResponse(f"{PAGE}/login", 303)
             response.delete_cookie(COOKIE, path=PAGE)
             await response(scope, receive, send)
@@ -96,11 +81,11 @@ class PageLogin:
         async for piece in request.stream():
             body += piece
             if len(body) > _LONGEST_FORM:
-                return _form("That is too long to be a key.", 413)
+                return _form("The text is too long to be an API key. Enter a key of this server.", 413)
         given = parse_qs(body.decode("utf-8", "replace")).get("key", [""])[0].strip().encode()
         held = [key for key in self.settings.api_keys if secrets.compare_digest(given, key.encode())]
         if not held:
-            return _form("This is not a key of this server.", 401)
+            return _form("This is not an API key of this server. Check it, or ask the administrator.", 401)
         token = secrets.token_urlsafe(32)
         self._logins[token] = held[0], time.monotonic() + _SECONDS
         while len(self._logins) > _MOST:
@@ -113,7 +98,7 @@ class PageLogin:
         return response
 
     def _key(self, request: Request) -> str | None:
-        token = _token(request)
+        token = cookie(request, COOKIE)
         key, until = self._logins.get(token, (None, 0.0))
         if key is not None and until < time.monotonic():
             del self._logins[token]
@@ -121,13 +106,19 @@ class PageLogin:
         return key
 
 
-def _form(said: str, status: int = 200) -> HTMLResponse:
-    return HTMLResponse(_FORM.format(action=f"{PAGE}/login", said=said), status)
+def _form(problem: str, status: int = 200) -> HTMLResponse:
+    # The files of the page require a login, so the style sheet is in the form itself.
+    nonce = secrets.token_urlsafe(16)
+    css = (STATIC / "page.css").read_text("utf-8")
+    policy = f"default-src 'none'; style-src 'nonce-{nonce}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    html = render("login.html", action=f"{PAGE}/login", problem=problem, css=css, nonce=nonce)
+    return HTMLResponse(html, status, {"Content-Security-Policy": policy, "Cache-Control": "no-store"})
 
 
-def _token(request: Request) -> str:
+def cookie(request: Request, name: str) -> str:
+    """Return the value of a cookie, empty if the request has none with this name."""
     try:
         cookies = SimpleCookie(request.headers.get("cookie", ""))
     except CookieError:
         return ""
-    return cookies[COOKIE].value if COOKIE in cookies else ""
+    return cookies[name].value if name in cookies else ""

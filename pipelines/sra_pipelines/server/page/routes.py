@@ -1,121 +1,185 @@
-"""What the page's library may be asked: the routes that the page needs, and events that hold no files.
-
-Gradio accepts a description of a file (a JSON object with a ``path``) as any value of any event. In a mounted
-application it does not check the path: it copies the file that the path names into a folder whose files it serves.
-So events are read here first: their values may be texts, numbers and lists of texts, none of which names a file. Files
-are sent to ``/page/uploads``.
-"""
+"""The routes of conversations: the page itself, questions, their running answers, stop and export."""
 
 from __future__ import annotations
 
-import json
-from typing import Any
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Annotated, Literal
 
-from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from fastapi import APIRouter, Depends, Form, HTTPException, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 
+from sra_pipelines.readers import FORMATS
+from sra_pipelines.server.page.conversations import Conversation, LiveTurn
+from sra_pipelines.server.page.document_routes import document_rows
+from sra_pipelines.server.page.export import conversation_markdown
 from sra_pipelines.server.page.login import PAGE
+from sra_pipelines.server.page.page_state import PageState, page_state
+from sra_pipelines.server.page.rendering import render
+from sra_pipelines.server.page.suggestions import suggested_questions
+from sra_pipelines.server.page.turns import Column, answer_turn
+from sra_rag.config import SRAConfig
+from sra_rag.errors import ConfigError
+from sra_rag.evidence_config import EvidenceConfig
 
-__all__ = ["PageRoutes"]
+__all__ = ["router"]
 
-_EVENT = "/gradio_api/queue/join"
-_GET = {"/", "/config", "/theme.css", "/favicon.ico", "/gradio_api/info", "/gradio_api/queue/data"}
-_GET_BELOW = ("/assets/", "/static/", "/gradio_api/heartbeat/")
-_POST = {_EVENT, "/gradio_api/cancel"}
-_FIELDS = ("data", "fn_index", "session_hash", "trigger_id")
+LONGEST_QUESTION = 4000  # characters
+_LONGEST_NAME = 64
 
-
-class PageRoutes:
-    """ASGI application in front of the page's library: passes on what the page needs, and answers 404 to the rest.
-
-    Parameters
-    ----------
-    app
-        The application of the library, mounted at ``/page``.
-
-    Raises
-    ------
-    HTTPException
-        404 for a route that the page does not need, 400 for an event that is none or holds an object.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        if scope["type"] == "http":
-            path = scope["path"].removeprefix(PAGE)
-            if not _is_needed(scope["method"], path):
-                raise HTTPException(404, f"{path!r} is no part of the page.")
-            if path == _EVENT:
-                body = _checked_event(await _body(receive))
-                others = [pair for pair in scope["headers"] if pair[0].lower() != b"content-length"]
-                scope = {**scope, "headers": [*others, (b"content-length", str(len(body)).encode())]}
-                receive = _first(body, receive)
-        elif scope["type"] == "websocket":
-            raise HTTPException(404, "The page has no websockets.")
-        await self.app(scope, receive, send)
+router = APIRouter(prefix=PAGE, include_in_schema=False)
+State = Annotated[PageState, Depends(page_state)]
+Mode = Literal["off", "on", "both"]
+Rows = Literal["", "all", "after_context", "generated"]
 
 
-def _checked_event(body: bytes) -> bytes:
-    """Return an event of the page written again, with what the page sends and nothing else.
+@router.get("/")
+async def start(request: Request, state: State) -> Response:
+    """Open the conversation that the browser used last, or a new one."""
+    newest = state.conversations.newest(state.owner(request))
+    return RedirectResponse(f"{PAGE}/c/{newest.name if newest else state.conversations.new_name()}", 303)
 
-    Parameters
-    ----------
-    body
-        JSON, as it came.
 
-    Raises
-    ------
-    HTTPException
-        400 if it is no event, or one of its values is more than a text, a number or a list of texts.
-    """
+@router.get("/new")
+async def new(state: State) -> Response:
+    """Open a new conversation."""
+    return RedirectResponse(f"{PAGE}/c/{state.conversations.new_name()}", 303)
+
+
+@router.get("/c/{name}")
+async def show(request: Request, state: State, name: str) -> HTMLResponse:
+    """Show a conversation; one that does not exist is empty until its first question."""
+    if len(name) > _LONGEST_NAME:
+        raise HTTPException(404, "There is no such conversation. Start a new one.")
+    conversation = state.conversations.get(name, state.owner(request))
+    response = state.html(
+        request, "page.html", name=name, turns=conversation.turns if conversation else [],
+        documents=document_rows(state), questions=suggested_questions(state.shelf.index.passages()),
+        suffixes=",".join(sorted(FORMATS)), most_bytes=state.completions.settings.max_upload_bytes,
+        longest_question=LONGEST_QUESTION, evidence=_weighs_evidence(state), server_default=_server_default(state),
+    )  # fmt: skip
+    state.remember(request, response)
+    return response
+
+
+@router.post("/c/{name}/turns")
+async def ask(
+    request: Request,
+    state: State,
+    name: str,
+    question: Annotated[str, Form()] = "",
+    mode: Annotated[Mode, Form()] = "on",
+    documents: Annotated[list[str] | None, Form()] = None,
+    evidence: Annotated[bool, Form()] = False,
+    weight: Annotated[str, Form()] = "",
+    alpha: Annotated[str, Form()] = "",
+    rows: Annotated[Rows, Form()] = "",
+) -> HTMLResponse:
+    """Start to answer a question; the answer arrives through `events`."""
+    question = question.strip()
+    _require_question(state, question)
+    for document in documents or ():
+        state.document(document)
+    sra = _settings(state, evidence, weight, alpha, rows)
+    settings: dict[str, list[SRAConfig | None]] = {"off": [None], "on": [sra], "both": [None, sra]}
+    conversation = state.conversations.open(name[:_LONGEST_NAME], state.owner(request))
+    if conversation is None:
+        raise HTTPException(404, "There is no such conversation. Start a new one.")
+    if conversation.running is not None:
+        raise HTTPException(409, "The previous question is still being answered. Wait for it, or stop it.")
+    history, client = conversation.history, str(request.state.client)
+    qa, columns = state.choice.of(documents or ()), tuple(Column(setting) for setting in settings[mode])
+    state.pictures.warm_up()
+    live = conversation.ask(
+        question, columns,
+        lambda: answer_turn(state.completions, qa, question, settings[mode], history, client),
+    )  # fmt: skip
+    return state.html(request, "turn.html", name=name, live=live)
+
+
+@router.get("/c/{name}/turns/{number}/events")
+async def events(request: Request, state: State, name: str, number: int) -> StreamingResponse:
+    """Send a turn as HTML whenever it changes, until it is answered."""
+    live = _turn(state.conversation(request, name), number)
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(_events(request, name, live), media_type="text/event-stream", headers=headers)
+
+
+@router.post("/c/{name}/stop", status_code=204)
+async def stop(request: Request, state: State, name: str) -> Response:
+    """Stop the running answer; what is written stays."""
+    running = state.conversation(request, name).running
+    if running is not None:
+        running.stop()
+    return Response(status_code=204)
+
+
+@router.get("/c/{name}/conversation.md")
+async def export(request: Request, state: State, name: str) -> Response:
+    """Download a conversation as Markdown."""
+    text = conversation_markdown(live.turn for live in state.conversation(request, name).turns)
+    headers = {"Content-Disposition": 'attachment; filename="conversation.md"'}
+    return Response(text, media_type="text/markdown; charset=utf-8", headers=headers)
+
+
+async def _events(request: Request, name: str, live: LiveTurn) -> AsyncIterator[str]:
+    async with aclosing(live.updates()) as turns:
+        async for _ in turns:
+            if await request.is_disconnected():
+                return
+            html = render("turn_body.html", base=PAGE, name=name, live=live)
+            yield "".join(f"data: {line}\n" for line in html.splitlines()) + "\n"
+    yield "event: answered\ndata: answered\n\n"
+
+
+def _turn(conversation: Conversation, number: int) -> LiveTurn:
+    if not 0 <= number < len(conversation.turns):
+        raise HTTPException(404, f"The conversation has no question {number + 1}.")
+    return conversation.turns[number]
+
+
+def _require_question(state: PageState, question: str) -> None:
+    if not question:
+        raise HTTPException(400, "The question is empty. Enter a question.")
+    if len(question) > LONGEST_QUESTION:
+        raise HTTPException(400, f"The question has more than {LONGEST_QUESTION:,} characters. Shorten it.")
+    if not state.shelf.documents():
+        raise HTTPException(400, "There are no documents yet. Add documents first.")
+
+
+def _weighs_evidence(state: PageState) -> bool:
+    """Whether the model is in this process, where evidence can be weighed."""
+    return state.completions.qa.engine.loaded is not None
+
+
+def _server_default(state: PageState) -> SRAConfig | None:
+    sra = state.completions.settings.sra
+    return sra if sra is not None and sra.enabled else None
+
+
+def _settings(state: PageState, evidence: bool, weight: str, alpha: str, rows: Rows) -> SRAConfig:
+    """Return the settings of "on": those of the server if the form sets none, else those of the form."""
+    default = _server_default(state)
+    weighs = evidence and _weighs_evidence(state)
+    changed = weight.strip() or alpha.strip() or rows or weighs != _default_evidence(state)
+    if default is not None and not changed:
+        return default
+    found = EvidenceConfig(weight=_number("weight", weight)) if weighs else None
+    sra = SRAConfig(alpha=_number("alpha", alpha), rows=rows or None, evidence=found)  # type: ignore[arg-type]
+    if not sra.enabled:
+        raise ConfigError("Reattention is on, but alpha is 0 and evidence is not selected. Select one, or choose Off.")
+    return sra
+
+
+def _default_evidence(state: PageState) -> bool:
+    default = _server_default(state)
+    return _weighs_evidence(state) if default is None else default.evidence is not None
+
+
+def _number(name: str, text: str) -> float | None:
+    if not text.strip():
+        return None
     try:
-        event = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise HTTPException(400, "The event is not JSON. Reload the page.") from error
-    data = event.get("data") if isinstance(event, dict) else None
-    if not isinstance(data, list) or not all(map(_is_value, data)):
-        raise HTTPException(
-            400,
-            "The values of an event may be texts, numbers and lists of texts; an object, such as the description of a "
-            f"file, is refused. Send files to {PAGE}/uploads.",
-        )
-    return json.dumps({name: event[name] for name in _FIELDS if name in event}).encode()
-
-
-def _is_value(value: Any) -> bool:
-    if isinstance(value, list):
-        return all(isinstance(item, str) for item in value)
-    return value is None or isinstance(value, str | int | float)
-
-
-def _is_needed(method: str, path: str) -> bool:
-    if method == "POST":
-        return path in _POST
-    return method in ("GET", "HEAD") and (path in _GET or path.startswith(_GET_BELOW))
-
-
-async def _body(receive: Receive) -> bytes:
-    """Read the body whole; the gate limits its size."""
-    body, more = b"", True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return b""
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-    return body
-
-
-def _first(body: bytes, receive: Receive) -> Receive:
-    """Receive a body that was read already, then what comes after it."""
-    waiting = [body]
-
-    async def received() -> Message:
-        if waiting:
-            return {"type": "http.request", "body": waiting.pop(), "more_body": False}
-        return await receive()
-
-    return received
+        return float(text)
+    except ValueError as error:
+        raise ConfigError(f"{name}={text[:40]!r} is not a number. Enter a number, or leave the field empty.") from error

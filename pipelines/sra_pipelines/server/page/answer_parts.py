@@ -93,16 +93,22 @@ def answer_parts(answer: Answer) -> list[Part]:
 def _supported_ends(answer: Answer, citation: Citation) -> list[int]:
     """Return the ends of the sentences that the page of a citation supports; if none, of the one closest to its quote.
 
-    The end of a sentence is an offset in the text of the answer, in characters.
+    The end of a sentence is an offset in the text of the answer, in characters. A sentence that is divided by a line
+    break, as in copied text, has one end.
     """
     page = (citation.document, citation.page_index)
     on_page = {i for i, passage in enumerate(answer.passages) if (passage.document, passage.page_index) == page}
     sentences = answer.supported.sentences
-    ends = [sentence.end for sentence in sentences if on_page & set(sentence.passages)]
-    if ends:
-        return ends
     if not sentences:
         return [len(answer.text)]
+    supported = [bool(on_page & set(sentence.passages)) for sentence in sentences]
+    ends = [
+        sentence.end
+        for sentence, here, next_too in zip(sentences, supported, [*supported[1:], False], strict=True)
+        if here and not (next_too and (sentence.text[-1].isalnum() or sentence.text[-1] in ",;-"))
+    ]
+    if ends:
+        return ends
     quoted = set(keywords([citation.quote])[0])
 
     def shared(sentence: Claim) -> int:

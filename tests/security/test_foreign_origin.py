@@ -52,11 +52,15 @@ REQUESTS = {
     "plant": ("POST", "/v1/documents", {"files": {"file": ("planted.txt", b"The lease costs nothing.")}}),
     "plant on the page": ("POST", "/page/uploads", {"files": {"file": ("planted.txt", b"The lease costs nothing.")}}),
     "remove": ("DELETE", "/v1/documents/lease", {}),
-    "page": ("GET", "/page/", {"headers": {"Accept": "text/html"}}),
-    "configuration": ("GET", "/page/config", {}),
-    "event": ("POST", "/page/gradio_api/queue/join", {"json": {"data": [], "fn_index": 0, "session_hash": "x"}}),
-    "event stream": ("GET", "/page/gradio_api/queue/data?session_hash=x", {}),
-    "heartbeat": ("GET", "/page/gradio_api/heartbeat/x", {}),
+    "page": ("GET", "/page/c/mine", {"headers": {"Accept": "text/html"}}),
+    "documents of the page": ("GET", "/page/documents", {}),
+    "source": ("GET", "/page/source", {"params": {"document": "lease"}}),
+    "question of the page": ("POST", "/page/c/mine/turns", {"data": {"question": "What does the lease cost?"}}),
+    "events of the page": ("GET", "/page/c/mine/turns/0/events", {}),
+    "stop": ("POST", "/page/c/mine/stop", {}),
+    "export": ("GET", "/page/c/mine/conversation.md", {}),
+    "remove on the page": ("DELETE", "/page/documents", {"params": {"document": "lease"}}),
+    "static": ("GET", "/page/static/page.js", {}),
     "preflight": ("OPTIONS", "/v1/documents", {"headers": {"Access-Control-Request-Method": "DELETE"}}),
     "root": ("GET", "/", {}),
 }  # fmt: skip
@@ -122,7 +126,7 @@ def test_odd_hosts_are_refused(running, host):
 @pytest.mark.parametrize("origin", [EVIL, None])
 def test_a_websocket_is_refused(running, origin):
     name, port = running[0].removeprefix("http://").split(":")
-    for path in ("/page/gradio_api/queue/join", "/v1/chat/completions"):
+    for path in ("/page/c/mine/turns/0/events", "/v1/chat/completions"):
         with socket.create_connection((name, int(port)), timeout=20) as connection:
             lines = [f"GET {path} HTTP/1.1", f"Host: {name}:{port}", "Connection: Upgrade, close", "Upgrade: websocket",
                      "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="]  # fmt: skip
@@ -185,6 +189,8 @@ class AttackPage(BaseHTTPRequestHandler):
               fetch(target + "/v1/documents", {mode: "no-cors"}).then(read),
               fetch(target + "/v1/documents", {method: "POST", body: form, mode: "no-cors"}),
               fetch(target + "/page/uploads", {method: "POST", body: form, mode: "no-cors"}),
+              fetch(target + "/page/c/mine/turns", {method: "POST", body: form, mode: "no-cors"}),
+              fetch(target + "/page/documents?document=lease", {method: "DELETE"}),
               fetch(target + "/v1/documents/lease", {method: "DELETE"}),
             ]).then(all => document.title = "done " + JSON.stringify(all.map(one => one.value ?? "")));
             </script>"""

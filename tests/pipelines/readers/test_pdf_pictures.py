@@ -18,7 +18,10 @@ def inside(path, page_index, box, size):
         page = pdf[page_index]
         bitmap = page.render(scale=size / max(page.get_size()))
         convert = bitmap.get_posconv(page)
-        (x1, y1), (x2, y2) = convert.to_page(round(box[0]), round(box[1])), convert.to_page(round(box[2]), round(box[3]))
+        (x1, y1), (x2, y2) = (
+            convert.to_page(round(box[0]), round(box[1])),
+            convert.to_page(round(box[2]), round(box[3])),
+        )
         text = page.get_textpage()
         return text.get_text_bounded(min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)).strip()
 

@@ -64,7 +64,9 @@ def test_the_parts_are_the_text_and_each_citation_is_at_its_sentence():
 def test_a_sentence_over_two_lines_has_one_citation_and_every_citation_has_a_place():
     text = "Boats are kept\nin the northern dock."
     assert [part.kind for part in answer_parts(answer(text))].count("citation") == 1
-    odd = dataclasses.replace(answer("Something else. Ask at the northern dock."), citations=(Citation("x", 0, "1", 0.3, BOATS),))
+    odd = dataclasses.replace(
+        answer("Something else. Ask at the northern dock."), citations=(Citation("x", 0, "1", 0.3, BOATS),)
+    )
     assert [part.text or part.number for part in answer_parts(odd)] == ["Something else. Ask at the northern dock.", 1]
     empty = dataclasses.replace(answer(""), citations=(Citation("x", 0, "1", 0.3, BOATS),))
     assert [part.kind for part in answer_parts(empty)] == ["citation"]
@@ -111,8 +113,13 @@ def test_nothing_from_outside_becomes_markup():
     """Names, labels, headings, questions, answers, quotes and errors that are HTML stay text."""
     looks = (PassageEvidence(1.0, EVIL, True),)
     evil = answer(EVIL, (passage(EVIL, document=EVIL, section=EVIL),), abstained="model says so", notes=(EVIL,))
-    evil = dataclasses.replace(evil, question=EVIL, evidence=looks, citations=(Citation(EVIL, 0, EVIL, 1.0, EVIL, 0, 9),))
-    trees = [shown(evil, error=EVIL, stopped=True), shown(evil, columns=(Column(None, EVIL), Column(SRAConfig(), EVIL, evil)))]
+    evil = dataclasses.replace(
+        evil, question=EVIL, evidence=looks, citations=(Citation(EVIL, 0, EVIL, 1.0, EVIL, 0, 9),)
+    )
+    trees = [
+        shown(evil, error=EVIL, stopped=True),
+        shown(evil, columns=(Column(None, EVIL), Column(SRAConfig(), EVIL, evil))),
+    ]
     row = {"name": EVIL, "pages": 1, "state": EVIL, "uploaded": True}
     trees.append(tree_of(render("documents.html", base="/page", documents=[row])))
     trees.append(tree_of(render("empty.html", base="/page", documents=[row], questions=[EVIL])))
@@ -127,17 +134,15 @@ def test_nothing_from_outside_becomes_markup():
         for element in tree.iter():
             assert not [name for name in element.attrib if name.startswith("on") or name in ("style", "src", "href")]
     assert sum(tree.text_content().count(EVIL) for tree in trees) >= 12
-    assert '\\<script\\>' in conversation_markdown([Turn(EVIL, (Column(None, EVIL, evil),))])
+    assert "\\<script\\>" in conversation_markdown([Turn(EVIL, (Column(None, EVIL, evil),))])
     assert not re.search(r"(?<!\\)<", conversation_markdown([Turn(EVIL, (Column(None, EVIL, evil),), error=EVIL)]))
 
 
 def test_questions_to_start_with_are_about_sections_of_different_documents():
-    passages = [
-        passage("a", document="plan", section="1. Contents"), passage("b", document="plan", section="2.1 Harbour works"),
-        passage("c", document="plan", section="3. A heading that has far too many words to be of use"),
-        passage("d", document="plan", section="\u00a7\u00a7 4"), passage("e", document="tariff", section="SERVICE FEES"),
-        passage("f", document="tariff", section=""),
-    ]  # fmt: skip
+    long = "3. A heading that has far too many words to be of use"
+    plan = ["1. Contents", "2.1 Harbour works", long, "\u00a7\u00a7 4"]
+    passages = [passage("a", document="plan", section=section) for section in plan]
+    passages += [passage("b", document="tariff", section=section) for section in ("SERVICE FEES", "")]
     assert suggested_questions(passages) == [
         "What does plan say about \u201cHarbour works\u201d?", "What does tariff say about \u201cService fees\u201d?",
     ]  # fmt: skip
@@ -148,4 +153,5 @@ def test_questions_to_start_with_are_about_sections_of_different_documents():
 
 def test_markdown_numbers_the_sources():
     text = answer_markdown(answer("The rent is 82,400 crowns a year."))
-    assert text == "The rent is 82,400 crowns a year. \\[1\\]\n\n1. lease, page 1: \u201cThe rent is 82,400 crowns a year.\u201d"
+    assert text.startswith("The rent is 82,400 crowns a year. \\[1\\]\n\n")
+    assert text.endswith("1. lease, page 1: \u201cThe rent is 82,400 crowns a year.\u201d")

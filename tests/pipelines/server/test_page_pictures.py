@@ -5,8 +5,8 @@ import os
 
 import pytest
 from sra_pipelines.index.catalog import IndexedDocument
-from sra_pipelines.reading.processes import file_hash
 from sra_pipelines.readers.limits import ReadingLimits
+from sra_pipelines.reading.processes import file_hash
 from sra_pipelines.server.page.pictures import PagePictures
 from sra_pipelines.values import DocumentError
 

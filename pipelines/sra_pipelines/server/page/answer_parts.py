@@ -125,7 +125,9 @@ def evidence_bars(answer: Answer) -> list[EvidenceBar]:
     bars = []
     for passage, look in zip(answer.passages, answer.evidence, strict=True):
         at = passage.text.find(look.line) if look.line else -1
-        start, end = (passage.start, passage.end) if at < 0 else (passage.start + at, passage.start + at + len(look.line))
+        start, end = (
+            (passage.start, passage.end) if at < 0 else (passage.start + at, passage.start + at + len(look.line))
+        )
         bars.append(
             EvidenceBar(
                 passage.document, passage.page_index, passage.page_label, start, end, look.share, look.share / longest,

@@ -110,7 +110,9 @@ def _form(problem: str, status: int = 200) -> HTMLResponse:
     # The files of the page require a login, so the style sheet is in the form itself.
     nonce = secrets.token_urlsafe(16)
     css = (STATIC / "page.css").read_text("utf-8")
-    policy = f"default-src 'none'; style-src 'nonce-{nonce}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    policy = (
+        f"default-src 'none'; style-src 'nonce-{nonce}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    )
     html = render("login.html", action=f"{PAGE}/login", problem=problem, css=css, nonce=nonce)
     return HTMLResponse(html, status, {"Content-Security-Policy": policy, "Cache-Control": "no-store"})
 

@@ -12,9 +12,9 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from sra_pipelines.index.catalog import IndexedDocument
-from sra_pipelines.reading.processes import file_hash, start_worker
 from sra_pipelines.readers.limits import ReadingLimits, limited_memory
 from sra_pipelines.readers.pdf_pictures import PagePicture, draw_page
+from sra_pipelines.reading.processes import file_hash, start_worker
 from sra_pipelines.values import DocumentError
 
 __all__ = ["PagePictures"]

@@ -19,7 +19,7 @@ _NOT_AN_ANSWER = {
     "nothing found": "No passage of the documents matches the question, so the model was not run. "
     "Use other words, or select other documents.",
     "model says so": "The model states that the documents do not answer the question.",
-    "nothing supported": "No part of the text below is in the passages. Do not rely on it.",
+    "nothing supported": "No part of this text is in the passages. Do not rely on it.",
 }
 
 

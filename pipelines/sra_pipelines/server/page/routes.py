@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Form, HTTPException, Request
+from fastapi import APIRouter, Depends, Form, HTTPException, Path, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 
 from sra_pipelines.readers import FORMATS
@@ -25,10 +26,11 @@ from sra_rag.evidence_config import EvidenceConfig
 __all__ = ["router"]
 
 LONGEST_QUESTION = 4000  # characters
-_LONGEST_NAME = 64
+_PASSAGES_FOR_QUESTIONS = 20_000  # whose headings are looked through at each load of the page
 
 router = APIRouter(prefix=PAGE, include_in_schema=False)
 State = Annotated[PageState, Depends(page_state)]
+Name = Annotated[str, Path(pattern=r"^[\w-]{1,64}$")]
 Mode = Literal["off", "on", "both"]
 Rows = Literal["", "all", "after_context", "generated"]
 
@@ -47,14 +49,13 @@ async def new(state: State) -> Response:
 
 
 @router.get("/c/{name}")
-async def show(request: Request, state: State, name: str) -> HTMLResponse:
+async def show(request: Request, state: State, name: Name) -> HTMLResponse:
     """Show a conversation; one that does not exist is empty until its first question."""
-    if len(name) > _LONGEST_NAME:
-        raise HTTPException(404, "There is no such conversation. Start a new one.")
     conversation = state.conversations.get(name, state.owner(request))
+    passages = itertools.islice(state.shelf.index.passages(), _PASSAGES_FOR_QUESTIONS)
     response = state.html(
         request, "page.html", name=name, turns=conversation.turns if conversation else [],
-        documents=document_rows(state), questions=suggested_questions(state.shelf.index.passages()),
+        documents=document_rows(state), questions=suggested_questions(passages),
         suffixes=",".join(sorted(FORMATS)), most_bytes=state.completions.settings.max_upload_bytes,
         longest_question=LONGEST_QUESTION, evidence=_weighs_evidence(state), server_default=_server_default(state),
     )  # fmt: skip
@@ -66,7 +67,7 @@ async def show(request: Request, state: State, name: str) -> HTMLResponse:
 async def ask(
     request: Request,
     state: State,
-    name: str,
+    name: Name,
     question: Annotated[str, Form()] = "",
     mode: Annotated[Mode, Form()] = "on",
     documents: Annotated[list[str] | None, Form()] = None,
@@ -82,7 +83,7 @@ async def ask(
         state.document(document)
     sra = _settings(state, evidence, weight, alpha, rows)
     settings: dict[str, list[SRAConfig | None]] = {"off": [None], "on": [sra], "both": [None, sra]}
-    conversation = state.conversations.open(name[:_LONGEST_NAME], state.owner(request))
+    conversation = state.conversations.open(name, state.owner(request))
     if conversation is None:
         raise HTTPException(404, "There is no such conversation. Start a new one.")
     if conversation.running is not None:
@@ -98,7 +99,7 @@ async def ask(
 
 
 @router.get("/c/{name}/turns/{number}/events")
-async def events(request: Request, state: State, name: str, number: int) -> StreamingResponse:
+async def events(request: Request, state: State, name: Name, number: int) -> StreamingResponse:
     """Send a turn as HTML whenever it changes, until it is answered."""
     live = _turn(state.conversation(request, name), number)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -106,7 +107,7 @@ async def events(request: Request, state: State, name: str, number: int) -> Stre
 
 
 @router.post("/c/{name}/stop", status_code=204)
-async def stop(request: Request, state: State, name: str) -> Response:
+async def stop(request: Request, state: State, name: Name) -> Response:
     """Stop the running answer; what is written stays."""
     running = state.conversation(request, name).running
     if running is not None:
@@ -115,7 +116,7 @@ async def stop(request: Request, state: State, name: str) -> Response:
 
 
 @router.get("/c/{name}/conversation.md")
-async def export(request: Request, state: State, name: str) -> Response:
+async def export(request: Request, state: State, name: Name) -> Response:
     """Download a conversation as Markdown."""
     text = conversation_markdown(live.turn for live in state.conversation(request, name).turns)
     headers = {"Content-Disposition": 'attachment; filename="conversation.md"'}

@@ -10,7 +10,9 @@ from sra_pipelines.values import Passage
 
 __all__ = ["suggested_questions"]
 
-_NUMBERING = re.compile(r"^(?:(?:section|article|part|chapter|note)\s+)?(?:\d+(?:\.\d+)*|[IVXLC]+)[.):]?\s+", re.IGNORECASE)
+_NUMBERING = re.compile(
+    r"^(?:(?:section|article|part|chapter|note)\s+)?(?:\d+(?:\.\d+)*|[IVXLC]+)[.):]?\s+", re.IGNORECASE
+)
 _MOST_WORDS = 6
 _WORDS = re.compile(r"[A-Za-z][\w,&'\u2019/-]*(?: [\w,&'\u2019/-]+)*")
 _DULL = {"contents", "table of contents", "index", "introduction", "appendix", "definitions", "signatures", "general"}

@@ -5,6 +5,7 @@ const source = $("#source"), scroll = $("#scroll"), question = $("#question"), f
 const narrow = matchMedia("(max-width: 60rem)");
 const remembered = name => localStorage.getItem(`sra-rag-${name}`);
 const remember = (name, value) => localStorage.setItem(`sra-rag-${name}`, value);
+let turning;  // which control turned the page of the source, if one did
 let opener = null;  // the control that opened the source; it gets the focus when the source is closed
 
 const count = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
@@ -43,6 +44,7 @@ document.addEventListener("htmx:before:request", event => {
     $("#send").disabled = true;
     $("#advanced").open = false;
   } else if (element.matches("[data-opens-source]")) openSource(element);
+  if (element.matches("[data-opens-source], [data-turns-page]")) turning = element.dataset.turnsPage;
 });
 document.addEventListener("htmx:finally:request", event => {
   if (event.detail.ctx.sourceElement === form) $("#send").disabled = false;
@@ -55,8 +57,7 @@ document.addEventListener("htmx:after:swap", event => {
     scroll.scrollTop = scroll.scrollHeight;
     const turn = $("#turns > .turn:last-child");
     scroll.scrollTop += turn.getBoundingClientRect().top - scroll.getBoundingClientRect().top;
-  } else if (sourceElement.matches("[data-opens-source], [data-turns-page]")) sourceShown(sourceElement);
-  else if (sourceElement.matches(".picture")) showMark();
+  } else if (sourceElement.matches(".picture")) showMark();
 });
 document.addEventListener("click", event => {
   const button = event.target.closest("button");
@@ -97,12 +98,13 @@ function openSource(element) {
   source.hidden = false;
   if (narrow.matches) $("#documents").classList.remove("shown");
 }
-function sourceShown(element) {
+// The control that turned the page is replaced with the page, so its successor gets the focus.
+new MutationObserver(() => {
+  if (!$("#source .tools")) return;
   view(source.dataset.view);
-  const again = element.dataset.turnsPage && $(`#source [data-turns-page="${element.dataset.turnsPage}"]:not(:disabled)`);
+  const again = turning && $(`#source [data-turns-page="${turning}"]:not(:disabled)`);
   (again || $("#source h2")).focus({ preventScroll: true });
-  showMark();
-}
+}).observe(source, { childList: true });
 function failSource(message) {
   const note = document.createElement("p");
   note.className = "notice bad";

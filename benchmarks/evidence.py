@@ -7,8 +7,8 @@
 ``similar`` and ``random``: Natural Questions (a row has ``question``, ``answers``, ``title``, ``text``), the gold
 passage at a random place among nine others: those whose embeddings are nearest to the question's, or any.
 ``pairs``: one of 75 pairs of UUIDs. ``samples``: the sample documents' answerable questions, 1,500 tokens of passages.
-Answers that are in the results file are not generated again. An answer is right if it contains a gold answer, or its
-amount; number words count as numbers. It is a copy if it begins with the first eight words of the gold passage.
+Answers that are in the results file are not generated again. An answer is right as in `correctness.is_right` of the
+evaluations. It is a copy if it begins with the first eight words of the gold passage.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import dataclasses
 import gzip
 import json
 import random
-import re
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -29,7 +28,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from scipy.stats import binomtest
-from sra_evaluations.metrics.correctness import contains, figures_match, is_amount, normalize, token_f1
+from sra_evaluations.metrics.correctness import is_right, normalize, token_f1
 
 from sra_rag import Engine, SamplingOptions, load_model
 from sra_rag.notation import parse_sra
@@ -39,10 +38,6 @@ INSTRUCTION = (
     "the answer, say that the documents do not say."
 )
 SEED = 11
-_WORDS = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
-NUMBER_WORDS = {word: str(number) for number, word in enumerate(_WORDS.split())}
-NUMBER_WORDS |= {"eighteen": "18", "twenty": "20", "thirty": "30", "forty": "40", "fifty": "50", "sixty": "60"}
-NUMBER_WORDS |= {"ninety": "90"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,19 +143,10 @@ def samples(rows: slice) -> Iterator[Item]:
 
 def judge(answer: str, item: Item) -> dict[str, float]:
     """Return whether an answer is right and whether it is a copy, and its token F1."""
-    answer, *gold = (_with_numbers(text) for text in (answer, *item.answers))
-    right = any(
-        bool(figures_match(answer, one)) if is_amount(one) and figures_match(answer, one) is not None
-        else contains(answer, one)
-        for one in gold
-    )  # fmt: skip
-    words, copied = normalize(answer).split(), normalize(_with_numbers(item.copied)).split()
+    right = any(is_right(answer, gold, item.question) for gold in item.answers)
+    words, copied = normalize(answer).split(), normalize(item.copied).split()
     copy = len(words) >= 8 and words[:8] == copied[:8]
-    return {"right": float(right), "copy": float(copy), "f1": max(token_f1(answer, one) for one in gold)}
-
-
-def _with_numbers(text: str) -> str:
-    return re.sub(r"[A-Za-z]+", lambda word: NUMBER_WORDS.get(word[0].lower(), word[0]), text)
+    return {"right": float(right), "copy": float(copy), "f1": max(token_f1(answer, gold) for gold in item.answers)}
 
 
 def report(records: Sequence[dict[str, Any]], settings: Sequence[str]) -> None:
@@ -197,7 +183,7 @@ def main() -> None:
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--rows", default="0:20", help="which rows, such as 200:260")
     parser.add_argument("--passages", type=int, default=10)
-    parser.add_argument("--tokens", type=int, default=32, help="tokens of an answer")
+    parser.add_argument("--tokens", type=int, default=64, help="tokens of an answer")
     parser.add_argument(
         "--sra", action="append", help="a setting, as for sra-rag ask; several; off is always the first"
     )

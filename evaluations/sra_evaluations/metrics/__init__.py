@@ -12,6 +12,7 @@ LOWER_IS_BETTER = frozenset(
     {
         "wrong_refusal",
         "wrong_abstention",
+        "cut_off",
         "gold_nats",
         "gold_nats_per_token",
         "prefill_seconds",

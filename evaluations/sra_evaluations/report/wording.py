@@ -67,10 +67,12 @@ _METRICS = {
         "share",
         {
             "right": "answers right",
+            "right_not_copied": "answers right that do not begin as a copy of the passage",
             "exact_match": "answers word for word the gold answer (exact match)",
             "f1": "words shared with the gold answer (F1)",
             "contains": "answers that contain the gold answer",
             "figures": "answers with the gold figure",
+            "cut_off": "answers cut off at the limit of tokens",
             "right_refusal": "unanswerable questions refused",
             "wrong_refusal": "answerable questions refused",
             "right_abstention": "unanswerable questions of which sra-rag says that there is no answer",

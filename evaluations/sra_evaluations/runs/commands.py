@@ -29,7 +29,7 @@ from sra_rag.errors import ConfigError
 
 __all__ = ["ComparedSettings", "evaluate"]
 
-_IN_BATCH = Measures().batch_size
+_IN_BATCH, _TOKENS = Measures().batch_size, Measures().max_new_tokens
 
 Tasks = Annotated[
     list[str] | None,
@@ -105,7 +105,7 @@ def evaluate(
     to: To = Path("evaluation"),
     limit: Limit = 100,
     seed: Seed = 0,
-    max_new_tokens: MaxNewTokens = 48,
+    max_new_tokens: MaxNewTokens = _TOKENS,
     batch_size: BatchSize = None,
     generate: Generate = True,
     nli: Nli = None,

@@ -165,7 +165,7 @@ def load_by_name(
     nli: str | None = None,
     judge: str | None = None,
     generate: bool = True,
-    max_new_tokens: int = 48,
+    max_new_tokens: int = Measures().max_new_tokens,
 ) -> tuple[Engine, Measures]:
     """Load a model and the models that score its answers by their names, as each Ray worker does.
 

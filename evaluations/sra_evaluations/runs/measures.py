@@ -29,7 +29,8 @@ class Measures:
         Whether the share of the gold answer's attention on the gold text is measured, and the entropy by layer and
         head. A server cannot measure them.
     max_new_tokens
-        Maximum number of tokens of an answer.
+        Maximum number of tokens of an answer. A right answer that is cut off before its end counts as wrong; the
+        metric ``cut_off`` shows how many were.
     timed
         Number of examples of each task that are run alone, without sharing prefills, so that their seconds and memory
         can be compared.
@@ -42,7 +43,7 @@ class Measures:
     generate: bool = True
     likelihood: bool = True
     attention: bool = True
-    max_new_tokens: int = 48
+    max_new_tokens: int = 64
     timed: int = 3
     batch_size: int = 4
     scorers: tuple[Scorer, ...] = ()

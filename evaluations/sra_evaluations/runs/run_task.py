@@ -215,6 +215,7 @@ def _scores_of_answer(
     with _SCORING:
         for scorer in (score, *measures.scorers):
             scores |= scorer(text, example)
+    scores["cut_off"] = float(generation.finish_reason == "length")
     return scores, {
         "answer": text,
         "finish_reason": generation.finish_reason,

@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeAlias
 
 from sra_rag.errors import ConfigError
 from sra_rag.evidence_config import EvidenceConfig
-from sra_rag.policies import POLICIES
+from sra_rag.policies import POLICIES, REALLOCATE
 from sra_rag.profiles import profile_names, profile_path
 
 __all__ = ["Alpha", "Bounds", "Rows", "SRAConfig", "SRALike"]
@@ -26,6 +26,7 @@ Bounds: TypeAlias = Literal["theoretical", "observed"] | tuple[float, float]
 Rows: TypeAlias = Literal["all", "after_context", "generated"]
 
 _ALPHA = 0.2
+_REALLOCATED = 4.5  # times the mass; the authors' code has 4 to 5
 _ROWS = ("all", "after_context", "generated")
 _NAMED_BOUNDS = ("theoretical", "observed")
 
@@ -38,7 +39,8 @@ class SRAConfig:
     ----------
     alpha
         Strength of sharpening, >= 0: a number, one per layer (``L``), or one per layer and query head (``L x H_q``).
-        0 is no sharpening, bit for bit. By default 0.2, or 0 if `evidence` is given.
+        0 is no sharpening, bit for bit. By default 0.2, or 0 if `evidence` is given. With ``policy="reallocate"`` it is
+        how many times the mass of the cut weights is moved, by default 4.5.
     bounds
         The bounds that normalize the entropy of a row, in nats: ``"theoretical"`` (0 and the log of the number of keys
         that are visible to the row), ``"observed"`` (the minimum and maximum over the sharpened rows of the sequence,
@@ -50,9 +52,10 @@ class SRAConfig:
     rows
         The positions whose attention is sharpened: ``"all"`` (as in the paper), ``"after_context"`` (the question and
         the answer) or ``"generated"`` (only generated tokens). By default ``"all"``, or ``"after_context"`` if
-        `evidence` is given.
+        `evidence` is given or the policy is ``"reallocate"``.
     policy
-        ``"entropy"`` (the paper's rule), ``"constant"`` or ``"focus"``; see `sra_rag.policies`.
+        ``"entropy"`` (the paper's rule), ``"constant"`` or ``"focus"``; see `sra_rag.policies`. ``"reallocate"`` is the
+        rule of the authors' published code, which differs from the paper's; see `sra_rag.attention.reallocate`.
     evidence
         Weight on the passage that answers the question: an `EvidenceConfig`, a mapping of its fields, a weight, True
         for the settings measured for the model, or None. It applies to the positions after the context, regardless of
@@ -75,19 +78,25 @@ class SRAConfig:
     def __post_init__(self) -> None:
         # Normalize values (JSON has no tuples); a frozen dataclass requires object.__setattr__ for this.
         object.__setattr__(self, "evidence", EvidenceConfig.coerce(self.evidence))
+        reallocates = self.policy == REALLOCATE
         if self.alpha is None:
-            object.__setattr__(self, "alpha", _ALPHA if self.evidence is None else 0.0)
+            alpha = _REALLOCATED if reallocates else _ALPHA
+            object.__setattr__(self, "alpha", alpha if self.evidence is None else 0.0)
         if self.rows is None:
-            object.__setattr__(self, "rows", "all" if self.evidence is None else "after_context")
+            object.__setattr__(self, "rows", "after_context" if self.evidence or reallocates else "all")
         object.__setattr__(self, "alpha", _alpha(self.alpha))
         object.__setattr__(self, "bounds", _bounds(self.bounds))
         object.__setattr__(self, "layers", _layers(self.layers))
         object.__setattr__(self, "heads", _indices("heads", self.heads, '"all" or a list of query-head indices'))
         if self.rows not in _ROWS:
             raise ConfigError(f"rows={self.rows!r} is not allowed. Use one of: {', '.join(_ROWS)}.")
-        if self.policy not in POLICIES:
-            raise ConfigError(f"policy={self.policy!r} is unknown. Use one of: {', '.join(sorted(POLICIES))}.")
-        if self.bounds == "observed" and self.rows == "generated" and POLICIES[self.policy].needs_entropy:
+        if self.policy not in (*POLICIES, REALLOCATE):
+            raise ConfigError(
+                f"policy={self.policy!r} is unknown. Use one of: {', '.join(sorted((*POLICIES, REALLOCATE)))}."
+            )
+        if reallocates:
+            _check_reallocation(self)
+        elif self.bounds == "observed" and self.rows == "generated" and POLICIES[self.policy].needs_entropy:
             raise ConfigError(
                 'bounds="observed" takes its bounds from the rows of the prompt, which rows="generated" does not '
                 'sharpen. Use bounds="theoretical" or a pair, or other rows.'
@@ -207,6 +216,19 @@ class SRAConfig:
         raise ConfigError(
             f"sra={value!r} is a {type(value).__name__}. Give an SRAConfig, a dict, a number (alpha), 'evidence', "
             "the path of a JSON file, or None."
+        )
+
+
+def _check_reallocation(config: SRAConfig) -> None:
+    if config.rows == "all":
+        raise ConfigError(
+            'policy="reallocate" holds the whole score matrix of its rows, so rows="all" is not allowed. Use '
+            'rows="after_context" or rows="generated".'
+        )
+    if config.evidence is not None or config.bounds != "theoretical":
+        raise ConfigError(
+            'policy="reallocate" has no entropy and no evidence weights: it is there for comparison. Leave bounds and '
+            "evidence out, or use another policy."
         )
 
 

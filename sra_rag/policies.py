@@ -2,7 +2,8 @@
 
 A policy maps ``r``, the normalised entropy of a row (0 focused, 1 spread out), to a curve ``c(r)``;
 the row's factor is ``beta = 1 + alpha * c(r)``. To add one, write its class here and enter it in
-`POLICIES`.
+`POLICIES`. `REALLOCATE` is none of them: it is the rule of the paper's published code, which has no factor, see
+`sra_rag.attention.reallocate`.
 
 `SRAConfig` checks names against `POLICIES`, so this module does not import torch: a curve calls the methods of the
 tensor that it is given.
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["POLICIES", "ConstantPolicy", "EntropyPolicy", "FocusPolicy", "Policy"]
+__all__ = ["POLICIES", "REALLOCATE", "ConstantPolicy", "EntropyPolicy", "FocusPolicy", "Policy"]
 
 
 class Policy(Protocol):
@@ -75,3 +76,6 @@ POLICIES: dict[str, Policy] = {
     "constant": ConstantPolicy(),
     "focus": FocusPolicy(),
 }
+
+REALLOCATE = "reallocate"
+"""Name of the rule of the authors' published code."""

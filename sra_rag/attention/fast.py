@@ -11,6 +11,7 @@ import itertools
 import torch
 
 from sra_rag.attention.kernels import has_kernel
+from sra_rag.attention.reallocate import reallocated_attention
 from sra_rag.attention.rows import KernelRows, ScoreRows
 from sra_rag.attention.shares import active_shares, decoding_weights
 from sra_rag.attention.visibility import Visibility
@@ -57,6 +58,8 @@ def fast_reattention(
     if visibility.session.evidence is not None:
         evidence = visibility.session.evidence.of_layer(layer, query.device)
     first, n_rows = _first_row(visibility, layer), visibility.n_rows
+    if visibility.session.reallocates and first < n_rows:
+        return _reallocate(query, key, value, visibility, layer, scale, softcap, first)
     weighed = n_rows if evidence is None else evidence.first_row(visibility.position, n_rows)
     rows = _serve(query, key, value, visibility, scale, softcap, first)
     beta = _factors(rows, visibility, layer, first) if first < n_rows else None
@@ -111,6 +114,29 @@ def sharpening_factors(
     if first == visibility.n_rows:
         return first, None
     return first, _factors(_serve(query, key, key, visibility, scale, None, first), visibility, layer, first)
+
+
+def _reallocate(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    visibility: Visibility,
+    layer: int,
+    scale: float,
+    softcap: float | None,
+    first: int,
+) -> torch.Tensor:
+    """Attention with the weights of the rows from `first` on reallocated, and those before untouched."""
+    output, weights = reallocated_attention(
+        query, key, value, visibility=visibility, layer=layer, scale=scale, softcap=softcap, start=first
+    )
+    shares = active_shares()
+    if shares is not None and shares.wants(visibility.position, visibility.n_rows):
+        shares.add(layer, weights, visibility.key_position)
+    if first == 0:
+        return output
+    rows = _serve(query, key, value, visibility, scale, softcap, first)
+    return torch.cat([rows.output(0, first, None), output], dim=2)
 
 
 def _first_row(visibility: Visibility, layer: int) -> int:

@@ -17,7 +17,7 @@ import torch
 from sra_rag.attention.evidence import Evidence
 from sra_rag.config import SRAConfig
 from sra_rag.errors import ConfigError
-from sra_rag.policies import POLICIES
+from sra_rag.policies import POLICIES, REALLOCATE
 
 __all__ = ["Session", "activate", "active_session"]
 
@@ -78,7 +78,12 @@ class Session:
     @property
     def needs_entropy(self) -> bool:
         """Whether the policy looks at the entropy of a row."""
-        return POLICIES[self.config.policy].needs_entropy
+        return not self.reallocates and POLICIES[self.config.policy].needs_entropy
+
+    @property
+    def reallocates(self) -> bool:
+        """Whether weights are cut and their mass moved, instead of scores multiplied."""
+        return self.config.policy == REALLOCATE
 
     def sharpens(self, layer: int) -> bool:
         """Whether any head of `layer` is sharpened."""

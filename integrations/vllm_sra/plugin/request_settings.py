@@ -13,7 +13,7 @@ from typing import Any
 from sra_rag.config import SRAConfig
 from sra_rag.errors import ConfigError
 from sra_rag.notation import parse_sra
-from sra_rag.policies import POLICIES
+from sra_rag.policies import POLICIES, REALLOCATE
 
 __all__ = ["DEFAULT_VARIABLE", "RequestSettings", "read_settings"]
 
@@ -148,6 +148,11 @@ def _refuse_unservable(sra: SRAConfig) -> None:
         raise ConfigError(
             "Evidence is not served inside vLLM yet: the evidence heads must be observed while the question is read, "
             "and its rows read a second time. Load the model in this process (--engine here), or ask without evidence."
+        )
+    if sra.policy == REALLOCATE:
+        raise ConfigError(
+            'policy="reallocate" is there for comparison and is not served inside vLLM. Load the model in this process '
+            "(--engine here), or use another policy."
         )
     if sra.bounds == "observed" and POLICIES[sra.policy].needs_entropy:
         raise ConfigError(

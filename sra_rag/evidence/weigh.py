@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 from transformers import DynamicCache, PreTrainedTokenizerBase
@@ -35,6 +36,8 @@ def find_evidence(
     config
         How the evidence is chosen.
     """
+    if prompt.candidates:
+        return _among_candidates(model, cache, prompt, config)
     heads = chosen_heads(model, config.look)
     lines = [span for spans in prompt.lines for span in spans]
     look = look_at_context(model.model, cache, prompt, heads, lines)
@@ -58,6 +61,29 @@ def weigh(
     session.evidence = evidence_weights(model, config, found, padding, contexts)
     if session.config.rows != "all":
         session.sharpen_only([evidence is not None and bool(evidence.spans) for evidence in found])
+
+
+def _among_candidates(
+    model: LoadedModel, cache: DynamicCache, prompt: EncodedPrompt, config: EvidenceConfig
+) -> FoundEvidence:
+    """Choose among some passages only; the others have no share."""
+    kept = prompt.candidates
+    found = find_evidence(
+        model,
+        cache,
+        dataclasses.replace(
+            prompt,
+            passages=tuple(prompt.passages[number] for number in kept),
+            lines=tuple(prompt.lines[number] for number in kept),
+            candidates=(),
+        ),
+        config,
+    )
+    shares, best_lines = [0.0] * len(prompt.passages), [0] * len(prompt.passages)
+    for number, share, line in zip(kept, found.shares, found.best_lines, strict=True):
+        shares[number], best_lines[number] = share, line
+    chosen = tuple(kept[number] for number in found.chosen)
+    return dataclasses.replace(found, shares=tuple(shares), chosen=chosen, best_lines=tuple(best_lines))
 
 
 def evidence_weights(

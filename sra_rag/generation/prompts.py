@@ -48,12 +48,15 @@ class EncodedPrompt:
         The first token of each passage of the context and the one after its last.
     lines
         The same for the lines of each passage.
+    candidates
+        Indices of the passages that evidence is chosen from; empty for all.
     """
 
     token_ids: tuple[int, ...]
     context_length: int
     passages: tuple[Span, ...] = ()
     lines: tuple[tuple[Span, ...], ...] = ()
+    candidates: tuple[int, ...] = ()
 
     @property
     def has_passages(self) -> bool:

@@ -58,7 +58,7 @@ def test_the_error_of_an_invalid_default_names_the_variable(monkeypatch):
         ({"sra": 0.2, "sra_context_length": True}, "sra_context_length"),
         ({"sra": 0.2, "sra_prompt_length": -1}, "sra_prompt_length"),
         ({"sra": "bounds=observed"}, "observed"),
-        ({"sra": "policy=reallocate"}, "is not served inside vLLM"),
+        ({"sra": "policy=reallocate", "sra_context_length": 3}, "is not served inside vLLM"),
     ],
 )
 def test_invalid_values_are_rejected_with_the_reason(extra, message):

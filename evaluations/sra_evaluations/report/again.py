@@ -48,10 +48,12 @@ def run_again(manifest: Mapping[str, Any], records: Sequence[Record], examples: 
             notes.append(f"The task {task} is none that the command line knows: run it with sra_evaluations.compare.")
         else:
             words.append(task)
-    for name, sra in manifest["settings"].items():
-        written = _written(name, None if sra is None else SRAConfig.from_dict(sra))
+    for name, content in manifest["settings"].items():
+        setting = Setting.from_dict(name, content)
+        written = _written(setting)
         if written is None:
-            written = f"{name}:setting-{len(notes) + 1}.json"
+            rival = "" if setting.rival is None else f"{setting.rival}+"
+            written = f"{name}:{rival}setting-{len(notes) + 1}.json"
             notes.append(f"Save the settings {name}, which stand below, as setting-{len(notes) + 1}.json.")
         words += ["--sra", written]
     counts = [task["examples"] for task in manifest["tasks"].values() if "examples" in task]
@@ -77,10 +79,13 @@ def run_again(manifest: Mapping[str, Any], records: Sequence[Record], examples: 
     return Again(shlex.join(words), notes)
 
 
-def _written(name: str, sra: SRAConfig | None) -> str | None:
+def _written(wanted: Setting) -> str | None:
     """Write a setting so that it is read as the same under the same name; None where only a file can say it."""
-    wanted = Setting(name, sra)
-    for text in (name, *(f"{name}:{way}" for way in (*profile_names(), _notation(sra)))):
+    name, sra = wanted.name, wanted.sra
+    ways = ["evidence", *profile_names(), _notation(sra)]
+    if wanted.rival is not None:
+        ways = [str(wanted.rival), *(f"{wanted.rival}+{way}" for way in ways)]
+    for text in (name, *(f"{name}:{way}" for way in ways)):
         try:
             if parse_setting(text) == wanted:
                 return text

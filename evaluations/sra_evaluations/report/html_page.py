@@ -31,6 +31,7 @@ __all__ = ["render_page"]
 
 _LIKELIHOOD = "gold_nats_per_token"
 _ATTENTION = "gold_attention"
+_NOT_COPIED = "right_not_copied"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -103,13 +104,16 @@ def _section(comparison: Comparison, task: TaskResults, examples: Examples, seri
     if _ATTENTION in task.findings:
         attention = [b for b in break_down(comparison, task.name, _ATTENTION) if b.numeric]
         attention = attention or [part_of_all(comparison, task.name, _ATTENTION)]
+    by_position: list[Breakdown] = []
+    if _NOT_COPIED in task.findings:
+        by_position = [b for b in break_down(comparison, task.name, _NOT_COPIED) if b.feature == "position"]
     judged = metric_of(task.headline, plain=task.plain)
     return Section(
         name=task.name,
         about=_about(comparison, task),
         verdicts=_verdicts(task),
         metrics=table_of_metrics(comparison, task),
-        breakdowns=[parts_figure(b, series, plain=task.plain) for b in task.breakdowns],
+        breakdowns=[parts_figure(b, series, plain=task.plain) for b in [*task.breakdowns, *by_position]],
         not_broken_down=too_many(comparison, task.name),
         attention=[parts_figure(b, series) for b in attention],
         strengths=[strengths_figure(found, comparison.baseline, plain=task.plain) for found in strengths],

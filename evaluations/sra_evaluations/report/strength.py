@@ -27,7 +27,7 @@ def by_strength(comparison: Comparison, findings: Sequence[Finding]) -> list[Str
     series: dict[str, list[tuple[float, Finding]]] = {}
     for finding in findings:
         sra = comparison.manifest["settings"][finding.setting]
-        if sra is not None and isinstance(sra["alpha"], int | float):
+        if sra is not None and "rival" not in sra and isinstance(sra["alpha"], int | float):
             rest = {name: value for name, value in sra.items() if name != "alpha"}
             series.setdefault(json.dumps(rest, sort_keys=True), []).append((float(sra["alpha"]), finding))
     return [

@@ -92,6 +92,21 @@ Workers = Annotated[
         help="Number of Ray workers; by default one per GPU, or one per four processors as far as memory allows.",
     ),
 ]
+Read = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="Run nothing; print N judged answers of the results to read by hand: is what counts as right right?",
+    ),
+]
+Share = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Also write a JSON file that can be given away: figures, versions and hashes, no texts and no paths.",
+    ),
+]
 ReportOnly = Annotated[
     bool,
     typer.Option("--report-only", help="Run nothing; score the answers in the folder again and write the report."),
@@ -111,6 +126,8 @@ def evaluate(
     nli: Nli = None,
     judge: Judge = None,
     report_only: ReportOnly = False,
+    read: Read = None,
+    share: Share = None,
     dtype: Dtype = "auto",
     engine: EngineOption = HERE,
     engine_key: EngineKey = None,
@@ -132,7 +149,9 @@ def evaluate(
 
       sra-rag evaluate documents --engine http://localhost:8000/v1
 
-      sra-rag evaluate --report-only --to results
+      sra-rag evaluate --report-only --to results --share report.json
+
+      sra-rag evaluate --read 50 --to results
 
     Writes report.html, summary.md and every answer (records.jsonl) into the
     folder. Ctrl-C stops the run after the current answer; the same command
@@ -141,7 +160,7 @@ def evaluate(
     chosen = as_settings([parse_setting(text) for text in settings or ["off", "0.2"]])
     tasks = tasks or []
     loaded = [(text, load_task(text)) for text in tasks]
-    if not tasks and not report_only:
+    if not tasks and not report_only and read is None:
         raise ConfigError(
             f"There is no task to run. Name one or more of {', '.join(task_options())}, or a .jsonl file."
         )
@@ -152,12 +171,16 @@ def evaluate(
     _check_ray(on_ray, workers, engine, batch_size)
     from sra_pipelines.ray.cluster import RayOptions
 
-    from sra_evaluations.runs.evaluate_tasks import Evaluation, evaluate_here, evaluate_on_ray, report_again
+    from sra_evaluations.runs.evaluate_tasks import Evaluation, evaluate_here, evaluate_on_ray
+    from sra_evaluations.runs.finished_runs import print_judged_answers, report_again
 
-    if report_only:
-        report_again(to)
+    if read is not None:
+        print_judged_answers(to, read)
         return
-    evaluation = Evaluation(loaded, chosen, to, limit, seed, generate, max_new_tokens, nli, judge)
+    if report_only:
+        report_again(to, share)
+        return
+    evaluation = Evaluation(loaded, chosen, to, limit, seed, generate, max_new_tokens, nli, judge, share)
     if on_ray:
         evaluate_on_ray(evaluation, RayOptions(ray_address, workers), model=model, dtype=dtype)
     else:

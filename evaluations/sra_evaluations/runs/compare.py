@@ -128,7 +128,7 @@ def plan_run(
     }
     manifest = describe_run(engine, seed, measures.max_new_tokens) | {
         "scorers": [_name_of(scorer) for scorer in measures.scorers],
-        "settings": {s.name: None if s.sra is None else s.sra.to_dict() for s in named},
+        "settings": {setting.name: setting.to_dict() for setting in named},
         "tasks": {
             name: {
                 "examples": len(them),

@@ -28,7 +28,7 @@ from sra_evaluations.runs.measures import Measures
 from sra_evaluations.runs.named_settings import Setting
 from sra_evaluations.runs.run_task import Advance, Stop, answers, in_sharing_order
 from sra_evaluations.tasks import Task
-from sra_rag.config import SRAConfig, SRALike
+from sra_rag.config import SRALike
 from sra_rag.errors import ConfigError
 from sra_rag.generation.engine import Engine
 
@@ -61,10 +61,7 @@ class EvaluationWorker(RayWorker):
     def work(self, piece: Piece) -> Piece:
         """Take an example and settings, and return their records; ``skipped`` says that the example is too long."""
         example = Example.from_dict(piece.said["example"])
-        settings = [
-            Setting(name, None if sra is None else SRAConfig.from_dict(sra))
-            for name, sra in piece.said["settings"].items()
-        ]
+        settings = [Setting.from_dict(name, content) for name, content in piece.said["settings"].items()]
         records = []
         skipped = False
         for setting in in_sharing_order(settings):
@@ -154,7 +151,7 @@ def _unanswered(plan: RunPlan, records: Records) -> list[Piece]:
         for example in examples:
             name = example_name(example)
             left = {
-                setting.name: None if setting.sra is None else setting.sra.to_dict()
+                setting.name: setting.to_dict()
                 for setting in plan.settings
                 if (task, name, setting.name) not in records
             }

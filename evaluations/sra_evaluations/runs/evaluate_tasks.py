@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -15,21 +14,20 @@ from sra_pipelines.commands.library_notices import quiet_libraries
 from sra_pipelines.commands.terminal import progress_bars
 from sra_pipelines.ray.cluster import RayOptions
 
-from sra_evaluations.report import write_report
 from sra_evaluations.results.comparison import Comparison
 from sra_evaluations.runs.compare import compare
 from sra_evaluations.runs.compare_on_ray import compare_on_ray
+from sra_evaluations.runs.finished_runs import show_report
 from sra_evaluations.runs.interrupts import INTERRUPTED, stopped_by_interrupt
 from sra_evaluations.runs.measures import Measures, Scorer
 from sra_evaluations.runs.named_settings import Setting
-from sra_evaluations.runs.rescoring import rescored
 from sra_evaluations.tasks import Task
 from sra_rag.generation.engine import Engine
 from sra_rag.generation.engine_protocol import EngineProtocol
 from sra_rag.models.embedded import EMBEDDED_NAME
 from sra_rag.models.loading import load_model
 
-__all__ = ["Evaluation", "evaluate_here", "evaluate_on_ray", "load_by_name", "report_again"]
+__all__ = ["Evaluation", "evaluate_here", "evaluate_on_ray", "load_by_name"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -52,6 +50,8 @@ class Evaluation:
         As for `Measures`.
     nli, judge
         Names of the models that score answers, None for none.
+    share
+        File for a report without texts, None for none.
     """
 
     tasks: list[tuple[str, Task]]
@@ -63,6 +63,7 @@ class Evaluation:
     max_new_tokens: int
     nli: str | None
     judge: str | None
+    share: Path | None = None
 
 
 def evaluate_here(evaluation: Evaluation, choice: EngineChoice, batch_size: int | None) -> None:
@@ -104,7 +105,7 @@ def evaluate_here(evaluation: Evaluation, choice: EngineChoice, batch_size: int 
                 stop=stop,
             )
         interrupted = stop.is_set()
-    _report(comparison, evaluation.to, console, interrupted=interrupted)
+    _end(comparison, evaluation, console, interrupted=interrupted)
 
 
 def evaluate_on_ray(evaluation: Evaluation, ray: RayOptions, *, model: str | None, dtype: str) -> None:
@@ -149,12 +150,7 @@ def evaluate_on_ray(evaluation: Evaluation, ray: RayOptions, *, model: str | Non
                 stop=stop,
             )
         interrupted = stop.is_set()
-    _report(comparison, evaluation.to, console, interrupted=interrupted)
-
-
-def report_again(folder: Path) -> None:
-    """Score the answers in a folder with the metrics as they are now, and write the report; ask no model."""
-    _report(rescored(folder), folder, Console(stderr=True), interrupted=False)
+    _end(comparison, evaluation, console, interrupted=interrupted)
 
 
 def load_by_name(
@@ -183,10 +179,9 @@ def load_by_name(
     return engine, Measures(generate=generate, max_new_tokens=max_new_tokens, scorers=scorers)
 
 
-def _report(comparison: Comparison, folder: Path, console: Console, *, interrupted: bool) -> None:
-    report = write_report(comparison, folder)
-    sys.stdout.write(report.summary.read_text(encoding="utf-8"))
-    console.print(f"Report: {report.html}", soft_wrap=True, markup=False, highlight=False)
+def _end(comparison: Comparison, evaluation: Evaluation, console: Console, *, interrupted: bool) -> None:
+    """Write the reports, and say so where the run was stopped."""
+    show_report(comparison, evaluation.to, evaluation.share, console)
     if interrupted:
         console.print("Stopped. The same command continues from here.")
         raise typer.Exit(INTERRUPTED)

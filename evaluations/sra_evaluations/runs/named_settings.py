@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from sra_evaluations.rivals import Rival, parse_rival
 from sra_rag.config import SRAConfig, SRALike
 from sra_rag.errors import ConfigError
 from sra_rag.notation import FORMS, names_file, parse_sra
@@ -27,14 +29,45 @@ class Setting:
         Name of the setting in tables.
     sra
         Settings of the attention, None for off.
+    rival
+        What is done instead of reattention, or besides it.
     """
 
     name: str
     sra: SRAConfig | None
+    rival: Rival | None = None
+
+    @property
+    def leaves_context(self) -> bool:
+        """Whether the keys and values of the context are those of off, so that its prefill can be shared."""
+        if self.rival is not None and not self.rival.keeps_context:
+            return False
+        return self.sra is None or not self.sra.enabled or self.sra.rows != "all"
+
+    def to_dict(self) -> dict[str, Any] | None:
+        """Return what the setting is, without its name, as JSON-ready values; None for off."""
+        sra = None if self.sra is None else self.sra.to_dict()
+        return sra if self.rival is None else {"rival": str(self.rival), "sra": sra}
+
+    @classmethod
+    def from_dict(cls, name: str, content: Mapping[str, Any] | None) -> Setting:
+        """Return the setting that `to_dict` was called on.
+
+        Raises
+        ------
+        ConfigError
+            If a value is not allowed.
+        """
+        rival, sra = None, content
+        if content is not None and "rival" in content:
+            sra = content["sra"]
+            head, _, strength = str(content["rival"]).partition("=")
+            rival = Rival(head, float(strength) if strength else None)
+        return cls(name, None if sra is None else SRAConfig.from_dict(sra), rival)
 
 
 def parse_setting(text: str) -> Setting:
-    """Read a setting as `sra_rag.notation.parse_sra` does; ``NAME:`` may precede it.
+    """Read a setting as `sra_rag.notation.parse_sra` does, or a rival as `parse_rival` does; ``NAME:`` may precede it.
 
     Without a name it is called after its text, or after its file.
 
@@ -45,9 +78,14 @@ def parse_setting(text: str) -> Setting:
     """
     named = _NAMED.fullmatch(text)
     if named and not names_file(text):
-        return Setting(named[1], parse_sra(named[2]))
+        return _read(named[1], named[2])
     name = f"alpha={text}" if _NUMBER.fullmatch(text) else Path(text).stem if names_file(text) else text
-    return Setting(name, parse_sra(text))
+    return _read(name, text)
+
+
+def _read(name: str, text: str) -> Setting:
+    rival = parse_rival(text)
+    return Setting(name, parse_sra(text)) if rival is None else Setting(name, rival[1], rival[0])
 
 
 def as_settings(given: Sequence[Setting | SRALike]) -> list[Setting]:

@@ -18,6 +18,8 @@ from sra_evaluations.examples import Example
 from sra_evaluations.metrics import score
 from sra_evaluations.results.record import Record
 from sra_evaluations.results.records import Records, example_name
+from sra_evaluations.rivals.context_aware import answer_with_context, likelihood_with_context
+from sra_evaluations.rivals.prompts import asked
 from sra_evaluations.runs.at_once import at_once
 from sra_evaluations.runs.measures import Measures
 from sra_evaluations.runs.named_settings import Setting
@@ -89,8 +91,8 @@ def run_task(
                 if stop is not None and stop.is_set():
                     return skipped
                 keys = [(task, example_name(example), setting.name) for example in group]
-                asked = [e for e, key in zip(group, keys, strict=True) if key not in records and e.id not in skipped]
-                for example, record in answers(engine, task, asked, setting, measures, timed=timed):
+                left = [e for e, key in zip(group, keys, strict=True) if key not in records and e.id not in skipped]
+                for example, record in answers(engine, task, left, setting, measures, timed=timed):
                     if record is None:
                         skipped.append(example.id)
                     else:
@@ -118,11 +120,7 @@ def _groups(
 
 def in_sharing_order(settings: Sequence[Setting]) -> list[Setting]:
     """Put those first that leave an example's context alone: they read it once between them."""
-    return sorted(settings, key=lambda setting: 0 if _leaves_context(setting) else 1)
-
-
-def _leaves_context(setting: Setting) -> bool:
-    return setting.sra is None or not setting.sra.enabled or setting.sra.rows != "all"
+    return sorted(settings, key=lambda setting: 0 if setting.leaves_context else 1)
 
 
 def answers(
@@ -182,22 +180,34 @@ def _generate(
     """Generate the answers; None for plain texts and for what does not fit the window."""
     if not examples or not measures.generate or examples[0].plain:
         return [None] * len(examples)
+    given = [asked(example, setting.rival) for example in examples]
     with peak_memory(None if engine.loaded is None else engine.loaded.device) as peak:
         try:
-            generations = engine.generate_batch(
-                [example.prompt() for example in examples],
-                contexts=[example.context for example in examples],
-                passage_lists=[example.passage_texts() for example in examples],
-                sra=setting.sra,
-                max_new_tokens=measures.max_new_tokens,
-                temperature=0.0,
-            )
+            if (strength := _decoding_strength(setting)) is not None:
+                generations = [
+                    answer_with_context(engine, one.example, strength, max_new_tokens=measures.max_new_tokens)
+                    for one in given
+                ]
+            else:
+                generations = engine.generate_batch(
+                    [one.encoded(engine) for one in given],
+                    contexts=[one.example.context for one in given],
+                    passage_lists=[one.passages for one in given],
+                    sra=setting.sra,
+                    max_new_tokens=measures.max_new_tokens,
+                    temperature=0.0,
+                )
         except ContextOverflowError:
             if len(examples) == 1:
                 return [None]
             return [answer for example in examples for answer in _generate(engine, [example], setting, measures)]
         peak_bytes = peak()
     return [_Generated(generation, peak_bytes, len(examples)) for generation in generations]
+
+
+def _decoding_strength(setting: Setting) -> float | None:
+    """Return the strength of context-aware decoding; None where tokens are chosen as ever."""
+    return None if setting.rival is None else setting.rival.strength
 
 
 def _scores_of_answer(
@@ -233,17 +243,22 @@ def _likelihood(
     gold = example.answers[0] if example.plain else example.gold_text()
     if not (measures.likelihood and gold and engine.measures_likelihood):
         return {}, {}
-    seen = measures.attention and engine.sees_attention and not example.plain
-    shares = _shares(engine, example) if seen else None
-    likelihood = engine.answer_likelihood(
-        example.prompt(),
-        gold,
-        context=None if example.plain else example.context,
-        passages=example.passage_texts(),
-        sra=setting.sra,
-        shares=shares,
-        cancel=cancel,
-    )
+    given = asked(example, setting.rival)
+    strength = None if example.plain else _decoding_strength(setting)
+    seen = measures.attention and engine.sees_attention and not example.plain and strength is None
+    shares = _shares(engine, given.example) if seen else None
+    if strength is not None:
+        likelihood = likelihood_with_context(engine, given.example, gold, strength)
+    else:
+        likelihood = engine.answer_likelihood(
+            given.encoded(engine),
+            gold,
+            context=None if example.plain else given.example.context,
+            passages=given.passages,
+            sra=setting.sra,
+            shares=shares,
+            cancel=cancel,
+        )
     scores = {"gold_nats": likelihood.nats, "gold_nats_per_token": likelihood.nats_per_token}
     fields: dict[str, Any] = {
         "gold_tokens": len(likelihood.log_probabilities),
@@ -251,7 +266,7 @@ def _likelihood(
     }
     mean = None if shares is None else shares.mean()
     if shares is not None and mean is not None:
-        if example.gold:
+        if given.example.gold:
             scores["gold_attention"] = float(mean.sum())
         entropy = shares.entropy_by_head().tolist()
         fields["entropy"] = tuple(tuple(round(head, 4) for head in layer) for layer in entropy)

@@ -19,8 +19,10 @@ from sra_evaluations.tasks.hub import HubQuestions
 from sra_evaluations.tasks.key_value import KeyValue
 from sra_evaluations.tasks.multi_document import MultiDocument
 from sra_evaluations.tasks.needle import Needle
+from sra_evaluations.tasks.open_question import OpenQuestion
 from sra_evaluations.tasks.own import OwnQuestions
 from sra_evaluations.tasks.plain_text import PlainText
+from sra_evaluations.tasks.two_passages import TwoPassages
 from sra_evaluations.tasks.variables import Variables
 from sra_rag.errors import ConfigError
 
@@ -45,6 +47,8 @@ _TASKS = {
         KeyValue,
         Variables,
         Conflicting,
+        TwoPassages,
+        OpenQuestion,
         DocumentQuestions,
         OwnQuestions,
         PlainText,

@@ -16,6 +16,7 @@ from sra_pipelines.retrieval.packing import Order, format_passages
 from sra_pipelines.samples import SAMPLES_DIR
 
 from sra_evaluations.examples import Example, document_stem
+from sra_evaluations.metrics.correctness import is_right
 from sra_evaluations.tasks.haystack import CountTokens
 from sra_evaluations.tasks.jsonl_rows import answers_of, choose, field_of, read_rows
 from sra_rag.errors import ConfigError
@@ -52,6 +53,9 @@ class DocumentQuestions:
         Of the passages in the prompt, as for `sra_pipelines.retrieval.packing.pack_passages`.
     keep
         A folder in which the indexes of long documents are kept for the next time.
+    gold
+        False takes the passages of the gold pages out: the right answer is that the documents do not say. Passages of
+        other pages may still repeat the answer, so questions whose answer stands in one of them are left out.
     """
 
     name: ClassVar[str] = "documents"
@@ -61,6 +65,7 @@ class DocumentQuestions:
     embedding: str = "embedded"
     order: Order = "document"
     keep: Path | None = None
+    gold: bool = True
 
     def __post_init__(self) -> None:
         if self.tokens < 1:
@@ -84,8 +89,12 @@ class DocumentQuestions:
             name = "" if self.index else document
             if name not in searched:
                 searched = {name: Retriever(self._open(source.parent, document), order=self.order)}
-            examples[at] = self._example(rows[at], source, document_stem(document), searched[name], count_tokens)
-        return [examples[at] for at in chosen]
+            example = self._example(rows[at], source, document_stem(document), searched[name], count_tokens)
+            if self.gold:
+                examples[at] = example
+            elif (without := _without_gold(example)) is not None:
+                examples[at] = without
+        return [examples[at] for at in chosen if at in examples]
 
     def _open(self, folder: Path, document: str) -> PassageIndex:
         from sra_pipelines.index.embedding import load_embedding
@@ -135,6 +144,18 @@ class DocumentQuestions:
             passages=tuple(passages),
             gold_pages=tuple((document, page) for page in pages),
         )
+
+
+def _without_gold(example: Example) -> Example | None:
+    """Take the passages of the gold pages out; None if that makes no question that the documents do not answer."""
+    kept = tuple(passage for passage in example.passages if passage.text not in example.gold)
+    context = format_passages(kept)
+    if not example.answers or not example.gold or any(is_right(context, answer) for answer in example.answers):
+        return None
+    features = {name: value for name, value in example.features.items() if name == "document"}
+    return dataclasses.replace(
+        example, id=f"{example.id}-absent", context=context, answers=(), features=features, gold=(), passages=kept
+    )
 
 
 def _renamed(row: dict[str, Any]) -> dict[str, Any]:

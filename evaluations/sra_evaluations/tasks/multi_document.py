@@ -7,6 +7,7 @@ those whose embeddings are nearest to the embedding of the question.
 from __future__ import annotations
 
 import dataclasses
+import math
 import random
 from collections.abc import Sequence
 from functools import lru_cache
@@ -26,6 +27,7 @@ __all__ = ["MultiDocument"]
 
 Distractors = Literal["any", "similar"]
 
+_PLACES = 5  # at which the gold passage stands in turn
 _INSTRUCTION = (
     "Answer the question from the passages below and from nothing else, with a few words. If the passages do not hold "
     "the answer, say that the documents do not say."
@@ -45,7 +47,8 @@ class MultiDocument:
         Number of passages in a prompt.
     position
         Position of the gold passage, 0 for the first; ``"random"`` for a position that `seed` chooses for each
-        example. By default examples take five positions in turn.
+        example; ``"each"`` for every question at five positions, one example for each, with the same distractors in the
+        same order. By default examples take five positions in turn.
     gold
         False leaves the gold passage out: the right answer is that the documents do not say.
     skip
@@ -60,7 +63,7 @@ class MultiDocument:
     name: ClassVar[str] = "multi-document"
     data: Path | None = None
     passages: int = 10
-    position: int | Literal["random"] | None = None
+    position: int | Literal["random", "each"] | None = None
     gold: bool = True
     skip: int = 0
     distractors: Distractors = "any"
@@ -74,10 +77,13 @@ class MultiDocument:
             )
         if self.passages < 1 or self.skip < 0:
             raise ConfigError("passages must be at least 1, and skip at least 0.")
-        if self.position not in (None, "random", *range(self.passages)):
+        if self.position not in (None, "random", "each", *range(self.passages)):
             raise ConfigError(
-                f"position={self.position} is not allowed: it is a number from 0 to {self.passages - 1}, or random."
+                f"position={self.position} is not allowed: it is a number from 0 to {self.passages - 1}, or random, or "
+                "each."
             )
+        if self.position == "each" and not self.gold:
+            raise ConfigError("position=each needs the gold passage. Leave gold=false or position=each out.")
         if self.distractors not in get_args(Distractors):
             raise ConfigError(
                 f"distractors={self.distractors!r} is not allowed. Use one of {', '.join(get_args(Distractors))}."
@@ -94,9 +100,13 @@ class MultiDocument:
             raise ConfigError(f"{self.data}: skip={self.skip} leaves none of the {len(rows)} rows.")
         order = list(range(len(rows)))
         random.Random(f"{self.name} {seed}").shuffle(order)
-        chosen = order[self.skip : self.skip + count]
+        times = _PLACES if self.position == "each" else 1
+        chosen = order[self.skip : self.skip + math.ceil(count / times)]
         similarities = self._similarities([rows[gold] for gold in chosen], rows)
-        return [self._example(number, gold, rows, seed, similarities.get(number)) for number, gold in enumerate(chosen)]
+        return [
+            self._example(number, gold, rows, seed, similarities.get(number // times))
+            for number, gold in enumerate([gold for gold in chosen for _ in range(times)][:count])
+        ]
 
     def _example(
         self,
@@ -150,7 +160,9 @@ class MultiDocument:
     def _gold_position(self, number: int, last: int, rng: random.Random) -> int:
         if self.position == "random":
             return rng.randint(0, last)
-        return round((number % 5) / 4 * last) if self.position is None else min(self.position, last)
+        if self.position in (None, "each"):
+            return round((number % _PLACES) / (_PLACES - 1) * last)
+        return min(int(self.position), last)
 
     def _similarities(
         self, questions: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]

@@ -82,6 +82,20 @@ def test_a_run_writes_its_results_and_goes_on_with_a_greater_limit(run, question
     assert (to / "records.jsonl").read_bytes() == before
     assert len(measured) == 2
 
+    result = run("--report-only", "--to", to, "--share", tmp_path / "shared.json")
+    assert result.exit_code == 0, result.output
+    shared = json.loads((tmp_path / "shared.json").read_text())
+    assert shared["tasks"][0]["metrics"]["right"]["off"]["mean"]["n"] == 3
+    for text in ("house", "rent", "crowns", str(questions), str(tmp_path)):
+        assert text not in (tmp_path / "shared.json").read_text()
+
+    result = run("--read", 4, "--to", to)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.count("by hand:") == 4
+    assert "What is the rent of house" in result.stdout
+    assert (to / "records.jsonl").read_bytes() == before
+    assert len(measured) == 2
+
     other = run(questions, *SETTINGS, "--seed", 1, "--max-new-tokens", 8, "--to", to)
     assert "seed differ" in str(other.exception)
     assert (to / "records.jsonl").read_bytes() == before
@@ -158,7 +172,7 @@ def test_help_teaches_at_80_columns(monkeypatch):
     assert max(map(len, lines)) <= 80
     assert "\u2026" not in shown
     examples = [line.strip() for line in lines if line.strip().startswith("sra-rag evaluate ")]
-    assert len(examples) == 5
+    assert len(examples) == 6
     for name in commands.task_options():
         assert name in shown
     assert set(re.findall(r"--[a-z-]+", " ".join(examples))) <= set(re.findall(r"│ *(--[a-z-]+)", shown))

@@ -1,0 +1,81 @@
+"""The passages of an example, and how similar each is to the question."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from sra_evaluations.examples import Example
+from sra_rag.generation.paragraphs import paragraphs
+
+if TYPE_CHECKING:
+    import numpy as np
+    from llama_index.core.embeddings import BaseEmbedding
+    from numpy.typing import NDArray
+
+__all__ = ["Parts", "parts_of", "ranking"]
+
+_EMBEDDING = "embedded"
+_QUESTION = "Question: "
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Parts:
+    """A context in parts.
+
+    Parameters
+    ----------
+    texts
+        The passages as they are written in the context.
+    between
+        What stands before the first, between them and after the last: one more than there are texts.
+    """
+
+    texts: tuple[str, ...]
+    between: tuple[str, ...]
+
+    def joined(self, order: list[int]) -> str:
+        """Return the context with its passages in another order, or only some of them, between the same marks."""
+        marks = [self.between[0], *self.between[1:-1][: len(order) - 1], self.between[-1]]
+        texts = [self.texts[at] for at in order]
+        return "".join(part for pair in zip(marks, [*texts, ""], strict=True) for part in pair)
+
+
+def parts_of(example: Example) -> Parts:
+    """Divide the context of an example into its passages, or its paragraphs where it names none."""
+    spans, position = [], 0
+    for text in example.passage_texts() or ():
+        start = example.context.index(text, position)
+        position = start + len(text)
+        spans.append((start, position))
+    spans = spans or paragraphs(example.context)
+    ends = [0, *(last for _, last in spans)]
+    starts = [*(first for first, _ in spans), len(example.context)]
+    return Parts(
+        tuple(example.context[first:last] for first, last in spans),
+        tuple(example.context[last:first] for last, first in zip(ends, starts, strict=True)),
+    )
+
+
+def ranking(example: Example, parts: Parts) -> list[int]:
+    """Return the indices of the passages by cosine similarity to the question, best first."""
+    return list(_ranking(example.question.removeprefix(_QUESTION), parts.texts))
+
+
+@lru_cache(maxsize=1)
+def _model() -> BaseEmbedding:
+    from sra_pipelines.index.embedding import load_embedding
+
+    return load_embedding(_EMBEDDING)
+
+
+@lru_cache(maxsize=256)  # several rivals ask for the same
+def _ranking(question: str, texts: tuple[str, ...]) -> tuple[int, ...]:
+    import numpy as np
+
+    model = _model()
+    vectors = np.asarray(model.get_text_embedding_batch(list(texts)), dtype=float)
+    similarity: NDArray[np.float64] = vectors @ np.asarray(model.get_query_embedding(question), dtype=float)
+    similarity /= np.linalg.norm(vectors, axis=1)
+    return tuple(int(at) for at in np.argsort(-similarity, kind="stable"))

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from sra_evaluations.examples import Example
-from sra_rag.generation.paragraphs import paragraphs
+from sra_rag.evidence.statements import paragraphs
 
 if TYPE_CHECKING:
     import numpy as np

@@ -18,8 +18,8 @@ from sra_evaluations.examples import Example
 from sra_evaluations.metrics import score
 from sra_evaluations.results.record import Record
 from sra_evaluations.results.records import Records, example_name
+from sra_evaluations.rivals.changed_prompts import asked
 from sra_evaluations.rivals.context_aware import answer_with_context, likelihood_with_context
-from sra_evaluations.rivals.prompts import asked
 from sra_evaluations.runs.at_once import at_once
 from sra_evaluations.runs.measures import Measures
 from sra_evaluations.runs.named_settings import Setting

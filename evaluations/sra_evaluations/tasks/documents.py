@@ -16,7 +16,6 @@ from sra_pipelines.retrieval.packing import Order, format_passages
 from sra_pipelines.samples import SAMPLES_DIR
 
 from sra_evaluations.examples import Example, document_stem
-from sra_evaluations.metrics.correctness import is_right
 from sra_evaluations.tasks.haystack import CountTokens
 from sra_evaluations.tasks.jsonl_rows import answers_of, choose, field_of, read_rows
 from sra_rag.errors import ConfigError
@@ -148,6 +147,8 @@ class DocumentQuestions:
 
 def _without_gold(example: Example) -> Example | None:
     """Take the passages of the gold pages out; None if that makes no question that the documents do not answer."""
+    from sra_evaluations.metrics.correctness import is_right
+
     kept = tuple(passage for passage in example.passages if passage.text not in example.gold)
     context = format_passages(kept)
     if not example.answers or not example.gold or any(is_right(context, answer) for answer in example.answers):

@@ -9,9 +9,9 @@ from sra_evaluations import Comparison, compare
 from sra_evaluations.examples import Example
 from sra_evaluations.report.again import run_again
 from sra_evaluations.rivals import RIVALS, Rival, parse_rival
+from sra_evaluations.rivals.changed_prompts import asked
 from sra_evaluations.rivals.context_aware import answer_with_context, likelihood_with_context
 from sra_evaluations.rivals.passages import parts_of, ranking
-from sra_evaluations.rivals.prompts import asked
 from sra_evaluations.runs.measures import Measures
 from sra_evaluations.runs.named_settings import Setting, parse_setting
 from sra_pipelines.values import Passage

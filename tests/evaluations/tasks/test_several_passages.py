@@ -39,7 +39,7 @@ def test_neither_passage_alone_answers_a_bridge():
         assert owned.startswith(asked)
         assert place not in owned
         assert asked not in parent
-        owner = re.search(r"It belongs to (.+), which", owned)[1]
+        owner = re.search(r"It belongs to (.+?), which", owned)[1]
         assert parent.startswith(f"{owner} has its head office in {place} ")
         # Every place is that of one company alone, so no other passage gives the answer.
         assert example.context.count(place) == 1
@@ -136,16 +136,3 @@ def test_more_pairs_than_a_row_has_come_from_other_rows(tmp_path):
 def test_what_is_not_allowed_is_refused(text, says):
     with pytest.raises(ConfigError, match=says):
         load_task(text)
-
-
-def test_documents_without_their_gold_pages_are_not_answerable():
-    absent = examples_of("documents:gold=false,tokens=600", 5)
-    whole = {example.id: example for example in examples_of("documents:tokens=600", 5)}
-    assert 0 < len(absent) <= 5
-    for example in absent:
-        original = whole[example.id.removesuffix("-absent")]
-        assert (example.answers, example.gold) == ((), ())
-        assert 0 < len(example.passages) < len(original.passages)
-        assert original.gold
-        assert not any(gold in example.context for gold in original.gold)
-        assert score("The documents do not say.", example)["right"] == 1

@@ -552,6 +552,21 @@ def test_a_folder_of_filings_is_asked_document_by_document(filings, tmp_path, ke
         assert score("The seat of Bolt is Estrova.", second)["right"] == 1
 
 
+def test_documents_without_their_gold_pages_are_not_answerable(filings):
+    whole = {example.id: example for example in examples_of(f"documents:folder={filings}")}
+    absent = examples_of(f"documents:folder={filings},gold=false")
+    assert [example.id for example in absent] == ["fb_1-absent", "fb_2-absent"]
+    for example in absent:
+        original = whole[example.id.removesuffix("-absent")]
+        assert (example.answers, example.gold) == ((), ())
+        assert 0 < len(example.passages) < len(original.passages)
+        assert not any(gold in example.context for gold in original.gold)
+        assert score("The documents do not say.", example)["right"] == 1
+    # What another page says too can be answered, so it is left out.
+    write_rows(filings / "questions.jsonl", [FILED_QUESTIONS[1] | {"evidence": [{"page": 1}]}])
+    assert examples_of(f"documents:folder={filings},gold=false") == []
+
+
 def test_questions_can_be_asked_of_an_index(filings, tmp_path):
     from sra_pipelines.index.embedding import load_embedding
     from sra_pipelines.index.writer import add_documents

@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+from sra_evaluations.examples import content_hash
 from sra_evaluations.metrics import score
 from sra_evaluations.tasks import load_task
 
@@ -20,6 +21,18 @@ def examples_of(text, count=10, seed=0):
 
 def passages_of(example):
     return example.context.split("\n\n")
+
+
+@pytest.mark.parametrize("text", ["two-passages", "two-passages:passages=5,kind=both", "open-question:passages=4"])
+def test_examples_are_those_of_their_seed_with_their_gold_in_the_context(text):
+    examples = examples_of(text, 20)
+    assert content_hash(examples) == content_hash(examples_of(text, 20)) != content_hash(examples_of(text, 20, 1))
+    assert examples_of(text, 7) == examples[:7]
+    assert len({example.id for example in examples}) == 20
+    for example in examples:
+        assert sorted(after[len(before) :] for before, after in example.gold_spans()) == sorted(example.gold)
+        assert score(example.gold_text(), example)["right"] == 1
+        assert score("Nobody knows.", example)["right"] == 0
 
 
 @pytest.mark.parametrize("passages", [4, 5, 10, 24])

@@ -28,11 +28,8 @@ GENERATED = [
     "variables:hops=0,chains=5",
     "conflicting",
     "conflicting:versions=8",
-    "two-passages:kind=bridge",
-    "two-passages:kind=both,passages=5",
-    "open-question:passages=4",
 ]
-PROSE = [text for text in GENERATED if not text.startswith(("key-value", "two-passages", "open-question"))]
+PROSE = [text for text in GENERATED if not text.startswith("key-value")]
 
 
 def count_tokens(text):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
+import sys
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -27,6 +27,7 @@ Rows: TypeAlias = Literal["all", "after_context", "generated"]
 
 _ALPHA = 0.2
 _REALLOCATED = 4.5  # times the mass; the authors' code has 4 to 5
+_MOST_ALPHA = 100.0  # then a row attends to one key; factors far above it overflow in float16
 _ROWS = ("all", "after_context", "generated")
 _NAMED_BOUNDS = ("theoretical", "observed")
 
@@ -41,6 +42,8 @@ class SRAConfig:
         Strength of sharpening, >= 0: a number, one per layer (``L``), or one per layer and query head (``L x H_q``).
         0 is no sharpening, bit for bit. By default 0.2, or 0 if `evidence` is given. With ``policy="reallocate"`` it is
         how many times the mass of the cut weights is moved, by default 4.5.
+        Strength of sharpening, 0 to 100: a number, one per layer (``L``), or one per layer and query head
+        (``L x H_q``). 0 is no sharpening, bit for bit. By default 0.2, or 0 if `evidence` is given.
     bounds
         The bounds that normalize the entropy of a row, in nats: ``"theoretical"`` (0 and the log of the number of keys
         that are visible to the row), ``"observed"`` (the minimum and maximum over the sharpened rows of the sequence,
@@ -206,7 +209,7 @@ class SRAConfig:
         if isinstance(value, bool):
             raise ConfigError(f"sra={value!r} is not a strength. Give an alpha such as 0.2, or None for off.")
         if isinstance(value, int | float):
-            return cls(alpha=float(value))
+            return cls(alpha=value)
         if isinstance(value, Mapping):
             return cls.from_dict(value)
         if value == "evidence":
@@ -253,9 +256,12 @@ def _alpha(value: Any) -> Alpha:
             raise ConfigError("alpha is a ragged list. Give a number, one per layer, or one per layer and head.")
         return items  # type: ignore[return-value]  # checked above
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ConfigError(f"alpha={value!r} is not a number. Give one >= 0, one per layer, or one per layer and head.")
-    if not math.isfinite(value) or value < 0:
-        raise ConfigError(f"alpha={value!r} is not allowed: it must be finite and >= 0 (0 is off).")
+        raise ConfigError(
+            f"alpha={value!r} is not a number. Give one from 0 to {_MOST_ALPHA:g}, one per layer, or one per layer and "
+            "head."
+        )
+    if not 0 <= value <= _MOST_ALPHA:  # false for NaN, too
+        raise ConfigError(f"alpha={value!r} is not allowed: it must be between 0 (off) and {_MOST_ALPHA:g}.")
     return float(value)
 
 
@@ -268,7 +274,7 @@ def _bounds(value: Any) -> Bounds:
     if not isinstance(value, Sequence) or len(value) != 2:
         raise ConfigError(f"bounds={value!r} is not allowed. {allowed}")
     h_min, h_max = value
-    if not all(isinstance(h, int | float) and math.isfinite(h) for h in value) or not 0 <= h_min < h_max:
+    if not all(isinstance(h, int | float) for h in value) or not 0 <= h_min < h_max <= sys.float_info.max:
         raise ConfigError(f"bounds={value!r} is not allowed: 0 <= h_min < h_max must hold. {allowed}")
     return float(h_min), float(h_max)
 

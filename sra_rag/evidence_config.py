@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -146,7 +147,7 @@ def parse_heads(name: str, text: str) -> HeadChoice:
 
 def _number(name: str, value: Any, allowed: str, *, above: float = -math.inf, least: float = -math.inf) -> float:
     given = isinstance(value, int | float) and not isinstance(value, bool)
-    if not given or not math.isfinite(value) or value <= above or value < least:
+    if not given or not abs(value) <= sys.float_info.max or value <= above or value < least:  # an int may be larger
         raise ConfigError(f"evidence {name}={value!r} is not allowed. Give {allowed}.")
     return float(value)
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sra_rag.errors import PromptError
 from sra_rag.evidence.statements import paragraphs, statements
+from sra_rag.generation.text import well_formed
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -121,9 +122,9 @@ class PromptEncoder:
         """Replace spellings of control tokens by placeholders that `encode_rendered` turns back into plain text.
 
         Text that the tokenizer's normalizer would turn into such a spelling (full-width or upper-case letters, for
-        example) is replaced as well.
+        example) is replaced as well. Halves of surrogate pairs become U+FFFD.
         """
-        shielded = self._spelling.sub(lambda match: _placeholder(match[0]), text)
+        shielded = self._spelling.sub(lambda match: _placeholder(match[0]), well_formed(text))
         if self._normalizer is None:
             return shielded
         pieces = _pieces(shielded)

@@ -10,6 +10,7 @@ from sra_rag.errors import ConfigError
 
 __all__ = ["SamplingOptions"]
 
+_LEAST_SEED, _MOST_SEED = -(1 << 63), (1 << 64) - 1  # what torch.Generator accepts
 
 _REPLACED = {
     "do_sample": "set temperature, 0 for the likeliest token each time",
@@ -39,7 +40,7 @@ class SamplingOptions:
     stop
         Texts that end the answer. They are not included in it.
     seed
-        Random seed. The same seed gives the same answer on the same machine; None uses a new seed.
+        Random seed of at most 64 bits. The same seed gives the same answer on the same machine; None uses a new seed.
     json_schema
         Schema of a JSON answer, which is complete within `max_new_tokens`. An empty schema allows any JSON; None is
         text. Requires the extra ``structured``.
@@ -77,6 +78,9 @@ class SamplingOptions:
         _check("temperature", self.temperature, self.temperature >= 0, ">= 0")
         _check("top_k", self.top_k, self.top_k is None or self.top_k >= 1, ">= 1 or None")
         _check("repetition_penalty", self.repetition_penalty, self.repetition_penalty > 0, "> 0")
+        _check(
+            "seed", self.seed, self.seed is None or _LEAST_SEED <= self.seed <= _MOST_SEED, "at most 64 bits, or None"
+        )
         _check("timeout", self.timeout, self.timeout is None or self.timeout > 0, "> 0 or None")
         for name in ("top_p", "min_p", "typical_p"):
             value = getattr(self, name)

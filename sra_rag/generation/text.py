@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["TextAssembler", "length_begun"]
+__all__ = ["TextAssembler", "length_begun", "well_formed"]
 
 _REPLACEMENT = "\ufffd"  # what an incomplete UTF-8 sequence decodes to
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def well_formed(text: str) -> str:
+    """Return a text with U+FFFD for each half of a surrogate pair, which no tokenizer and no encoding accepts.
+
+    They come from escapes in JSON, and from arguments of the command line that are not UTF-8. Lengths do not change.
+    """
+    return text if text.isascii() else _SURROGATE.sub(_REPLACEMENT, text)
 
 
 class TextAssembler:

@@ -126,9 +126,11 @@ def load_model(
     source = model_source(name)
     tokenizer_options = {"revision": revision, "trust_remote_code": trust_remote_code} | dict(tokenizer_kwargs or {})
     try:
+        if tokenizer is not None:  # read first, so that a wrong name is reported before a large model is read
+            loaded_tokenizer = load_tokenizer(tokenizer, tokenizer_kwargs=tokenizer_options)
         model = AutoModelForCausalLM.from_pretrained(source, use_safetensors=True, **options)
-        tokenizer_source = source if tokenizer is None else model_source(tokenizer)
-        loaded_tokenizer = AutoTokenizer.from_pretrained(tokenizer_source, **tokenizer_options)
+        if tokenizer is None:
+            loaded_tokenizer = AutoTokenizer.from_pretrained(source, **tokenizer_options)
     except ModelLoadError:
         raise
     except (OSError, ValueError) as error:
@@ -141,14 +143,18 @@ def load_model(
     return LoadedModel(model, loaded_tokenizer, str(name), config)
 
 
-def load_tokenizer(name: str | PathLike[str]) -> PreTrainedTokenizerBase:
-    """Load a tokenizer alone, for a model that runs elsewhere.
+def load_tokenizer(
+    name: str | PathLike[str], *, tokenizer_kwargs: Mapping[str, Any] | None = None
+) -> PreTrainedTokenizerBase:
+    """Load a tokenizer alone, for a model that runs elsewhere or has no tokenizer of its own.
 
     Parameters
     ----------
     name
         ``"embedded"``, a name from ``sra-rag models``, a name on the Hugging Face hub, a local folder or a ``.gguf``
         file.
+    tokenizer_kwargs
+        Passed on to transformers' ``from_pretrained``.
 
     Raises
     ------
@@ -159,7 +165,7 @@ def load_tokenizer(name: str | PathLike[str]) -> PreTrainedTokenizerBase:
 
     source = model_source(name)
     try:
-        return AutoTokenizer.from_pretrained(source)
+        return AutoTokenizer.from_pretrained(source, **(tokenizer_kwargs or {}))
     except (OSError, ValueError) as error:
         raise ModelLoadError(
             f"The tokenizer of {str(name)!r} could not be loaded: {first_line(error)}. Give 'embedded', a name on "

@@ -15,6 +15,7 @@ from llama_index.llms.sra import SRAHuggingFaceLLM
 from pydantic import BaseModel
 from transformers import AutoTokenizer
 
+from sra_rag.errors import ModelLoadError
 from sra_rag.models.embedded import embedded_model_folder
 
 PROMPT = "Once upon a time"
@@ -58,8 +59,12 @@ def check_query_wrapper_prompt(tiny):
 
 def check_tokenizer_name(tiny):
     folder = str(embedded_model_folder())
-    llm = SRAHuggingFaceLLM(model=tiny.model, tokenizer_name=folder, model_name=folder, **SHORT)
-    assert llm.complete(PROMPT).text == same(tiny)
+    for name in (folder, "embedded"):
+        llm = SRAHuggingFaceLLM(model=tiny.model, tokenizer_name=name, model_name=folder, **SHORT)
+        assert llm.complete(PROMPT).text == same(tiny)
+    # Both names are given, as in the README, and the wrong one is named.
+    with pytest.raises(ModelLoadError, match="The tokenizer of '/no/such' could not be loaded"):
+        SRAHuggingFaceLLM(model_name="embedded", tokenizer_name="/no/such")
 
 
 def check_model_name(tiny):

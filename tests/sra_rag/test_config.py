@@ -34,8 +34,15 @@ def test_json_round_trip(settings, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "names"),
     [
-        ({"alpha": -0.1}, ">= 0"),
-        ({"alpha": float("nan")}, "finite"),
+        ({"alpha": -0.1}, "between 0"),
+        ({"alpha": float("nan")}, "between 0"),
+        ({"alpha": 100.1}, "between 0 .* and 100"),
+        ({"alpha": 1e308}, "between 0"),
+        ({"alpha": 10**400}, "between 0"),
+        ({"alpha": [[1e308, 0.1]]}, "between 0"),
+        ({"bounds": (0, 10**400)}, "must hold"),
+        ({"evidence": {"weight": 10**400}}, "finite number above 1"),
+        ({"evidence": {"weight": 2, "gate": 10**400}}, "finite number >= 0"),
         ({"alpha": "0.2"}, "not a number"),
         ({"alpha": True}, "not a number"),
         ({"alpha": []}, "empty"),

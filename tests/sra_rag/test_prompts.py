@@ -191,3 +191,18 @@ def test_long_blocks_are_divided_at_lines_or_sentences():
     assert all(prose[first:last].endswith("many.") for first, last in paragraphs(prose))
     assert len(paragraphs("x" * 5000)) == 1
     assert paragraphs(" \n\n ") == []
+
+
+def test_halves_of_surrogate_pairs_are_read_as_replacement_characters(tiny):
+    encoder = PromptEncoder(tiny.tokenizer)
+    broken, replaced = "caf\udce9 \ud800 rent", "caf\ufffd \ufffd rent"
+    assert encoder.encode(broken) == encoder.encode(replaced)
+    prompts = [
+        encoder.encode(
+            [{"role": "user", "content": f"{text}\n\nQuestion {text}?"}],
+            context=text, passages=[text], template_kwargs={"note": text},
+        )
+        for text in (broken, replaced)
+    ]  # fmt: skip
+    assert prompts[0] == prompts[1]
+    assert prompts[0].passages

@@ -68,3 +68,16 @@ def test_a_single_stop_text_need_not_be_in_a_list():
 
 def test_fields_of_generation_config_are_passed_on():
     assert SamplingOptions().replace(no_repeat_ngram_size=3).extra == {"no_repeat_ngram_size": 3}
+
+
+@pytest.mark.parametrize("seed", [-(2**63), -1, 0, 2**64 - 1])
+def test_seeds_of_64_bits_are_accepted(seed):
+    logits = torch.randn(1, 100)
+    options = SamplingOptions(temperature=1.0, seed=seed)
+    assert torch.equal(logits_processors(options, 1)(None, logits), logits_processors(options, 1)(None, logits))
+
+
+@pytest.mark.parametrize("seed", [-(2**63) - 1, 2**64, 10**400])
+def test_larger_seeds_are_rejected(seed):
+    with pytest.raises(ConfigError, match="it must be at most 64 bits"):
+        SamplingOptions(seed=seed)

@@ -32,7 +32,7 @@ class Chat:
     memory_tokens
         Maximum number of tokens of earlier turns that are kept; the oldest turns are dropped first.
     history
-        Earlier turns as (question, answer).
+        Earlier turns as (question, answer). The question is empty if the assistant spoke first.
     rewrite_timeout
         Time limit in seconds for rewriting a follow-up question, independent of the limit for the answer; None for no
         limit.
@@ -107,9 +107,11 @@ class Chat:
         turns = self.history
         if not turns:
             return question
-        conversation = "\n".join(f"Question: {q}\nAnswer: {a[:_ANSWER_SHOWN]}" for q, a in turns)
+        conversation = "\n".join(
+            f"Question: {q}\nAnswer: {a[:_ANSWER_SHOWN]}" if q else f"Assistant: {a[:_ANSWER_SHOWN]}" for q, a in turns
+        )
         prompt = _REWRITE.format(conversation=conversation, question=question)
-        together = f"{turns[-1][0]} {question}"
+        together = f"{turns[-1][0]} {question}".strip()
         try:
             written = self.qa.engine.generate(
                 [{"role": "user", "content": prompt}], sra=None, temperature=0.0, max_new_tokens=_LONGEST_REWRITE,

@@ -25,6 +25,7 @@ from sra_rag.generation.bridge import iterate_in_thread
 from sra_rag.generation.engine_protocol import EngineProtocol
 from sra_rag.generation.request import LinkedCancellation
 from sra_rag.generation.result import Generation
+from sra_rag.generation.text import well_formed
 
 __all__ = ["DocumentQA"]
 
@@ -78,13 +79,31 @@ class DocumentQA:
             raise ConfigError(f"context_tokens={context_tokens} is not allowed: it must be at least 1.")
         self.context_tokens = context_tokens
 
-    def retrieve(self, question: str, *, max_new_tokens: int | None = None) -> Retrieval:
-        """Retrieve passages for a question, as many as fit in the prompt."""
+    def retrieve(self, question: str, *, max_new_tokens: int | None = None, system_message: str = "") -> Retrieval:
+        """Retrieve passages for a question, as many as fit in the prompt.
+
+        Parameters
+        ----------
+        question
+            The question.
+        max_new_tokens
+            Maximum number of tokens of the answer; by default that of the engine.
+        system_message
+            Further instructions for the answer, which precede those of the preset.
+
+        Raises
+        ------
+        ConfigError
+            If the question is empty, or leaves no room for passages.
+        """
+        question = well_formed(question)
         if not question.strip():
             raise ConfigError("The question is empty. Give a question.")
-        budget = self._budget(question, max_new_tokens or self.engine.options.max_new_tokens)
+        parts = [well_formed(system_message).strip(), self.preset.instruction]
+        instruction = "\n\n".join(filter(None, parts))
+        budget = self._budget(question, instruction, max_new_tokens or self.engine.options.max_new_tokens)
         passages = tuple(self.retriever.retrieve(question, budget, self.count_tokens))
-        return Retrieval(question, passages, format_passages(passages), self.preset.instruction)
+        return Retrieval(question, passages, format_passages(passages), instruction)
 
     def ask(self, question: str | Retrieval, *, sra: SRALike = None, attention: bool = False, **changes: Any) -> Answer:
         """Answer a question.
@@ -112,7 +131,7 @@ class DocumentQA:
         retrieval = question
         if isinstance(retrieval, str):
             retrieval = self.retrieve(retrieval, max_new_tokens=changes.get("max_new_tokens"))
-        if not retrieval.passages:
+        if not retrieval.passages and changes.get("json_schema") is None:  # a sentence would not follow a schema
             yield SENTENCE
             yield nothing_found(retrieval.question, SRAConfig.coerce(sra))
             return
@@ -160,10 +179,11 @@ class DocumentQA:
             raise ConfigError(f"batch_size={batch_size} is not allowed: it must be at least 1.")
         max_new = changes.get("max_new_tokens")
         retrievals = [q if isinstance(q, Retrieval) else self.retrieve(q, max_new_tokens=max_new) for q in questions]
+        has_schema = changes.get("json_schema") is not None  # a sentence would not follow a schema
+        answered = [r for r in retrievals if r.passages or has_schema]
         answers = {id(r): nothing_found(r.question, SRAConfig.coerce(sra)) for r in retrievals if not r.passages}
-        with_passages = [r for r in retrievals if r.passages]
-        for start in range(0, len(with_passages), batch_size):
-            group = with_passages[start : start + batch_size]
+        for start in range(0, len(answered), batch_size):
+            group = answered[start : start + batch_size]
             generations = self.engine.generate_batch(
                 [r.messages() for r in group],
                 contexts=[r.context for r in group],
@@ -182,8 +202,8 @@ class DocumentQA:
             retrieval = self.retrieve(retrieval, max_new_tokens=changes.get("max_new_tokens"))
         return [self.ask(retrieval, sra=sra, **changes) for sra in settings]
 
-    def _budget(self, question: str, max_new_tokens: int) -> int:
-        empty = self.engine.encode(Retrieval(question, (), "", self.preset.instruction).messages())
+    def _budget(self, question: str, instruction: str, max_new_tokens: int) -> int:
+        empty = self.engine.encode(Retrieval(question, (), "", instruction).messages())
         room = (
             self.engine.context_window - max_new_tokens - len(empty.token_ids) - 8
         )  # margin: joined parts may tokenize differently
@@ -209,7 +229,7 @@ class DocumentQA:
     ) -> Answer:
         text = generation.text.strip()
         supported = check_support(text, retrieval.question, retrieval.passages)
-        abstained = abstains(text, supported)
+        abstained = abstains(text, supported) if retrieval.passages else "nothing found"
         citations = [] if abstained else cite(text, retrieval.question, retrieval.passages, self.retriever.pages())
         mean = None if shares is None else shares.mean()
         notes, calculation = run_checks(

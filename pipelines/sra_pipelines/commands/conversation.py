@@ -1,4 +1,4 @@
-"""Implementation of ``sra-rag chat`` and ``sra-rag serve``: open an index and a model, and answer questions."""
+"""Implementation of ``sra-rag chat``, ``serve`` and ``mcp``: open an index and a model, and answer questions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from sra_rag.notation import parse_sra
 if TYPE_CHECKING:
     from sra_pipelines.server import ServerSettings  # requires the extra "serve"
 
-__all__ = ["converse", "serve_index"]
+__all__ = ["converse", "serve_index", "serve_tools"]
 
 _HELP = """\
 Ask a question about the documents, or use a command:
@@ -108,6 +108,45 @@ def serve_index(
         qa = DocumentQA(stored, answers, context_tokens=context_tokens, preset=preset)
         shelf = DocumentShelf(stored, index.with_name(f"{index.name}.uploads"), limits)
         run_server(create_app(qa, settings, shelf=shelf, page=page), settings)
+
+
+def serve_tools(
+    index: Path,
+    choice: EngineChoice,
+    settings: ServerSettings,
+    *,
+    http: bool,
+    embedding: str | None,
+    preset: Preset,
+    context_tokens: int | None,
+) -> None:
+    """Serve the documents of an index as tools of the Model Context Protocol.
+
+    Parameters
+    ----------
+    index
+        Folder of an index on disk.
+    choice
+        The model and where it runs.
+    settings
+        Limits; for `http` also the address and keys.
+    http
+        Whether to serve over HTTP until a signal stops the server; otherwise over stdio until standard input ends.
+    embedding, preset, context_tokens
+        See the options of ``sra-rag mcp``.
+    """
+    from sra_pipelines.server import create_app
+    from sra_pipelines.server.serving import run_server
+    from sra_pipelines.server.tools.stdio import run_stdio
+
+    logging.basicConfig(level=logging.INFO if http else logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    with _opened(index, choice, embedding, settings.max_new_tokens, _stop_serving) as (stored, answers):
+        warn_about_splitting(stored, preset)
+        qa = DocumentQA(stored, answers, context_tokens=context_tokens, preset=preset)
+        if http:
+            run_server(create_app(qa, settings, mcp=True), settings)
+        else:
+            run_stdio(qa, settings)
 
 
 @contextmanager

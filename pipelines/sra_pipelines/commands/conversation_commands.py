@@ -34,10 +34,9 @@ from sra_pipelines.presets import load_preset
 from sra_pipelines.readers.limits import ReadingLimits
 from sra_rag.notation import parse_sra
 
-__all__ = ["chat", "serve"]
+__all__ = ["KEYS_VARIABLE", "Index", "api_keys", "chat", "serve"]
 
-_KEYS = "SRA_RAG_API_KEYS"
-
+KEYS_VARIABLE = "SRA_RAG_API_KEYS"
 Index = Annotated[Path, typer.Argument(help="Folder of an index (see 'sra-rag index add').", metavar="INDEX")]
 
 
@@ -88,7 +87,9 @@ def serve(
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
     api_key: Annotated[
         list[str] | None,
-        typer.Option(help=f"API key that clients must send; may be repeated. Or set ${_KEYS} (comma-separated)."),
+        typer.Option(
+            help=f"API key that clients must send; may be repeated. Or set ${KEYS_VARIABLE} (comma-separated)."
+        ),
     ] = None,
     concurrency: Annotated[
         int | None,
@@ -133,13 +134,12 @@ def serve(
     """
     from sra_pipelines.server import ServerSettings
 
-    keys = [*(api_key or ()), *(key.strip() for key in os.environ.get(_KEYS, "").split(",") if key.strip())]
     limits = ReadingLimits(max_pages=max_pages)
     choice = EngineChoice(engine, model, engine_key, tokenizer, window, dtype)
     if concurrency is None:
         concurrency = 1 if engine == HERE else SERVED_AT_ONCE
     settings = ServerSettings(
-        host=host, port=port, api_keys=tuple(keys), concurrency=concurrency, queue_length=queue_length,
+        host=host, port=port, api_keys=api_keys(api_key), concurrency=concurrency, queue_length=queue_length,
         request_timeout=request_timeout, grace=grace, max_new_tokens=max_new_tokens, sra=parse_sra(sra),
     )  # fmt: skip
     chosen = load_preset(preset)
@@ -149,3 +149,9 @@ def serve(
         index, choice, settings, limits, embedding=embedding, preset=chosen,
         context_tokens=context_tokens, max_new_tokens=max_new_tokens, page=page,
     )  # fmt: skip
+
+
+def api_keys(given: list[str] | None) -> tuple[str, ...]:
+    """Return the keys of the option ``--api-key`` and of the environment variable."""
+    listed = os.environ.get(KEYS_VARIABLE, "").split(",")
+    return (*(given or ()), *(key.strip() for key in listed if key.strip()))

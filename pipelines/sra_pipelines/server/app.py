@@ -5,8 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI, Response
 
 from sra_pipelines.answering.document_qa import DocumentQA
-from sra_pipelines.server.api import completions as completion_routes
-from sra_pipelines.server.api import document_shelf as document_routes
+from sra_pipelines.server.api import chat_completions, document_shelf, model_list, responses
 from sra_pipelines.server.api.completions import Completions
 from sra_pipelines.server.api.document_shelf import DocumentShelf
 from sra_pipelines.server.api.error_responses import install_error_handlers
@@ -14,7 +13,7 @@ from sra_pipelines.server.gate import Gate
 from sra_pipelines.server.own_origin import OwnOriginOnly
 from sra_pipelines.server.page.mount import mount_page
 from sra_pipelines.server.server_settings import ServerSettings
-from sra_rag.errors import ConfigError
+from sra_rag.errors import ConfigError, require_extra
 
 __all__ = ["create_app"]
 
@@ -25,6 +24,7 @@ def create_app(
     *,
     shelf: DocumentShelf | None = None,
     page: bool = False,
+    mcp: bool = False,
 ) -> FastAPI:
     """Create the application for a question answering pipeline.
 
@@ -38,13 +38,15 @@ def create_app(
         Shelf to which clients can add documents, and from which they can remove them; None to disallow changes.
     page
         Whether to also serve the web page.
+    mcp
+        Whether to also serve the documents as tools of the Model Context Protocol, at ``/mcp``.
 
     Raises
     ------
     ConfigError
         If `page` is set without a `shelf`.
     MissingExtraError
-        If `page` is set and its library is not installed.
+        If `page` or `mcp` is set and its library is not installed.
     """
     settings = settings or ServerSettings()
     completions = Completions(qa, settings)
@@ -52,8 +54,8 @@ def create_app(
     app = FastAPI(title="sra-rag", docs_url=None, redoc_url=None)
     app.state.completions = completions
     app.state.shelf = shelf
-    app.include_router(completion_routes.router)
-    app.include_router(document_routes.router)
+    for routes in (chat_completions, responses, model_list, document_shelf):
+        app.include_router(routes.router)
     install_error_handlers(app)
     app.add_middleware(Gate, settings=settings)
 
@@ -65,6 +67,11 @@ def create_app(
     async def metrics() -> Response:
         return Response(completions.metrics.text(), media_type="text/plain; version=0.0.4")
 
+    if mcp:
+        require_extra("The Model Context Protocol", "mcp", "mcp")
+        from sra_pipelines.server.tools.mcp_server import mount_mcp
+
+        mount_mcp(app, completions, settings.max_body_bytes)
     if page:
         if shelf is None:
             raise ConfigError("The page shows the pages of an index on disk. Give a shelf, or page=False.")

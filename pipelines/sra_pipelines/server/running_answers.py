@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sra_rag.errors import SRAError
 from sra_rag.generation.request import Cancellation
 
-__all__ = ["OneAnswer", "ServerStoppingError", "UnderWay"]
+__all__ = ["LONGEST_STEP", "OneAnswer", "ServerStoppingError", "UnderWay", "is_computing"]
+
+LONGEST_STEP = 15.0  # seconds that the current step (a part of a prompt, an embedding) may take after a stop
 
 logger = logging.getLogger(__name__)
 
@@ -104,3 +107,8 @@ class UnderWay:
 
 def _names(answers: list[OneAnswer]) -> str:
     return ", ".join(answer.name for answer in answers)
+
+
+def is_computing() -> bool:
+    """Return whether a thread still computes an answer. It would crash the interpreter at its exit."""
+    return any(thread.name in ("sra-rag-iterate", "sra-rag-stream") for thread in threading.enumerate())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import threading
 import time
 from types import FrameType
 
@@ -13,11 +12,11 @@ from fastapi import FastAPI
 
 from sra_pipelines.server.api.completions import Completions
 from sra_pipelines.server.api.document_shelf import DocumentShelf
+from sra_pipelines.server.running_answers import LONGEST_STEP, is_computing
 from sra_pipelines.server.server_settings import ServerSettings
 
 __all__ = ["run_server"]
 
-_LONGEST_STEP = 15.0  # seconds that the current step (a part of a prompt, an embedding) may take afterwards
 _LOOK_AGAIN = 0.05
 
 
@@ -36,7 +35,7 @@ def run_server(app: FastAPI, settings: ServerSettings) -> None:
         host=settings.host,
         port=settings.port,
         log_level="info",
-        timeout_graceful_shutdown=int(settings.grace + _LONGEST_STEP + 1),
+        timeout_graceful_shutdown=int(settings.grace + LONGEST_STEP + 1),
     )
     _Server(config, settings.grace).run()
 
@@ -65,9 +64,8 @@ class _Server(uvicorn.Server):
             await super().shutdown(sockets)
         finally:
             watch.cancel()
-        # A thread that is still computing would crash the interpreter at exit.
-        until = time.monotonic() + _LONGEST_STEP
-        while _is_computing() and time.monotonic() < until:
+        until = time.monotonic() + LONGEST_STEP
+        while is_computing() and time.monotonic() < until:
             await asyncio.sleep(_LOOK_AGAIN)
         completions.under_way.report()
 
@@ -78,7 +76,3 @@ class _Server(uvicorn.Server):
         completions.stop()
         if shelf is not None:
             shelf.stop()
-
-
-def _is_computing() -> bool:
-    return any(thread.name in ("sra-rag-iterate", "sra-rag-stream") for thread in threading.enumerate())

@@ -8,7 +8,7 @@ from sra_rag.generation.engine import Engine
 from sra_rag.generation.prompts import EncodedPrompt
 from sra_rag.generation.result import Generation
 from sra_rag.generation.sampling import SamplingOptions
-from sra_rag.models.loading import LoadedModel, load_model
+from sra_rag.models.loading import LoadedModel, load_model, load_tokenizer
 
 __all__ = ["make_engine", "to_options", "to_raw"]
 
@@ -33,9 +33,7 @@ def make_engine(
         loaded = model.loaded if isinstance(model, Engine) else model
     elif model is not None:
         if tokenizer is None:
-            from transformers import AutoTokenizer
-
-            tokenizer = AutoTokenizer.from_pretrained(tokenizer_name or model_name, **(tokenizer_kwargs or {}))
+            tokenizer = load_tokenizer(tokenizer_name or model_name, tokenizer_kwargs=tokenizer_kwargs)
         loaded = LoadedModel(model, tokenizer, model.name_or_path or model_name)
     else:
         model_kwargs = dict(model_kwargs or {})

@@ -1,7 +1,13 @@
-"""Error responses in the format of the OpenAI API: a status, and a body with a message."""
+"""Error responses in the format of the OpenAI API: a status, and a body with a message.
+
+Every error of the application has this format, unexpected ones too. A message contains no path of the server.
+"""
 
 from __future__ import annotations
 
+import logging
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -21,8 +27,16 @@ from sra_rag.errors import (
     PromptError,
     SRAError,
 )
+from sra_rag.generation.text import well_formed
 
-__all__ = ["error_body", "error_response", "install_error_handlers"]
+__all__ = [
+    "NoSuchModelError",
+    "error_body",
+    "error_response",
+    "install_error_handlers",
+    "logged_error_response",
+    "without_paths",
+]
 
 _STATUS: list[tuple[type[Exception], int, str]] = [
     (QueueFullError, 429, "rate_limit_exceeded"),
@@ -37,11 +51,56 @@ _STATUS: list[tuple[type[Exception], int, str]] = [
     (PromptError, 400, "invalid_prompt"),
     (SRAError, 400, "invalid_request"),
 ]
+_LONGEST_MESSAGE = 2000  # characters; a message may repeat what the client sent
+_LISTED = 3  # errors of one request
+_INTERNAL = "Internal server error; see the log of the server."
+
+# A message that begins with a path, as those about indexes and documents do. An absolute path may contain spaces.
+_LEADING_PATH = re.compile(r"""^(?:(?:[A-Za-z]:)?[/\\][^:\n]*|[^\s:'"/\\]+[/\\][^\s:'"]*)(?=: )""")
+_QUOTED_PATH = re.compile(r"""(?P<quote>['"])(?!/v1/)(?:[A-Za-z]:)?[/\\][^'"\n]*(?P=quote)""")
+_PATH = re.compile(r"(?<![\w:/.\\-])(?!/v1/)(?:[A-Za-z]:)?(?:[/\\][^\s/\\'\"<>|:;,()]+){2,}")
+
+logger = logging.getLogger(__name__)
 
 
-def error_body(message: str, kind: str, code: str | None = None) -> dict[str, Any]:
-    """Return the body of an error."""
-    return {"error": {"message": message, "type": kind, "param": None, "code": code}}
+class NoSuchModelError(HTTPException):
+    """A request names a model that the server does not have.
+
+    Parameters
+    ----------
+    name
+        The name in the request.
+    known
+        Names of the models of the server.
+    """
+
+    code = "model_not_found"
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        super().__init__(404, f"There is no model {name!r}. Use {' or '.join(map(repr, known))}.")
+
+
+def error_body(message: str, kind: str, code: str | None = None, param: str | None = None) -> dict[str, Any]:
+    """Return the body of an error; `param` is the field of the request that it is about."""
+    text = well_formed(message)
+    if len(text) > _LONGEST_MESSAGE:
+        text = f"{text[:_LONGEST_MESSAGE]}..."
+    return {
+        "error": {"message": text, "type": kind, "param": None if param is None else well_formed(param), "code": code}
+    }
+
+
+def without_paths(message: str) -> str:
+    """Return a message in which the paths of files are replaced by their last components."""
+    leading = _LEADING_PATH.match(message)
+    if leading is not None:
+        message = message.replace(leading[0], _last(leading[0]))
+    message = _QUOTED_PATH.sub(lambda match: f"{match['quote']}{_last(match[0][1:-1])}{match['quote']}", message)
+    return _PATH.sub(lambda match: _last(match[0]), message)
+
+
+def _last(path: str) -> str:
+    return re.split(r"[/\\]", path.rstrip("/\\"))[-1]
 
 
 def error_response(error: Exception) -> JSONResponse:
@@ -52,8 +111,16 @@ def error_response(error: Exception) -> JSONResponse:
             if isinstance(error, QueueFullError | ServerStoppingError):
                 headers = {"Retry-After": str(error.retry_after)}
             name = "invalid_request_error" if status == 400 else "server_error"
-            return JSONResponse(error_body(str(error), name, code), status, headers)
-    return JSONResponse(error_body("Internal server error; see the log of the server.", "server_error"), 500)
+            return JSONResponse(error_body(without_paths(str(error)), name, code), status, headers)
+    return JSONResponse(error_body(_INTERNAL, "server_error"), 500)
+
+
+def logged_error_response(error: Exception) -> JSONResponse:
+    """Return the response for an error that occurs after the response has begun; an unexpected error is logged."""
+    response = error_response(error)
+    if response.status_code == 500:
+        logger.error("A request failed after its response had begun.", exc_info=error)
+    return response
 
 
 def install_error_handlers(app: FastAPI) -> None:
@@ -64,14 +131,43 @@ def install_error_handlers(app: FastAPI) -> None:
 
     async def http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)  # noqa: S101 - as registered below
-        return JSONResponse(error_body(str(error.detail), "invalid_request_error"), error.status_code, error.headers)
+        message = without_paths(str(error.detail))
+        if message == "Not Found":
+            message = "There is no such route. See docs/server.md for the routes of the API."
+        kind = "invalid_request_error" if error.status_code < 500 else "server_error"
+        code = getattr(error, "code", None)
+        return JSONResponse(error_body(message, kind, code), error.status_code, error.headers)
 
     async def invalid(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)  # noqa: S101 - as registered below
-        message = "; ".join(f"{'.'.join(map(str, e['loc'][1:]))}: {e['msg']}" for e in error.errors())
-        return JSONResponse(error_body(message, "invalid_request_error", "invalid_value"), 400)
+        errors = error.errors()
+        messages = [_described(item) for item in errors[:_LISTED]]
+        if len(errors) > _LISTED:
+            messages.append(f"and {len(errors) - _LISTED} more")
+        body = error_body("; ".join(messages), "invalid_request_error", "invalid_value", _field(errors[0]) or None)
+        return JSONResponse(body, 400)
 
     for kind, _, _ in _STATUS:
         app.add_exception_handler(kind, ours)
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(Exception, ours)  # the server logs it as well
+
+
+def _field(error: Mapping[str, Any]) -> str:
+    """Return the name of the field, such as ``messages.0.content``; empty for the whole body."""
+    location: Sequence[Any] = error["loc"][1:]
+    return "" if error["type"] == "json_invalid" else ".".join(map(str, location))
+
+
+def _described(error: Mapping[str, Any]) -> str:
+    field = _field(error)
+    if error["type"] == "json_invalid":
+        return f"The body is not valid JSON: {error.get('ctx', {}).get('error', error['msg'])}."
+    if not field and error["type"] in ("model_attributes_type", "dict_type", "missing"):
+        return "The body is not a JSON object. Send one, with the header Content-Type: application/json."
+    if error["type"] == "extra_forbidden":
+        return f"{field}: this field is not supported. Remove it."
+    value = error.get("input")
+    given = f" (given: {value!r})" if isinstance(value, str | int | float) and len(repr(value)) <= 60 else ""
+    return f"{field}: {error['msg']}{given}" if field else str(error["msg"])

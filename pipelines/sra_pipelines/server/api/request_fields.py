@@ -1,0 +1,124 @@
+"""What the request bodies of the API share: unknown fields are rejected, neutral values accepted, text repaired."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from sra_pipelines.server.api.attention_field import AttentionField
+from sra_rag.generation.text import well_formed
+
+__all__ = ["AnyValue", "JSONSchema", "Request", "Seed", "StrictModel", "Switch", "neutral_only", "not_supported"]
+
+_DEEPEST = 100  # levels of nesting of a request
+_SHOWN = 60  # characters of a value in a message
+
+AnyValue = Any  # a field that does not change the answer, such as `user`; every value is accepted
+
+
+def not_supported(what: str, hint: str) -> PydanticCustomError:
+    """Return the error for a value that would change the answer and is not supported.
+
+    Parameters
+    ----------
+    what
+        The value, as in ``tools=[...]``; the message continues with "is not supported here".
+    hint
+        What is allowed, as a sentence.
+    """
+    # Braces would be taken for fields of the message.
+    return PydanticCustomError("not_supported", "{what} is not supported here. {hint}", {"what": what, "hint": hint})
+
+
+def neutral_only(*neutral: object) -> AfterValidator:
+    """Return a validator for a field of OpenAI's API that is accepted only where it does not change the answer.
+
+    Parameters
+    ----------
+    neutral
+        Values that are accepted in addition to null.
+    """
+
+    def check(value: object) -> object:
+        if value is None or any(_same(value, item) for item in neutral):
+            return value
+        allowed = ", ".join(json.dumps(item) for item in neutral)
+        raise not_supported(_shown(value), f"Give {allowed + ' or ' if allowed else ''}null, or omit the field.")
+
+    return AfterValidator(check)
+
+
+def _same(value: object, neutral: object) -> bool:
+    return isinstance(value, bool) == isinstance(neutral, bool) and value == neutral
+
+
+def _shown(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+Seed = Annotated[int | None, Field(ge=-(2**63), lt=2**64)]
+# Null stands for false, as in OpenAI's API.
+Switch = Annotated[bool, BeforeValidator(lambda value: False if value is None else value)]
+
+
+class StrictModel(BaseModel):
+    """A part of a request. Fields that it does not declare are rejected by name."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class JSONSchema(StrictModel):
+    """A JSON schema for an answer; `name`, `description` and `strict` do not change the answer."""
+
+    name: str | None = None
+    description: str | None = None
+    schema_: dict[str, Any] | None = Field(default=None, alias="schema")
+    strict: bool | None = None
+
+    def required_schema(self) -> dict[str, Any]:
+        """Return the schema.
+
+        Raises
+        ------
+        PydanticCustomError
+            If it is missing.
+        """
+        if self.schema_ is None:
+            raise PydanticCustomError(
+                "missing_schema",
+                "the schema is missing. Give a JSON schema as 'schema', or use the type 'json_object'",
+            )
+        return self.schema_
+
+
+class Request(StrictModel):
+    """A whole request body.
+
+    Halves of surrogate pairs, which are no text, are replaced by U+FFFD in every string. Nesting is limited, so that no
+    later step exceeds the recursion limit.
+    """
+
+    sra: AttentionField = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def repair_text(cls, body: Any) -> Any:
+        """Replace what is not valid Unicode."""
+        return _repaired(body, _DEEPEST)
+
+
+def _repaired(value: Any, deepest: int) -> Any:
+    if isinstance(value, str):
+        return well_formed(value)
+    if not isinstance(value, Mapping | list):
+        return value
+    if deepest == 0:
+        raise PydanticCustomError("too_deep", f"the request is nested more than {_DEEPEST} levels deep. Simplify it")
+    if isinstance(value, Mapping):
+        return {_repaired(key, deepest): _repaired(item, deepest - 1) for key, item in value.items()}
+    return [_repaired(item, deepest - 1) for item in value]

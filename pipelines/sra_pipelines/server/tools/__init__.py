@@ -1,0 +1,1 @@
+"""The documents of an index as tools of the Model Context Protocol (MCP)."""

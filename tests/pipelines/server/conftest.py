@@ -8,6 +8,7 @@ from sra_pipelines import Document, DocumentIndex, DocumentQA, Page
 from sra_pipelines.server import ServerSettings, create_app
 
 from sra_rag import Engine, SamplingOptions
+from sra_rag.generation.result import Generation, TextDelta, Timing, Usage
 
 
 @pytest.fixture(scope="module")
@@ -38,3 +39,16 @@ def lease_server(lease_app, serving):
     """The address of the server, for clients that need a socket."""
     with serving(lease_app) as address:
         yield address
+
+
+@pytest.fixture
+def quoting(lease_qa, monkeypatch):
+    """The model's answer is a sentence of the lease, so that there is something to cite, and it ends by itself."""
+    text = "The lease of the warehouse at Orrin Quay costs 82,400 crowns a year"
+
+    def stream(messages, **arguments):
+        yield TextDelta(text[:20])
+        yield TextDelta(text[20:])
+        yield TextDelta("", Generation(text, "stop", Usage(9, 5), Timing(0.1, 0.1), (), None, 0))
+
+    monkeypatch.setattr(lease_qa.engine, "stream", stream)

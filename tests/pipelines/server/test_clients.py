@@ -100,13 +100,13 @@ async def test_langchain(address):
 
 
 @pytest.mark.parametrize("kind", [OpenAIChatCompletionsModel, OpenAIResponsesModel])
-async def test_the_openai_agents_sdk(address, kind):
+async def test_the_openai_agents_sdk(address, quoting, kind):  # which fails on answers that are cut off
     set_tracing_disabled(True)
     client = AsyncOpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0)
     settings = ModelSettings(max_tokens=6, include_usage=True, store=True)
     agent = Agent("contracts", instructions="Be brief.", model=kind("sra-rag", client), model_settings=settings)
     first = await Runner.run(agent, QUESTION)
-    assert first.final_output.strip()
+    assert "82,400 crowns" in first.final_output
     following = [*first.to_input_list(), {"role": "user", "content": "Until when?"}]
     second = await Runner.run(agent, following)
     streamed = Runner.run_streamed(agent, following)

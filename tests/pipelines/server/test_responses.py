@@ -8,26 +8,13 @@ from openai.types.responses import response_create_params
 from pydantic import BaseModel
 
 QUESTION = "What does the lease of the warehouse at Orrin Quay cost a year?"
-QUOTING = "The lease of the warehouse at Orrin Quay costs 82,400 crowns a year"
+QUOTED = "The lease of the warehouse at Orrin Quay costs 82,400 crowns a year"  # see `quoting`
 
 
 @pytest.fixture(scope="module")
 def client(lease_app, serving):
     with serving(lease_app) as address:
         yield openai.OpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0)
-
-
-@pytest.fixture
-def quoting(lease_app, monkeypatch):
-    """The model's answer is a sentence of the lease, so that there is something to cite."""
-    from sra_rag.generation.result import Generation, TextDelta, Timing, Usage
-
-    def stream(messages, **arguments):
-        yield TextDelta(QUOTING[:20])
-        yield TextDelta(QUOTING[20:])
-        yield TextDelta("", Generation(QUOTING, "stop", Usage(9, 5), Timing(0.1, 0.1), (), None, 0))
-
-    monkeypatch.setattr(lease_app.state.completions.qa.engine, "stream", stream)
 
 
 def ask(client, **changes):
@@ -63,9 +50,9 @@ def test_citations_are_annotations(client, quoting):
     response = ask(client)
     assert response.status == "completed"
     [note] = response.output[0].content[0].annotations
-    assert (note.type, note.file_id, note.filename, note.index) == ("file_citation", "lease", "lease", len(QUOTING))
+    assert (note.type, note.file_id, note.filename, note.index) == ("file_citation", "lease", "lease", len(QUOTED))
     assert (note.page_label, note.page_index) == ("2", 1)
-    assert QUOTING in note.quote
+    assert QUOTED in note.quote
 
 
 def test_a_stream_has_the_events_of_openais_api_in_their_order(client, quoting):
@@ -76,7 +63,7 @@ def test_a_stream_has_the_events_of_openais_api_in_their_order(client, quoting):
         "response.output_text.done", "response.content_part.done", "response.output_item.done", "response.completed",
     ]  # fmt: skip
     assert [event.sequence_number for event in events] == list(range(len(events)))
-    assert "".join(event.delta for event in events if event.type == "response.output_text.delta") == QUOTING
+    assert "".join(event.delta for event in events if event.type == "response.output_text.delta") == QUOTED
     whole = ask(client)
     last = events[-1].response
     assert last.id == events[0].response.id
@@ -95,7 +82,7 @@ def test_the_clients_own_stream_helper(client, quoting):
 def test_a_conversation_continues_with_the_output_that_was_received(client, quoting):
     first = ask(client)
     sent = [{"role": "user", "content": QUESTION}, *[item.to_dict() for item in first.output]]
-    assert ask(client, input=[*sent, {"role": "user", "content": "Until when?"}]).output_text == QUOTING
+    assert ask(client, input=[*sent, {"role": "user", "content": "Until when?"}]).output_text == QUOTED
 
 
 def test_answers_that_follow_a_schema(client):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import aclosing
 
 from pydantic import BaseModel, Field
@@ -181,7 +181,7 @@ class DocumentTools:
         return PageText(document=document, page=page, text=text[start:end], next_start=end if end < len(text) else None)
 
 
-def _text_of(passages: list[Passage]) -> str:
+def _text_of(passages: Sequence[Passage]) -> str:
     return "\n".join(passage.text for passage in merge_passages(passages))
 
 

@@ -100,7 +100,7 @@ def mount_mcp(app: FastAPI, completions: Completions, max_body_bytes: int) -> No
     outer = app.router.lifespan_context
 
     @asynccontextmanager
-    async def lifespan(running: FastAPI) -> AsyncIterator[Any]:
+    async def lifespan(running: Any) -> AsyncIterator[Any]:
         async with outer(running) as state, server.session_manager.run():
             yield state
 

@@ -73,7 +73,7 @@ def test_replayed_requests_are_answered(lease_client, name):
 
 @pytest.fixture(scope="module")
 def address(lease_qa, serving):
-    with serving(create_app(lease_qa, ServerSettings(max_new_tokens=8), mcp=True)) as address:
+    with serving(create_app(lease_qa, ServerSettings(max_new_tokens=20), mcp=True)) as address:
         yield address
 
 

@@ -130,9 +130,14 @@ async def test_llama_index(address):
     )
     from llama_index.core.llms import ChatMessage
 
-    llm = like.OpenAILike(model="sra-rag", api_base=f"{address}/v1", api_key="none", is_chat_model=True, max_tokens=6)
     messages = [ChatMessage(role="system", content="Be brief."), ChatMessage(role="user", content=QUESTION)]
-    whole = await llm.achat(messages)
-    pieces = [piece async for piece in await llm.astream_chat(messages)]
-    assert whole.message.content.strip()
-    assert pieces[-1].message.content.strip() == whole.message.content.strip()
+    common = {
+        "model": "sra-rag", "api_base": f"{address}/v1", "api_key": "none", "is_chat_model": True, "temperature": 0,
+    }  # fmt: skip
+    by_chat = like.OpenAILike(**common, max_tokens=6)
+    by_response = like.OpenAILikeResponses(**common, max_output_tokens=6)
+    answers = [await llm.achat(messages) for llm in (by_chat, by_response)]
+    streams = [[piece async for piece in await llm.astream_chat(messages)] for llm in (by_chat, by_response)]
+    texts = [answer.message.content for answer in answers] + [pieces[-1].message.content for pieces in streams]
+    assert texts[0].strip()
+    assert {text.strip() for text in texts} == {texts[0].strip()}

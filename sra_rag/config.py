@@ -39,11 +39,9 @@ class SRAConfig:
     Parameters
     ----------
     alpha
-        Strength of sharpening, >= 0: a number, one per layer (``L``), or one per layer and query head (``L x H_q``).
-        0 is no sharpening, bit for bit. By default 0.2, or 0 if `evidence` is given. With ``policy="reallocate"`` it is
-        how many times the mass of the cut weights is moved, by default 4.5.
         Strength of sharpening, 0 to 100: a number, one per layer (``L``), or one per layer and query head
-        (``L x H_q``). 0 is no sharpening, bit for bit. By default 0.2, or 0 if `evidence` is given.
+        (``L x H_q``). 0 is no sharpening, bit for bit. By default 0.2, or 0 if `evidence` is given. With
+        ``policy="reallocate"`` it is how many times the mass of the cut weights is moved, by default 4.5.
     bounds
         The bounds that normalize the entropy of a row, in nats: ``"theoretical"`` (0 and the log of the number of keys
         that are visible to the row), ``"observed"`` (the minimum and maximum over the sharpened rows of the sequence,

@@ -92,6 +92,13 @@ def test_the_cookie_does_not_contain_the_key_and_is_for_the_page_only(running):
         assert b.get("/page/documents", headers=anywhere).status_code == 303  # a kept cookie is worthless now
 
 
+def test_a_script_learns_that_the_login_expired_instead_of_getting_the_login_page(running):
+    with browser(running[0]) as b:
+        answer = b.get("/page/source", params={"document": "lease"}, headers={"HX-Request": "true"})
+        assert answer.status_code == 401
+        assert answer.json()["error"]["code"] == "invalid_api_key"
+
+
 @pytest.mark.parametrize("key", ["", "wrong", KEY[:-1], f"{KEY}x", "\u00e9", "x" * 9000, "<script>alert(1)</script>"])
 def test_wrong_keys_are_rejected(running, key):
     with browser(running[0]) as b:

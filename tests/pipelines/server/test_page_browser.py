@@ -255,7 +255,7 @@ def test_documents_are_added_with_progress_opened_and_removed(running, browser, 
     holds(lambda: "larger than" in text(browser, "#uploads"), 60)
     lines = [line.text for line in find(browser, "#uploads li")]
     assert lines[0] == "mill notes.txt: added as mill notes, 1 page."
-    assert lines[1].startswith(f"{EVIL}.txt: ")
+    assert lines[1] == f"{EVIL}.txt: the file is empty (0 bytes). Get a new copy."
     assert str(tmp_path) not in lines[1]
     assert running[0].split("/")[-1] not in lines[1]
     assert lines[2] == "large.txt: the file is larger than 67,108,864 bytes. Split it."
@@ -359,6 +359,21 @@ def test_an_answer_that_is_stopped_and_a_tab_that_is_closed_free_their_slots(run
         else:
             browser.get("about:blank")
         holds(lambda: slots.running == 0, 10)
+
+
+def test_two_windows_of_one_conversation_agree(running, browser):
+    ask(browser, "What is asked first?")
+    first = browser.current_window_handle
+    browser.switch_to.new_window("window")
+    browser.get(f"{running[0]}/page/")
+    wait_for(browser, "#turn-0")
+    ask(browser, "What is asked in the other window?")
+    browser.switch_to.window(first)
+    browser.find_element(By.ID, "question").send_keys("What is asked last?", Keys.ENTER)
+    wait_for(browser, "#turn-2")
+    finished(browser, 2)
+    questions = ["What is asked first?", "What is asked in the other window?", "What is asked last?"]
+    assert [question.text for question in find(browser, ".question")] == questions
 
 
 def test_two_users_at_once_do_not_see_each_others_conversation(running, browser):

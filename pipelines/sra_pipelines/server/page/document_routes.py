@@ -59,14 +59,14 @@ def document_rows(state: PageState) -> list[DocumentRow]:
 @router.get("/documents")
 async def documents(request: Request, state: State) -> HTMLResponse:
     """Return the list of documents."""
-    return state.html(request, "documents.html", documents=document_rows(state))
+    return state.html("documents.html", documents=document_rows(state))
 
 
 @router.delete("/documents")
 async def remove(request: Request, state: State, document: str) -> HTMLResponse:
     """Remove a document from the index, and return the list."""
     await state.shelf.remove(document)
-    return state.html(request, "documents.html", documents=document_rows(state))
+    return state.html("documents.html", documents=document_rows(state))
 
 
 @router.get("/source")
@@ -85,7 +85,7 @@ async def source(
     shown = pages[page]
     marked = (start, end) if page == quote_page and 0 <= start < end <= len(shown.text) else (0, 0)
     return state.html(
-        request, "source.html", document=document, pages=pages, page=page, shown=shown, start=marked[0], end=marked[1],
+        "source.html", document=document, pages=pages, page=page, shown=shown, start=marked[0], end=marked[1],
         quote=(quote_page, start, end), pictured=Path(about.path).suffix.lower() == ".pdf",
     )  # fmt: skip
 
@@ -106,9 +106,9 @@ async def picture(
     try:
         drawn = await state.pictures.draw(about, page, text[start:end], before)
     except DocumentError as error:
-        return state.html(request, "no_picture.html", problem=str(error).replace(about.path, document))
+        return state.html("no_picture.html", problem=str(error).replace(about.path, document))
     return state.html(
-        request, "picture.html", document=document, page=page, label=pages[page].label, drawn=drawn,
+        "picture.html", document=document, page=page, label=pages[page].label, drawn=drawn,
         version=about.sha256[:16], wanted=end > start,
     )  # fmt: skip
 

@@ -67,7 +67,7 @@ class PageLogin:
         if keyed and "authorization" not in request.headers:
             if key is not None:
                 scope = {**scope, "headers": [*scope["headers"], (b"authorization", f"Bearer {key}".encode())]}
-            elif request.method == "GET" and "text/html" in request.headers.get("accept", ""):
+            elif request.method == "GET" and _shows_a_page(request):
                 await RedirectResponse(f"{PAGE}/login", 303)(scope, receive, send)
                 return
         await self.app(scope, receive, send)
@@ -115,6 +115,11 @@ def _form(problem: str, status: int = 200) -> HTMLResponse:
     )
     html = render("login.html", action=f"{PAGE}/login", problem=problem, css=css, nonce=nonce)
     return HTMLResponse(html, status, {"Content-Security-Policy": policy, "Cache-Control": "no-store"})
+
+
+def _shows_a_page(request: Request) -> bool:
+    """Whether a browser opens an address itself; a script that reads a part of the page needs status 401 instead."""
+    return "text/html" in request.headers.get("accept", "") and "hx-request" not in request.headers
 
 
 def cookie(request: Request, name: str) -> str:

@@ -84,7 +84,7 @@ class PageState:
             secret = f"client {hashlib.sha256(authorization.encode()).hexdigest()}"
         return secret
 
-    def html(self, request: Request, template: str, **values: object) -> HTMLResponse:
+    def html(self, template: str, **values: object) -> HTMLResponse:
         """Return a rendered template."""
         return HTMLResponse(render(template, keyed=self.keyed, base=PAGE, **values))
 

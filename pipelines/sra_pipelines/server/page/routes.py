@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Annotated, Literal
@@ -27,6 +28,7 @@ __all__ = ["router"]
 
 LONGEST_QUESTION = 4000  # characters
 _PASSAGES_FOR_QUESTIONS = 20_000  # whose headings are looked through at each load of the page
+_SILENCE = 10.0  # seconds without news after which a comment is sent, so that a proxy does not close the connection
 
 router = APIRouter(prefix=PAGE, include_in_schema=False)
 State = Annotated[PageState, Depends(page_state)]
@@ -54,7 +56,7 @@ async def show(request: Request, state: State, name: Name) -> HTMLResponse:
     conversation = state.conversations.get(name, state.owner(request))
     passages = itertools.islice(state.shelf.index.passages(), _PASSAGES_FOR_QUESTIONS)
     response = state.html(
-        request, "page.html", name=name, turns=conversation.turns if conversation else [],
+        "page.html", name=name, turns=conversation.turns if conversation else [],
         documents=document_rows(state), questions=suggested_questions(passages),
         suffixes=",".join(sorted(FORMATS)), most_bytes=state.completions.settings.max_upload_bytes,
         longest_question=LONGEST_QUESTION, evidence=_weighs_evidence(state), server_default=_server_default(state),
@@ -95,7 +97,7 @@ async def ask(
         question, columns,
         lambda: answer_turn(state.completions, qa, question, settings[mode], history, client),
     )  # fmt: skip
-    return state.html(request, "turn.html", name=name, live=live)
+    return state.html("turn.html", name=name, live=live)
 
 
 @router.get("/c/{name}/turns/{number}/events")
@@ -124,12 +126,18 @@ async def export(request: Request, state: State, name: Name) -> Response:
 
 
 async def _events(request: Request, name: str, live: LiveTurn) -> AsyncIterator[str]:
+    sent, at = "", time.monotonic()
     async with aclosing(live.updates()) as turns:
         async for _ in turns:
             if await request.is_disconnected():
                 return
             html = render("turn_body.html", base=PAGE, name=name, live=live)
-            yield "".join(f"data: {line}\n" for line in html.splitlines()) + "\n"
+            if html != sent:
+                sent, at = html, time.monotonic()
+                yield "".join(f"data: {line}\n" for line in html.splitlines()) + "\n"
+            elif time.monotonic() - at > _SILENCE:
+                at = time.monotonic()
+                yield ": still working\n\n"
     yield "event: answered\ndata: answered\n\n"
 
 

@@ -56,6 +56,8 @@ document.addEventListener("htmx:after:swap", event => {
     question.value = "";
     scroll.scrollTop = scroll.scrollHeight;
     const turn = $("#turns > .turn:last-child");
+    // The conversation went on in another window, or the server was restarted: show it as it is there.
+    if (turn.id !== `turn-${document.querySelectorAll(".turn").length - 1}`) location.reload();
     scroll.scrollTop += turn.getBoundingClientRect().top - scroll.getBoundingClientRect().top;
   } else if (sourceElement.matches(".picture")) showMark();
 });
@@ -205,7 +207,7 @@ function send(file, { line, bar, state }) {
       if (request.status === 201) {
         const document_ = JSON.parse(request.responseText);
         ended(`added as ${document_.id}, ${count(document_.pages, "page")}.`, false);
-      } else ended(messageOf(request.responseText, request.status), true);
+      } else ended(messageOf(request.responseText, request.status).replace(/^[^:]*\.\w{1,8}: /, ""), true);
       resolve();
     });
     request.addEventListener("error", () => {

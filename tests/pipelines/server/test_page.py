@@ -18,7 +18,7 @@ from sra_pipelines.index.stored_index import StoredIndex
 from sra_pipelines.index.writer import add_documents
 from sra_pipelines.server import DocumentShelf, ServerSettings, create_app
 
-from sra_rag import Engine, SamplingOptions
+from sra_rag import Engine, SamplingOptions, SRAConfig
 from sra_rag.errors import ConfigError
 from tests.pipelines.server.page_client import HTML, PageClient, text_of, tree_of, wait_until
 
@@ -435,6 +435,44 @@ def test_without_documents_and_without_keys(tmp_path, tiny, word_embedding, serv
         client.delete("/page/documents", params={"document": "only"}).raise_for_status()
         assert "There are no documents yet" in client.get("/page/new", follow_redirects=True).text
         assert "There are no documents yet" in client.start("And now?").json()["error"]["message"]
+
+
+class OnAServer:
+    """An engine whose model is not in this process, as far as the page can see."""
+
+    loaded = None
+
+    def __init__(self, engine):
+        self.engine = engine
+
+    def __getattr__(self, name):
+        return getattr(self.engine, name)
+
+
+def test_a_model_on_a_server_of_its_own_has_no_evidence(tmp_path, tiny, word_embedding, serving):
+    (tmp_path / "a.txt").write_text("The mill grinds 12 tonnes of flour a day.")
+    index = stored(tmp_path, word_embedding, tmp_path / "a.txt")
+    engine = OnAServer(Engine(tiny, options=SamplingOptions(max_new_tokens=4)))
+    qa = DocumentQA(index, engine, context_tokens=200)
+    app = create_app(qa, ServerSettings(), shelf=DocumentShelf(index, tmp_path / "uploads"), page=True)
+    with serving(app) as address, PageClient(address) as client:
+        assert "where evidence is not available" in client.get(client.conversation).text
+        [answer] = client.ask("How much flour?", evidence="true").find_class("answer")
+        assert answer.get("aria-label") == "With reattention (alpha 0.2, rows all)"
+
+
+def test_on_means_the_default_of_the_server(tmp_path, tiny, word_embedding, serving):
+    (tmp_path / "a.txt").write_text("The mill grinds 12 tonnes of flour a day.")
+    settings = ServerSettings(sra=SRAConfig(alpha=0.35, rows="generated"), max_new_tokens=4)
+    app = page_app(tiny, stored(tmp_path, word_embedding, tmp_path / "a.txt"), tmp_path, settings)
+    with serving(app) as address, PageClient(address) as client:
+        page = client.get(client.conversation).text
+        assert "with reattention (alpha 0.35, rows generated), the default of this server" in page
+        assert not re.search(r'name="evidence"[^>]*checked', page)
+        [answer] = client.ask("How much flour?").find_class("answer")
+        assert answer.get("aria-label") == "With reattention (alpha 0.35, rows generated)"
+        [answer] = client.ask("How much flour?", mode="off").find_class("answer")
+        assert answer.get("aria-label") == "Without reattention"
 
 
 def test_a_page_needs_a_shelf(tiny, word_embedding):

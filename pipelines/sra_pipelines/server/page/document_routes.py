@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Query
 from fastapi.responses import HTMLResponse, Response
 
 from sra_pipelines.server.api.document_shelf import add_document
@@ -57,13 +57,13 @@ def document_rows(state: PageState) -> list[DocumentRow]:
 
 
 @router.get("/documents")
-async def documents(request: Request, state: State) -> HTMLResponse:
+async def documents(state: State) -> HTMLResponse:
     """Return the list of documents."""
     return state.html("documents.html", documents=document_rows(state))
 
 
 @router.delete("/documents")
-async def remove(request: Request, state: State, document: str) -> HTMLResponse:
+async def remove(state: State, document: str) -> HTMLResponse:
     """Remove a document from the index, and return the list."""
     await state.shelf.remove(document)
     return state.html("documents.html", documents=document_rows(state))
@@ -71,7 +71,6 @@ async def remove(request: Request, state: State, document: str) -> HTMLResponse:
 
 @router.get("/source")
 async def source(
-    request: Request,
     state: State,
     document: str,
     page: Annotated[int, Query(ge=0)] = 0,
@@ -92,7 +91,6 @@ async def source(
 
 @router.get("/source/picture")
 async def picture(
-    request: Request,
     state: State,
     document: str,
     page: Annotated[int, Query(ge=0)],
@@ -114,7 +112,7 @@ async def picture(
 
 
 @router.get("/source/page.png")
-async def page_png(request: Request, state: State, document: str, page: Annotated[int, Query(ge=0)]) -> Response:
+async def page_png(state: State, document: str, page: Annotated[int, Query(ge=0)]) -> Response:
     """Return the picture of a page."""
     about = state.document(document)
     drawn = state.pictures.kept(about, page)

@@ -88,16 +88,14 @@ class PageState:
         """Return a rendered template."""
         return HTMLResponse(render(template, keyed=self.keyed, base=PAGE, **values))
 
-    def remember(self, request: Request, response: Response) -> str:
-        """Give a browser without login the cookie that identifies it, and return its secret."""
+    def remember(self, request: Request, response: Response) -> None:
+        """Give a browser without login the cookie that identifies it, unless it has one."""
         if self.keyed or cookie(request, _VISITOR):
-            return self.owner(request)
-        secret = secrets.token_urlsafe(32)
+            return
         response.set_cookie(
-            _VISITOR, secret, max_age=_VISITOR_SECONDS, path=PAGE, httponly=True, samesite="strict",
-            secure=request.url.scheme == "https",
+            _VISITOR, secrets.token_urlsafe(32), max_age=_VISITOR_SECONDS, path=PAGE, httponly=True,
+            samesite="strict", secure=request.url.scheme == "https",
         )  # fmt: skip
-        return secret
 
 
 def page_state(request: Request) -> PageState:

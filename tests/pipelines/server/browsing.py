@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 webdriver = pytest.importorskip("selenium.webdriver")
+from selenium.common.exceptions import StaleElementReferenceException  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402 - once it is known to be there
 from selenium.webdriver.common.keys import Keys  # noqa: E402
 
@@ -81,10 +82,17 @@ def find(browser, selector):
 def wait_for(browser, selector, count=1, seconds=60):
     """Wait until so many elements are visible; return them."""
     until = time.monotonic() + seconds
-    while len(visible := [e for e in find(browser, selector) if e.is_displayed()]) < count:
+    while len(visible := _visible(browser, selector)) < count:
         assert time.monotonic() < until, f"no {selector}: {browser.find_element(By.TAG_NAME, 'body').text[:800]}"
         time.sleep(0.02)
     return visible
+
+
+def _visible(browser, selector):
+    try:
+        return [element for element in find(browser, selector) if element.is_displayed()]
+    except StaleElementReferenceException:  # replaced in between: look again
+        return []
 
 
 def text(browser, selector):

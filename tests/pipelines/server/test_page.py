@@ -219,9 +219,9 @@ def test_only_the_selected_documents_are_asked(client):
 @pytest.mark.parametrize(
     ("form", "status", "message"),
     [
-        ({"alpha": "-1"}, 400, "must be finite and >= 0"),
+        ({"alpha": "-1"}, 400, "must be between 0"),
         ({"alpha": "x<b>"}, 400, "is not a number"),
-        ({"alpha": "nan"}, 400, "must be finite"),
+        ({"alpha": "nan"}, 400, "must be between 0"),
         ({"alpha": "0"}, 400, "alpha is 0 and evidence is not selected"),
         ({"evidence": "true", "weight": "1"}, 400, "above 1"),
         ({"rows": "none"}, 400, "rows"),

@@ -261,6 +261,7 @@ def test_documents_are_added_with_progress_opened_and_removed(running, browser, 
     assert lines[2] == "large.txt: the file is larger than 67,108,864 bytes. Split it."
     assert browser.title == "Ask the documents"
     wait_for(browser, "[aria-label='Open mill notes']")
+    holds(lambda: "mill notes (1 page)" in text(browser, "#empty"))
     looks_right(browser, "documents")
     browser.find_element(By.CSS_SELECTOR, "[aria-label='Open mill notes']").click()
     assert "12 tonnes" in wait_for(browser, "#source .page-text")[0].text
@@ -271,6 +272,7 @@ def test_documents_are_added_with_progress_opened_and_removed(running, browser, 
     assert asked.text == "Remove mill notes from the documents? The uploaded file is deleted."
     asked.accept()
     holds(lambda: not find(browser, "[aria-label='Remove mill notes']"))
+    holds(lambda: "mill notes" not in text(browser, "#empty"))
     browser.get_log("browser")  # the browser itself notes the status 422
 
 

@@ -54,15 +54,20 @@ async def new(state: State) -> Response:
 async def show(request: Request, state: State, name: Name) -> HTMLResponse:
     """Show a conversation; one that does not exist is empty until its first question."""
     conversation = state.conversations.get(name, state.owner(request))
-    passages = itertools.islice(state.shelf.index.passages(), _PASSAGES_FOR_QUESTIONS)
     response = state.html(
         "page.html", name=name, turns=conversation.turns if conversation else [],
-        documents=document_rows(state), questions=suggested_questions(passages),
+        documents=document_rows(state), questions=_questions(state),
         suffixes=",".join(sorted(FORMATS)), most_bytes=state.completions.settings.max_upload_bytes,
         longest_question=LONGEST_QUESTION, evidence=_weighs_evidence(state), server_default=_server_default(state),
     )  # fmt: skip
     state.remember(request, response)
     return response
+
+
+@router.get("/start")
+async def empty(state: State) -> HTMLResponse:
+    """Return what a conversation without questions shows."""
+    return state.html("empty.html", documents=document_rows(state), questions=_questions(state))
 
 
 @router.post("/c/{name}/turns")
@@ -139,6 +144,10 @@ async def _events(request: Request, name: str, live: LiveTurn) -> AsyncIterator[
                 at = time.monotonic()
                 yield ": still working\n\n"
     yield "event: answered\ndata: answered\n\n"
+
+
+def _questions(state: PageState) -> list[str]:
+    return suggested_questions(itertools.islice(state.shelf.index.passages(), _PASSAGES_FOR_QUESTIONS))
 
 
 def _turn(conversation: Conversation, number: int) -> LiveTurn:

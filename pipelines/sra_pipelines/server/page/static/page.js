@@ -167,6 +167,9 @@ document.addEventListener("drop", event => {
   drop.classList.remove("over");
   sendAll([...event.dataTransfer.files]);
 });
+// What the empty page says about the documents follows their list.
+new MutationObserver(() => { if (!$(".turn")) htmx.trigger("#empty", "changed"); })
+  .observe($("#document-list"), { childList: true, subtree: true });
 let sending = Promise.resolve();
 function sendAll(chosen) {
   const waiting = chosen.map(file => [file, uploadLine(file.name)]);

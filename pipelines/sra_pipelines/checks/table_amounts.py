@@ -29,7 +29,7 @@ _YEAR_AFTER = re.compile(
     rf"\W*(?:in|for)\s+(?:the\s+)?(?:fiscal\s+|financial\s+)?(?:year\s+)?({_YEAR})\b(?!\s+financial)"
 )
 _OTHER_UNIT = re.compile(r"\((?:p|pence|cents|%)\)|\b(?:per|employees|headcount|shares|number|ratio|days)\b", re.I)
-_EMPTY = re.compile(r"(?<=\s)(?:[-\u2013\u2014]|nil|n/a)(?=\s|$)")
+_EMPTY = re.compile(r"(?<=\s)(?:[-\u2013\u2014]|nil|n/a)(?=\s|$)|(?<=\|) (?=\|)")
 _LETTER = re.compile(r"[^\W\d_]")
 _LONGEST_HEADING = 70  # characters; a longer line without amounts is a sentence
 
@@ -80,7 +80,9 @@ def read_amounts(text: str) -> list[PageAmount]:
     for start, line in _lines(text):
         periods = _columns(line)
         values = _values(line)
-        if periods is not None:
+        if named := list(_named_row(line, start, table)):
+            amounts += named
+        elif periods is not None:
             above = [*table.title, table.group][-2:] if not table.columns else [table.group]
             unit = _unit(line) or next((u for u in map(_unit, reversed(above)) if u), "")
             table = _Table([title for title in above if title], "", periods, unit)
@@ -104,6 +106,35 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
     for line in text.split("\n"):
         yield start, line
         start += len(line) + 1
+
+
+def _named_row(line: str, start: int, table: _Table) -> Iterator[PageAmount]:
+    """Yield the amounts of a row whose cells have the names of their columns: ``Item: Rent | 2025: 82,400``."""
+    first, *cells = line.split(" | ")
+    if not cells:
+        return
+    position = len(first)
+    for cell in cells:
+        name, value, offset = _named(cell, position + len(" | "))
+        position += len(" | ") + len(cell)
+        own = _values(value)
+        if not name or len(own) != 1 or _LETTER.search(value.replace(own[0].text, " ")):
+            continue
+        amount = dataclasses.replace(own[0], start=own[0].start + offset, end=own[0].end + offset)
+        periods = {" ".join(match[0].split()) for match in _PERIOD.finditer(name)}
+        unit = _own_unit(amount) or _unit(name)
+        if not unit and not _OTHER_UNIT.search(f"{name} {first}"):
+            unit = table.unit
+        label = _named(first, 0)[1].strip()
+        heading = tuple(text for text in (*table.title, table.group) if text)
+        period = periods.pop() if len(periods) == 1 else ""
+        yield PageAmount(amount, label, heading, period, unit, start, start + len(line))
+
+
+def _named(cell: str, start: int) -> tuple[str, str, int]:
+    """Return the name and the value of a cell, and where the value starts."""
+    name, separator, value = cell.rpartition(": ")
+    return name, value, start + len(name) + len(separator)
 
 
 def _columns(line: str) -> tuple[str, ...] | None:

@@ -49,7 +49,9 @@ _CSV = Format("CSV", "csv", Content.TEXT)
 FORMATS: dict[str, Format] = {
     ".pdf": _PDF,
     ".docx": _DOCX,
+    ".dotx": _DOCX,
     ".xlsx": _XLSX,
+    ".xltx": _XLSX,
     ".html": _HTML,
     ".htm": _HTML,
     ".xhtml": _HTML,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import enum
+import re
 import zipfile
+import zlib
 from pathlib import Path
 
 from sra_pipelines.values import DocumentError
@@ -13,6 +15,8 @@ __all__ = ["MOST_UNPACKED", "Content", "content_of", "require_small"]
 MOST_UNPACKED = 500_000_000  # bytes: a zip bomb unpacks to more, a real report or workbook to far less
 _MOST_PARTS = 20_000
 _HEAD = 65_536
+_MOST_TYPES = 10_000_000  # bytes
+_MAIN_TYPE = re.compile(rb"officedocument\.(\w+ml\.)(?:document|sheet|template|presentation|slideshow)\.main\+xml")
 
 
 class Content(enum.Enum):
@@ -48,11 +52,20 @@ def _archive(path: Path) -> Content:
     try:
         with zipfile.ZipFile(path) as archive:
             names = set(archive.namelist())
-    except (zipfile.BadZipFile, OSError):
+            main = _main_type(archive) if "[Content_Types].xml" in names else b""
+    except (zipfile.BadZipFile, OSError, zlib.error, EOFError, RuntimeError, NotImplementedError):
         return Content.ZIP
-    if "word/document.xml" in names:
+    if "word/document.xml" in names or b"wordprocessingml." in main:
         return Content.DOCX
-    return Content.XLSX if "xl/workbook.xml" in names else Content.ZIP
+    return Content.XLSX if "xl/workbook.xml" in names or b"spreadsheetml." in main else Content.ZIP
+
+
+def _main_type(archive: zipfile.ZipFile) -> bytes:
+    """Return the content type of the main part, whose name is free."""
+    if archive.getinfo("[Content_Types].xml").file_size > _MOST_TYPES:
+        return b""
+    types = _MAIN_TYPE.search(archive.read("[Content_Types].xml"))
+    return types[1] if types else b""
 
 
 def require_small(path: Path) -> None:

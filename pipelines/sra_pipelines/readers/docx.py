@@ -6,6 +6,7 @@ precede their text, and notes follow the paragraph or table that refers to them.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,10 +18,12 @@ from docx.oxml import parse_xml
 from docx.oxml.ns import qn
 
 from sra_pipelines.readers.content import require_small
-from sra_pipelines.readers.tables import join_cells
+from sra_pipelines.readers.open_xml import transitional
+from sra_pipelines.readers.tables import Cell, whole_table_lines
 from sra_pipelines.readers.word.notes import Notes
 from sra_pipelines.readers.word.numbering import BULLET, Numbering
-from sra_pipelines.readers.word.xml_values import BREAK, NOTE_MARK, is_passed_over, text_of, value_of
+from sra_pipelines.readers.word.runs import Runs, text_boxes
+from sra_pipelines.readers.word.xml_values import BREAK, NOTE_MARK, is_on, is_passed_over, number_of, value_of
 from sra_pipelines.values import Heading, Page
 
 __all__ = ["read"]
@@ -28,18 +31,21 @@ __all__ = ["read"]
 _P, _TBL, _TR, _TC = (qn(f"w:{name}") for name in ("p", "tbl", "tr", "tc"))
 _MERGED, _SECTION_END = f"{qn('w:tcPr')}/{qn('w:vMerge')}", f"{qn('w:pPr')}/{qn('w:sectPr')}"
 _DELETED_ENDS = [f"{qn('w:pPr')}/{qn('w:rPr')}/{qn(tag)}" for tag in ("w:del", "w:moveFrom")]
+_MOST_COLUMNS = 1_000
 _HEADING_STYLE = re.compile(r"title|heading \d", re.IGNORECASE)
 
 
 def read(path: Path, on_page: Callable[[int, int], None] | None = None) -> list[Page]:
     """Read a Word file, without headers and footers."""
     require_small(path)
-    document = docx.Document(str(path))
+    with transitional(path) as file:
+        document = docx.Document(file)
     heading_styles = {s.style_id for s in document.styles if s.name and _HEADING_STYLE.match(s.name)}
     numbering = Numbering(_part(document, RELATIONSHIP_TYPE.NUMBERING), document.styles.element)
+    runs = Runs(document.styles.element)
     kinds = {"footnote": RELATIONSHIP_TYPE.FOOTNOTES, "endnote": RELATIONSHIP_TYPE.ENDNOTES}
     parts = {kind: part for kind, of in kinds.items() if (part := _part(document, of)) is not None}
-    notes = Notes(document.element.body, parts, document.settings.element)
+    notes = Notes(document.element.body, parts, document.settings.element, runs)
     pages: list[Page] = []
     lines: list[str] = []
     headings: list[Heading] = []
@@ -50,7 +56,7 @@ def read(path: Path, on_page: Callable[[int, int], None] | None = None) -> list[
             lines.clear()
             headings.clear()
 
-    for line, style in _lines(document.element.body, numbering):
+    for line, style in _Body(numbering, runs).lines(document.element.body):
         for number, part in enumerate(line.split(BREAK)):
             if number:
                 end_page()
@@ -75,50 +81,97 @@ def _part(document: Any, kind: str) -> Any | None:
     return None
 
 
-def _lines(parent: Any, numbering: Numbering) -> Iterator[tuple[str, str | None]]:
-    """Yield paragraphs with their style, and rows, in order, with form feeds for page breaks and marks for notes."""
-    kept = ""  # text of paragraphs whose end was deleted; it belongs to the next paragraph
-    for child in parent.iterchildren():
-        if child.tag == _P:
-            text = kept + text_of(child)
-            if any(child.find(mark) is not None for mark in _DELETED_ENDS):
-                kept = text
-                continue
-            kept = ""
-            yield _numbered(child, text, numbering), value_of(child, "w:pPr/w:pStyle")
-        elif not is_passed_over(child) and len(child):
-            if kept:
-                yield kept, None
+class _Body:
+    """Reads the paragraphs and tables of a document.
+
+    Parameters
+    ----------
+    numbering
+        Counts numbered paragraphs.
+    runs
+        Reads the text of paragraphs.
+    """
+
+    def __init__(self, numbering: Numbering, runs: Runs) -> None:
+        self._numbering = numbering
+        self._runs = runs
+
+    def lines(self, parent: Any) -> Iterator[tuple[str, str | None]]:
+        """Yield paragraphs with their style, and rows, in order, with form feeds for page breaks and marks for notes.
+
+        The paragraphs of a text box follow the paragraph that it is anchored to.
+        """
+        kept = ""  # text of paragraphs whose end was deleted; it belongs to the next paragraph
+        for child in parent.iterchildren():
+            if child.tag == _P:
+                if self._runs.is_hidden(child):
+                    continue
+                text = kept + self._runs.text(child)
+                boxes = list(text_boxes(child))
+                if any(child.find(mark) is not None for mark in _DELETED_ENDS) and not boxes:
+                    kept = text
+                    continue
                 kept = ""
-            if child.tag == _TBL:
-                yield from ((row, None) for row in _rows(child, numbering))
-            else:  # a content control or another container of paragraphs
-                yield from _lines(child, numbering)
-    if kept:
-        yield kept, None
+                yield _numbered(child, text, self._numbering), value_of(child, "w:pPr/w:pStyle")
+                for box in boxes:
+                    yield from self.lines(box)
+            elif not is_passed_over(child) and len(child):
+                if kept:
+                    yield kept, None
+                    kept = ""
+                if child.tag == _TBL:
+                    yield from ((row, None) for row in self._rows(child))
+                else:  # a content control or another container of paragraphs
+                    yield from self.lines(child)
+        if kept:
+            yield kept, None
 
-
-def _rows(table: Any, numbering: Numbering) -> Iterator[str]:
-    """Yield rows as lines, and the marks of their notes after the last row of a page or of the table."""
-    marks = ""
-    for row in table.iter(_TR):
-        if next(row.iterancestors(_TBL)) is table:  # rows of a nested table are part of the text of their cell
-            read = (cell for cell in row.iterchildren(_TC) if not _is_covered(cell))
-            cells = [" ".join(line for line, _ in _lines(cell, numbering)) for cell in read]
-            begins_page = any(BREAK in cell for cell in cells)
+    def _rows(self, table: Any) -> Iterator[str]:
+        """Yield rows as lines, and the marks of their notes after the last row of a page or of the table."""
+        rows = [list(self._cells(row)) for row in _rows_of(table)]
+        texts = whole_table_lines([[_without_marks(cell) for cell in cells] for cells in rows])
+        marks = ""
+        for cells, text in zip(rows, texts, strict=True):
+            begins_page = any(BREAK in cell.text for cell in cells)
             if begins_page:
                 yield marks
                 marks = ""
-            marks += "".join(mark[0] for cell in cells for mark in NOTE_MARK.finditer(cell))
-            line = join_cells(NOTE_MARK.sub("", cell).replace(BREAK, " ") for cell in cells)
-            yield (BREAK if begins_page else "") + line
-    yield marks
+            marks += "".join(mark[0] for cell in cells for mark in NOTE_MARK.finditer(cell.text))
+            yield (BREAK if begins_page else "") + text
+        yield marks
+
+    def _cells(self, row: Any) -> Iterator[Cell]:
+        is_heading = is_on(row, "w:trPr/w:tblHeader")
+        yield from [Cell("")] * (number_of(row, "w:trPr/w:gridBefore") or 0 if _is_small(row) else 0)
+        for cell in _cells_of(row):
+            width = max(1, min(number_of(cell, "w:tcPr/w:gridSpan") or 1, _MOST_COLUMNS))
+            if self._is_covered(cell):
+                yield Cell("", columns=width, above=True)
+            else:
+                yield Cell(" ".join(line for line, _ in self.lines(cell)), columns=width, header=is_heading)
+
+    def _is_covered(self, cell: Any) -> bool:
+        """Return whether a cell is merged into the cell above it, so that its paragraphs are not shown or numbered."""
+        merged = cell.find(_MERGED)
+        return merged is not None and merged.get(qn("w:val")) != "restart" and not self._runs.text(cell).strip()
 
 
-def _is_covered(cell: Any) -> bool:
-    """Return whether a cell is merged into the cell above it, so that its paragraphs are not shown or numbered."""
-    merged = cell.find(_MERGED)
-    return merged is not None and merged.get(qn("w:val")) != "restart" and not text_of(cell).strip()
+def _rows_of(table: Any) -> Iterator[Any]:
+    """Yield the rows of a table; those of a nested table are part of the text of their cell."""
+    return (row for row in table.iter(_TR) if next(row.iterancestors(_TBL)) is table)
+
+
+def _cells_of(row: Any) -> Iterator[Any]:
+    """Yield the cells of a row, including those in content controls."""
+    return (cell for cell in row.iter(_TC) if next(cell.iterancestors(_TR)) is row)
+
+
+def _is_small(row: Any) -> bool:
+    return 0 <= (number_of(row, "w:trPr/w:gridBefore") or 0) <= _MOST_COLUMNS
+
+
+def _without_marks(cell: Cell) -> Cell:
+    return dataclasses.replace(cell, text=NOTE_MARK.sub("", cell.text).replace(BREAK, " "))
 
 
 def _numbered(paragraph: Any, text: str, numbering: Numbering) -> str:

@@ -1,41 +1,62 @@
-"""Write table rows as self-contained lines, each cell with the name of its column."""
+"""Write the rows of a table as lines that can be read alone: each cell with the name of its column.
+
+All formats with tables use it, so that a table is read equally from CSV, Excel, Word and HTML. See
+`sra_pipelines.readers.grid` for spans and column headings.
+"""
 
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
+from sra_pipelines.readers.grid.cells import Cell, GridRow, compacted, laid_out
+from sra_pipelines.readers.grid.headers import LOOK_AHEAD, ColumnNames, find_heading
 from sra_pipelines.values import Page
 
-__all__ = ["join_cells", "table_lines", "table_pages"]
+__all__ = ["Cell", "join_cells", "table_lines", "table_pages", "whole_table_lines"]
 
 _ROWS_A_PAGE = 100
-_NUMBER = re.compile(r"[-+($€£]*\d[\d.,\s]*[%)]*")
-_YEAR = re.compile(r"(?:19|20)\d\d")
+
+Rows = Iterable[Sequence[Cell | str]]
 
 
 def join_cells(cells: Iterable[str]) -> str:
-    """Return a row as one line: ``Revenue | 82,400 | 79,100``."""
-    return " | ".join(cell for cell in (" ".join(cell.split()) for cell in cells) if cell)
+    """Return a row as one line, with its empty cells: ``Revenue | | 79,100``."""
+    texts = [" ".join(cell.split()) for cell in cells]
+    while texts and not texts[-1]:
+        texts.pop()
+    return re.sub(r"\|  (?=\|)", "| ", " | ".join(texts)).strip()
 
 
-def table_lines(rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    """Yield rows as lines; after a header row, cells have their column name: ``Item: Revenue | 2023: 82,400``."""
-    names: list[str] = []
-    for row in rows:
-        cells = [" ".join(cell.split()) for cell in row]
-        if not any(cells):
-            continue
-        if not names:
-            if _are_names(cells):
-                names = cells
-            yield join_cells(cells)
-            continue
-        named = zip(names + [""] * (len(cells) - len(names)), cells, strict=False)
-        yield " | ".join(f"{name}: {cell}" if name else cell for name, cell in named if cell)
+def table_lines(rows: Rows, *, first_row_names: bool = True) -> Iterator[str]:
+    """Yield the rows of a table as lines.
+
+    Below a heading, cells have the name of their column: ``Item: Revenue | 2023: 82,400``. Other rows keep their empty
+    cells.
+
+    Parameters
+    ----------
+    rows
+        The rows, which may contain several tables.
+    first_row_names
+        Whether the first row of three or more texts names the columns, even if the format does not mark it and the
+        values are texts too.
+    """
+    yield from filter(None, _lines(laid_out(rows), first_row_names))
 
 
-def table_pages(tables: Iterable[tuple[str, Iterable[Sequence[str]]]]) -> Iterator[Page]:
+def whole_table_lines(rows: Rows) -> list[str]:
+    """Return the rows of one table of a text document, one line for each row.
+
+    Columns for layout are removed. The line is empty for a row without text, and for all rows of a heading but the
+    first.
+    """
+    return list(_lines(iter(compacted(list(laid_out(rows)))), first_row_names=False))
+
+
+def table_pages(tables: Iterable[tuple[str, Rows]]) -> Iterator[Page]:
     """Yield tables as pages of at most a hundred rows.
 
     Parameters
@@ -55,7 +76,52 @@ def table_pages(tables: Iterable[tuple[str, Iterable[Sequence[str]]]]) -> Iterat
             index += 1
 
 
-def _are_names(cells: Sequence[str]) -> bool:
-    filled = [cell for cell in cells if cell]
-    numbers = [cell for cell in filled if _NUMBER.fullmatch(cell) and not _YEAR.fullmatch(cell)]
-    return len(filled) >= 2 and not numbers and len(set(filled)) == len(filled)
+def _lines(grid: Iterator[GridRow], first_row_names: bool) -> Iterator[str]:
+    window: deque[GridRow] = deque(islice(grid, LOOK_AHEAD))
+    names: ColumnNames | None = None
+    starts = True
+    margin = _margin(window)
+    while window:
+        row = window.popleft()
+        window.extend(islice(grid, LOOK_AHEAD - len(window)))
+        if row.is_empty:
+            starts = True
+            yield ""
+            continue
+        heading = find_heading(row, list(window), names, starts=starts, first_row_names=first_row_names)
+        if heading is not None:
+            names, starts = heading.names, False
+            yield _with_notes(names.line, row)
+            for _ in range(heading.rows - 1):
+                yield _with_notes("", window.popleft())
+            continue
+        if _is_title(row, names, starts):
+            starts = True
+            yield _with_notes(row.texts[row.filled[0]], row)
+            continue
+        if starts and names is not None and not names.applies_to(row):
+            names = None
+        starts = False
+        margin = min([margin, *row.filled[:1]])
+        yield _with_notes(_plain(row, margin) if names is None else names.name(row), row)
+
+
+def _with_notes(line: str, row: GridRow) -> str:
+    return " ".join(filter(None, [line, *(f"({note})" for note in row.notes)]))
+
+
+def _is_title(row: GridRow, names: ColumnNames | None, starts: bool) -> bool:
+    """Return whether a row is the title of a table or of a part of it."""
+    if len(row.filled) != 1:
+        return False
+    return (names is None and starts) or row.end(row.filled[0]) > row.filled[0] + 1
+
+
+def _margin(rows: Iterable[GridRow]) -> int:
+    """Return the number of empty columns on the left."""
+    return min((row.filled[0] for row in rows if row.filled), default=0)
+
+
+def _plain(row: GridRow, margin: int) -> str:
+    cells = [text for column, text in enumerate(row.texts) if row.owners[column] == column]
+    return join_cells(cells[margin:])

@@ -28,6 +28,11 @@ Revenue rose by 5.6% to £612.6 million (2024: £580.3 million), of which £6.9 
 Years ended December 31,
 (Millions) 2018 2017
 Net income $ 5,363 $ 4,869
+Costs (£ million)
+Item | FY 2025 | 2024
+Item: Rent | FY 2025: 8.2 | 2024 Actual: $ (7.1)
+Item: Days open | FY 2025: 300
+Wages | | 5.5
 """
 
 
@@ -47,6 +52,10 @@ def read(text=PAGE):
         ("Net sales", "(987)", "2024", "$ million"),
         ("Three values", "2", "", "$ million"),  # more figures than columns
         ("Net income", "$ 4,869", "2017", "million"),
+        ("Rent", "8.2", "FY 2025", "£ million"),  # named cells
+        ("Rent", "(7.1)", "2024", "£ million"),
+        ("Days open", "300", "FY 2025", ""),
+        ("Wages", "5.5", "2024", "£ million"),  # below an empty cell
         ("", "5.6%", "", "%"),
         ("", "£612.6 million", "", "£ million"),
         ("", "£580.3 million", "2024", "£ million"),

@@ -103,7 +103,7 @@ def test_notes_of_a_table_leave_its_rows_together(word):
     word.document.add_paragraph("After.")
     (text,) = word.texts()
     assert text.split("\n") == [
-        "2023 | 2022", "Rent | 82,400 | 79,100", "Tax | 7,000 | 6,000",
+        "2023 | 2022", "Rent | 2023: 82,400 | 2022: 79,100", "Tax | 2023: 7,000 | 2022: 6,000",
         "Footnote 1: Of Orrin.", "Footnote 2: Restated.", "Footnote 3: In a table in a cell.", "After.",
     ]  # fmt: skip
     found = [(one.label, one.amount.text, one.period) for one in read_amounts(text)][:4]

@@ -381,7 +381,7 @@ def test_cells_below_a_merged_one_are_not_counted(word):
     for row, text in zip(table._tbl.tr_lst, ["a", "b", "c"], strict=True):
         set_number(row.tc_lst[0].p_lst[0], 50, 0)
         row.tc_lst[1].p_lst[0].add_r().text = text
-    assert word.lines() == ["1. | a", "b", "2. | c"]
+    assert word.lines() == ["1. | a", "1. | b", "2. | c"]  # the merged cell is repeated, and counted once
 
 
 def test_a_number_stands_on_the_page_of_its_text(word):

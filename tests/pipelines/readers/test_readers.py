@@ -138,7 +138,7 @@ def test_word(tmp_path):
     pages = read_document(make_docx(tmp_path / "agreement.docx")).pages
     assert [page.text for page in pages] == [
         "Services Agreement\nBetween Alba and Brisk.\n"
-        "Fees\nItem | 2022 | 2023\nHosting | 1,200 | 1,350\nDue in 30 days.",
+        "Fees\nItem | 2022 | 2023\nItem: Hosting | 2022: 1,200 | 2023: 1,350\nDue in 30 days.",
         "Termination\nEither party may end it with 90 days' notice\nSigned in Orrin.",
     ]
     assert [headings(page) for page in pages] == [["Services Agreement", "Fees"], ["Termination"]]
@@ -173,7 +173,15 @@ c</pre>tail</body></html>"""
 def test_html(tmp_path, encoding):
     pages = read_document(write(tmp_path / "report.html", HTML, encoding)).pages
     assert [page.text.split("\n") for page in pages] == [
-        ["Annual report", "Net sales", "rose by 3%.", "Item | 2022", "Net sales | $ 5,363", "- first", "- second"],
+        [
+            "Annual report",
+            "Net sales",
+            "rose by 3%.",
+            "Item | 2022",
+            "Item: Net sales | 2022: $ 5,363",
+            "- first",
+            "- second",
+        ],
         ["Outlook", "a  b", "c", "tail"],
     ]
     assert [headings(page) for page in pages] == [["Annual report"], ["Outlook"]]

@@ -11,13 +11,13 @@ from typing import Any
 from docx.oxml.ns import qn
 
 from sra_pipelines.readers.word.number_formats import format_number
+from sra_pipelines.readers.word.runs import Runs
 from sra_pipelines.readers.word.xml_values import (
     NOTE_MARK,
     REFERENCES,
     integer,
     is_page_break,
     is_passed_over,
-    text_of,
     value_of,
 )
 
@@ -41,11 +41,13 @@ class Notes:
         Roots of the parts that contain the notes, by ``"footnote"`` and ``"endnote"``.
     settings
         Root of the settings part, with the rules for all sections.
+    runs
+        Reads the text of the notes.
     """
 
-    def __init__(self, body: Any, parts: dict[str, Any], settings: Any) -> None:
+    def __init__(self, body: Any, parts: dict[str, Any], settings: Any, runs: Runs) -> None:
         self._texts = {
-            (kind, note.get(qn("w:id"))): _text(note)
+            (kind, note.get(qn("w:id"))): _text(note, runs)
             for kind, part in parts.items()
             for note in part.iterchildren(qn(f"w:{kind}"))
             if note.get(qn("w:type")) in _ORDINARY
@@ -102,5 +104,5 @@ class Notes:
         return value_of(rules, path) or value_of(self._settings, path)
 
 
-def _text(note: Any) -> str:
-    return " ".join(" ".join(NOTE_MARK.sub("", text_of(paragraph)) for paragraph in note.iter(_PARAGRAPH)).split())
+def _text(note: Any, runs: Runs) -> str:
+    return " ".join(" ".join(NOTE_MARK.sub("", runs.text(paragraph)) for paragraph in note.iter(_PARAGRAPH)).split())

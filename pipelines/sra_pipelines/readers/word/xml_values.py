@@ -1,4 +1,4 @@
-"""Read text and values from the XML of a Word file; all tracked changes are treated as accepted.
+"""Read values from the XML of a Word file; all tracked changes are treated as accepted.
 
 Control characters, which XML cannot contain, mark page breaks (a form feed) and the positions of footnotes and endnotes
 (see `NOTE_MARK`).
@@ -21,7 +21,6 @@ __all__ = [
     "is_page_break",
     "is_passed_over",
     "number_of",
-    "text_of",
     "value_of",
 ]
 
@@ -36,8 +35,7 @@ _PASSED_OVER = {
     qn("w:moveFrom"),
     "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback",
 }
-_TEXT, _TAB, _BR, _CR, _HYPHEN = (qn(f"w:{name}") for name in ("t", "tab", "br", "cr", "noBreakHyphen"))
-_RENDERED_BREAK, _TYPE, _VALUE = qn("w:lastRenderedPageBreak"), qn("w:type"), qn("w:val")
+_BR, _RENDERED_BREAK, _TYPE, _VALUE = qn("w:br"), qn("w:lastRenderedPageBreak"), qn("w:type"), qn("w:val")
 _OFF = ("0", "false", "off")
 _LONGEST_NUMBER = 11  # characters of a 32-bit integer
 
@@ -50,29 +48,6 @@ def is_passed_over(element: Any) -> bool:
 def is_page_break(element: Any) -> bool:
     """Return whether an element is a page break, either a manual one or one of the last layout in Word."""
     return element.tag == _RENDERED_BREAK or (element.tag == _BR and element.get(_TYPE) == "page")
-
-
-def text_of(element: Any) -> str:
-    """Return the text of a paragraph or another element with runs."""
-    parts: list[str] = []
-    for child in element.iterchildren():
-        if is_passed_over(child):
-            continue
-        if child.tag == _TEXT:
-            parts.append(child.text or "")
-        elif child.tag == _TAB:
-            parts.append("\t")
-        elif is_page_break(child):
-            parts.append(BREAK)
-        elif child.tag in (_BR, _CR):
-            parts.append("\n")
-        elif child.tag == _HYPHEN:
-            parts.append("-")
-        elif child.tag in REFERENCES:
-            parts.append(f"\x02{REFERENCES[child.tag]} {child.get(qn('w:id'))}\x03")
-        else:
-            parts.append(text_of(child))
-    return "".join(parts)
 
 
 def value_of(parent: Any | None, path: str) -> str | None:

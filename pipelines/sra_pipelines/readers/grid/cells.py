@@ -1,0 +1,233 @@
+"""The cells of a table, and their places in a grid of rows and columns.
+
+A cell that spans rows is repeated in each of them, so that every row states to which label it belongs. A cell that
+spans columns is written once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+__all__ = ["Cell", "GridRow", "compacted", "laid_out"]
+
+_MOST_COLUMNS = 16_384  # as in Excel; a manipulated file may state more
+_LONGEST_REPEATED = 200  # characters; a longer text is not a label, and repeating it multiplies the size of the file
+_CLOSING = re.compile(r"[)%\]]{1,2}")
+_CURRENCY = re.compile(r"[$€£¥₹₽₩]|[A-Z]{0,3}\$|CHF|EUR|USD|GBP|CZK|Kč")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Cell:
+    """A cell as the format states it.
+
+    Parameters
+    ----------
+    text
+        Text of the cell.
+    rows, columns
+        Number of rows and columns that it spans.
+    above
+        Whether it continues the cell above it; its own text is then ignored.
+    header
+        Whether the format marks it as a column heading.
+    note
+        A comment on the cell, which follows its row.
+    """
+
+    text: str
+    rows: int = 1
+    columns: int = 1
+    above: bool = False
+    header: bool = False
+    note: str = ""
+
+
+@dataclasses.dataclass(slots=True)
+class GridRow:
+    """A row of the grid.
+
+    Parameters
+    ----------
+    texts
+        One text for each column; empty for a column that belongs to the cell on its left.
+    owners
+        For each column, the first column of its cell.
+    below
+        Columns whose cell continues from the row above.
+    marked
+        Whether the format marks all filled cells as column headings.
+    notes
+        Comments on its cells.
+    """
+
+    texts: list[str]
+    owners: list[int]
+    below: frozenset[int] = frozenset()
+    marked: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def filled(self) -> list[int]:
+        """First columns of the cells with text."""
+        return [column for column, text in enumerate(self.texts) if text]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no text except that of cells from the rows above."""
+        return not self.notes and all(column in self.below for column, text in enumerate(self.texts) if text)
+
+    def text(self, column: int) -> str:
+        """Return the text of the cell in a column; empty if the row is shorter."""
+        return self.texts[self.owners[column]] if column < len(self.texts) else ""
+
+    def end(self, column: int) -> int:
+        """Return the column after the cell that starts in a column."""
+        end = column + 1
+        while end < len(self.owners) and self.owners[end] == column:
+            end += 1
+        return end
+
+
+def laid_out(rows: Iterable[Sequence[Cell | str]]) -> Iterator[GridRow]:
+    """Yield the rows of a table with each cell in its columns.
+
+    Parameters
+    ----------
+    rows
+        The cells of each row in order, without the places that are covered by cells which span rows, unless they are
+        given as cells that continue the cell `above`.
+    """
+    spans: dict[int, _Span] = {}
+    last = GridRow([], [])
+    for row in rows:
+        if not spans and all(isinstance(cell, str) for cell in row):
+            texts = [" ".join(cell.split()) for cell in row if isinstance(cell, str)]
+            last = GridRow(texts, list(range(len(texts))))
+        else:
+            last = _Placing(spans, last).place(row)
+        yield last
+
+
+@dataclasses.dataclass(slots=True)
+class _Span:
+    """A cell that continues in the rows below."""
+
+    rows: int
+    text: str
+    columns: int
+
+
+class _Placing:
+    """Places the cells of one row."""
+
+    def __init__(self, spans: dict[int, _Span], last: GridRow) -> None:
+        self._spans = spans
+        self._open = dict(spans)  # those that began in earlier rows
+        self._last = last
+        self._row = GridRow([], [])
+        self._below: set[int] = set()
+
+    def place(self, cells: Sequence[Cell | str]) -> GridRow:
+        headers: list[bool] = []
+        notes: list[str] = []
+        for given in cells:
+            cell = Cell(given) if isinstance(given, str) else given
+            self._continue_spans()
+            notes += [cell.note] if cell.note else []
+            text = " ".join(cell.text.split())
+            column = len(self._row.texts)
+            if cell.above:
+                text = self._last.text(column)
+                self._below.add(column)
+            elif text:
+                headers.append(cell.header)
+            self._put(text if not cell.above or len(text) <= _LONGEST_REPEATED else "", max(1, cell.columns))
+            if cell.rows > 1 and column < len(self._row.texts):
+                short = text if len(text) <= _LONGEST_REPEATED else ""
+                self._spans[column] = _Span(cell.rows - 1, short, max(1, cell.columns))
+        self._continue_spans()
+        while self._open:
+            self._put_empty(min(self._open) - len(self._row.texts))
+            self._continue_spans()
+        self._row.below = frozenset(self._below)
+        self._row.notes = tuple(notes)
+        self._row.marked = bool(headers) and all(headers)
+        return self._row
+
+    def _put(self, text: str, columns: int) -> None:
+        first = len(self._row.texts)
+        columns = max(0, min(columns, _MOST_COLUMNS - first))
+        self._row.texts += [text, *[""] * (columns - 1)][:columns]
+        self._row.owners += [first] * columns
+
+    def _put_empty(self, columns: int) -> None:
+        for _ in range(columns):
+            self._put("", 1)
+
+    def _continue_spans(self) -> None:
+        for column in [column for column in self._open if column < len(self._row.texts)]:
+            self._end_row_of(column)  # overlapped by a cell of this row
+        while (column := len(self._row.texts)) in self._open:
+            span = self._open[column]
+            self._below.add(column)
+            self._put(span.text, span.columns)
+            self._end_row_of(column)
+
+    def _end_row_of(self, column: int) -> None:
+        span = self._open.pop(column)
+        span.rows -= 1
+        if not span.rows:
+            del self._spans[column]
+
+
+def compacted(rows: Sequence[GridRow]) -> list[GridRow]:
+    """Return the rows of a whole table without columns for layout, as in the tables of company filings.
+
+    A closing bracket or percent sign in a column of its own belongs to the amount before it; a column of currency signs
+    that is empty in some rows belongs to the amounts after it; empty columns are removed.
+    """
+    width = max((len(row.texts) for row in rows), default=0)
+    for row in rows:
+        for column in row.filled[1:]:
+            before = row.owners[column - 1]
+            if _CLOSING.fullmatch(row.texts[column]) and row.texts[before]:
+                row.texts[before] += row.texts[column]
+                row.texts[column] = ""
+    for column in range(width - 1):
+        _join_currency(rows, column)
+    kept = [column for column in range(width) if any(column < len(row.texts) and row.texts[column] for row in rows)]
+    return [_with_columns(row, kept) for row in rows]
+
+
+def _join_currency(rows: Sequence[GridRow], column: int) -> None:
+    holding = [row for row in rows if column < len(row.texts) and row.owners[column] == column and row.texts[column]]
+    signs = [row for row in holding if _CURRENCY.fullmatch(row.texts[column])]
+    rest = [row for row in holding if row not in signs]
+    if not signs or any(row.end(column) <= column + 1 for row in rest):  # a heading may span sign and amount
+        return
+    amounts = [row for row in rows if column + 1 < len(row.texts) and row.texts[column + 1]]
+    if all(row.texts[column] for row in amounts if row.owners[column] == column) and not rest:
+        return
+    for row in signs:
+        if column + 1 < len(row.texts) and row.texts[column + 1]:
+            row.texts[column + 1] = f"{row.texts[column]} {row.texts[column + 1]}"
+            row.texts[column] = ""
+
+
+def _with_columns(row: GridRow, kept: Sequence[int]) -> GridRow:
+    texts: list[str] = []
+    owners: list[int] = []
+    below: set[int] = set()
+    places: dict[int, int] = {}
+    for column in kept:
+        if column >= len(row.texts):
+            break
+        owner = row.owners[column]
+        first = places.setdefault(owner, len(texts))
+        texts.append(row.texts[owner] if first == len(texts) else "")
+        owners.append(first)
+        if owner in row.below:
+            below.add(first)
+    return GridRow(texts, owners, frozenset(below), row.marked, row.notes)

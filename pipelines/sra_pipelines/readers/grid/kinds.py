@@ -1,0 +1,101 @@
+"""Kinds of values in the cells of a table, by which column headings differ from data."""
+
+from __future__ import annotations
+
+import enum
+import re
+
+__all__ = ["Kind", "is_column_name", "is_unit", "kind_of"]
+
+
+class Kind(enum.Enum):
+    """Kinds of values."""
+
+    EMPTY = "empty"
+    PLACEHOLDER = "a mark for a missing value, such as a dash"
+    AMOUNT = "an amount"
+    DATE = "a day"
+    PERIOD = "a year or another period"
+    TEXT = "text"
+
+
+_CURRENCY = r"(?:[$€£¥₹₽₩]|(?:US|A|C|HK|NZ|S)\$|USD|EUR|GBP|CHF|CZK|JPY|INR|PLN|SEK|NOK|DKK|Kč|zł|kr\.?|Rs\.?)"
+_UNIT = (
+    r"(?:[%‰°]\s?[CF]?|[a-zA-Zµμ²³/·]{1,3}|kWh|MWh|GWh|bps|pts|tons?|mio\.?|mrd\.?|million|billion|thousand|hours?|pcs)"
+)
+_AMOUNT = re.compile(
+    rf"[-+\u2212\u2013(\[~<>≈≤≥\s]*{_CURRENCY}?\s?[-+\u2212(]?\s?{_CURRENCY}?\s?(?:\d[\d.,:'\u2019\s]*|\.\d+)"
+    rf"(?:[eE][-+]?\d+)?\s?[)\]]?\s?(?:{_CURRENCY}|{_UNIT})?(?:\s?/\s?\w{{1,5}})?\s?[)\]%*]{{0,2}}"
+)
+_MONTH = (
+    r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|"
+    r"nov(?:ember)?|dec(?:ember)?)\.?"
+)
+_YEAR = r"(?:19|20)\d\d"
+_PERIOD = re.compile(
+    rf"{_YEAR}(?:\s?[AEFPB])?|(?:FY|CY|H[12]|Q[1-4]|[1-4]Q|[12]H)\s?[-/']?\s?(?:{_YEAR}|\d\d)?|"
+    rf"{_YEAR}\s?[-/\u2013]\s?\d\d(?:\d\d)?|{_YEAR}\s?[-/]?\s?(?:Q[1-4]|H[12])|{_MONTH}[\s'-]*(?:{_YEAR}|\d\d)?|"
+    rf".*\b(?:ended|ending|as of|as at)\b.*",
+    re.IGNORECASE,
+)
+_DATE = re.compile(
+    rf"{_YEAR}-\d\d?-\d\d?(?:[ T]\d\d?:\d\d(?::\d\d)?)?|\d\d?[./-]\d\d?[./-](?:{_YEAR}|\d\d)|"
+    rf"\d\d?\.?\s?{_MONTH},?\s?{_YEAR}|{_MONTH}\s?\d\d?,?\s?{_YEAR}",
+    re.IGNORECASE,
+)
+_PLACEHOLDER = re.compile(
+    r"[-\u2013\u2014\u2212.*…]+|n\.?/?a\.?|n\.?m\.?|nil|none|tbd|tba|null|#\w+[/!?\w]*", re.IGNORECASE
+)
+_IN_UNITS = re.compile(
+    rf"\(?(?:in\s+)?(?:{_CURRENCY}|%|[A-Z]{{3}})?\s?(?:{_UNIT}|thousands?|millions?|billions?|'?000s?)?\)?",
+    re.IGNORECASE,
+)
+# Words of column headings, for tables of two columns, which otherwise look like a list of names and values.
+_NAMES_OF_AMOUNTS = re.compile(
+    r"\b(?:amounts?|values?|totals?|sums?|prices?|costs?|rates?|sales|revenues?|turnover|counts?|numbers?|no\.?|qty|"
+    r"quantity|quantities|dates?|years?|shares?|percent(?:age)?|fees?|units?|balances?|salary|wages?|income|profits?|"
+    r"budget|actual|plan|forecast|score|points|days|hours|months|weight|length|size|area|population|employees|staff|"
+    r"headcount|volume|result|average|mean|median|usd|eur|gbp|czk|charges?|rent|tax|vat|expenses?|debt|assets|limit|"
+    r"deadline|age|stock|duration|tons|kg|km)\b|[%€$£]|\(.*\)",
+    re.IGNORECASE,
+)
+_NAMES_OF_ROWS = re.compile(
+    r"(?:line\s+)?items?|metrics?|measures?|categor(?:y|ies)|descriptions?|details?|particulars|names?|parameters?|fields?|"
+    r"regions?|countr(?:y|ies)|cit(?:y|ies)|sites?|locations?|stores?|branch(?:es)?|products?|services?|accounts?|"
+    r"departments?|teams?|segments?|quarters?|months?|years?|dates?|days?|periods?|weeks?|ids?|keys?|codes?|types?|"
+    r"positions?|roles?|employees?|stages?|steps?|tasks?|terms?|ratios?|indicators?|tests?|projects?|classes|class|"
+    r"kinds?|tiers?|grades?|levels?|plans?",
+    re.IGNORECASE,
+)
+
+
+def kind_of(text: str) -> Kind:
+    """Return the kind of a cell."""
+    if not text:
+        return Kind.EMPTY
+    if text in ("TRUE", "FALSE"):
+        return Kind.AMOUNT
+    if len(text) > 60:
+        return Kind.TEXT
+    if _PLACEHOLDER.fullmatch(text):
+        return Kind.PLACEHOLDER
+    if _DATE.fullmatch(text):
+        return Kind.DATE
+    if _PERIOD.fullmatch(text):
+        return Kind.PERIOD
+    return Kind.AMOUNT if _AMOUNT.fullmatch(text) else Kind.TEXT
+
+
+def is_unit(text: str) -> bool:
+    """Return whether a text is only a unit, such as ``£m`` or ``(in thousands)``."""
+    return bool(text) and bool(_IN_UNITS.fullmatch(text))
+
+
+def is_column_name(first: str, second: str) -> bool:
+    """Return whether the two cells of a row are by their words the headings of two columns."""
+    return (
+        not first
+        or bool(_NAMES_OF_ROWS.fullmatch(first))
+        or bool(_NAMES_OF_AMOUNTS.search(second))
+        or kind_of(second) in (Kind.PERIOD, Kind.DATE)
+    )

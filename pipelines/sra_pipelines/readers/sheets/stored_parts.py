@@ -1,0 +1,132 @@
+"""What a workbook stores beside the values of its cells: merged cells, comments, formulas without a saved value."""
+
+from __future__ import annotations
+
+import dataclasses
+import posixpath
+import re
+import zipfile
+from collections.abc import Iterator
+from typing import IO
+
+from lxml import etree
+
+__all__ = ["Sheet", "sheets_of"]
+
+_CHUNK = 1 << 20
+_MERGED = re.compile(rb"<(?:\w+:)?mergeCell\b[^<>]*?\bref\s*=\s*[\"']([A-Z]{1,3})(\d{1,7}):([A-Z]{1,3})(\d{1,7})[\"']")
+_UNSAVED = re.compile(
+    rb"<(?:\w+:)?c\b([^<>]*)>\s*<(?:\w+:)?f\b(?:[^<>]*/>|[^<>]*>[^<]*</(?:\w+:)?f>)\s*"
+    rb"(?:<(?:\w+:)?v\s*/>|<(?:\w+:)?v\s*>\s*</(?:\w+:)?v>)?\s*</(?:\w+:)?c>"
+)
+_ADDRESS = re.compile(rb"\br\s*=\s*[\"']([A-Z]{1,3})(\d{1,7})[\"']")
+_TEXT_RESULT = re.compile(rb"\bt\s*=\s*[\"']str[\"']")  # the saved value is an empty text
+_PLACE = re.compile(r"([A-Z]{1,3})(\d{1,7})")
+_THREADED = re.compile(r"^\[Threaded comment\].*?Comment:\s*", re.DOTALL)  # a notice for old versions of Excel
+_MOST_MERGED = 100_000
+
+Place = tuple[int, int]
+
+
+@dataclasses.dataclass(slots=True)
+class Sheet:
+    """What is stored beside the values of a sheet, by one-based row and column.
+
+    Parameters
+    ----------
+    merged
+        For the first cell of each merged range, its number of rows and columns.
+    unsaved
+        Cells with a formula without a saved value.
+    comments
+        Comments by cell.
+    """
+
+    merged: dict[Place, Place] = dataclasses.field(default_factory=dict)
+    unsaved: set[Place] = dataclasses.field(default_factory=set)
+    comments: dict[Place, str] = dataclasses.field(default_factory=dict)
+
+
+def sheets_of(archive: zipfile.ZipFile) -> dict[str, Sheet]:
+    """Return what each worksheet of a workbook stores, by name of the sheet."""
+    names = set(archive.namelist())
+    workbook = _main_part(archive)
+    targets = _targets(archive, workbook)
+    sheets: dict[str, Sheet] = {}
+    for element in _parse(archive, workbook).iter("{*}sheet"):
+        key = next((value for name, value in element.attrib.items() if name.endswith("}id")), "")
+        part = targets.get(key, ("", ""))[1]
+        if part in names:
+            sheets[element.get("name", "")] = _sheet(archive, part)
+    return sheets
+
+
+def _sheet(archive: zipfile.ZipFile, part: str) -> Sheet:
+    sheet = Sheet()
+    for text in _by_rows(archive.open(part)):
+        for match in _MERGED.finditer(text):
+            first, last = (int(match[2]), _column(match[1])), (int(match[4]), _column(match[3]))
+            if len(sheet.merged) < _MOST_MERGED:
+                sheet.merged[first] = (last[0] - first[0] + 1, last[1] - first[1] + 1)
+        if b"<f" not in text and b":f" not in text:
+            continue
+        for match in _UNSAVED.finditer(text):
+            address = _ADDRESS.search(match[1])
+            if address is not None and not _TEXT_RESULT.search(match[1]):
+                sheet.unsaved.add((int(address[2]), _column(address[1])))
+    for kind, target in _targets(archive, part).values():
+        if kind == "comments" and target in archive.namelist():
+            sheet.comments |= dict(_comments(archive, target))
+    return sheet
+
+
+def _by_rows(file: IO[bytes]) -> Iterator[bytes]:
+    """Yield the text of a part in pieces that end with a row."""
+    rest = b""
+    with file:
+        while chunk := file.read(_CHUNK):
+            text = rest + chunk
+            end = text.rfind(b"row>") + 4
+            if end > 4:
+                yield text[:end]
+            rest = text[end if end > 4 else 0 :]
+    yield rest
+
+
+def _comments(archive: zipfile.ZipFile, part: str) -> Iterator[tuple[Place, str]]:
+    for comment in _parse(archive, part).iter("{*}comment"):
+        place = _PLACE.fullmatch(comment.get("ref", ""))
+        texts = [element.text or "" for element in comment.iter("{*}t")]
+        text = " ".join(_THREADED.sub("", "".join(texts)).split())
+        if place is not None and text:
+            yield (int(place[2]), _column(place[1].encode())), text
+
+
+def _main_part(archive: zipfile.ZipFile) -> str:
+    targets = _targets(archive, "").values()
+    return next((part for kind, part in targets if kind == "officeDocument"), "xl/workbook.xml")
+
+
+def _targets(archive: zipfile.ZipFile, part: str) -> dict[str, tuple[str, str]]:
+    """Return the kind and the part of each relationship of a part, by its id."""
+    folder, name = posixpath.split(part)
+    relationships = posixpath.join(folder, "_rels", f"{name}.rels")
+    if relationships not in archive.namelist():
+        return {}
+    targets = {}
+    for element in _parse(archive, relationships).iter("{*}Relationship"):
+        target = posixpath.normpath(posixpath.join("/", folder, element.get("Target", ""))).lstrip("/")
+        targets[element.get("Id", "")] = (element.get("Type", "").rpartition("/")[2], target)
+    return targets
+
+
+def _parse(archive: zipfile.ZipFile, part: str) -> etree._Element:
+    with archive.open(part) as file:
+        return etree.parse(file, etree.XMLParser(resolve_entities=False, no_network=True)).getroot()
+
+
+def _column(letters: bytes) -> int:
+    number = 0
+    for letter in letters:
+        number = 26 * number + letter - ord("A") + 1
+    return number

@@ -1,0 +1,1 @@
+"""Parts of the HTML reader: encodings, form controls and list numbers."""

@@ -1,0 +1,90 @@
+"""HTML as a browser shows it: inline tags, superscripts, form controls, list numbers, encodings."""
+
+import pytest
+from sra_pipelines.readers import read_document
+
+
+def read(tmp_path, body, encoding="utf-8"):
+    (tmp_path / "page.html").write_bytes(f"<html><body>{body}</body></html>".encode(encoding))
+    return read_document(tmp_path / "page.html").pages[0].text.split("\n")
+
+
+def test_tags_of_other_vocabularies_do_not_end_a_line(tmp_path):
+    body = (
+        "<ix:header><ix:hidden>no</ix:hidden></ix:header>"
+        "<p>Net income was $<ix:nonFraction name='r'>700</ix:nonFraction>"
+        " million, the <dfn>best</dfn> year so <my-tag>far</my-tag>.</p>"
+        "<table><tr><td>Loss</td><td>(<ix:nonFraction sign='-'>500</ix:nonFraction>)</td></tr></table>"
+        "<span style='display: block'>own line</span><div style='display:inline'>same</div> line"
+    )
+    assert read(tmp_path, body) == [
+        "Net income was $700 million, the best year so far.",
+        "Loss | (500)",
+        "own line",
+        "same line",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("500<sup>2</sup>", "500²"),
+        ("10<sup>6</sup> and 10<sup>-6</sup>", "10^6 and 10^-6"),
+        ("Revenue<sup>1</sup>", "Revenue¹"),
+        ("500<sup>a</sup>", "500 (a)"),
+        ("500<sup><a href='#n'>(2)</a></sup>", "500 (2)"),
+        ("21<sup>st</sup>", "21st"),
+        ("m<sup>2</sup>, H<sub>2</sub>O", "m², H2O"),
+        ("5<sup>1</sup>/<sub>2</sub>", "5¹/₂"),
+        ("term&shy;ination", "termination"),
+        ("<q>so</q>", "“so”"),
+        ("<math><mfrac><mrow><mi>a</mi><mo>+</mo><mi>b</mi></mrow><mn>2</mn></mfrac></math>", "(a+b)/2"),
+        ("<math><msup><mi>x</mi><mn>2</mn></msup></math>", "x^2"),
+    ],
+)
+def test_inline_text(tmp_path, html, text):
+    assert read(tmp_path, f"<p>{html}</p>") == [text]
+
+
+def test_values_of_form_controls_are_text(tmp_path):
+    assert read(
+        tmp_path,
+        "<p>Tenant <input value='Brisk Ltd'></p><p>Rent <input type=number value='82400'> paid "
+        "<select><option>monthly<option selected>yearly</select></p><p><input type=checkbox checked> furnished "
+        "<input type=radio> pets</p><textarea>as\nagreed</textarea>"
+        "<input type=hidden value=no><input type=submit value=no>"
+        "<select multiple><option>A<option selected>B<option selected>C</select>"
+        "<select><option>first<option>x</select>",
+    ) == [
+        "Tenant Brisk Ltd",
+        "Rent 82400 paid yearly",
+        "☒ (checked) furnished ☐ (not checked) pets",
+        "as agreed B, C first",
+    ]
+
+
+def test_items_of_lists_have_their_numbers(tmp_path):
+    assert read(
+        tmp_path,
+        "<ol><li>one</li><li>two<ol type=a><li>in writing</li><li>by post</li></ol></li><li value=9>nine</li>"
+        "<li>ten</li></ol>"
+        "<ol start=7 type=I><li>seven</li></ol><ol reversed><li>b</li><li>a</li></ol><ul><li>dot</li></ul>"
+        "<ol style='list-style-type: lower-roman'><li>roman</li></ol><ol style='list-style: none'><li>bare</li></ol>",
+    ) == ["1. one", "2. two", "(a) in writing", "(b) by post", "9. nine", "10. ten", "(VII) seven", "2. b", "1. a",
+          "- dot", "(i) roman", "bare"]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("declared", "encoding", "text"),
+    [
+        ("iso-8859-1", "cp1252", "Rent €500 – due"),
+        ("latin1", "cp1252", "“Rent” €500"),
+        ("windows-1250", "cp1250", "Nájemné činí 82 400 Kč"),
+        ("shift_jis", "cp932", "賃料①"),
+        ("gb2312", "gb18030", "租金龘"),
+    ],
+)
+def test_encodings_are_read_as_browsers_read_them(tmp_path, declared, encoding, text):
+    page = f'<html><head><meta charset="{declared}"></head><body><p>{text}</p></body></html>'
+    (tmp_path / "page.html").write_bytes(page.encode(encoding))
+    assert read_document(tmp_path / "page.html").pages[0].text == text

@@ -1,0 +1,209 @@
+"""Tables of all formats: spans, empty cells, headings of several levels, and rows that no heading applies to."""
+
+import docx
+import pytest
+from sra_pipelines.readers import read_document
+from sra_pipelines.readers.tables import Cell, join_cells, table_lines, whole_table_lines
+
+
+def lines(*rows, **options):
+    return list(table_lines([row.split("|") if isinstance(row, str) else row for row in rows], **options))
+
+
+def read_html(tmp_path, body):
+    (tmp_path / "page.html").write_text(f"<html><body>{body}</body></html>", encoding="utf-8")
+    return read_document(tmp_path / "page.html").pages[0].text.split("\n")
+
+
+# -- names of columns --------------------------------------------------------------------------------------------------
+
+
+def test_empty_cells_keep_values_in_their_columns():
+    assert lines("Item|2022|2023", "Fees||500", "Costs|120|") == [
+        "Item | 2022 | 2023",
+        "Item: Fees | 2023: 500",
+        "Item: Costs | 2022: 120",
+    ]
+    assert lines("Fees||500", "Costs|120|") == ["Fees | | 500", "Costs | 120"]
+    assert join_cells(["", "a", "", "", "b", ""]) == "| a | | | b"
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ["Contract|Alba Lease", "Tenant|Brisk Ltd", "Rent|82400", "Deposit|500"],
+        ["Tenant|Brisk Ltd", "Rent|82400", "Deposit|500"],
+        ["Tenant:|Brisk", "Rent:|500"],
+        ["Customer|Alba", "Rate|5%", "Start|2024-03-01"],
+    ],
+)
+def test_a_list_of_names_and_values_has_no_column_names(rows):
+    assert lines(*rows) == [row.replace("|", " | ") for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("head", "row", "expected"),
+    [
+        ("Region|Sales", "North|12", "Region: North | Sales: 12"),
+        ("Item|2023", "Rent|500", "Item: Rent | 2023: 500"),
+        ("|2023", "Rent|500", "Rent | 2023: 500"),
+        ("Due|Paid", "2024-03-01|TRUE", "Due: 2024-03-01 | Paid: TRUE"),
+        ("Name|City|Role", "Jo|Orrin|chief", "Name: Jo | City: Orrin | Role: chief"),
+    ],
+)
+def test_the_first_row_names_the_columns(head, row, expected):
+    assert lines(head, row)[1] == expected
+
+
+def test_texts_alone_are_not_headings_where_the_first_row_need_not_be_one():
+    assert lines("Home|Products|Contact", "Rent|Tax|Fees", first_row_names=False)[1] == "Rent | Tax | Fees"
+
+
+@pytest.mark.parametrize("gap", [[""], []])
+def test_a_second_table_has_its_own_names(gap):
+    assert lines("Item|2023|2022", "Revenue|500|400", *gap, "Region|Staff|Sites", "North|12|3")[-2:] == [
+        "Region | Staff | Sites",
+        "Region: North | Staff: 12 | Sites: 3",
+    ]
+
+
+def test_a_second_table_after_a_title_has_its_own_names():
+    read = lines("Item|2023|2022", "Revenue|500|400", "", "Staff by region||", "Region|Q1|Q2", "North|12|3")
+    assert read[-3:] == ["Item: Staff by region", "Region | Q1 | Q2", "Region: North | Q1: 12 | Q2: 3"] or read[
+        -3:
+    ] == [
+        "Staff by region",
+        "Region | Q1 | Q2",
+        "Region: North | Q1: 12 | Q2: 3",
+    ]
+
+
+def test_rows_after_a_gap_keep_the_names_only_if_their_values_fit():
+    read = lines("Item|2023|2022", "Revenue|500|400", "", "Costs|300|-", "", "Prepared by|Jane|")
+    assert read[-2:] == ["Item: Costs | 2023: 300 | 2022: -", "Prepared by | Jane"]
+
+
+def test_a_row_of_texts_in_a_table_is_not_taken_for_a_heading():
+    read = lines("Item|Alba|Brisk", "Revenue|500|400", "Auditor|Ernest|Delia", "Sites|12|3")
+    assert read[-1] == "Item: Sites | Alba: 12 | Brisk: 3"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        [["", Cell("2023", columns=2), Cell("2022", columns=2)], ["Item", "Actual", "Plan", "Actual", "Plan"]],
+        [
+            [Cell("Item", rows=2), Cell("2023", columns=2), Cell("2022", columns=2)],
+            ["Actual", "Plan", "Actual", "Plan"],
+        ],
+        ["|2023||2022|", "Item|Actual|Plan|Actual|Plan"],
+        [[Cell("Report", columns=5)], ["", "2023", "", "2022", ""], ["Item", "Actual", "Plan", "Actual", "Plan"]],
+    ],
+)
+def test_two_rows_of_headings_are_joined(head):
+    assert lines(*head, "Rent|110|100|95|90")[-1] == (
+        "Item: Rent | 2023 Actual: 110 | 2023 Plan: 100 | 2022 Actual: 95 | 2022 Plan: 90"
+    )
+
+
+def test_units_below_names_belong_to_them():
+    assert lines("Item|2023|2022", "|£m|£m", "Rent|5|4")[-1] == "Item: Rent | 2023 £m: 5 | 2022 £m: 4"
+
+
+def test_a_repeated_heading_is_no_row():
+    assert lines("Item|2023|2022", "Rent|5|4", "Item|2023|2022", "Tax|3|2")[-2:] == [
+        "Item | 2023 | 2022",
+        "Item: Tax | 2023: 3 | 2022: 2",
+    ]
+
+
+# -- spans -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_label_over_several_rows_is_in_each_of_them():
+    rows = [["Region", "Quarter", "Sales"], [Cell("North", rows=2), "Q1", "10"], ["Q2", "20"], ["South", "Q1", "30"]]
+    assert lines(*rows)[1:] == [
+        "Region: North | Quarter: Q1 | Sales: 10",
+        "Region: North | Quarter: Q2 | Sales: 20",
+        "Region: South | Quarter: Q1 | Sales: 30",
+    ]
+
+
+def test_a_value_over_several_columns_has_the_names_of_all():
+    assert lines("Item|2023|2022", ["Rent", "5", "4"], ["Tax", Cell("7", columns=2)])[-1] == "Item: Tax | 2023, 2022: 7"
+
+
+def test_spans_beyond_the_table_and_over_each_other_are_read():
+    rows = [[Cell("a", rows=60_000, columns=2), "b"], [Cell("c", columns=90_000)], ["d"], [Cell("x", above=True)]]
+    assert lines(*rows)[0] == "a | b"
+    assert lines(*rows)[1:] == ["a | c", "a | d"]
+
+
+def test_a_long_text_over_many_rows_is_not_multiplied():
+    rows = [[Cell("long " * 1000, rows=1000), "x"], *[["y"]] * 999]
+    assert sum(map(len, lines(*rows))) < 20_000
+
+
+# -- HTML and Word -----------------------------------------------------------------------------------------------------
+
+
+def test_a_table_of_a_filing_has_one_column_for_each_amount():
+    def cells(label, *values):
+        row = [Cell(label, columns=3)]
+        for value in values:
+            row += ["", *value]
+        return row
+
+    rows = [
+        [Cell("", columns=3), "", Cell("2023", columns=3), "", Cell("2022", columns=3)],
+        cells("Revenue", ("$", "5,363", ""), ("$", "4,869", "")),
+        cells("Costs", ("", "(300", ")"), ("", "200", "")),
+        cells("Growth", ("", "10", "%"), ("", "(2", ")%")),
+    ]
+    assert whole_table_lines(rows) == [
+        "2023 | 2022",
+        "Revenue | 2023: $ 5,363 | 2022: $ 4,869",
+        "Costs | 2023: (300) | 2022: 200",
+        "Growth | 2023: 10% | 2022: (2)%",
+    ]
+
+
+def test_html_spans_and_headings(tmp_path):
+    assert read_html(
+        tmp_path,
+        "<table><caption>Rent</caption><thead><tr><th rowspan=2>Flat</th><th colspan=2>2023</th></tr>"
+        "<tr><th>Actual</th><th>Plan</th></tr></thead>"
+        "<tr><th rowspan=2>North</th><td>1</td><td>2</td></tr><tr><td></td><td>4</td></tr></table>",
+    ) == [
+        "Rent",
+        "Flat | 2023 Actual | 2023 Plan",
+        "Flat: North | 2023 Actual: 1 | 2023 Plan: 2",
+        "Flat: North | 2023 Plan: 4",
+    ]
+
+
+def test_a_table_in_a_table_for_layout_is_read_as_a_table(tmp_path):
+    inner = "<table><tr><th>Item</th><th>2023</th></tr><tr><td>Rent</td><td>5</td></tr></table>"
+    assert read_html(tmp_path, f"<table><tr><td>Menu</td><td><h2>Rent</h2>{inner}</td><td>Side</td></tr></table>") == [
+        "Menu",
+        "Rent",
+        "Item | 2023",
+        "Item: Rent | 2023: 5",
+        "Side",
+    ]
+
+
+def test_word_tables_with_merged_and_empty_cells(tmp_path):
+    document = docx.Document()
+    table = document.add_table(rows=4, cols=3)
+    for row, cells in zip(table.rows, ["Region|2022|2023", "North||500", "|120|", "South|1|2"], strict=True):
+        for cell, text in zip(row.cells, cells.split("|"), strict=True):
+            cell.text = text
+    table.cell(1, 0).merge(table.cell(2, 0))
+    document.save(tmp_path / "a.docx")
+    assert read_document(tmp_path / "a.docx").pages[0].text.split("\n") == [
+        "Region | 2022 | 2023",
+        "Region: North | 2023: 500",
+        "Region: North | 2022: 120",
+        "Region: South | 2022: 1 | 2023: 2",
+    ]

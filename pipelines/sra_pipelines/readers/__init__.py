@@ -41,6 +41,12 @@ class Format:
 _PDF = Format("PDF", "pdf", Content.PDF)
 _DOCX = Format("Word (DOCX)", "docx", Content.DOCX)
 _XLSX = Format("Excel (XLSX)", "xlsx", Content.XLSX)
+_PPTX = Format("PowerPoint (PPTX)", "office", Content.PPTX)
+_OLD_OFFICE = Format("Office before 2007 (DOC, XLS, PPT)", "office", Content.OLD_OFFICE)
+_ODT = Format("OpenDocument text (ODT)", "opendocument.open_document", Content.ODT)
+_ODS = Format("OpenDocument spreadsheet (ODS)", "opendocument.open_document", Content.ODS)
+_EPUB = Format("EPUB", "web.epub", Content.EPUB)
+_EML = Format("e-mail (EML)", "web.eml", Content.TEXT)
 _HTML = Format("HTML", "html", Content.TEXT)
 _MARKDOWN = Format("Markdown", "markdown", Content.TEXT)
 _TEXT = Format("text", "txt", Content.TEXT)
@@ -52,6 +58,16 @@ FORMATS: dict[str, Format] = {
     ".dotx": _DOCX,
     ".xlsx": _XLSX,
     ".xltx": _XLSX,
+    ".pptx": _PPTX,
+    ".potx": _PPTX,
+    ".ppsx": _PPTX,
+    ".doc": _OLD_OFFICE,
+    ".xls": _OLD_OFFICE,
+    ".ppt": _OLD_OFFICE,
+    ".odt": _ODT,
+    ".ods": _ODS,
+    ".epub": _EPUB,
+    ".eml": _EML,
     ".html": _HTML,
     ".htm": _HTML,
     ".xhtml": _HTML,
@@ -62,17 +78,13 @@ FORMATS: dict[str, Format] = {
     ".csv": _CSV,
     ".tsv": _CSV,
 }
-_BY_CONTENT = {Content.PDF: _PDF, Content.DOCX: _DOCX, Content.XLSX: _XLSX}
+_BY_CONTENT = {known.content: known for known in (_PDF, _DOCX, _XLSX, _PPTX, _ODT, _ODS, _EPUB)}
 CONVERT = {
-    ".doc": "Save it as DOCX.",
     ".docm": "Files with macros are not opened: save it as DOCX.",
-    ".xls": "Save it as XLSX.",
     ".xlsm": "Files with macros are not opened: save it as XLSX.",
     ".rtf": "Save it as DOCX.",
-    ".odt": "Save it as DOCX.",
-    ".ods": "Save it as XLSX.",
-    ".pptx": "Print it to PDF.",
-    ".ppt": "Print it to PDF.",
+    ".pptm": "Files with macros are not opened: save it as PPTX.",
+    ".odp": "Save it as PPTX.",
 }
 
 

@@ -16,6 +16,7 @@ MOST_UNPACKED = 500_000_000  # bytes: a zip bomb unpacks to more, a real report 
 _MOST_PARTS = 20_000
 _HEAD = 65_536
 _MOST_TYPES = 10_000_000  # bytes
+_LONGEST_TYPE = 200  # bytes
 _MAIN_TYPE = re.compile(rb"officedocument\.(\w+ml\.)(?:document|sheet|template|presentation|slideshow)\.main\+xml")
 
 
@@ -25,11 +26,22 @@ class Content(enum.Enum):
     PDF = "a PDF file"
     DOCX = "a Word file (DOCX)"
     XLSX = "an Excel file (XLSX)"
+    PPTX = "a PowerPoint file (PPTX)"
+    ODT = "an OpenDocument text (ODT)"
+    ODS = "an OpenDocument spreadsheet (ODS)"
+    EPUB = "an EPUB book"
     ENCRYPTED_OFFICE = "an encrypted Office file"
     OLD_OFFICE = "an old Office file (DOC, XLS or PPT)"
     ZIP = "some other archive (ZIP)"
     BINARY = "something else (no text)"
     TEXT = "text"
+
+
+_TYPES = {
+    b"application/vnd.oasis.opendocument.text": Content.ODT,
+    b"application/vnd.oasis.opendocument.spreadsheet": Content.ODS,
+    b"application/epub+zip": Content.EPUB,
+}
 
 
 def content_of(path: Path) -> Content:
@@ -52,12 +64,25 @@ def _archive(path: Path) -> Content:
     try:
         with zipfile.ZipFile(path) as archive:
             names = set(archive.namelist())
+            kind = _kind_of_package(archive, names)
             main = _main_type(archive) if "[Content_Types].xml" in names else b""
     except (zipfile.BadZipFile, OSError, zlib.error, EOFError, RuntimeError, NotImplementedError):
         return Content.ZIP
+    if kind is not None:
+        return kind
+    if "ppt/presentation.xml" in names or b"presentationml." in main:
+        return Content.PPTX
     if "word/document.xml" in names or b"wordprocessingml." in main:
         return Content.DOCX
     return Content.XLSX if "xl/workbook.xml" in names or b"spreadsheetml." in main else Content.ZIP
+
+
+def _kind_of_package(archive: zipfile.ZipFile, names: set[str]) -> Content | None:
+    """Return the kind of a file that states its type in a part of its own."""
+    if "mimetype" not in names or archive.getinfo("mimetype").file_size > _LONGEST_TYPE:
+        return None
+    stated = archive.read("mimetype").strip().removesuffix(b"-template")
+    return _TYPES.get(stated)
 
 
 def _main_type(archive: zipfile.ZipFile) -> bytes:

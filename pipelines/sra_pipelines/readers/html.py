@@ -10,8 +10,8 @@ from pathlib import Path
 import lxml.etree
 import lxml.html
 
-from sra_pipelines.readers.equations import equation_text
-from sra_pipelines.readers.superscripts import lowered, raised
+from sra_pipelines.readers.notation.equations import equation_text
+from sra_pipelines.readers.notation.superscripts import lowered, raised
 from sra_pipelines.readers.tables import Cell, whole_table_lines
 from sra_pipelines.readers.txt import decode
 from sra_pipelines.readers.web.controls import ListNumbers, control_text

@@ -17,6 +17,7 @@ from sra_rag.errors import ConfigError
 
 __all__ = ["ReadingLimits", "limited_memory", "require_extracted_within", "require_within"]
 
+_ARCHIVES = (Content.DOCX, Content.XLSX, Content.PPTX, Content.ODT, Content.ODS, Content.EPUB, Content.ZIP)
 _SEPARATORS = (b",", b";", b"\t", b"|")
 
 
@@ -73,7 +74,7 @@ def require_within(path: Path, limits: ReadingLimits) -> None:
     content = content_of(path)
     if content is Content.PDF:
         _require_few_pages(path, _pdf_pages(path), limits)
-    elif content in (Content.DOCX, Content.XLSX, Content.ZIP):
+    elif content in _ARCHIVES:
         rows, cells = require_tame_archive(path, limits.max_unpacked_bytes, limits.max_ratio)
         _require_small_table(path, rows, cells, limits)
     elif path.suffix.lower() in (".csv", ".tsv"):

@@ -6,35 +6,27 @@ All formats with tables use it, so that a table is read equally from CSV, Excel,
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 from sra_pipelines.readers.grid.cells import Cell, GridRow, compacted, laid_out
 from sra_pipelines.readers.grid.headers import LOOK_AHEAD, ColumnNames, find_heading
+from sra_pipelines.readers.grid.wide_rows import label_of, row_text
 from sra_pipelines.values import Page
 
-__all__ = ["Cell", "join_cells", "table_lines", "table_pages", "whole_table_lines"]
+__all__ = ["Cell", "table_lines", "table_pages", "whole_table_lines"]
 
 _ROWS_A_PAGE = 100
 
 Rows = Iterable[Sequence[Cell | str]]
 
 
-def join_cells(cells: Iterable[str]) -> str:
-    """Return a row as one line, with its empty cells: ``Revenue | | 79,100``."""
-    texts = [" ".join(cell.split()) for cell in cells]
-    while texts and not texts[-1]:
-        texts.pop()
-    return re.sub(r"\|  (?=\|)", "| ", " | ".join(texts)).strip()
-
-
 def table_lines(rows: Rows, *, first_row_names: bool = True) -> Iterator[str]:
     """Yield the rows of a table as lines.
 
-    Below a heading, cells have the name of their column: ``Item: Revenue | 2023: 82,400``. Other rows keep their empty
-    cells.
+    A row that is too long for a passage has several lines in one text. Below a heading, cells have the name of their
+    column: ``Item: Revenue | 2023: 82,400``. Other rows keep their empty cells.
 
     Parameters
     ----------
@@ -124,4 +116,4 @@ def _margin(rows: Iterable[GridRow]) -> int:
 
 def _plain(row: GridRow, margin: int) -> str:
     cells = [text for column, text in enumerate(row.texts) if row.owners[column] == column]
-    return join_cells(cells[margin:])
+    return row_text(cells[margin:], cells[margin:][: label_of(cells[margin:])])

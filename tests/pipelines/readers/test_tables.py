@@ -3,7 +3,9 @@
 import docx
 import pytest
 from sra_pipelines.readers import read_document
-from sra_pipelines.readers.tables import Cell, join_cells, table_lines, whole_table_lines
+from sra_pipelines.readers.grid.wide_rows import join_cells
+from sra_pipelines.readers.tables import Cell, table_lines, whole_table_lines
+from sra_pipelines.reading.splitting import split_document
 
 
 def lines(*rows, **options):
@@ -26,6 +28,32 @@ def test_empty_cells_keep_values_in_their_columns():
     ]
     assert lines("Fees||500", "Costs|120|") == ["Fees | | 500", "Costs | 120"]
     assert join_cells(["", "a", "", "", "b", ""]) == "| a | | | b"
+
+
+def test_a_row_longer_than_a_passage_repeats_its_label_and_is_cut_between_cells():
+    names = ["Customer", *[f"Monthly usage measure number {i}" for i in range(60)], "Remarks"]
+    remarks = "All of it was agreed. " * 60
+    head, first, second = lines(
+        names, ["Brisk", *map(str, range(100, 160)), remarks], ["Alba", *map(str, range(60)), ""]
+    )
+    assert all(len(line) <= 400 for line in (head + first + second).split("\n"))
+    assert " | ".join(head.split("\n")) == " | ".join(names)
+    assert all(line.startswith("Customer: Brisk | ") for line in first.split("\n"))
+    cells = [cell for line in first.split("\n") for cell in line.split(" | ")[1:]]
+    assert cells[:60] == [f"Monthly usage measure number {i}: {i + 100}" for i in range(60)]
+    assert all(cell.startswith("Remarks: All of it") for cell in cells[60:])
+    assert " ".join(cell.removeprefix("Remarks: ") for cell in cells[60:]) == remarks.strip()
+
+
+def test_passages_of_a_wide_table_state_whose_row_they_belong_to(tmp_path):
+    rows = [[f"Measure of usage {i}" for i in range(80)], *[[str(1000 * c + i) for i in range(80)] for c in range(4)]]
+    rows = [["Customer", *rows[0]], *[[f"Customer{c}", *row] for c, row in enumerate(rows[1:])]]
+    (tmp_path / "wide.csv").write_text("\n".join(map(",".join, rows)), encoding="utf-8")
+    passages = split_document(read_document(tmp_path / "wide.csv"))
+    for passage in passages:
+        for line in passage.text.split("\n"):
+            assert line.startswith(("Customer: Customer", "Customer | ", "Measure of usage"))
+            assert not line.startswith("Measure") or ": " not in line  # a heading
 
 
 @pytest.mark.parametrize(

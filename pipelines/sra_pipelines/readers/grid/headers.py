@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from sra_pipelines.readers.grid.cells import GridRow
 from sra_pipelines.readers.grid.kinds import Kind, is_column_name, is_unit, kind_of
+from sra_pipelines.readers.grid.wide_rows import label_of, row_text
 
 __all__ = ["LOOK_AHEAD", "ColumnNames", "Heading", "find_heading"]
 
@@ -61,9 +62,8 @@ class ColumnNames:
 
     @property
     def line(self) -> str:
-        """The heading as a line."""
-        shown = [name for column, name in enumerate(self.texts) if name and self._groups[column] == column]
-        return " | ".join(shown)
+        """The heading as a line, or several if it is long."""
+        return row_text([name for column, name in enumerate(self.texts) if name and self._groups[column] == column])
 
     @property
     def amounts(self) -> frozenset[int]:
@@ -71,7 +71,7 @@ class ColumnNames:
         return frozenset(self._amounts)
 
     def name(self, row: GridRow) -> str:
-        """Return a row with the name of its column before each cell."""
+        """Return a row as a line, or several if it is long, with the name of its column before each cell."""
         self._rows += 1
         pieces: list[tuple[int, str, str]] = []  # group, name, text
         for column in row.filled:
@@ -85,7 +85,8 @@ class ColumnNames:
                 pieces[-1] = (group, name, f"{pieces[-1][2]}{' | ' if both else ' '}{text}")
             else:
                 pieces.append((group, name, text))
-        return " | ".join(f"{name}: {text}" if name else text for _, name, text in pieces)
+        cells = [f"{name}: {text}" if name else text for _, name, text in pieces]
+        return row_text(cells, cells[: label_of([text for _, _, text in pieces])])
 
     def applies_to(self, row: GridRow) -> bool:
         """Return whether a row after a blank row can belong to the same table."""

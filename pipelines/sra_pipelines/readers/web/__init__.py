@@ -1,1 +1,1 @@
-"""Parts of the HTML reader: encodings, form controls and list numbers."""
+"""HTML and the formats that contain it: encodings, form controls and list numbers; EPUB and e-mail."""

@@ -8,8 +8,8 @@ from typing import Any
 
 from docx.oxml.ns import qn
 
-from sra_pipelines.readers.equations import equation_text
-from sra_pipelines.readers.superscripts import lowered, raised
+from sra_pipelines.readers.notation.equations import equation_text
+from sra_pipelines.readers.notation.superscripts import lowered, raised
 from sra_pipelines.readers.word.symbols import is_symbol_font, symbol
 from sra_pipelines.readers.word.xml_values import (
     BREAK,

@@ -1,0 +1,1 @@
+"""Notation that plain text lacks: superscripts, subscripts and equations."""

@@ -1,0 +1,200 @@
+"""Reader for PowerPoint files and for the Office formats before 2007 (PPTX, PPT, XLS, DOC), with office-oxide.
+
+office-oxide reads what it can of a damaged file without an error, so the file is checked first: every part of a PPTX
+file must be well-formed, and the streams of an older file must be complete.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lxml import etree
+
+from sra_pipelines.readers.content import require_small
+from sra_pipelines.readers.open_xml import transitional
+from sra_pipelines.readers.notation.superscripts import lowered, raised
+from sra_pipelines.readers.tables import Cell, table_pages, whole_table_lines
+from sra_pipelines.values import DocumentError, Heading, Page
+from sra_rag.errors import MissingExtraError
+
+__all__ = ["read"]
+
+_KINDS = {".potx": "pptx", ".ppsx": "pptx", ".dot": "doc", ".xlt": "xls", ".pot": "ppt", ".pps": "ppt"}
+_MAIN_STREAMS = {"doc": ("WordDocument",), "xls": ("Workbook", "Book"), "ppt": ("PowerPoint Document",)}
+
+Element = Mapping[str, Any]
+
+
+def read(path: Path, on_page: Callable[[int, int], None] | None = None) -> list[Page]:
+    """Read a file: one page for each slide, and one or more for each sheet.
+
+    Raises
+    ------
+    DocumentError
+        If the file is damaged, or the extra ``office`` is not installed.
+    """
+    try:
+        import office_oxide
+        import olefile
+    except ImportError as error:
+        missing = MissingExtraError("Reading PPTX, PPT, XLS and DOC files", "office", error.name or "office-oxide")
+        raise DocumentError(f"{path}: {missing}, or save the file in another format.") from error
+    suffix = path.suffix.lower()
+    kind = _KINDS.get(suffix, suffix.lstrip("."))
+    data = _checked_package(path) if kind == "pptx" else _checked_streams(path, kind, olefile)
+    with office_oxide.Document.from_bytes(data, kind) as document:
+        sections = document.to_ir()["sections"]
+    pages = _sheets(sections) if kind == "xls" else _texts(sections, "Slide" if kind != "doc" else "")
+    if on_page is not None:
+        on_page(len(pages), len(pages))
+    return pages
+
+
+def _checked_package(path: Path) -> bytes:
+    """Return a PPTX file after all of its XML parts were parsed, which also checks their checksums."""
+    require_small(path)
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True)
+    with transitional(path) as file:
+        with zipfile.ZipFile(file) as archive:
+            for part in archive.infolist():
+                data = archive.read(part)
+                if part.filename.lower().endswith((".xml", ".rels")):
+                    etree.fromstring(data, parser)
+        file.seek(0)
+        return file.read()
+
+
+def _checked_streams(path: Path, kind: str, olefile: Any) -> bytes:
+    """Return an older file after all of its streams were read to their stated lengths."""
+    data = path.read_bytes()
+    with olefile.OleFileIO(io.BytesIO(data), raise_defects=olefile.DEFECT_INCORRECT) as compound:
+        if not any(compound.exists(name) for name in _MAIN_STREAMS[kind]):
+            raise DocumentError(f"{path}: this is not a {kind.upper()} file, as its suffix indicates. Rename it.")
+        for stream in compound.listdir():
+            if len(compound.openstream(stream).read()) != compound.get_size(stream):
+                raise ValueError(f"the stream {'/'.join(stream)} is not complete")
+        if kind == "xls":
+            name = next(name for name in _MAIN_STREAMS["xls"] if compound.exists(name))
+            _require_records(compound.openstream(name).read())
+    return data
+
+
+def _require_records(data: bytes) -> None:
+    """Raise if the records of a workbook do not follow each other to its end."""
+    place = depth = 0
+    while place + 4 <= len(data):
+        kind, length = (
+            int.from_bytes(data[place : place + 2], "little"),
+            int.from_bytes(data[place + 2 : place + 4], "little"),
+        )
+        if not kind and not length:
+            break  # padding
+        depth += {0x0809: 1, 0x000A: -1}.get(kind, 0)  # beginning and end of a sheet
+        place += 4 + length
+    if depth or place > len(data):
+        raise ValueError("its records are not complete")
+
+
+def _sheets(sections: Sequence[Element]) -> list[Page]:
+    pages: list[Page] = []
+    for section in sections:
+        label = str(section.get("title") or len(pages) + 1)
+        if section.get("hidden"):
+            label = f"{label} (hidden sheet)"
+        rows = [row for table in section["elements"] if table["type"] == "table" for row in _cells(table, False)]
+        pages += [Page(len(pages) + i, page.label, page.text) for i, page in enumerate(table_pages([(label, rows)]))]
+    return pages
+
+
+def _texts(sections: Sequence[Element], name: str) -> list[Page]:
+    pages = []
+    for index, section in enumerate(sections):
+        lines: list[str] = []
+        headings: list[Heading] = []
+        elements = list(section["elements"])
+        for line, is_heading in _lines(elements):
+            if is_heading:
+                headings.append(Heading(sum(map(len, lines)) + len(lines), " ".join(line.split())))
+            lines.append(line)
+        notes = [line for line, _ in _lines(section.get("speaker_notes") or ())]
+        lines += [f"Notes: {notes[0]}", *notes[1:]] if notes else []
+        label = f"{index + 1} (hidden slide)" if name and section.get("hidden") else str(index + 1)
+        pages.append(Page(index, label, "\n".join(lines), tuple(headings)))
+    return pages
+
+
+def _lines(elements: Sequence[Element]) -> Iterator[tuple[str, bool]]:
+    """Yield the lines of elements, and whether they are headings."""
+    for element in elements:
+        kind = element.get("type")
+        if kind == "table":
+            yield from ((line, False) for line in whole_table_lines(_cells(element, True)) if line)
+        elif kind in ("paragraph", "heading"):
+            for line in _text(element).split("\n"):
+                if line.strip():
+                    yield " ".join(line.split()), kind == "heading"
+        elif kind == "list":
+            yield from _items(element)
+        else:
+            yield from _lines(_children(element))
+
+
+def _items(element: Element) -> Iterator[tuple[str, bool]]:
+    number = int(element.get("start") or 1)
+    for item in element.get("items") or ():
+        mark = f"{number}. " if element.get("style") in ("numbered", "ordered", "decimal") else "- "
+        for line, _ in _lines(_children(item)):
+            yield f"{mark}{line}", False
+            mark = ""
+        number += 1
+        nested = item.get("nested") or item.get("sublist")
+        if isinstance(nested, Mapping):
+            yield from _items(nested)
+
+
+def _children(element: Element) -> list[Element]:
+    children = [child for key in ("content", "elements", "items", "children") for child in element.get(key) or ()]
+    return [child for child in children if isinstance(child, Mapping)]
+
+
+def _cells(table: Element, may_have_headings: bool) -> list[list[Cell]]:
+    rows = []
+    for row in table.get("rows") or ():
+        header = may_have_headings and bool(row.get("repeat_as_header"))
+        rows.append(
+            [
+                Cell(
+                    " ".join(line for line, _ in _lines(_children(cell))),
+                    max(1, int(cell.get("row_span") or 1)),
+                    max(1, int(cell.get("col_span") or 1)),
+                    header=header,
+                )
+                for cell in row.get("cells") or ()
+            ]
+        )
+    return rows
+
+
+def _text(element: Element) -> str:
+    """Return the text of a paragraph."""
+    parts: list[str] = []
+    for child in element.get("content") or ():
+        kind = child.get("type")
+        before = "".join(parts[-2:])[-20:]
+        if kind == "text":
+            text = str(child.get("text") or "")
+            position = str(child.get("vertical_align") or child.get("vert_align") or "")
+            if child.get("superscript") or position == "superscript":
+                text = raised(before, text)
+            elif child.get("subscript") or position == "subscript":
+                text = lowered(before, text)
+            parts.append(text)
+        elif kind in ("line_break", "break"):
+            parts.append("\n")
+        else:
+            parts.append(_text(child))
+    return "".join(parts)

@@ -1,0 +1,1 @@
+"""OpenDocument: the reader, styles, and the text of paragraphs, lists and tables."""

@@ -1,0 +1,72 @@
+"""Reader for EPUB books: the chapters in reading order, one or more pages each."""
+
+from __future__ import annotations
+
+import posixpath
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import unquote
+
+from lxml import etree
+
+from sra_pipelines.readers.content import require_small
+from sra_pipelines.readers.html import html_pages
+from sra_pipelines.readers.web.encodings import declared_encoding
+from sra_pipelines.values import DocumentError, Page
+
+__all__ = ["read"]
+
+_CHAPTERS = ("application/xhtml+xml", "text/html")
+_ENCRYPTED = "{http://www.w3.org/2001/04/xmlenc#}CipherReference"
+
+
+def read(path: Path, on_page: Callable[[int, int], None] | None = None) -> list[Page]:
+    """Read a book.
+
+    Raises
+    ------
+    DocumentError
+        If its chapters are encrypted.
+    """
+    require_small(path)
+    pages: list[Page] = []
+    with zipfile.ZipFile(path) as archive:
+        chapters = _chapters(archive)
+        encrypted = _encrypted(archive) & set(chapters)
+        if encrypted:
+            raise DocumentError(f"{path}: {len(encrypted)} chapter(s) are encrypted. Get a copy without protection.")
+        for number, chapter in enumerate(chapters, start=1):
+            data = archive.read(chapter)
+            _parse(data)  # a chapter must be well-formed, or its rest would be lost
+            for page in html_pages(data.decode(declared_encoding(data) or "utf-8"), path):
+                pages.append(Page(len(pages), str(len(pages) + 1), page.text, page.headings))
+            if on_page is not None:
+                on_page(number, len(chapters))
+    return pages
+
+
+def _chapters(archive: zipfile.ZipFile) -> list[str]:
+    """Return the parts with text in the order of the spine."""
+    container = _parse(archive.read("META-INF/container.xml"))
+    package = next(root.get("full-path", "") for root in container.iter("{*}rootfile"))
+    document = _parse(archive.read(package))
+    folder = posixpath.dirname(package)
+    items = {
+        item.get("id"): posixpath.normpath(posixpath.join(folder, unquote(item.get("href", ""))))
+        for item in document.iter("{*}item")
+        if item.get("media-type") in _CHAPTERS
+    }
+    return [items[ref.get("idref")] for ref in document.iter("{*}itemref") if ref.get("idref") in items]
+
+
+def _encrypted(archive: zipfile.ZipFile) -> set[str]:
+    if "META-INF/encryption.xml" not in archive.namelist():
+        return set()
+    references = _parse(archive.read("META-INF/encryption.xml")).iter(_ENCRYPTED)
+    return {unquote(reference.get("URI", "")) for reference in references}
+
+
+def _parse(data: bytes) -> etree._Element:
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
+    return etree.fromstring(data, parser)

@@ -15,8 +15,8 @@ from typing import Any
 from lxml import etree
 
 from sra_pipelines.readers.content import require_small
-from sra_pipelines.readers.open_xml import transitional
 from sra_pipelines.readers.notation.superscripts import lowered, raised
+from sra_pipelines.readers.open_xml import transitional
 from sra_pipelines.readers.tables import Cell, table_pages, whole_table_lines
 from sra_pipelines.values import DocumentError, Heading, Page
 from sra_rag.errors import MissingExtraError

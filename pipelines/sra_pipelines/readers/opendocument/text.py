@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from sra_pipelines.readers.opendocument.styles import ListLevel, Styles
 from sra_pipelines.readers.notation.superscripts import lowered, raised
+from sra_pipelines.readers.opendocument.styles import ListLevel, Styles
 from sra_pipelines.readers.tables import Cell, whole_table_lines
 from sra_pipelines.readers.word.number_formats import format_number
 from sra_pipelines.values import Heading, Page

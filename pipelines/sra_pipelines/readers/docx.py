@@ -22,14 +22,15 @@ from sra_pipelines.readers.open_xml import transitional
 from sra_pipelines.readers.tables import Cell, whole_table_lines
 from sra_pipelines.readers.word.notes import Notes
 from sra_pipelines.readers.word.numbering import BULLET, Numbering
-from sra_pipelines.readers.word.runs import Runs, text_boxes
+from sra_pipelines.readers.word.runs import TEXT_BOX, Runs, text_boxes
 from sra_pipelines.readers.word.xml_values import BREAK, NOTE_MARK, is_on, is_passed_over, number_of, value_of
 from sra_pipelines.values import Heading, Page
 
 __all__ = ["read"]
 
 _P, _TBL, _TR, _TC = (qn(f"w:{name}") for name in ("p", "tbl", "tr", "tc"))
-_MERGED, _SECTION_END = f"{qn('w:tcPr')}/{qn('w:vMerge')}", f"{qn('w:pPr')}/{qn('w:sectPr')}"
+_TCPR, _MERGED, _SECTION_END = qn("w:tcPr"), qn("w:vMerge"), f"{qn('w:pPr')}/{qn('w:sectPr')}"
+_CONTROLS = (qn("w:sdt"), qn("w:sdtContent"), qn("w:customXml"))
 _DELETED_ENDS = [f"{qn('w:pPr')}/{qn('w:rPr')}/{qn(tag)}" for tag in ("w:del", "w:moveFrom")]
 _MOST_COLUMNS = 1_000
 _HEADING_STYLE = re.compile(r"title|heading \d", re.IGNORECASE)
@@ -104,10 +105,10 @@ class _Body:
         kept = ""  # text of paragraphs whose end was deleted; it belongs to the next paragraph
         for child in parent.iterchildren():
             if child.tag == _P:
-                if self._runs.is_hidden(child):
-                    continue
                 text = kept + self._runs.text(child)
-                boxes = list(text_boxes(child))
+                if not text and self._runs.is_hidden(child):
+                    continue
+                boxes = list(text_boxes(child)) if next(child.iter(TEXT_BOX), None) is not None else []
                 if any(child.find(mark) is not None for mark in _DELETED_ENDS) and not boxes:
                     kept = text
                     continue
@@ -144,15 +145,16 @@ class _Body:
         is_heading = is_on(row, "w:trPr/w:tblHeader")
         yield from [Cell("")] * (number_of(row, "w:trPr/w:gridBefore") or 0 if _is_small(row) else 0)
         for cell in _cells_of(row):
-            width = max(1, min(number_of(cell, "w:tcPr/w:gridSpan") or 1, _MOST_COLUMNS))
-            if self._is_covered(cell):
+            properties = cell.find(_TCPR)
+            width = max(1, min(number_of(properties, "w:gridSpan") or 1, _MOST_COLUMNS))
+            if self._is_covered(cell, properties):
                 yield Cell("", columns=width, above=True)
             else:
                 yield Cell(" ".join(line for line, _ in self.lines(cell)), columns=width, header=is_heading)
 
-    def _is_covered(self, cell: Any) -> bool:
+    def _is_covered(self, cell: Any, properties: Any | None) -> bool:
         """Return whether a cell is merged into the cell above it, so that its paragraphs are not shown or numbered."""
-        merged = cell.find(_MERGED)
+        merged = None if properties is None else properties.find(_MERGED)
         return merged is not None and merged.get(qn("w:val")) != "restart" and not self._runs.text(cell).strip()
 
 
@@ -163,7 +165,11 @@ def _rows_of(table: Any) -> Iterator[Any]:
 
 def _cells_of(row: Any) -> Iterator[Any]:
     """Yield the cells of a row, including those in content controls."""
-    return (cell for cell in row.iter(_TC) if next(cell.iterancestors(_TR)) is row)
+    for child in row.iterchildren():
+        if child.tag == _TC:
+            yield child
+        elif child.tag in _CONTROLS:
+            yield from _cells_of(child)
 
 
 def _is_small(row: Any) -> bool:
@@ -171,6 +177,8 @@ def _is_small(row: Any) -> bool:
 
 
 def _without_marks(cell: Cell) -> Cell:
+    if BREAK not in cell.text and "\x02" not in cell.text:
+        return cell
     return dataclasses.replace(cell, text=NOTE_MARK.sub("", cell.text).replace(BREAK, " "))
 
 

@@ -85,12 +85,16 @@ def html_pages(text: str, path: Path) -> list[Page]:
 
 
 def _is_hidden(element: lxml.html.HtmlElement) -> bool:
-    style = element.get("style") or ""
-    return element.tag in _INVISIBLE or element.get("hidden") is not None or bool(_HIDDEN.search(style))
+    style = element.get("style")
+    return (
+        element.tag in _INVISIBLE
+        or element.get("hidden") is not None
+        or (style is not None and bool(_HIDDEN.search(style)))
+    )
 
 
 def _is_block(tag: str, style: str) -> bool:
-    display = _DISPLAY.search(style)
+    display = _DISPLAY.search(style) if style else None
     return tag in _BLOCKS if display is None or tag in ("br", "tr", "table") else display[1].lower() != "inline"
 
 
@@ -298,7 +302,7 @@ class _Writer:
         self.piece = []
 
     def _break_page(self, style: str, where: str) -> None:
-        breaking = _BREAK.search(style)
+        breaking = _BREAK.search(style) if style else None
         if breaking is None or breaking[1].lower() != where or self.in_cell:
             return
         if self.tables and not self.tables[-1].is_layout:

@@ -12,7 +12,7 @@ from itertools import islice
 
 from sra_pipelines.readers.grid.cells import Cell, GridRow, compacted, laid_out
 from sra_pipelines.readers.grid.headers import LOOK_AHEAD, ColumnNames, find_heading
-from sra_pipelines.readers.grid.wide_rows import label_of, row_text
+from sra_pipelines.readers.grid.wide_rows import row_text
 from sra_pipelines.values import Page
 
 __all__ = ["Cell", "table_lines", "table_pages", "whole_table_lines"]
@@ -116,4 +116,4 @@ def _margin(rows: Iterable[GridRow]) -> int:
 
 def _plain(row: GridRow, margin: int) -> str:
     cells = [text for column, text in enumerate(row.texts) if row.owners[column] == column]
-    return row_text(cells[margin:], cells[margin:][: label_of(cells[margin:])])
+    return row_text(cells[margin:], cells[margin:])

@@ -15,6 +15,7 @@ __all__ = ["Cell", "GridRow", "compacted", "laid_out"]
 _MOST_COLUMNS = 16_384  # as in Excel; a manipulated file may state more
 _LONGEST_REPEATED = 200  # characters; a longer text is not a label, and repeating it multiplies the size of the file
 _CLOSING = re.compile(r"[)%\]]{1,2}")
+_LONGEST_SIGN = 4  # characters
 _CURRENCY = re.compile(r"[$€£¥₹₽₩]|[A-Z]{0,3}\$|CHF|EUR|USD|GBP|CZK|Kč")
 
 
@@ -76,7 +77,14 @@ class GridRow:
     @property
     def is_empty(self) -> bool:
         """Whether there is no text except that of cells from the rows above."""
+        if not self.below:
+            return not any(self.texts) and not self.notes
         return not self.notes and all(column in self.below for column, text in enumerate(self.texts) if text)
+
+    @property
+    def is_simple(self) -> bool:
+        """Whether each cell is in one column."""
+        return self.owners == list(range(len(self.owners)))
 
     def text(self, column: int) -> str:
         """Return the text of the cell in a column; empty if the row is shorter."""
@@ -102,12 +110,18 @@ def laid_out(rows: Iterable[Sequence[Cell | str]]) -> Iterator[GridRow]:
     spans: dict[int, _Span] = {}
     last = GridRow([], [])
     for row in rows:
-        if not spans and all(isinstance(cell, str) for cell in row):
-            texts = [" ".join(cell.split()) for cell in row if isinstance(cell, str)]
+        if not spans and all(_is_simple(cell) for cell in row):
+            texts = [" ".join((cell if isinstance(cell, str) else cell.text).split()) for cell in row]
             last = GridRow(texts, list(range(len(texts))))
         else:
             last = _Placing(spans, last).place(row)
         yield last
+
+
+def _is_simple(cell: Cell | str) -> bool:
+    if isinstance(cell, str):
+        return True
+    return cell.rows == cell.columns == 1 and not (cell.above or cell.header or cell.note)
 
 
 @dataclasses.dataclass(slots=True)
@@ -189,15 +203,23 @@ def compacted(rows: Sequence[GridRow]) -> list[GridRow]:
     that is empty in some rows belongs to the amounts after it; empty columns are removed.
     """
     width = max((len(row.texts) for row in rows), default=0)
+    signs: set[int] = set()
     for row in rows:
-        for column in row.filled[1:]:
-            before = row.owners[column - 1]
-            if _CLOSING.fullmatch(row.texts[column]) and row.texts[before]:
-                row.texts[before] += row.texts[column]
+        for column, text in enumerate(row.texts):
+            if not text or len(text) > _LONGEST_SIGN:
+                continue
+            before = row.owners[column - 1] if column else 0
+            if column and _CLOSING.fullmatch(text) and row.texts[before]:
+                row.texts[before] += text
                 row.texts[column] = ""
-    for column in range(width - 1):
+            elif _CURRENCY.fullmatch(text):
+                signs.add(column)
+    for column in sorted(signs):
         _join_currency(rows, column)
-    kept = [column for column in range(width) if any(column < len(row.texts) and row.texts[column] for row in rows)]
+    used = {column for row in rows for column, text in enumerate(row.texts) if text}
+    if len(used) == width:
+        return list(rows)
+    kept = sorted(used)
     return [_with_columns(row, kept) for row in rows]
 
 

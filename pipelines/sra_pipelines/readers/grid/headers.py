@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from sra_pipelines.readers.grid.cells import GridRow
 from sra_pipelines.readers.grid.kinds import Kind, is_column_name, is_unit, kind_of
-from sra_pipelines.readers.grid.wide_rows import label_of, row_text
+from sra_pipelines.readers.grid.wide_rows import row_text
 
 __all__ = ["LOOK_AHEAD", "ColumnNames", "Heading", "find_heading"]
 
@@ -57,6 +57,8 @@ class ColumnNames:
         self._groups = [
             last.owners[c] if c < len(last.owners) and last.texts[last.owners[c]] else c for c in range(width)
         ]
+        self._prefixes = [f"{name}: " if name else "" for name in self.texts]
+        self._is_simple = self._groups == list(range(width))
         self._amounts: set[int] = set()  # columns in which the rows so far have amounts
         self._rows = 0
 
@@ -73,11 +75,16 @@ class ColumnNames:
     def name(self, row: GridRow) -> str:
         """Return a row as a line, or several if it is long, with the name of its column before each cell."""
         self._rows += 1
-        pieces: list[tuple[int, str, str]] = []  # group, name, text
-        for column in row.filled:
-            text = row.texts[column]
-            if kind_of(text) in _VALUES:
+        filled = row.filled
+        for column in filled:
+            if column not in self._amounts and kind_of(row.texts[column]) in _VALUES:
                 self._amounts.add(column)
+        if self._is_simple and row.is_simple and len(row.texts) <= len(self.texts):
+            cells = [self._prefixes[column] + row.texts[column] for column in filled]
+            return row_text(cells, [row.texts[column] for column in filled])
+        pieces: list[tuple[int, str, str]] = []  # group, name, text
+        for column in filled:
+            text = row.texts[column]
             group = self._groups[column] if column < len(self._groups) else -1 - column
             name = self._name(column, row.end(column))
             if pieces and pieces[-1][0] == group and name == pieces[-1][1]:
@@ -86,7 +93,7 @@ class ColumnNames:
             else:
                 pieces.append((group, name, text))
         cells = [f"{name}: {text}" if name else text for _, name, text in pieces]
-        return row_text(cells, cells[: label_of([text for _, _, text in pieces])])
+        return row_text(cells, [text for _, _, text in pieces])
 
     def applies_to(self, row: GridRow) -> bool:
         """Return whether a row after a blank row can belong to the same table."""
@@ -121,6 +128,8 @@ def find_heading(
     first_row_names
         Whether by convention the first row of such a table names its columns, as in CSV files.
     """
+    if not row.marked and any(kind_of(text) not in _NAMES for text in reversed(row.texts) if text):
+        return None
     levels = _levels(row, below)
     last = levels[-1]
     rest = _until_blank(below[len(levels) - 1 :])

@@ -43,6 +43,11 @@ _DATE = re.compile(
     rf"\d\d?\.?\s?{_MONTH},?\s?{_YEAR}|{_MONTH}\s?\d\d?,?\s?{_YEAR}",
     re.IGNORECASE,
 )
+_LONGEST_VALUE = 60
+# Most cells are one of these, and are recognized by one pattern: an amount that is no year, and words.
+_SIMPLE_AMOUNT = re.compile(r"[-(]?[$€£]?(?:\d{1,3}(?:,\d{3})*|\d{5,})(?:\.\d+)?%?\)?")
+_WORDS = re.compile(r"(?!none|null|january|february|march|april|june|july|august|september|october|november|december)"
+                    r"[A-Za-z]{4,}(?: (?!ended|ending|as of|as at)[a-z]{2,})*", re.IGNORECASE)  # fmt: skip
 _PLACEHOLDER = re.compile(
     r"[-\u2013\u2014\u2212.*…]+|n\.?/?a\.?|n\.?m\.?|nil|none|tbd|tba|null|#\w+[/!?\w]*", re.IGNORECASE
 )
@@ -73,9 +78,9 @@ def kind_of(text: str) -> Kind:
     """Return the kind of a cell."""
     if not text:
         return Kind.EMPTY
-    if text in ("TRUE", "FALSE"):
+    if _SIMPLE_AMOUNT.fullmatch(text) or text in ("TRUE", "FALSE"):
         return Kind.AMOUNT
-    if len(text) > 60:
+    if len(text) > _LONGEST_VALUE or _WORDS.fullmatch(text):
         return Kind.TEXT
     if _PLACEHOLDER.fullmatch(text):
         return Kind.PLACEHOLDER

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from sra_pipelines.readers.grid.kinds import Kind, kind_of
 
-__all__ = ["join_cells", "label_of", "row_text"]
+__all__ = ["join_cells", "row_text"]
 
 _LONGEST_LINE = 400  # characters, below 220 tokens also for rows of amounts
 _LONGEST_CELL = 700  # characters; a longer text does not fit in a passage
@@ -21,32 +21,34 @@ _SENTENCE = re.compile(r"[.!?;]\s")
 
 def join_cells(cells: Sequence[str]) -> str:
     """Return cells on one line, with empty ones between others: ``Revenue | | 79,100``."""
+    if all(cells):
+        return " | ".join(cells)
     texts = list(cells)
     while texts and not texts[-1]:
         texts.pop()
     return re.sub(r"\|  (?=\|)", "| ", " | ".join(texts)).strip()
 
 
-def row_text(cells: Sequence[str], label: Sequence[str] = ()) -> str:
+def row_text(cells: Sequence[str], texts: Sequence[str] = ()) -> str:
     """Return a row on one line, or on several if it is too long for a passage.
 
     Parameters
     ----------
     cells
         The cells, each with the name of its column if it has one.
-    label
-        Those of the first cells that state whose row it is; see `label_of`.
+    texts
+        Their texts without names. Empty for a row without a label, such as a heading.
     """
     line = join_cells(cells)
     if len(line) <= _LONGEST_LINE:
         return line
-    repeated = [cell for cell in label if cell]
-    if len(join_cells(repeated)) > _LONGEST_LABEL:
-        repeated = []
-    return "\n".join(_lines(list(cells), repeated))
+    label = [cell for cell in cells[: _label_size(texts)] if cell] if texts else []
+    if len(join_cells(label)) > _LONGEST_LABEL:
+        label = []
+    return "\n".join(_lines(list(cells), label))
 
 
-def label_of(texts: Sequence[str]) -> int:
+def _label_size(texts: Sequence[str]) -> int:
     """Return how many of the first cells are the label of their row: the first, and a second one that is no amount."""
     if len(texts) > 2 and texts[1] and len(texts[1]) <= _LONGEST_LABEL // 2:
         return 2 if kind_of(texts[1]) in (Kind.TEXT, Kind.PERIOD) and not texts[1].isdecimal() else 1

@@ -40,13 +40,16 @@ class _Section:
         Kind and text of its parts.
     condition
         Operator and number; None for the usual order of positive, negative and zero.
+    kinds
+        The kinds of its parts.
     """
 
     tokens: tuple[tuple[str, str], ...]
     condition: tuple[str, float] | None
+    kinds: frozenset[str]
 
     def has(self, kind: str) -> bool:
-        return any(own == kind for own, _ in self.tokens)
+        return kind in self.kinds
 
 
 def shown_value(value: object, number_format: str) -> str:
@@ -63,6 +66,8 @@ def shown_value(value: object, number_format: str) -> str:
         return ""
     if isinstance(value, bool):
         return str(value).upper()
+    if number_format == "General" and not isinstance(value, datetime.date | datetime.time | datetime.timedelta):
+        return _general(value) if isinstance(value, int | float) and value - value == 0 else str(value)
     sections = _sections(number_format[:_LONGEST])
     if isinstance(value, datetime.date | datetime.time | datetime.timedelta):
         return shown_date(value, sections[0].tokens)
@@ -81,7 +86,7 @@ def _sections(number_format: str) -> tuple[_Section, ...]:
     condition = None
     for match in [*_TOKEN.finditer(number_format), None]:
         if match is None or match["other"] == ";":
-            sections.append(_Section(tuple(tokens), condition))
+            sections.append(_Section(tuple(tokens), condition, frozenset(kind for kind, _ in tokens)))
             tokens, condition = [], None
         elif match["bracket"] is not None:
             if found := _CONDITION.fullmatch(match["bracket"]):

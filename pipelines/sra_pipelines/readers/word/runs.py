@@ -28,7 +28,7 @@ _MATH = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
 _R, _RPR, _T, _TAB, _BR, _CR, _HYPHEN, _SYM, _FIELD = (
     qn(f"w:{name}") for name in ("r", "rPr", "t", "tab", "br", "cr", "noBreakHyphen", "sym", "fldChar")
 )
-_FONTS = ("w:ascii", "w:hAnsi", "w:cs")
+_PPR, _FONTS = qn("w:pPr"), ("w:ascii", "w:hAnsi", "w:cs")
 _DEEPEST = 32  # styles based on other styles; Word has a lower limit
 _SOFT_HYPHEN = "\u00ad"
 
@@ -50,6 +50,9 @@ class _Look:
         )
 
 
+_PLAIN = _Look()
+
+
 class Runs:
     """Reads the text of paragraphs and other elements with runs.
 
@@ -65,7 +68,7 @@ class Runs:
 
     def text(self, element: Any) -> str:
         """Return the text of an element, without that of text boxes in it; see `text_boxes`."""
-        base = self._styled(value_of(element, "w:pPr/w:pStyle"))
+        base = self._base(element)
         parts: list[str] = []
         script = "baseline"
         pending: list[str] = []
@@ -78,11 +81,15 @@ class Runs:
         return "".join(parts)
 
     def is_hidden(self, paragraph: Any) -> bool:
-        """Return whether a paragraph is hidden with its end, so that Word shows no line for it."""
-        mark = paragraph.find(f"{qn('w:pPr')}/{_RPR}")
-        look = _look(mark) if mark is not None else _Look()
-        hidden = look.over(self._styled(value_of(paragraph, "w:pPr/w:pStyle"))).hidden
-        return bool(hidden) and not self.text(paragraph).strip()
+        """Return whether the end of a paragraph is hidden; Word shows and numbers no line if its text is hidden too."""
+        properties = paragraph.find(_PPR)
+        mark = None if properties is None else properties.find(_RPR)
+        look = _look(mark).over(self._base(paragraph)) if mark is not None else self._base(paragraph)
+        return bool(look.hidden)
+
+    def _base(self, element: Any) -> _Look:
+        properties = element.find(_PPR)
+        return _PLAIN if properties is None else self._styled(value_of(properties, "w:pStyle"))
 
     def _pieces(self, element: Any, look: _Look) -> Iterator[tuple[str, str]]:
         for child in element.iterchildren():

@@ -35,7 +35,7 @@ def read(path: Path, on_page: Callable[[int, int], None] | None = None) -> list[
     Raises
     ------
     DocumentError
-        If the file is damaged, or the extra ``office`` is not installed.
+        If the file is damaged or encrypted, or the extra ``office`` is not installed.
     """
     try:
         import office_oxide
@@ -46,8 +46,15 @@ def read(path: Path, on_page: Callable[[int, int], None] | None = None) -> list[
     suffix = path.suffix.lower()
     kind = _KINDS.get(suffix, suffix.lstrip("."))
     data = _checked_package(path) if kind == "pptx" else _checked_streams(path, kind, olefile)
-    with office_oxide.Document.from_bytes(data, kind) as document:
-        sections = document.to_ir()["sections"]
+    try:
+        with office_oxide.Document.from_bytes(data, kind) as document:
+            sections = document.to_ir()["sections"]
+    except office_oxide.OfficeOxideError as error:
+        if "encrypted" in str(error):
+            raise DocumentError(
+                f"{path}: the file is encrypted. Open it, remove the password and save a copy."
+            ) from error
+        raise
     pages = _sheets(sections) if kind == "xls" else _texts(sections, "Slide" if kind != "doc" else "")
     if on_page is not None:
         on_page(len(pages), len(pages))

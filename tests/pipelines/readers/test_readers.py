@@ -301,7 +301,12 @@ def test_wrong_names(tmp_path, make_pdf):
             "encrypted.*remove the password",
         ),
         ("a.docx", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600, "an old Office file"),
-        ("a.doc", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600, "'.doc' is not supported. Save it as DOCX"),
+        (
+            "a.doc",
+            b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600,
+            "damaged and cannot be read as Office before 2007",
+        ),
+        ("a.rtf", b"{\\rtf1 text}", "'.rtf' is not supported. Save it as DOCX"),
         ("a.docm", b"PK\x03\x04", "macros are not opened"),
         ("a.jpg", b"\xff\xd8\xff", "'.jpg' is not supported.*Supported: PDF"),
         ("a.txt", b"abc\0\1\2", "something else"),

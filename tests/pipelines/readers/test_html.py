@@ -69,9 +69,10 @@ def test_items_of_lists_have_their_numbers(tmp_path):
         "<ol><li>one</li><li>two<ol type=a><li>in writing</li><li>by post</li></ol></li><li value=9>nine</li>"
         "<li>ten</li></ol>"
         "<ol start=7 type=I><li>seven</li></ol><ol reversed><li>b</li><li>a</li></ol><ul><li>dot</li></ul>"
+        "<ol><li><p>block</p><p>more</p></li><li></li></ol>"
         "<ol style='list-style-type: lower-roman'><li>roman</li></ol><ol style='list-style: none'><li>bare</li></ol>",
     ) == ["1. one", "2. two", "(a) in writing", "(b) by post", "9. nine", "10. ten", "(VII) seven", "2. b", "1. a",
-          "- dot", "(i) roman", "bare"]  # fmt: skip
+          "- dot", "1. block", "more", "2.", "(i) roman", "bare"]  # fmt: skip
 
 
 @pytest.mark.parametrize(

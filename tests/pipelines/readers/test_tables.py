@@ -210,6 +210,24 @@ def test_html_spans_and_headings(tmp_path):
     ]
 
 
+def test_titles_of_parts_are_no_names(tmp_path):
+    assert read_html(
+        tmp_path,
+        "<table><tr><th colspan=3>Report</th></tr><tr><th></th><th>Q1</th><th>Q2</th></tr>"
+        "<tr><th colspan=3>Income</th></tr><tr><td>Rent</td><td>1</td><td>2</td></tr>"
+        "<tr><th colspan=3>Costs</th></tr><tr><td>Tax</td><td>3</td><td>4</td></tr></table>",
+    ) == ["Report", "Q1 | Q2", "Income", "Rent | Q1: 1 | Q2: 2", "Costs", "Tax | Q1: 3 | Q2: 4"]
+
+
+def test_a_table_of_one_cell_is_a_frame_around_text(tmp_path):
+    assert read_html(
+        tmp_path, "<table><tr><td><p>Dear Ms Orrin,</p><p>the <b>rent</b> is 500.</p></td></tr></table>"
+    ) == [
+        "Dear Ms Orrin,",
+        "the rent is 500.",
+    ]
+
+
 def test_a_table_in_a_table_for_layout_is_read_as_a_table(tmp_path):
     inner = "<table><tr><th>Item</th><th>2023</th></tr><tr><td>Rent</td><td>5</td></tr></table>"
     assert read_html(tmp_path, f"<table><tr><td>Menu</td><td><h2>Rent</h2>{inner}</td><td>Side</td></tr></table>") == [

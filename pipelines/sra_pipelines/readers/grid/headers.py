@@ -128,6 +128,8 @@ def find_heading(
     first_row_names
         Whether by convention the first row of such a table names its columns, as in CSV files.
     """
+    if row.filled == [0]:
+        return None
     if not row.marked and any(kind_of(text) not in _NAMES for text in reversed(row.texts) if text):
         return None
     levels = _levels(row, below)
@@ -163,6 +165,8 @@ def _levels(row: GridRow, below: Sequence[GridRow]) -> list[GridRow]:
 
 def _joins(levels: Sequence[GridRow], row: GridRow, below: Sequence[GridRow]) -> bool:
     above = levels[-1]
+    if row.filled == [0]:  # the title of a part of the table
+        return False
     if row.marked and above.marked:
         return True
     new = [column for column in row.filled if column not in row.below]

@@ -1,0 +1,291 @@
+"""Write the elements of an HTML file as lines of pages."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+import lxml.html
+
+from sra_pipelines.readers.notation.equations import equation_text
+from sra_pipelines.readers.notation.superscripts import lowered, raised
+from sra_pipelines.readers.tables import Cell, whole_table_lines
+from sra_pipelines.readers.web.controls import ListNumbers, control_text
+from sra_pipelines.values import Heading, Page
+
+__all__ = ["PageWriter"]
+
+_INVISIBLE = {"script", "style", "head", "noscript", "template", "svg", "object", "iframe", "button", "datalist", "rp",
+              "audio", "video", "canvas", "ix:header", "ix:hidden"}  # fmt: skip
+_CONTROLS = {"input", "select", "textarea"}
+# Any other element is inline, as in browsers: a tag of another vocabulary, such as inline XBRL, does not end a line.
+_BLOCKS = {"address", "article", "aside", "blockquote", "body", "br", "caption", "center", "dd", "details", "dialog",
+           "dir", "div", "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "frameset", "h1", "h2", "h3",
+           "h4", "h5", "h6", "header", "hgroup", "hr", "html", "legend", "li", "listing", "main", "menu", "nav", "ol",
+           "p", "plaintext", "pre", "search", "section", "summary", "table", "tbody", "tfoot", "thead", "tr", "ul",
+           "xmp"}  # fmt: skip
+_HEADINGS = {"h1", "h2", "h3", "h4", "h5", "h6"}
+_LISTS = {"ol", "ul", "menu", "dir"}
+_HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
+_DISPLAY = re.compile(r"display\s*:\s*(inline|block|list-item|flex|grid)\b(?!-)", re.IGNORECASE)
+_BREAK = re.compile(r"(?:page-)?break-(before|after)\s*:\s*(?:always|page)", re.IGNORECASE)
+_MOST_ROWS = 65_534
+_MOST_COLUMNS = 1_000
+_SOFT_HYPHEN = "\u00ad"
+
+
+def _is_hidden(element: lxml.html.HtmlElement) -> bool:
+    style = element.get("style")
+    return (
+        element.tag in _INVISIBLE
+        or element.get("hidden") is not None
+        or (style is not None and bool(_HIDDEN.search(style)))
+    )
+
+
+def _is_block(tag: str, style: str) -> bool:
+    display = _DISPLAY.search(style) if style else None
+    return tag in _BLOCKS if display is None or tag in ("br", "tr", "table") else display[1].lower() != "inline"
+
+
+def _span(text: str | None, most: int) -> int:
+    digits = (text or "").strip()
+    number = int(digits) if digits.isdecimal() and len(digits) <= 6 else 1
+    return min(number, most)
+
+
+@dataclasses.dataclass(slots=True)
+class _Table:
+    """A table that is being read.
+
+    Parameters
+    ----------
+    rows
+        Its rows so far.
+    page_starts
+        Indices of the rows that start a page.
+    row, cell
+        The open row, and the element of the open cell.
+    in_head
+        Whether the open row is in the head of the table.
+    is_layout
+        Whether it contains other tables, so that its cells are no cells but places on the page.
+    """
+
+    rows: list[list[Cell]] = dataclasses.field(default_factory=list)
+    page_starts: set[int] = dataclasses.field(default_factory=set)
+    row: list[Cell] | None = None
+    cell: lxml.html.HtmlElement | None = None
+    in_head: bool = False
+    is_layout: bool = False
+
+
+class PageWriter:
+    """Collects the lines, headings and pages of an HTML file while its elements are traversed."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.headings: list[tuple[int, str]] = []  # line and text
+        self.pages: list[tuple[list[str], list[tuple[int, str]]]] = []
+        self.piece: list[str] = []
+        self.tables: list[_Table] = []  # the open tables, the innermost last
+        self.lists: list[ListNumbers] = []
+        self.mark = ""  # the number of an item whose text has not begun
+        self.scripts: list[int] = []  # for each open superscript or subscript, where it starts in the piece
+        self.hidden = 0
+        self.skipped = 0  # depth within an element whose text was taken as a whole
+        self.preformatted = 0
+
+    @property
+    def in_cell(self) -> bool:
+        """Whether the text is that of a cell of a table of values."""
+        return bool(self.tables) and self.tables[-1].cell is not None and not self.tables[-1].is_layout
+
+    def take(self, event: str, element: lxml.html.HtmlElement) -> None:
+        """Take the start or end of an element, or a comment."""
+        tag = element.tag.lower() if isinstance(element.tag, str) else ""
+        if event == "start":
+            self.hidden += _is_hidden(element)
+            if self.skipped or tag == "math" or tag in _CONTROLS:
+                if not self.hidden and not self.skipped:
+                    self._add(equation_text(element) if tag == "math" else f" {control_text(element)} ")
+                self.skipped += 1
+            elif not self.hidden:
+                self._open(tag, element)
+            return
+        if tag and event == "end":
+            if self.skipped:
+                self.skipped -= 1
+            elif not self.hidden:
+                self._close(tag, element)
+            self.hidden -= _is_hidden(element)
+        if not self.hidden and not self.skipped and element.tail:
+            self._add(element.tail)
+
+    def _open(self, tag: str, element: lxml.html.HtmlElement) -> None:
+        style = element.get("style") or ""
+        self._break_page(style, "before")
+        if tag == "table":
+            self._begin_table()
+        elif self.tables and tag in ("tr", "td", "th", "thead"):
+            self._open_part(tag, element)
+        elif _is_block(tag, style):
+            self._end_line()
+        if tag in _LISTS:
+            self.lists.append(ListNumbers(element))
+        elif tag == "li":
+            self.mark = self.lists[-1].mark(element) if self.lists else "- "
+            self.piece.append(self.mark)
+        elif tag in ("sup", "sub"):
+            self.scripts.append(len(self.piece))
+        elif tag in ("q", "rt"):
+            self.piece.append("\u201c" if tag == "q" else "(")
+        self.preformatted += tag == "pre"
+        if element.text:
+            self._add(element.text)
+
+    def _close(self, tag: str, element: lxml.html.HtmlElement) -> None:
+        style = element.get("style") or ""
+        if tag in _HEADINGS and self.piece and not self.in_cell:
+            self.headings.append((len(self.lines), " ".join("".join(self.piece).split())))
+        if tag in ("sup", "sub") and self.scripts:
+            self._end_script(tag, self.scripts.pop())
+        elif tag in ("q", "rt"):
+            self.piece.append("\u201d" if tag == "q" else ")")
+        if tag == "table" and self.tables:
+            self._end_table()
+        elif self.tables and tag in ("tr", "td", "th", "thead"):
+            self._close_part(tag)
+        elif _is_block(tag, style):
+            self.mark = "" if tag == "li" else self.mark
+            self._end_line()
+        if tag in _LISTS and self.lists:
+            self.lists.pop()
+        self.preformatted -= tag == "pre"
+        self._break_page(style, "after")
+
+    def _begin_table(self) -> None:
+        if self.in_cell:  # the table around it is for layout: what was read of it are lines
+            outer = self.tables[-1]
+            texts = [cell.text for cell in outer.row or ()]
+            self._write_rows(outer)
+            outer.is_layout = True
+            outer.row = None
+            self.lines += [" | ".join(filter(None, (" ".join(text.split()) for text in texts)))] if any(texts) else []
+        self._end_line()
+        self.tables.append(_Table())
+
+    def _end_table(self) -> None:
+        if self.tables[-1].row is not None:
+            self._close_part("tr")
+        self._end_line()
+        self._write_rows(self.tables.pop())
+
+    def _write_rows(self, table: _Table) -> None:
+        if all(len(row) <= 1 for row in table.rows):  # a frame around text
+            lines = ["\n".join(line for cell in row for line in cell.text.split("\n")) for row in table.rows]
+        else:
+            lines = whole_table_lines(table.rows)
+        for index, line in enumerate(lines):
+            if index in table.page_starts:
+                self._end_page()
+            self.lines += filter(None, (" ".join(part.split()) for part in line.split("\n")))
+        table.rows, table.page_starts = [], set()
+
+    def _open_part(self, tag: str, element: lxml.html.HtmlElement) -> None:
+        table = self.tables[-1]
+        if table.is_layout:
+            self._end_line()
+        elif tag == "thead":
+            table.in_head = True
+        elif tag == "tr":
+            if table.row is not None:
+                self._close_part("tr")
+            self._end_line()
+            table.row = []
+        else:
+            if table.cell is not None:
+                self._close_part("td")
+            if table.row is None:
+                self._end_line()
+                table.row = []
+            table.cell = element
+            self.piece = []
+
+    def _close_part(self, tag: str) -> None:
+        table = self.tables[-1]
+        if table.is_layout:
+            self._end_line()
+        elif tag == "thead":
+            table.in_head = False
+        elif tag == "tr" and table.row is not None:
+            if table.cell is not None:
+                self._close_part("td")
+            table.rows.append(table.row)
+            table.row = None
+        elif tag in ("td", "th") and table.cell is not None and table.row is not None:
+            cell, table.cell = table.cell, None
+            rows = _MOST_ROWS if cell.get("rowspan") == "0" else _span(cell.get("rowspan"), _MOST_ROWS)
+            header = table.in_head or (cell.tag == "th" and cell.get("scope") not in ("row", "rowgroup"))
+            columns = max(1, _span(cell.get("colspan"), _MOST_COLUMNS))
+            table.row.append(Cell("".join(self.piece), max(1, rows), columns, header=header))
+            self.piece = []
+
+    def _end_script(self, tag: str, start: int) -> None:
+        if start <= len(self.piece):
+            write = raised if tag == "sup" else lowered
+            before, text = "".join(self.piece[max(0, start - 20) : start]), "".join(self.piece[start:])
+            self.piece[start:] = [write(before[-20:], text)]
+
+    def _add(self, text: str) -> None:
+        text = text.replace(_SOFT_HYPHEN, "")
+        if self.preformatted and not self.in_cell:
+            first, *others = text.split("\n")
+            self.piece.append(first)
+            for other in others:
+                self._end_line()
+                self.piece.append(other)
+        else:
+            self.piece.append(re.sub(r"\s+", " ", text))
+
+    def _end_line(self) -> None:
+        if self.in_cell:
+            self.piece.append("\n")
+            return
+        text = "".join(self.piece)
+        if self.mark and text.strip() == self.mark.strip():
+            return  # a block within the item follows
+        self.mark = ""
+        text = text.rstrip() if self.preformatted else " ".join(text.split())
+        if text and text != "-":
+            self.lines.append(text)
+        self.piece = []
+
+    def _break_page(self, style: str, where: str) -> None:
+        breaking = _BREAK.search(style) if style else None
+        if breaking is None or breaking[1].lower() != where or self.in_cell:
+            return
+        if self.tables and not self.tables[-1].is_layout:
+            self.tables[-1].page_starts.add(len(self.tables[-1].rows))
+        else:
+            self._end_page()
+
+    def _end_page(self) -> None:
+        self._end_line()
+        if self.lines:
+            self.pages.append((self.lines, self.headings))
+            self.lines, self.headings = [], []
+
+    def finish(self) -> list[Page]:
+        """Return the pages."""
+        while self.tables:
+            self._end_table()
+        self._end_page()
+        pages = []
+        for index, (lines, headings) in enumerate(self.pages):
+            starts = [0]
+            for line in lines:
+                starts.append(starts[-1] + len(line) + 1)
+            marks = tuple(Heading(starts[line], text) for line, text in headings if text and line < len(lines))
+            pages.append(Page(index, str(index + 1), "\n".join(lines), marks))
+        return pages

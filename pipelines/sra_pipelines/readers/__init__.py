@@ -81,6 +81,9 @@ FORMATS: dict[str, Format] = {
 _BY_CONTENT = {known.content: known for known in (_PDF, _DOCX, _XLSX, _PPTX, _ODT, _ODS, _EPUB)}
 CONVERT = {
     ".docm": "Files with macros are not opened: save it as DOCX.",
+    ".dotm": "Files with macros are not opened: save it as DOCX.",
+    ".xlsb": "Save it as XLSX.",
+    ".xltm": "Files with macros are not opened: save it as XLSX.",
     ".xlsm": "Files with macros are not opened: save it as XLSX.",
     ".rtf": "Save it as DOCX.",
     ".pptm": "Files with macros are not opened: save it as PPTX.",

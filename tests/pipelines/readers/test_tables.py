@@ -167,6 +167,11 @@ def test_spans_beyond_the_table_and_over_each_other_are_read():
     assert lines(*rows)[1:] == ["a | c", "a | d"]
 
 
+def test_many_cells_over_many_rows_are_not_multiplied():
+    rows = [[Cell("label " * 20, rows=60_000)] * 300, *[["y"]] * 100, *[[]] * 5000]
+    assert sum(map(len, lines(*rows))) < 400_000
+
+
 def test_a_long_text_over_many_rows_is_not_multiplied():
     rows = [[Cell("long " * 1000, rows=1000), "x"], *[["y"]] * 999]
     assert sum(map(len, lines(*rows))) < 20_000

@@ -13,7 +13,9 @@ from collections.abc import Iterable, Iterator, Sequence
 __all__ = ["Cell", "GridRow", "compacted", "laid_out"]
 
 _MOST_COLUMNS = 16_384  # as in Excel; a manipulated file may state more
-_LONGEST_REPEATED = 200  # characters; a longer text is not a label, and repeating it multiplies the size of the file
+# Longer texts and more cells in a row are not labels, and repeating them multiplies the size of a manipulated file.
+_LONGEST_REPEATED = 200  # characters
+_MOST_REPEATED = 20  # cells of a row
 _CLOSING = re.compile(r"[)%\]]{1,2}")
 _LONGEST_SIGN = 4  # characters
 _CURRENCY = re.compile(r"[$€£¥₹₽₩]|[A-Z]{0,3}\$|CHF|EUR|USD|GBP|CZK|Kč")
@@ -144,6 +146,10 @@ class _Placing:
         self._below: set[int] = set()
 
     def place(self, cells: Sequence[Cell | str]) -> GridRow:
+        if not any(cell if isinstance(cell, str) else cell.text or cell.note for cell in cells):
+            for column in list(self._open):
+                self._end_row_of(column)
+            return self._row
         headers: list[bool] = []
         notes: list[str] = []
         for given in cells:
@@ -186,7 +192,7 @@ class _Placing:
         while (column := len(self._row.texts)) in self._open:
             span = self._open[column]
             self._below.add(column)
-            self._put(span.text, span.columns)
+            self._put(span.text if len(self._below) <= _MOST_REPEATED else "", span.columns)
             self._end_row_of(column)
 
     def _end_row_of(self, column: int) -> None:

@@ -110,14 +110,15 @@ def laid_out(rows: Iterable[Sequence[Cell | str]]) -> Iterator[GridRow]:
         given as cells that continue the cell `above`.
     """
     spans: dict[int, _Span] = {}
-    last = GridRow([], [])
+    last = GridRow([], [])  # the last one with cells
     for row in rows:
         if not spans and all(_is_simple(cell) for cell in row):
             texts = [" ".join((cell if isinstance(cell, str) else cell.text).split()) for cell in row]
-            last = GridRow(texts, list(range(len(texts))))
+            placed = GridRow(texts, list(range(len(texts))))
         else:
-            last = _Placing(spans, last).place(row)
-        yield last
+            placed = _Placing(spans, last).place(row)
+        last = placed if placed.texts else last
+        yield placed
 
 
 def _is_simple(cell: Cell | str) -> bool:

@@ -38,6 +38,8 @@ DAY = datetime.datetime(2027, 3, 31)
         (0.1 + 0.2, "General", "0.3"),
         (2.5, "0", "3"),  # half away from zero, as in Excel
         (1234.5, "General", "1234.5"),
+        (1e300, "0.00", "1e+300"),
+        (-7, "0;;", ""),
         (datetime.timedelta(hours=30, minutes=15), "[h]:mm", "30:15"),
         (datetime.timedelta(minutes=75, seconds=5), "[mm]:ss", "75:05"),
         (datetime.time(14, 5), "h:mm AM/PM", "2:05 PM"),

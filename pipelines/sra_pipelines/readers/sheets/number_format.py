@@ -26,6 +26,7 @@ _CONDITION = re.compile(r"(<=|>=|<>|<|>|=)(-?\d+(?:\.\d+)?)")
 _ELAPSED = re.compile(r"h{1,2}|m{1,2}|s{1,2}", re.IGNORECASE)
 _LONGEST = 255  # characters of a format; Excel accepts no more
 _MOST_DIGITS = 40
+_LARGEST = 1e21  # larger numbers have an exponent in any format
 _WRITTEN = ("text", "literal")
 _TESTS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "=": operator.eq, "<>": operator.ne}
 
@@ -116,6 +117,8 @@ def _token(match: re.Match[str]) -> tuple[str, str] | None:
 def _shown_number(value: float, sections: tuple[_Section, ...]) -> str:
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
         return "#NUM!"
+    if abs(value) >= _LARGEST:
+        return _general(value)
     section, negative = _section_for(value, sections)
     if section is None:
         return ""
@@ -216,7 +219,9 @@ def _patterned(number: Decimal, tokens: tuple[tuple[str, str], ...]) -> str:
 
 
 def _general(value: float) -> str:
-    """Return a number without a format, without an exponent and with at most 10 significant digits."""
-    if float(value).is_integer() and abs(value) < 1e21:
+    """Return a number without a format: a large one with an exponent, others with at most 10 significant digits."""
+    if abs(value) >= _LARGEST:
+        return f"{value:.10g}"
+    if float(value).is_integer():
         return str(int(value))
     return f"{Decimal(f'{value:.10g}'):f}"

@@ -39,6 +39,7 @@ DAY = datetime.datetime(2027, 3, 31)
         (2.5, "0", "3"),  # half away from zero, as in Excel
         (1234.5, "General", "1234.5"),
         (1e300, "0.00", "1e+300"),
+        (12345678901.55, "General", "12345678901.55"),
         (-7, "0;;", ""),
         (datetime.timedelta(hours=30, minutes=15), "[h]:mm", "30:15"),
         (datetime.timedelta(minutes=75, seconds=5), "[mm]:ss", "75:05"),

@@ -219,9 +219,10 @@ def _patterned(number: Decimal, tokens: tuple[tuple[str, str], ...]) -> str:
 
 
 def _general(value: float) -> str:
-    """Return a number without a format: a large one with an exponent, others with at most 10 significant digits."""
+    """Return a number without a format: a large one with an exponent, others without."""
     if abs(value) >= _LARGEST:
         return f"{value:.10g}"
     if float(value).is_integer():
         return str(int(value))
-    return f"{Decimal(f'{value:.10g}'):f}"
+    digits = 10 if abs(value) < 1e6 else 15  # significant ones; the last of 17 are errors of rounding
+    return f"{Decimal(f'{value:.{digits}g}'):f}"

@@ -83,6 +83,11 @@ def test_the_first_row_names_the_columns(head, row, expected):
     assert lines(head, row)[1] == expected
 
 
+@pytest.mark.parametrize("rows", [["2024-03-01|INFO|Start", "2024-03-02|WARN|Stop"], ["Jo|2021|Orrin", "Al|2022|Alt"]])
+def test_a_first_row_of_values_names_nothing(rows):
+    assert lines(*rows) == [row.replace("|", " | ") for row in rows]
+
+
 def test_texts_alone_are_not_headings_where_the_first_row_need_not_be_one():
     assert lines("Home|Products|Contact", "Rent|Tax|Fees", first_row_names=False)[1] == "Rent | Tax | Fees"
 

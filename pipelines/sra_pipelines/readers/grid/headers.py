@@ -243,7 +243,11 @@ def _differs(row: GridRow, rest: Sequence[GridRow]) -> bool:
 def _covers(row: GridRow, rest: Sequence[GridRow]) -> bool:
     """Return whether a row has a name for each column of at least three with values below."""
     used = {column for other in rest for column in other.filled} - {0}
-    return len(row.filled) >= 3 and bool(rest) and used <= set(row.filled)
+    if len(row.filled) < 3 or not rest or not used <= set(row.filled):
+        return False
+    # A day or year above others is a value like them.
+    dated = [column for column in row.filled if kind_of(row.texts[column]) is not Kind.TEXT]
+    return not any(kind_of(other.text(c)) is kind_of(row.texts[c]) for c in dated for other in rest)
 
 
 def _is_list(row: GridRow, rest: Sequence[GridRow]) -> bool:

@@ -15,7 +15,7 @@ from lxml import etree
 
 from sra_pipelines.readers.content import require_small
 from sra_pipelines.readers.opendocument.styles import Styles
-from sra_pipelines.readers.opendocument.text import Lines, text_of
+from sra_pipelines.readers.opendocument.text_lines import Lines, text_of
 from sra_pipelines.readers.tables import Cell, table_pages
 from sra_pipelines.values import DocumentError, Page
 

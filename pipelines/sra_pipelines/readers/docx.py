@@ -29,7 +29,7 @@ from sra_pipelines.values import Heading, Page
 __all__ = ["read"]
 
 _P, _TBL, _TR, _TC = (qn(f"w:{name}") for name in ("p", "tbl", "tr", "tc"))
-_TCPR, _MERGED, _SECTION_END = qn("w:tcPr"), qn("w:vMerge"), f"{qn('w:pPr')}/{qn('w:sectPr')}"
+_TRPR, _TCPR, _MERGED, _SECTION_END = qn("w:trPr"), qn("w:tcPr"), qn("w:vMerge"), f"{qn('w:pPr')}/{qn('w:sectPr')}"
 _CONTROLS = (qn("w:sdt"), qn("w:sdtContent"), qn("w:customXml"))
 _DELETED_ENDS = [f"{qn('w:pPr')}/{qn('w:rPr')}/{qn(tag)}" for tag in ("w:del", "w:moveFrom")]
 _MOST_COLUMNS = 1_000
@@ -142,8 +142,10 @@ class _Body:
         yield marks
 
     def _cells(self, row: Any) -> Iterator[Cell]:
-        is_heading = is_on(row, "w:trPr/w:tblHeader")
-        yield from [Cell("")] * (number_of(row, "w:trPr/w:gridBefore") or 0 if _is_small(row) else 0)
+        properties = row.find(_TRPR)
+        is_heading = is_on(properties, "w:tblHeader")
+        before = number_of(properties, "w:gridBefore") or 0  # columns that the row does not have
+        yield from [Cell("")] * (before if 0 < before <= _MOST_COLUMNS else 0)
         for cell in _cells_of(row):
             properties = cell.find(_TCPR)
             width = max(1, min(number_of(properties, "w:gridSpan") or 1, _MOST_COLUMNS))
@@ -170,10 +172,6 @@ def _cells_of(row: Any) -> Iterator[Any]:
             yield child
         elif child.tag in _CONTROLS:
             yield from _cells_of(child)
-
-
-def _is_small(row: Any) -> bool:
-    return 0 <= (number_of(row, "w:trPr/w:gridBefore") or 0) <= _MOST_COLUMNS
 
 
 def _without_marks(cell: Cell) -> Cell:

@@ -35,6 +35,8 @@ _SOFT_HYPHEN = "\u00ad"
 
 
 def _is_hidden(element: lxml.html.HtmlElement) -> bool:
+    if not element.attrib:
+        return element.tag in _INVISIBLE
     style = element.get("style")
     return (
         element.tag in _INVISIBLE
@@ -225,11 +227,14 @@ class PageWriter:
             table.row = None
         elif tag in ("td", "th") and table.cell is not None and table.row is not None:
             cell, table.cell = table.cell, None
-            rows = _MOST_ROWS if cell.get("rowspan") == "0" else _span(cell.get("rowspan"), _MOST_ROWS)
+            text, self.piece = "".join(self.piece), []
             header = table.in_head or (cell.tag == "th" and cell.get("scope") not in ("row", "rowgroup"))
+            if not cell.attrib:
+                table.row.append(Cell(text, header=header))
+                return
+            rows = _MOST_ROWS if cell.get("rowspan") == "0" else _span(cell.get("rowspan"), _MOST_ROWS)
             columns = max(1, _span(cell.get("colspan"), _MOST_COLUMNS))
-            table.row.append(Cell("".join(self.piece), max(1, rows), columns, header=header))
-            self.piece = []
+            table.row.append(Cell(text, max(1, rows), columns, header=header))
 
     def _end_script(self, tag: str, start: int) -> None:
         if start <= len(self.piece):

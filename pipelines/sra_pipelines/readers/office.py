@@ -44,7 +44,7 @@ def read(path: Path, on_page: Callable[[int, int], None] | None = None) -> list[
         missing = MissingExtraError("Reading PPTX, PPT, XLS and DOC files", "office", error.name or "office-oxide")
         raise DocumentError(f"{path}: {missing}, or save the file in another format.") from error
     suffix = path.suffix.lower()
-    kind = _KINDS.get(suffix, suffix.lstrip("."))
+    kind: Any = _KINDS.get(suffix, suffix.lstrip("."))  # one of the names that office-oxide knows
     data = _checked_package(path) if kind == "pptx" else _checked_streams(path, kind, olefile)
     try:
         with office_oxide.Document.from_bytes(data, kind) as document:

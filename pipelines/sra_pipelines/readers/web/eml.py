@@ -52,7 +52,7 @@ def read(path: Path, on_page: Callable[[int, int], None] | None = None) -> list[
     return [Page(0, "1", "\n".join(lines).strip())]
 
 
-def _lines(body: Sequence[email.message.EmailMessage], path: Path) -> Iterator[str]:
+def _lines(body: Sequence[email.message.MIMEPart], path: Path) -> Iterator[str]:
     """Yield the lines of the text; HTML is preferred if it has tables, which the plain text of a message breaks."""
     sources = {part.get_content_subtype(): str(part.get_content()) for part in body}
     html = sources.get("html", "")

@@ -36,7 +36,7 @@ def test_a_row_longer_than_a_passage_repeats_its_label_and_is_cut_between_cells(
     head, first, second = lines(
         names, ["Brisk", *map(str, range(100, 160)), remarks], ["Alba", *map(str, range(60)), ""]
     )
-    assert all(len(line) <= 400 for line in (head + first + second).split("\n"))
+    assert all(len(line) <= 400 for line in "\n".join([head, first, second]).split("\n"))
     assert " | ".join(head.split("\n")) == " | ".join(names)
     assert all(line.startswith("Customer: Brisk | ") for line in first.split("\n"))
     cells = [cell for line in first.split("\n") for cell in line.split(" | ")[1:]]
@@ -137,6 +137,13 @@ def test_two_rows_of_headings_are_joined(head):
     assert lines(*head, "Rent|110|100|95|90")[-1] == (
         "Item: Rent | 2023 Actual: 110 | 2023 Plan: 100 | 2022 Actual: 95 | 2022 Plan: 90"
     )
+
+
+@pytest.mark.parametrize("rows", [["Rent|2000|1950", "Tax|100|200"], ["Rent|2000", "Fee|500"]])
+def test_amounts_that_look_like_years_name_nothing(rows):
+    assert lines(*rows) == [row.replace("|", " | ") for row in rows]
+    named = lines("Item|2023|2022", "Wages|300|200", *rows)
+    assert named[2].startswith("Item: Rent | 2023: 2000")
 
 
 def test_units_below_names_belong_to_them():

@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 
 from sra_pipelines.readers.grid.cells import GridRow
-from sra_pipelines.readers.grid.kinds import Kind, is_column_name, is_unit, kind_of
+from sra_pipelines.readers.grid.kinds import Kind, is_column_name, is_unit, kind_of, may_name_columns
 from sra_pipelines.readers.grid.wide_rows import row_text
 
 __all__ = ["LOOK_AHEAD", "ColumnNames", "Heading", "find_heading"]
@@ -210,7 +210,7 @@ def _can_be_heading(levels: Sequence[GridRow], rest: Sequence[GridRow]) -> bool:
         texts = [level.texts[column] for level in levels for column in level.filled]
         if any(kind_of(text) not in _NAMES or len(text) > _LONGEST_NAME or text.endswith(":") for text in texts):
             return False
-        if len(names) > 1 and len(set(names)) == 1:
+        if (len(names) > 1 and len(set(names)) == 1) or not may_name_columns(texts):
             return False
     filled = levels[-1].filled
     if len(filled) > 1 or len(levels) > 1:
@@ -270,7 +270,7 @@ def _replaces(row: GridRow, current: ColumnNames, rest: Sequence[GridRow]) -> bo
     periods = all(kind_of(text) is Kind.PERIOD for text in texts)
     words = all(kind_of(text) is Kind.TEXT and _WORD.search(text) for text in texts)
     dimension = is_column_name(row.texts[0], "") or row.texts[0] == current.texts[0]
-    return (periods or (words and dimension)) and any(any(_values_in(column, rest)) for column in columns)
+    return (periods or words) and dimension and any(any(_values_in(column, rest)) for column in columns)
 
 
 def _until_blank(rows: Sequence[GridRow]) -> list[GridRow]:

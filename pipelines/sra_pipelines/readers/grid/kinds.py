@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import re
 
-__all__ = ["Kind", "is_column_name", "is_unit", "kind_of"]
+__all__ = ["Kind", "is_column_name", "is_unit", "kind_of", "may_name_columns"]
 
 
 class Kind(enum.Enum):
@@ -44,12 +44,13 @@ _DATE = re.compile(
     re.IGNORECASE,
 )
 _LONGEST_VALUE = 60
+_LONGEST_STEP = 5  # years between two columns
 # Most cells are one of these, and are recognized by one pattern: an amount that is no year, and words.
 _SIMPLE_AMOUNT = re.compile(r"[-(]?[$€£]?(?:\d{1,3}(?:,\d{3})*|\d{5,})(?:\.\d+)?%?\)?")
 _WORDS = re.compile(r"(?!none|null|january|february|march|april|june|july|august|september|october|november|december)"
                     r"[A-Za-z]{4,}(?: (?!ended|ending|as of|as at)[a-z]{2,})*", re.IGNORECASE)  # fmt: skip
 _PLACEHOLDER = re.compile(
-    r"[-\u2013\u2014\u2212.*…]+|n\.?/?a\.?|n\.?m\.?|nil|none|tbd|tba|null|#\w+[/!?\w]*", re.IGNORECASE
+    r"=.*|[-\u2013\u2014\u2212.*…]+|n\.?/?a\.?|n\.?m\.?|nil|none|tbd|tba|null|#\w+[/!?\w]*", re.IGNORECASE
 )
 _IN_UNITS = re.compile(
     rf"\(?(?:in\s+)?(?:{_CURRENCY}|%|[A-Z]{{3}})?\s?(?:{_UNIT}|thousands?|millions?|billions?|'?000s?)?\)?",
@@ -91,6 +92,12 @@ def kind_of(text: str) -> Kind:
     return Kind.AMOUNT if _AMOUNT.fullmatch(text) else Kind.TEXT
 
 
+def may_name_columns(texts: list[str]) -> bool:
+    """Return whether the years among the cells of a row can be headings, unlike the amounts 2000 and 1950."""
+    years = [int(text) for text in texts if text.isdecimal() and kind_of(text) is Kind.PERIOD]
+    return len(years) < 2 or max(years) - min(years) <= _LONGEST_STEP * (len(years) - 1)
+
+
 def is_unit(text: str) -> bool:
     """Return whether a text is only a unit, such as ``£m`` or ``(in thousands)``."""
     return bool(text) and bool(_IN_UNITS.fullmatch(text))
@@ -102,5 +109,5 @@ def is_column_name(first: str, second: str) -> bool:
         not first
         or bool(_NAMES_OF_ROWS.fullmatch(first))
         or bool(_NAMES_OF_AMOUNTS.search(second))
-        or kind_of(second) in (Kind.PERIOD, Kind.DATE)
+        or (kind_of(second) in (Kind.PERIOD, Kind.DATE) and not second.isdecimal())
     )

@@ -15,6 +15,7 @@ __all__ = ["join_cells", "row_text"]
 
 _LONGEST_LINE = 400  # characters, below 220 tokens also for rows of amounts
 _LONGEST_CELL = 700  # characters; a longer text does not fit in a passage
+_LONGEST_PART = 300  # of such a text, beside the label
 _LONGEST_LABEL = 120
 _SENTENCE = re.compile(r"[.!?;]\s")
 
@@ -75,11 +76,12 @@ def _parts(cell: str) -> Iterator[str]:
     name, separator, text = cell.partition(": ")
     named = f"{name}{separator}" if separator and len(name) <= _LONGEST_LABEL else ""
     rest = text if named else cell
-    while len(rest) > _LONGEST_CELL:
-        ends = [match.end() for match in _SENTENCE.finditer(rest, _LONGEST_LINE // 2, _LONGEST_LINE)]
-        end = ends[-1] if ends else rest.rfind(" ", _LONGEST_LINE // 2, _LONGEST_LINE) + 1
+    is_long = len(rest) > _LONGEST_CELL
+    while is_long and len(rest) > _LONGEST_PART:
+        ends = [match.end() for match in _SENTENCE.finditer(rest, _LONGEST_PART // 2, _LONGEST_PART)]
+        end = ends[-1] if ends else rest.rfind(" ", _LONGEST_PART // 2, _LONGEST_PART) + 1
         if not end:  # a word of that length is no text: it is not cut here
-            space = re.compile(r"\s").search(rest, _LONGEST_LINE)
+            space = re.compile(r"\s").search(rest, _LONGEST_PART)
             end = space.end() if space is not None else len(rest)
         yield f"{named}{rest[:end].rstrip()}"
         rest = rest[end:]

@@ -65,7 +65,7 @@ class SRAConfig:
     Raises
     ------
     ConfigError
-        If a value is not allowed; the message says what is.
+        If a value is not allowed; the message names the allowed values.
     """
 
     alpha: Alpha = None  # type: ignore[assignment]  # the default depends on `evidence`
@@ -162,8 +162,8 @@ class SRAConfig:
     def from_json(cls, path: str | PathLike[str]) -> SRAConfig:
         """Read settings from a JSON file.
 
-        A calibrated profile is such a file too: its settings are under the key ``"sra"``. The name of one that comes
-        with sra-rag (see `sra_rag.profiles`) stands for its path.
+        A calibrated profile is such a file too: its settings are under the key ``"sra"``. The name of one that is
+        part of sra-rag (see `sra_rag.profiles`) can be given instead of its path.
 
         Raises
         ------

@@ -54,7 +54,7 @@ class EvidenceConfig:
     Raises
     ------
     ConfigError
-        If a value is not allowed; the message says what is.
+        If a value is not allowed; the message names the allowed values.
     """
 
     weight: float | None = None

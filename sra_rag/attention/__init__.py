@@ -1,4 +1,4 @@
-"""Scaled ReAttention: the reference, the fast path, and how a transformers model comes to use it.
+"""Scaled ReAttention: the reference, the fast path, and their registration with transformers.
 
 Importing this package, or any module in it, registers the attention ``"sra"`` with transformers. `load_model` does
 so too.

@@ -30,7 +30,7 @@ Spans = Sequence[tuple[int, int]]
 
 
 class Placed(Protocol):
-    """What is asked of a `sra_rag.attention.visibility.Visibility`."""
+    """The part of `sra_rag.attention.visibility.Visibility` that is used here."""
 
     @property
     def position(self) -> int:

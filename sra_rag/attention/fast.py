@@ -29,7 +29,7 @@ def fast_reattention(
     scale: float,
     softcap: float | None = None,
 ) -> torch.Tensor:
-    """Attention of one layer, sharpened and weighed as the session of `visibility` says.
+    """Attention of one layer, sharpened and weighed by the settings of the session in `visibility`.
 
     Agrees with `sra_rag.attention.reference.scaled_reattention` within the rounding of the dtype.
 
@@ -95,7 +95,7 @@ def fast_reattention(
 def sharpening_factors(
     query: torch.Tensor, key: torch.Tensor, *, visibility: Visibility, layer: int, scale: float
 ) -> tuple[int, torch.Tensor | None]:
-    """Find the factors of rows and leave the attention itself to somebody else's kernel.
+    """Return the factors of rows; the attention itself is computed by another kernel.
 
     Parameters
     ----------

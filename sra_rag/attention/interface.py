@@ -60,7 +60,7 @@ def sra_mask(
         return attention_mask
     if session is None or not session.active:
         if getattr(kwargs.get("config"), "attn_logit_softcapping", None) is not None:
-            kwargs["allow_is_causal_skip"] = False  # eager attention has no flag that stands for a causal mask
+            kwargs["allow_is_causal_skip"] = False  # eager attention has no flag that replaces a causal mask
         return sdpa_mask(
             batch_size=batch_size,
             q_length=q_length,
@@ -190,7 +190,7 @@ def _visibility_of_tensor(
     rows, keys = query.shape[2], key.shape[2]
     if mask is not None:
         return Visibility(session, rows, keys, position=keys - rows, rule=mask)
-    # Without a mask, several rows stand at the start of the cache and one at its end, as for sdpa.
+    # Without a mask, several rows are at the start of the cache and one row is at its end, as for sdpa.
     return Visibility(session, rows, keys, position=keys - 1 if rows == 1 else 0)
 
 
@@ -236,7 +236,7 @@ def _is_window(mask_function: Callable[..., torch.Tensor], size: int) -> bool:
     keys = torch.tensor([0, 1, size, size + 1])
     try:
         seen = mask_function(zero, zero, torch.full_like(keys, size), keys)
-    except (IndexError, RuntimeError):  # a pattern that looks positions up in a table of its own
+    except (IndexError, RuntimeError):  # a pattern that looks positions up in its own table
         return False
     return seen.tolist() == [False, True, True, False]
 

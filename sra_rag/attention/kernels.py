@@ -2,7 +2,7 @@
 
 Entropy without a ``Q x K`` matrix needs ``lse_i`` beside the output (see `sra_rag.attention.entropy`).
 PyTorch's public ``scaled_dot_product_attention`` runs kernels that compute it and throws it away, so the
-operators behind it are called here, and nowhere else. There is no public way to them (FlexAttention returns
+operators that it calls are called here, and nowhere else. There is no public way to them (FlexAttention returns
 the log-sum-exp but is compiled on first use, and unfused on CPU); ``tests/sra_rag/test_kernels.py`` notices
 when one moves or changes what it returns.
 """

@@ -147,7 +147,7 @@ def _configs(model: PreTrainedModel) -> list[Any]:
 
 
 # transformers offers `set_attn_implementation` but no public way to read the present one, and setting it back goes
-# through checks (installed kernels, for instance) that must not stand in the way of restoring. Should these
+# through checks (installed kernels, for instance) that must not prevent restoring. Should these
 # attributes move, tests/sra_rag/test_reattend.py fails.
 def _implementation(config: Any) -> str:
     return config._attn_implementation

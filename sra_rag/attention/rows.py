@@ -1,4 +1,4 @@
-"""Two ways of serving rows, behind one interface: their entropy, and their attention with multiplied scores.
+"""Two ways to compute rows, with one interface: their entropy, and their attention with multiplied scores.
 
 - `KernelRows`: fused kernels that return the log-sum-exp; no score is ever stored. For prefill.
 - `ScoreRows`: scores held for a block of rows, in float32. For decoding, where one row of scores is kept and the keys
@@ -16,9 +16,9 @@ from sra_rag.attention.visibility import Visibility
 
 __all__ = ["KernelRows", "ScoreRows"]
 
-_BAND_ROWS = 256  # rows of a sliding window served by one kernel call, each with a mask of its own
+_BAND_ROWS = 256  # rows of a sliding window served by one kernel call, each with its own mask
 _SCORES_AT_ONCE = 1 << 24  # float32 scores held by `ScoreRows`: 64 MiB
-_HIDDEN = -1e30  # stands for -inf where 0 * -inf would spoil a sum
+_HIDDEN = -1e30  # replaces -inf where 0 * -inf would spoil a sum
 
 
 class KernelRows:
@@ -200,7 +200,7 @@ class ScoreRows:
         for top, bottom in self._blocks(start, stop):
             log_weights, count = self._log_weights(top, bottom)
             if beta is not None:
-                # softmax is blind to a shift of its row, so log-weights serve as scores.
+                # softmax does not change if a row is shifted, so log-weights can be used as scores.
                 factor = beta[:, :, top - start : bottom - start, None]
                 log_weights = torch.mul(log_weights, factor, out=log_weights if self.reuse else None)
                 self.kept = None

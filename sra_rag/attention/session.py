@@ -88,7 +88,9 @@ class Session:
     def sharpens(self, layer: int) -> bool:
         """Whether any head of `layer` is sharpened."""
         if not 0 <= layer < self.n_layers:
-            raise ConfigError(f"The model asked for layer {layer}, but was said to have {self.n_layers}.")
+            raise ConfigError(
+                f"The model asked for layer {layer}, but the session was created for {self.n_layers} layers."
+            )
         return self._alpha[layer] is not None
 
     def strength(self, layer: int) -> torch.Tensor:

@@ -28,7 +28,7 @@ class AttentionShares:
     Parameters
     ----------
     spans
-        First token, and the one behind the last, of each span; ascending, not overlapping.
+        First token of each span, and the one after its last; ascending, not overlapping.
     prompt_length
         Tokens of the prompt. Rows at this position and later are the answer's.
 
@@ -101,8 +101,8 @@ class AttentionShares:
         Returns
         -------
         shares
-            ``(layers, spans)``, float32, each in [0, 1]; what is missing from 1 fell on the rest of the prompt and on
-            the answer itself. Without a token counted, no layers.
+            ``(layers, spans)``, float32, each in [0, 1]; the difference from 1 is the share of the rest of the prompt
+            and of the answer itself. Without a counted token, no layers.
         """
         if not self._rows:
             return torch.zeros(0, len(self.spans))
@@ -182,7 +182,7 @@ def decoding_weights(
 
 
 def active_shares() -> AttentionShares | None:
-    """Return what is collected in the calling thread or task, if anything."""
+    """Return the shares that the calling thread or task collects, or None."""
     return _ACTIVE.get()
 
 

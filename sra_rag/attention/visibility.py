@@ -23,7 +23,7 @@ MaskRule = Callable[[int, int], torch.Tensor]
 class Visibility:
     """The rows of one forward pass and the keys each may see.
 
-    Positions count from the first slot of the key/value cache, padding included. Row ``i`` stands at
+    Positions count from the first slot of the key/value cache, padding included. Row ``i`` is at
     ``position + i``, key ``j`` at ``key_position + j``.
 
     Parameters
@@ -72,7 +72,7 @@ class Visibility:
 
     @property
     def end(self) -> int:
-        """Index behind the last key that any row may see."""
+        """Index after the last key that any row may see."""
         if self.rule is not None:
             return self.n_keys
         return min(self.n_keys, self.first_row_key + self.n_rows)
@@ -89,7 +89,7 @@ class Visibility:
         return max(0, self.first_row_key + row - self.window + 1)
 
     def last_key(self, stop: int) -> int:
-        """Index behind the last key that any row before `stop` may see."""
+        """Index after the last key that any row before `stop` may see."""
         return self.end if self.rule is not None else min(self.n_keys, self.first_row_key + stop)
 
     def bias(self, start: int, stop: int, device: torch.device) -> torch.Tensor:
@@ -143,7 +143,7 @@ class Visibility:
         return (before[:, last + 1] - before[:, first]).float()[:, None]
 
     def is_real_row(self, start: int, device: torch.device) -> torch.Tensor | None:
-        """Which rows from `start` on stand for a token, ``(B, 1, Q - start)`` bool; None where all do."""
+        """Which rows from `start` on are tokens, ``(B, 1, Q - start)`` bool; None where all do."""
         if self.real is None or self.first_row_key + self.n_rows > self.real.shape[1]:
             return None
         return self.real[:, None, self.first_row_key + start : self.first_row_key + self.n_rows].to(device)

@@ -1,4 +1,4 @@
-"""From iterators that block to async ones: the work in a thread of its own, the event loop free."""
+"""Convert blocking iterators to async ones: the work runs in its own thread, so the event loop stays free."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def iterate_in_thread(make: Callable[[], Generator[T, None, None]], cancel
                 hand_over(_END)
             except BaseException as error:
                 hand_over(_END, error)
-        except RuntimeError:  # the loop is closed: nobody is left to hand anything to
+        except RuntimeError:  # the loop is closed: there is no reader any more
             cancel.set()
 
     threading.Thread(target=work, name="sra-rag-iterate", daemon=True).start()

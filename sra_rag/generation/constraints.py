@@ -1,6 +1,6 @@
 """Answers that are JSON of a given schema, however small the model and however few the tokens.
 
-The grammar comes from xgrammar (Dong et al., arXiv 2411.15100), which tells after each token which ones may
+The grammar comes from xgrammar (Dong et al., arXiv 2411.15100), which reports after each token which ones may
 follow. A grammar alone does not end an answer: a small model may write one string until its tokens run out. So
 a way to close the JSON is kept at hand, token by token, and a token is taken only if from there the JSON can
 still be closed within the tokens that are left.
@@ -28,7 +28,7 @@ __all__ = ["JSONConstraint", "JSONGrammars"]
 
 # What ends an object, an array and a string, in the order in which they are tried.
 _CLOSERS = (b"}", b"]", b'"')
-_LETTERS = (b"a", b"A", b" ", b"0")  # where one of these may follow beside a closer, a string is open
+_LETTERS = (b"a", b"A", b" ", b"0")  # where one of these may follow as well as a closer, a string is open
 
 _building = threading.Lock()
 _grammars: weakref.WeakKeyDictionary[PreTrainedTokenizerBase, dict[tuple[int, tuple[int, ...]], JSONGrammars]] = (
@@ -104,14 +104,14 @@ class JSONGrammars:
 class JSONConstraint:
     """Keeps the answers of one request to a schema.
 
-    `mask` belongs before what draws the next token, `guard` behind it.
+    `mask` must run before the next token is sampled, `guard` after it.
 
     Parameters
     ----------
     grammars
         Of the model's tokenizer.
     schema
-        JSON schema of the answer; an empty one stands for any JSON.
+        JSON schema of the answer; an empty one allows any JSON.
     batch_size
         How many sequences are generated.
     max_new_tokens
@@ -148,7 +148,7 @@ class JSONConstraint:
 
 
 class _Row:
-    """One answer: where it stands in the grammar, and the tokens that would close it from there."""
+    """One answer: its position in the grammar, and the tokens that would close it from there."""
 
     def __init__(self, grammars: JSONGrammars, matcher: xgrammar.GrammarMatcher) -> None:
         import xgrammar
@@ -193,7 +193,7 @@ class _Row:
         return tokens
 
     def _shortest(self, bitmask: np.ndarray) -> int:
-        """Choose among allowed tokens the one that brings the end nearest."""
+        """Choose the allowed token that leads to the end fastest."""
 
         def allows(token: int) -> bool:
             return bool(bitmask[token // 32] >> (token % 32) & 1)
@@ -208,7 +208,7 @@ class _Row:
         if self.grammars.null is not None and allows(self.grammars.null):
             return self.grammars.null  # rather than an object, which may hold itself again
         flags = np.unpackbits(bitmask.view(np.uint8), bitorder="little")[: self.grammars.vocab_size]
-        # What the schema spells out, such as the name of a property, goes fastest in long tokens.
+        # Text that the schema defines, such as the name of a property, is fastest in long tokens.
         lengths = np.where(flags[: len(self.grammars.token_lengths)], self.grammars.token_lengths, -1)
         return int(lengths.argmax())
 

@@ -2,7 +2,7 @@
 
 `Engine._run` does all the work, in the thread that calls it: encode, look for a prefill to reuse, prefill in
 chunks, decode with transformers' own ``generate``. Streams run it in a thread of their own and hand over its
-text; an exception there is raised in the reader, and a reader that goes away stops it within one token.
+text; an exception there is raised in the reader, and a reader that is closed stops it within one token.
 """
 
 from __future__ import annotations
@@ -55,11 +55,11 @@ class Engine:
     model
         From `sra_rag.load_model`.
     options
-        Options of requests that bring none.
+        Options of requests without options.
     max_prefixes
         How many earlier prefills are kept for reuse, in the model's memory; 0 keeps none.
     stop_token_ids
-        Tokens that end an answer, beside those the model names itself.
+        Tokens that end an answer, in addition to those of the model.
     context_window
         Tokens of prompt and answer together; by default, and at most, the model's own.
     """
@@ -87,7 +87,7 @@ class Engine:
 
     @property
     def sees_attention(self) -> bool:
-        """Whether requests may bring `shares`: here they may."""
+        """Whether requests may have `shares`: here they may."""
         return True
 
     @property
@@ -111,7 +111,7 @@ class Engine:
 
     @contextmanager
     def isolated(self) -> Iterator[Engine]:
-        """Keep no prefill from before the block or behind it, so that timings within it are fair."""
+        """Keep no prefill from before the block or after it, so that timings within it are fair."""
         self.prefixes.clear()
         try:
             yield self
@@ -178,7 +178,7 @@ class Engine:
     def stream(self, prompt: Prompt, **arguments: Unpack[RequestArguments]) -> Generator[TextDelta, None, None]:
         """Answer one prompt piece by piece; the last piece carries the whole `Generation`.
 
-        The arguments are those of `generate`, checked at the call, before the first piece is asked for. Closing
+        The arguments are those of `generate`, checked at the call, before the first piece is requested. Closing
         the iterator, or dropping it, ends the work.
         """
         return self._stream(self._request([prompt], arguments))
@@ -363,7 +363,7 @@ class Engine:
             return _Reading(cache, [cached])
         start = cached
         if prompt.has_passages and start < prompt.context_length:
-            # Read to the end of the context by itself with all settings, so that its keys and values are the same.
+            # Read separately to the end of the context with all settings, so that its keys and values are the same.
             self._prefill(input_ids, cache, start, prompt.context_length, monitor)
             start = prompt.context_length
         found: list[FoundEvidence | None] = []
@@ -384,7 +384,7 @@ class Engine:
             start += PREFILL_CHUNK
 
     def _read_batch(self, request: Request, batch: _Batch, monitor: Monitor) -> _Reading:
-        """Read the prompts of a batch, each by itself and on from an earlier prefill, all but their last tokens.
+        """Read the prompts of a batch one by one, continuing earlier prefills, except for their last tokens.
 
         Short prompts, and those of models whose caches forget, are only looked at where evidence is asked for:
         `generate` reads them in one batch.

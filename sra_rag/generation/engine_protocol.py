@@ -30,7 +30,7 @@ class EngineProtocol(Protocol):
 
     @property
     def options(self) -> SamplingOptions:
-        """Options of requests that bring none."""
+        """Options of requests without options."""
         ...
 
     @property
@@ -45,7 +45,7 @@ class EngineProtocol(Protocol):
 
     @property
     def sees_attention(self) -> bool:
-        """Whether requests may bring `shares`, to collect where attention falls."""
+        """Whether requests may have `shares`, which collect the distribution of attention."""
         ...
 
     @property
@@ -72,7 +72,7 @@ class EngineProtocol(Protocol):
         ...
 
     def room_for(self, requests: int) -> AbstractContextManager[None]:
-        """Keep the prefills of so many more requests within the block; a server decides by itself what it keeps."""
+        """Keep the prefills of so many more requests within the block; a server decides what it keeps."""
         ...
 
     def encode(

@@ -36,7 +36,7 @@ def answer_likelihood(
     shares: AttentionShares | None = None,
     cancel: Cancellation | None = None,
 ) -> Likelihood:
-    """Measure how likely an answer is behind a prompt, under settings of the attention.
+    """Measure how likely an answer is after a prompt, under settings of the attention.
 
     The row that foretells the first token of the answer is the prompt's last, as in generation: under
     ``rows="generated"`` it is not sharpened. Prefills are shared with the engine's requests.

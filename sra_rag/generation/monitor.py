@@ -1,4 +1,4 @@
-"""Sees each token as it is chosen, and says when to stop."""
+"""Receives each token when it is chosen, and decides when to stop."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Monitor"]
 
 
 class Monitor(StoppingCriteria):
-    """Collects text, notes times and reasons, and ends what is done, cancelled or late.
+    """Collects text, records times and reasons, and stops answers that are complete, cancelled or late.
 
     Parameters
     ----------

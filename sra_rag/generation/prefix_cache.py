@@ -1,7 +1,7 @@
 """Reuse of prefills: keys and values of a context that was read before are not computed again.
 
-The cache of transformers grows by concatenation and never writes into a tensor it has handed out, so what is
-stored stays as it was while a request goes on from a part of it.
+The cache of transformers grows by concatenation and never writes into a tensor it has returned, so a
+stored prefill does not change while a request continues from a part of it.
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ class PromptEncoder:
         controls = _control_tokens(tokenizer)
         self._spelling = _any_of({*controls, _OPEN})  # a placeholder that was in the text stays text too
         self._written = _any_of(controls) if controls else None
-        # What stands for all that the vocabulary cannot spell is no control token.
+        # The token for text that is not in the vocabulary is not a control token.
         self._control_ids = set(tokenizer.convert_tokens_to_ids(sorted(controls))) - {tokenizer.unk_token_id}
         # The slow tokenizers of transformers have no normalizer that could be asked: see `_check_controls`.
         self._normalizer = tokenizer.backend_tokenizer.normalizer if tokenizer.is_fast else None
@@ -148,8 +148,8 @@ class PromptEncoder:
             Mappings with ``role`` and ``content`` (a string); other keys, such as ``tool_calls``, go to the
             template too.
         context
-            The text whose end is the end of the context, as it stands in one of the messages; by default all
-            that comes before the last user message is the context.
+            The text whose end is the end of the context, as it is in one of the messages; by default everything
+            before the last user message is the context.
         passages
             Texts within the context, in the order in which they are in it; by default its paragraphs, or those of the
             earlier messages.
@@ -206,7 +206,7 @@ class PromptEncoder:
         context, passages
             As in `encode_messages`; by default nothing is context.
         add_bos
-            Put the special tokens in front that the tokenizer puts in front of text, unless they stand there.
+            Put the special tokens in front that the tokenizer puts in front of text, unless they are there already.
         """
         span = self._context_span(rendered, context)
         encoded = self._encode(rendered, span[1], self._passage_spans(rendered, span, passages))
@@ -215,7 +215,7 @@ class PromptEncoder:
         with self._tokenizing:
             front = list(self.tokenizer("", add_special_tokens=True).input_ids)
         if len(front) > 1 and front[-1] == self.tokenizer.eos_token_id:
-            front.pop()  # an end would stand before the beginning
+            front.pop()  # an end token would precede the beginning
         if not front or list(encoded.token_ids[: len(front)]) == front:
             return encoded
         n = len(front)
@@ -266,7 +266,7 @@ class PromptEncoder:
             if start >= 0:
                 return start, start + len(candidate)
         raise PromptError(
-            "The context is not in the prompt as it was given, so it cannot be told where it ends. Pass the very text "
+            "The context is not in the prompt as it was given, so its end is unknown. Pass the very text "
             "that the message holds."
         )
 
@@ -340,7 +340,7 @@ class PromptEncoder:
         if self._control_ids.isdisjoint(ids):
             return ids
         if len(text) == 1:
-            text = self._normalize(text)  # one character may stand for a whole token
+            text = self._normalize(text)  # one character may become a whole token
         if len(text) <= 1:
             return ids  # refused by `_check_controls`
         return [*self._plain_ids(text[:1]), *self._plain_ids(text[1:])]
@@ -401,7 +401,7 @@ def _paragraphs_of(messages: Sequence[Mapping[str, Any]], rendered: str, end: in
 
 
 def _apart(spans: Iterable[Span]) -> list[Span | None]:
-    """Give a token that two spans share to the first of them; None for a span without a token of its own."""
+    """Give a token that two spans share to the first of them; None for a span without its own token."""
     apart: list[Span | None] = []
     end = 0
     for first, last in spans:
@@ -442,7 +442,7 @@ def _placeholder(text: str) -> str:
 
 
 def _replaced(codes: str) -> str:
-    """Return the text that a placeholder stands for."""
+    """Return the text that a placeholder replaced."""
     return "".join(chr(int(code)) for code in codes.split(","))
 
 

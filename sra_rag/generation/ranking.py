@@ -4,7 +4,7 @@ One prompt holds all passages and the question. The passages are read once, into
 question are read with the heads observed (`sra_rag.evidence.choice`), and a passage's score is its share of
 their attention. Nothing of the model is changed.
 
-Passages that do not fit one prompt are ranked in groups, and the best of each group once more together. In a softmax
+Passages that do not fit one prompt are ranked in groups, and the best of each group again together. In a softmax
 the ratio of two weights does not depend on the other keys, so the ratios within a group are kept, and the groups are
 brought to one scale by what their best passages get in the common prompt.
 """

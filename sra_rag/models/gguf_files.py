@@ -32,7 +32,7 @@ LAYOUT = "v2"
 """Part of the name of each folder of unpacked weights; raised when what is written there changes."""
 
 _MANIFEST = "sra-rag-files.json"
-_ANSWER = "The answer is 42"  # any text that no chat template writes by itself
+_ANSWER = "The answer is 42"  # a text that no chat template contains
 
 logger = logging.getLogger(__name__)
 
@@ -207,7 +207,7 @@ def _convert(gguf: Path, folder: Path) -> None:
         sizes = {file.name: file.stat().st_size for file in sorted(partial.iterdir())}
         (partial / _MANIFEST).write_text(json.dumps(sizes, indent=1), encoding="utf-8")
         partial.chmod(0o755)
-        if folder.exists():  # incomplete, or somebody removed files from it
+        if folder.exists():  # incomplete, or files were removed from it
             shutil.rmtree(folder)
         partial.rename(folder)
     except BaseException:

@@ -1,4 +1,4 @@
-"""Load a causal language model with sra-rag's attention, from wherever it lies."""
+"""Load a causal language model with sra-rag's attention, from any source."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class LoadedModel:
     name
         What was asked for: ``"embedded"``, a name from ``sra-rag models``, a hub name or a path.
     sra
-        Settings used for every request that brings none; None is off.
+        Settings of every request without settings; None is off.
     """
 
     model: PreTrainedModel
@@ -99,13 +99,13 @@ def load_model(
     quantization
         ``"4bit"`` or ``"8bit"`` with bitsandbytes, needs ``pip install 'sra-rag[quantization]'``.
     sra
-        Settings for every request that brings none: `SRAConfig`, dict, alpha, path of a JSON file, None for off.
+        Settings of every request without settings: `SRAConfig`, dict, alpha, path of a JSON file, None for off.
     tokenizer
         Name or folder of the tokenizer, where it is not the model's.
     revision
         Branch, tag or commit on the hub.
     trust_remote_code
-        Whether code that comes with the model may run.
+        Whether code that is part of the model may run.
     model_kwargs, tokenizer_kwargs
         Passed on to transformers' ``from_pretrained``.
 

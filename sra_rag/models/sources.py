@@ -1,4 +1,4 @@
-"""What a model's name stands for: the embedded model, a fetched one, a file, a folder, or a name on the hub."""
+"""Resolve the name of a model: the embedded model, a fetched one, a file, a folder, or a name on the hub."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ VLLM_VENV := .venv-vllm
 VLLM_BIN := $(VLLM_VENV)/bin
 VLLM_READY := $(VLLM_VENV)/.ready
 
-.PHONY: demo models test test-slow test-vllm test-gpu check format bench clean
+.PHONY: demo models test test-slow test-vllm test-gpu check docs format bench clean
 
 demo: $(READY)
 	HF_HUB_OFFLINE=1 $(BIN)/sra-rag demo
@@ -52,6 +52,10 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_house.py
+
+# The documentation site, into build/site; a broken link or reference is an error.
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

@@ -18,23 +18,23 @@ from contextlib import AbstractContextManager, aclosing, contextmanager
 from typing import Any, Unpack, cast
 
 import torch
-from transformers import DynamicCache, GenerationConfig, LogitsProcessorList, StoppingCriteriaList
+from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 
 from sra_rag.attention.reattend import reattend
-from sra_rag.attention.session import Session
 from sra_rag.attention.shares import AttentionShares, observing
-from sra_rag.config import SRAConfig, SRALike
+from sra_rag.config import SRALike
 from sra_rag.errors import OutOfMemoryError
-from sra_rag.evidence.weigh import find_evidence, weigh
+from sra_rag.evidence.weigh import weigh
 from sra_rag.evidence_config import HeadChoice
 from sra_rag.generation.bridge import iterate_in_thread
 from sra_rag.generation.constraints import JSONConstraint, JSONGrammars
 from sra_rag.generation.logits_processors import logits_processors
 from sra_rag.generation.monitor import Monitor
-from sra_rag.generation.prefix_cache import PrefixCache, cache_argument, dependence, joined, keeps_all
+from sra_rag.generation.prefix_cache import PrefixCache, cache_argument, dependence
+from sra_rag.generation.prompt_reader import PREFILL_CHUNK, PromptReader, Reading, padded
 from sra_rag.generation.prompts import EncodedPrompt, Prompt, PromptEncoder
 from sra_rag.generation.request import Cancellation, LinkedCancellation, Request, RequestArguments, read_request
-from sra_rag.generation.result import FoundEvidence, Generation, Likelihood, TextDelta, Usage
+from sra_rag.generation.result import Generation, Likelihood, TextDelta, Usage
 from sra_rag.generation.sampling import SamplingOptions
 from sra_rag.generation.text import TextAssembler
 from sra_rag.heads.known import fitted_settings
@@ -42,9 +42,6 @@ from sra_rag.models.description import describe_model
 from sra_rag.models.loading import LoadedModel
 
 __all__ = ["PREFILL_CHUNK", "Cancellation", "Engine", "Prompt", "clear_memory_errors"]
-
-PREFILL_CHUNK = 1024  # tokens; between chunks a request can be cancelled, and activations stay small
-_LONG = 256  # tokens; so many fill a device by themselves: padding them for a batch would only add work
 
 
 class Engine:
@@ -303,20 +300,21 @@ class Engine:
         prompts, sra, options = request.prompts, request.sra, request.options
         model, tokenizer = self.loaded.model, self.loaded.tokenizer
         ends = self._stop_token_ids | set(_as_list(options.extra.get("eos_token_id")))
-        batch = _padded(prompts, self._pad_id(), self.loaded.device)
+        batch = padded(prompts, self._pad_id(), self.loaded.device)
         assemblers = [TextAssembler(tokenizer, options.stop) for _ in prompts]
         processors = self._logits_processors(options, len(prompts))
         monitor = Monitor(assemblers, batch.length, ends, request.cancel, options.timeout, request.on_text)
-        reading = _Reading()
+        reader = PromptReader(self.loaded, self.prefixes, monitor)
+        reading = Reading()
         with clear_memory_errors(self.loaded.device, len(prompts), batch.length):
             if len(prompts) > 1:
-                reading = self._read_batch(request, batch, monitor)
+                reading = reader.read_batch(request, batch.length)
             with (
                 reattend(model, sra, context_length=batch.contexts, prompt_length=batch.length) as session,
                 observing(request.shares),
             ):
                 if len(prompts) == 1:
-                    reading = self._read(prompts[0], sra, session, monitor)
+                    reading = reader.read(prompts[0], sra, session)
                 elif session is not None and sra is not None and sra.evidence is not None:
                     found = reading.found or [None] * len(prompts)
                     weigh(session, self.loaded, sra.evidence, found, batch.padding, batch.contexts)
@@ -347,79 +345,6 @@ class Engine:
             for index, (prompt, assembler) in enumerate(zip(prompts, monitor.finish(), strict=True))
         ]
 
-    def _read(
-        self, prompt: EncodedPrompt, sra: SRAConfig | None, session: Session | None, monitor: Monitor
-    ) -> _Reading:
-        """Read one prompt on from an earlier prefill, up to what `generate` reads itself: its last chunk."""
-        token_ids, length = list(prompt.token_ids), len(prompt.token_ids)
-        weighs = sra is not None and sra.evidence is not None and prompt.has_passages
-        untouched, settings = dependence(sra, prompt.context_length, length)
-        # The look needs the rows of the question, so no more than the context is taken from an earlier prefill.
-        known = token_ids[: prompt.context_length + 1] if weighs else token_ids
-        cache, cached = self.prefixes.take(known, untouched, settings, self.loaded.model.config)
-        input_ids = torch.tensor([token_ids], device=self.loaded.device)
-        # Observed bounds are those of a whole prompt, not of a chunk, and stay with the session that saw it.
-        if sra is not None and sra.bounds == "observed":
-            return _Reading(cache, [cached])
-        start = cached
-        if prompt.has_passages and start < prompt.context_length:
-            # Read separately to the end of the context with all settings, so that its keys and values are the same.
-            self._prefill(input_ids, cache, start, prompt.context_length, monitor)
-            start = prompt.context_length
-        found: list[FoundEvidence | None] = []
-        if session is not None and sra is not None and sra.evidence is not None and not monitor.cancelled():
-            if prompt.has_passages:
-                found = [find_evidence(self.loaded, cache, prompt, sra.evidence)]
-            weigh(session, self.loaded, sra.evidence, found or [None], [0], [prompt.context_length])
-        whole = (length - start - 1) // PREFILL_CHUNK * PREFILL_CHUNK
-        self._prefill(input_ids, cache, start, start + whole, monitor)
-        return _Reading(cache, [cached], found)
-
-    def _prefill(self, input_ids: torch.Tensor, cache: DynamicCache, start: int, stop: int, monitor: Monitor) -> None:
-        """Read tokens of a prompt into `cache`, which holds those before `start`."""
-        model = self.loaded.model
-        while start < stop and not monitor.cancelled():
-            chunk = input_ids[:, start : min(start + PREFILL_CHUNK, stop)]
-            model(input_ids=chunk, use_cache=True, logits_to_keep=1, **cache_argument(model, cache))
-            start += PREFILL_CHUNK
-
-    def _read_batch(self, request: Request, batch: _Batch, monitor: Monitor) -> _Reading:
-        """Read the prompts of a batch one by one, continuing earlier prefills, except for their last tokens.
-
-        Short prompts, and those of models whose caches forget, are only looked at where evidence is asked for:
-        `generate` reads them in one batch.
-        """
-        model, sra = self.loaded.model, request.sra
-        observed = sra is not None and sra.bounds == "observed"
-        one_by_one = batch.length >= _LONG and not observed and keeps_all(DynamicCache(config=model.config))
-        reading = _Reading(None, [0] * len(request.prompts), [])
-        if not one_by_one and (sra is None or sra.evidence is None):
-            return reading
-        caches = []
-        with self.prefixes.room(len(request.prompts)):
-            for index, prompt in enumerate(request.prompts):
-                length = len(prompt.token_ids)
-                with reattend(model, sra, context_length=prompt.context_length, prompt_length=length) as session:
-                    one = self._read(prompt, sra, session, monitor)
-                    reading.found.append(one.found[0] if one.found else None)
-                    if monitor.cancelled():
-                        return _Reading(None, [0] * len(request.prompts), [])
-                    if one.cache is None or not one_by_one:
-                        continue
-                    input_ids = torch.tensor([prompt.token_ids], device=self.loaded.device)
-                    self._prefill(input_ids, one.cache, one.cache.get_seq_length(), length - 1, monitor)
-                if monitor.cancelled():
-                    return _Reading(None, [0] * len(request.prompts), [])
-                untouched, settings = dependence(sra, prompt.context_length, length)
-                self.prefixes.put(list(prompt.token_ids)[:-1], untouched, settings, one.cache)
-                caches.append(one.cache)
-                reading.cached[index] = one.cached[0]
-        if caches:
-            reading.cache = joined(caches, model.config)
-        if not any(reading.found):
-            reading.found = []
-        return reading
-
     def _pad_id(self) -> int:
         pad_id = self.loaded.tokenizer.pad_token_id
         return pad_id if pad_id is not None else min(self._stop_token_ids, default=0)
@@ -447,39 +372,6 @@ class Engine:
         }
         config.update(**(fields | dict(options.extra) | {"eos_token_id": sorted(ends) or None}))
         return config
-
-
-@dataclasses.dataclass(slots=True)
-class _Reading:
-    """What was read of the prompts before `generate`: the cache, tokens from earlier prefills, and the evidence."""
-
-    cache: DynamicCache | None = None
-    cached: list[int] = dataclasses.field(default_factory=list)
-    found: list[FoundEvidence | None] = dataclasses.field(default_factory=list)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Batch:
-    """Prompts padded at their beginning to one length, and the padded lengths of their contexts."""
-
-    input_ids: torch.Tensor
-    mask: torch.Tensor
-    length: int
-    padding: list[int]
-    contexts: list[int]
-
-
-def _padded(prompts: Sequence[EncodedPrompt], pad_id: int, device: torch.device) -> _Batch:
-    length = max(len(prompt.token_ids) for prompt in prompts)
-    padding = [length - len(prompt.token_ids) for prompt in prompts]
-    rows = [[pad_id] * pad + list(prompt.token_ids) for pad, prompt in zip(padding, prompts, strict=True)]
-    return _Batch(
-        torch.tensor(rows, device=device),
-        torch.tensor([[0] * pad + [1] * (length - pad) for pad in padding], device=device),
-        length,
-        padding,
-        [pad + prompt.context_length for pad, prompt in zip(padding, prompts, strict=True)],
-    )
 
 
 @contextmanager

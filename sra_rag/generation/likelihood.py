@@ -14,8 +14,9 @@ from sra_rag.attention.shares import AttentionShares, observing
 from sra_rag.config import SRAConfig, SRALike
 from sra_rag.errors import ContextOverflowError, PromptError
 from sra_rag.evidence.weigh import find_evidence, weigh
-from sra_rag.generation.engine import PREFILL_CHUNK, Engine, Prompt
+from sra_rag.generation.engine import Engine, Prompt
 from sra_rag.generation.prefix_cache import cache_argument, dependence
+from sra_rag.generation.prompt_reader import PREFILL_CHUNK
 from sra_rag.generation.request import Cancellation
 from sra_rag.generation.result import Likelihood
 from sra_rag.heads.known import fitted_settings

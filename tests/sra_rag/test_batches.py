@@ -7,8 +7,8 @@ import torch
 from transformers import DynamicCache
 
 from sra_rag import Engine, SRAConfig
-from sra_rag.generation.engine import _LONG
 from sra_rag.generation.prefix_cache import cache_argument
+from sra_rag.generation.prompt_reader import _LONG
 from tests.sra_rag.tiny_models import tiny_model
 
 PASSAGES = [

@@ -1,0 +1,20 @@
+"""A LlamaIndex query engine over two documents; `sra="evidence"` is the only argument that LlamaIndex does not know."""
+
+from llama_index.core import Settings, SimpleDirectoryReader, VectorStoreIndex
+from llama_index.llms.sra import SRAHuggingFaceLLM
+from sra_pipelines.index.embedding import load_embedding
+from sra_pipelines.samples import sample_documents
+
+MODEL = "embedded"
+QUESTION = "Which law governs the agreement?"
+
+Settings.llm = SRAHuggingFaceLLM(model_name=MODEL, sra="evidence", max_new_tokens=48)
+Settings.embed_model = load_embedding("embedded")
+
+documents = SimpleDirectoryReader(input_files=[str(path) for path in sample_documents()]).load_data()
+index = VectorStoreIndex.from_documents(documents, show_progress=True)
+response = index.as_query_engine(similarity_top_k=4).query(QUESTION)
+
+print(f"{QUESTION}\n{response}\n")
+for node in response.source_nodes:
+    print(f"{node.metadata['file_name']}, page {node.metadata['page_label']}: score {node.score:.2f}")

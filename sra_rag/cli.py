@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 from sra_rag import __version__
 from sra_rag.errors import MissingExtraError, SRAError
@@ -24,6 +24,7 @@ __all__ = ["load_command", "main", "make_app"]
 _GROUP = "sra_rag.commands"
 _BAD_INPUT = 2
 _INTERRUPTED = 130
+_PLAIN_TYPES = {"int": "N", "float": "NUMBER", "str": "TEXT", "path": "PATH", "file": "PATH", "directory": "PATH"}
 
 # The first sentence of each command's own help; a test compares them. A command of another distribution is imported
 # for its help.
@@ -88,15 +89,46 @@ def load_command(entry: importlib.metadata.EntryPoint) -> TyperCommand | TyperGr
     app.callback()(lambda: None)  # makes it a group even with a single command, so that the command keeps its name
     if isinstance(target, typer.Typer):
         for command in target.registered_commands:
+            command.cls = _PlainCommand
             if command.callback is not None:
                 command.callback = _interruptible(command.callback)
-        app.add_typer(target, name=entry.name)
+        app.add_typer(target, name=entry.name, cls=_PlainGroup)
     else:
-        app.command(entry.name)(_interruptible(target))
+        app.command(entry.name, cls=_PlainCommand)(_interruptible(target))
     return typer.main.get_group(app).commands[entry.name]  # type: ignore[return-value]  # typer makes no other kinds
 
 
-class _EntryPointGroup(TyperGroup):
+class _PlainCommand(TyperCommand):
+    """A command whose help shows the values of options as ``N``, ``TEXT`` or ``PATH``, not as Python types."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters, including the help option."""
+        return _with_plain_types(super().get_params(ctx))
+
+
+class _PlainGroup(TyperGroup):
+    """As `_PlainCommand`, for a command with subcommands."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters, including the help option."""
+        return _with_plain_types(super().get_params(ctx))
+
+
+def _with_plain_types(parameters: list[Any]) -> list[Any]:
+    for parameter in parameters:
+        if isinstance(parameter, TyperArgument) or getattr(parameter, "is_flag", False):
+            parameter.display_type_rich = lambda ctx: None  # an argument's name says it; a flag has no value
+        elif parameter.metavar is None:
+            parameter.metavar = _plain_type(parameter)
+    return parameters
+
+
+def _plain_type(parameter: Any) -> str:
+    shown = parameter.display_type(None).strip("<>").removeprefix("list[").removesuffix("]").removesuffix(" range")
+    return _PLAIN_TYPES.get(shown.lower(), shown)
+
+
+class _EntryPointGroup(_PlainGroup):
     """The subcommands of the installed entry points: listed by name, imported when chosen."""
 
     def __init__(self, **attributes: Any) -> None:

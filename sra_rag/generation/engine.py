@@ -301,7 +301,8 @@ class Engine:
         model, tokenizer = self.loaded.model, self.loaded.tokenizer
         ends = self._stop_token_ids | set(_as_list(options.extra.get("eos_token_id")))
         batch = padded(prompts, self._pad_id(), self.loaded.device)
-        assemblers = [TextAssembler(tokenizer, options.stop) for _ in prompts]
+        ends_loops = options.stop_repetition and options.json_schema is None
+        assemblers = [TextAssembler(tokenizer, options.stop, stop_repetition=ends_loops) for _ in prompts]
         processors = self._logits_processors(options, len(prompts))
         monitor = Monitor(assemblers, batch.length, ends, request.cancel, options.timeout, request.on_text)
         reader = PromptReader(self.loaded, self.prefixes, monitor)

@@ -95,7 +95,7 @@ class Monitor(StoppingCriteria):
             return
         self._emit(index, self.assemblers[index].add(token))
         if self.assemblers[index].stopped:
-            self.reasons[index] = "stop"
+            self.reasons[index] = "repetition" if self.assemblers[index].repeated else "stop"
 
     def _emit(self, index: int, text: str) -> None:
         if text and self.on_text is not None:

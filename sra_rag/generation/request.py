@@ -81,6 +81,7 @@ class RequestArguments(TypedDict, total=False):
     stop: str | Sequence[str]
     seed: int | None
     json_schema: Mapping[str, Any] | None
+    stop_repetition: bool
     timeout: float | None
     extra: Mapping[str, Any]
 

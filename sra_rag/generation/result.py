@@ -9,7 +9,7 @@ from sra_rag.config import SRAConfig
 
 __all__ = ["FinishReason", "FoundEvidence", "Generation", "Likelihood", "TextDelta", "Timing", "Usage"]
 
-FinishReason = Literal["stop", "length", "cancelled"]
+FinishReason = Literal["stop", "length", "repetition", "cancelled"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -86,7 +86,8 @@ class Generation:
     text
         The text, without special tokens and without the stop text.
     finish_reason
-        ``"stop"`` (an end token or a stop text), ``"length"`` or ``"cancelled"``.
+        ``"stop"`` (an end token or a stop text), ``"length"``, ``"repetition"`` (the answer repeated itself and was cut
+        before the repetition) or ``"cancelled"``.
     usage, timing
         Token usage and timing.
     token_ids

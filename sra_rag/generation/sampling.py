@@ -44,6 +44,9 @@ class SamplingOptions:
     json_schema
         Schema of a JSON answer, which is complete within `max_new_tokens`. An empty schema allows any JSON; None is
         text. Requires the extra ``structured``.
+    stop_repetition
+        Whether an answer that repeats itself is stopped and cut before the repetition; see
+        `sra_rag.generation.repetition`. JSON answers are never cut.
     timeout
         Time limit in seconds, after which `GenerationTimeoutError` is raised; None is no limit.
     extra
@@ -66,6 +69,7 @@ class SamplingOptions:
     stop: tuple[str, ...] = ()
     seed: int | None = None
     json_schema: Mapping[str, Any] | None = None
+    stop_repetition: bool = True
     timeout: float | None = None
     extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 

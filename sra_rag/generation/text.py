@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from sra_rag.generation.repetition import find_repetition
+
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
@@ -32,15 +34,21 @@ class TextAssembler:
         Decodes the tokens; special ones are left out.
     stop
         Texts at which the answer ends, also where one spans several tokens.
+    stop_repetition
+        Whether the answer ends where it repeats itself, see `find_repetition`.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, stop: Sequence[str] = ()) -> None:
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, stop: Sequence[str] = (), *, stop_repetition: bool = False
+    ) -> None:
         self._tokenizer = tokenizer
         self._stop = tuple(stop)
+        self._stop_repetition = stop_repetition
         self._token_ids: list[int] = []
         self._emitted = 0
         self.text = ""
         self.stopped = False
+        self.repeated = False
 
     def add(self, token_id: int) -> str:
         """Take one more token; return the text that is certain now and was not before."""
@@ -52,7 +60,16 @@ class TextAssembler:
         if found:
             self.text = self.text[: min(found)]
             self.stopped = True
-        return self._emit(len(self.text) if self.stopped else len(self.text) - self._uncertain())
+            return self._emit(len(self.text))
+        certain = len(self.text) - self._uncertain()
+        repetition = find_repetition(self.text) if self._stop_repetition else None
+        if repetition is not None:
+            # What is repeated is held, for it is cut if it becomes a loop.
+            certain = max(self._emitted, min(certain, len(self.text[: repetition.start].rstrip())))
+            if repetition.loops:
+                self.text = self.text[:certain]
+                self.stopped = self.repeated = True
+        return self._emit(certain)
 
     def finish(self) -> str:
         """Return the remaining text, after the last token."""

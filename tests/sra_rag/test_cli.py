@@ -86,3 +86,12 @@ def test_a_command_whose_extra_is_missing_ends_with_the_line_that_installs_it(ar
     assert done.stderr.startswith("sra-rag: sra_pipelines needs the package 'faiss'")
     assert "pip install 'sra-rag[pipelines]'" in done.stderr
     assert not done.stdout
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_help_shows_no_python_types(name):
+    command = load_command(ENTRIES[name])
+    for one in [command, *getattr(command, "commands", {}).values()]:
+        shown = CliRunner().invoke(make_app(), [name, *([one.name] if one is not command else []), "--help"]).output
+        assert "--help" in shown
+        assert not re.search(r"<(bool|int|float|str|path|list)\b|list\[|range>", shown), shown

@@ -84,6 +84,8 @@ def run_task(
     ordered = in_sharing_order(settings)
     total, done = len(examples) * len(settings), 0
     skipped: list[str] = []
+    if on_progress is not None:
+        on_progress(done, total)
     for group, timed in _groups(examples, measures, engine.in_flight):
         # Their prefills are wanted again: for the likelihood, and by the next setting that leaves the context alone.
         with engine.room_for(len(group)):

@@ -1,6 +1,7 @@
 """The subcommands that answer from documents: ``sra-rag ask`` and ``sra-rag demo``.
 
-Their implementation is in `sra_pipelines.commands.answer_questions`, which is imported after the options are checked.
+Their implementations are in `sra_pipelines.commands.answer_question` and `demonstration`, which are imported after the
+options are checked.
 """
 
 from __future__ import annotations
@@ -31,7 +32,6 @@ from sra_pipelines.commands.shared_options import (
     Settings,
 )
 from sra_pipelines.presets import load_preset, preset_names, preset_path
-from sra_pipelines.samples import sample_documents, sample_questions
 from sra_rag.config import SRAConfig
 from sra_rag.errors import ConfigError
 from sra_rag.notation import parse_indices, parse_sra
@@ -39,7 +39,6 @@ from sra_rag.notation import parse_indices, parse_sra
 __all__ = ["ask", "demo", "presets"]
 
 _UNREADABLE = 2
-_DEMO_QUESTIONS = ("report-total-assets-2025", "report-north-america-2024")
 
 Question = Annotated[str, typer.Argument(help="The question, in quotes.")]
 Documents = Annotated[
@@ -98,10 +97,10 @@ def ask(
     if bool(documents) == (index is not None):
         raise ConfigError("Give either files and folders or --index INDEX, but not both.")
     chosen = load_preset(preset)
-    from sra_pipelines.commands.answer_questions import answer_questions
+    from sra_pipelines.commands.answer_question import answer_question
 
-    readable = answer_questions(
-        [question],
+    readable = answer_question(
+        question,
         documents or [],
         [None, sra] if compare else [sra],
         index_folder=index,
@@ -118,20 +117,23 @@ def ask(
         raise typer.Exit(_UNREADABLE)
 
 
-def demo(settings: Settings = None, context_tokens: ContextTokens = 1500) -> None:
-    """Answer questions about the sample documents (an annual report and a contract), without and with reattention."""
-    from sra_pipelines.commands.answer_questions import answer_questions
+def demo(
+    model: ServedModelName = None,
+    settings: Settings = None,
+    context_tokens: ContextTokens = 1500,
+    fetch: Annotated[
+        bool, typer.Option("--fetch", help="First fetch the model that the demo prefers, if it is not here (491 MB).")
+    ] = False,
+) -> None:
+    """Answer questions about the sample documents (an annual report and a contract), without and with reattention.
 
-    by_id = {question.id: question for question in sample_questions()}
-    chosen = [by_id[name] for name in _DEMO_QUESTIONS]
-    answer_questions(
-        [question.question for question in chosen],
-        sample_documents(),
-        [None, chosen_settings(settings, None, None, None, None)],
-        context_tokens=context_tokens,
-        max_new_tokens=64,
-        gold=[f"{question.answer} ({question.document}, page {question.evidence[0].page + 1})" for question in chosen],
-    )
+    Without --model, the demo uses the smallest model from 'sra-rag models' that answers four of its five questions, if
+    it was fetched, and otherwise the embedded model, which is small and often wrong.
+    """
+    sra = chosen_settings(settings, None, None, None, None)
+    from sra_pipelines.commands.demonstration import demonstrate
+
+    demonstrate(model, sra, context_tokens=context_tokens, fetch=fetch)
 
 
 def presets(

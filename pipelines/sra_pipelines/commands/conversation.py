@@ -6,19 +6,21 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from sra_pipelines.answering.answers import Answer, Retrieval
 from sra_pipelines.answering.chat import Chat
 from sra_pipelines.answering.document_qa import DocumentQA
-from sra_pipelines.commands.answer_questions import warn_about_splitting
+from sra_pipelines.commands.answering import asking, warn_about_splitting
 from sra_pipelines.commands.engine_choice import EngineChoice, open_engine
 from sra_pipelines.commands.library_notices import quiet_libraries
-from sra_pipelines.commands.terminal import Reporter, describe, progress_bars
+from sra_pipelines.commands.progress import progress_bars, show_until
+from sra_pipelines.commands.terminal import Reporter, describe
 from sra_pipelines.index.stored_index import StoredIndex, open_index
 from sra_pipelines.presets import Preset
 from sra_pipelines.readers.limits import ReadingLimits
@@ -179,6 +181,7 @@ class _Conversation:
         self.sra = sra
         self.last: str | None = None
         self.interactive = sys.stdin.isatty()
+        self.console = Console(stderr=True)
         self.reporter = Reporter(streaming=sys.stdout.isatty())
 
     def run(self) -> None:
@@ -201,8 +204,10 @@ class _Conversation:
                 self._command(line)
             else:
                 self.last = line
-                retrieval = self.chat.retrieve(line)
-                self.reporter.answer(self.chat.stream(line, found=retrieval, sra=self.sra), retrieval)
+                with progress_bars(self.console) as start:
+                    start("searching")
+                    retrieval = self.chat.retrieve(line)
+                self._answer(self.chat.stream(line, found=retrieval, sra=self.sra), retrieval)
         except KeyboardInterrupt:
             if not self.interactive:
                 raise
@@ -222,6 +227,11 @@ class _Conversation:
             retrieval = self.chat.qa.retrieve(self.last)
             for sra in (None, self.sra or SRAConfig(alpha=0.2)):
                 self.reporter.heading(f"\n{describe(sra).capitalize()}:")
-                self.reporter.answer(self.chat.qa.stream(retrieval, sra=sra), retrieval)
+                self._answer(self.chat.qa.stream(retrieval, sra=sra), retrieval)
         else:
             self.reporter.heading(_HELP)
+
+    def _answer(self, pieces: Generator[str | Answer, None, None], retrieval: Retrieval) -> None:
+        description = asking(self.chat.qa, retrieval)
+        shown = show_until(pieces, description, self.console, until_end=not self.reporter.streaming)
+        self.reporter.answer(shown, retrieval)

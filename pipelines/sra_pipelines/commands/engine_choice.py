@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
+from sra_pipelines.commands.progress import Start
 from sra_rag.errors import ConfigError, require_extra
 from sra_rag.generation.sampling import SamplingOptions
 from sra_rag.models.embedded import EMBEDDED_NAME
@@ -20,9 +21,6 @@ __all__ = ["HERE", "OWN_VLLM", "SERVED_AT_ONCE", "EngineChoice", "open_engine"]
 
 HERE, OWN_VLLM = "here", "vllm"
 SERVED_AT_ONCE = 16  # concurrent requests to a server, which batches them
-
-
-Start = Callable[[str], Callable[[int, int], None]]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -96,16 +96,20 @@ def add(
 
     from rich.console import Console
 
-    from sra_pipelines.commands.library_notices import quiet_libraries
-    from sra_pipelines.index.catalog import own_embedding
-    from sra_pipelines.index.embedding import load_embedding
-    from sra_pipelines.index.removal import RemovalRefusedError
-    from sra_pipelines.index.writer import add_documents
-    from sra_pipelines.presets import load_preset
-    from sra_pipelines.ray.cluster import RayOptions
+    from sra_pipelines.commands.progress import progress_bars
 
-    quiet_libraries()
     console = Console(stderr=True)
+    with progress_bars(console) as start:
+        start("importing libraries")
+        from sra_pipelines.commands.library_notices import quiet_libraries
+        from sra_pipelines.index.catalog import own_embedding
+        from sra_pipelines.index.embedding import load_embedding
+        from sra_pipelines.index.removal import RemovalRefusedError
+        from sra_pipelines.index.writer import add_documents
+        from sra_pipelines.presets import load_preset
+        from sra_pipelines.ray.cluster import RayOptions
+
+        quiet_libraries()
     name = embedding or own_embedding(to)
     splitting = None if preset is None else load_preset(preset).splitting
     on_ray = RayOptions(ray_address, workers) if ray or ray_address else None
@@ -264,6 +268,7 @@ def _confirmed(refused: RemovalRefusedError) -> AllowRemoval:
 @contextmanager
 def _progress(console: Console) -> Iterator[ProgressCallback]:
     """Show a progress bar with the remaining time, on a terminal only."""
+    from rich.markup import escape
     from rich.progress import (
         BarColumn,
         Progress,
@@ -285,14 +290,14 @@ def _progress(console: Console) -> Iterator[ProgressCallback]:
         disable=not console.is_terminal,
     ) as bars:
         task = bars.add_task("starting", total=None)
-        last = ""
+        known: float | None = None
 
         def on_progress(description: str, done: float, total: float) -> None:
-            nonlocal last
-            if description != last:
-                bars.reset(task, description=description, total=total)
-                last = description
-            bars.update(task, completed=done, total=total)
+            nonlocal known
+            if total != known:  # another kind of work; within one, the description names the current file
+                bars.reset(task, total=total)
+                known = total
+            bars.update(task, description=escape(description), completed=done, total=total)
 
         yield on_progress
 
@@ -318,6 +323,8 @@ def _write_report(report: AddReport, console: Console) -> None:
     if report.other_types:
         kinds = ", ".join(f"{suffix} {count}" for suffix, count in report.other_types.items())
         line(f"skipped: {_count(sum(report.other_types.values()), 'file')} of unsupported types ({kinds})")
+    for folder in report.linked_folders:
+        line(f"skipped: {folder} is a link to a folder. To read it, give {Path(folder).resolve()} too.")
     for reason in report.failed.values():
         line(f"sra-rag: {reason}", "red")
     pace = f" ({report.seconds / report.n_pages:.2f} s per page)" if report.n_pages else ""

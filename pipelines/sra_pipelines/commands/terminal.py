@@ -1,13 +1,10 @@
-"""Terminal output of the commands: progress bars, and answers with their citations and usage."""
+"""Terminal output of the commands: answers with their citations and usage."""
 
 from __future__ import annotations
 
+import difflib
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from collections.abc import Iterator
 
 from sra_pipelines.answering.answers import Answer, Retrieval
 from sra_pipelines.answering.marking import mark_as_it_comes
@@ -16,35 +13,12 @@ from sra_pipelines.checks.support import mark_unsupported
 from sra_rag.config import SRAConfig
 from sra_rag.evidence_config import EvidenceConfig
 
-__all__ = ["Reporter", "describe", "progress_bars"]
+__all__ = ["Reporter", "describe"]
 
-Advance = Callable[[int, int], None]
-
-
-@contextmanager
-def progress_bars(console: Console) -> Iterator[Callable[[str], Advance]]:
-    """Show progress bars on a terminal, and nothing elsewhere.
-
-    Yields
-    ------
-    start
-        Function that takes a description, starts a bar, and returns a function of (done, total) that updates it.
-    """
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ) as progress:
-
-        def start(description: str) -> Advance:
-            task = progress.add_task(description, total=None)
-            return lambda done, total: progress.update(task, completed=done, total=total)
-
-        yield start
+_ALIKE = 0.5  # share of common words from which differences are listed
+_SHOWN = 5  # differences
+_QUOTE = 160  # characters
+_PAGES = 6  # pages that are named where there are no sources
 
 
 class Reporter:
@@ -97,11 +71,11 @@ class Reporter:
             self._write(f"  computed: {answer.calculation.text}\n    from {where}\n")
         for note in answer.notes:
             self._write(f"  note: {note}\n")
-        cited = "; ".join(map(str, answer.citations)) or "none: no passage supports the answer"
+        cited = "; ".join(map(str, answer.citations))
         usage, timing = answer.generation.usage, answer.generation.timing
         reused = f" ({usage.cached_tokens} reused)" if usage.cached_tokens else ""
         self._write(
-            f"  sources: {cited}\n"
+            f"  {f'sources: {cited}' if cited else self._without_sources(answer)}\n"
             f"  {usage.prompt_tokens} prompt tokens{reused}, {usage.completion_tokens} generated; "
             f"prefill {timing.prefill_seconds:.1f} s, decode {timing.decode_seconds:.1f} s"
             f"{'; stopped at the token limit' if answer.generation.finish_reason == 'length' else ''}\n"
@@ -116,26 +90,73 @@ class Reporter:
                 self._write(f"    {share:6.1%}  {passage.document}, page {passage.page_label}\n")
         return answer
 
+    def in_brief(self, label: str, answer: Answer) -> None:
+        """Write an answer after a label, with its best source and quote, in three lines at most."""
+        text = " ".join(mark_unsupported(answer.text, answer.supported).split())
+        self._write(f"{label}: {text}\n")
+        if answer.citations:
+            best = answer.citations[0]
+            quote = " ".join(best.quote.split())
+            self._write(f'    {best}: "{quote[:_QUOTE]}{"..." if len(quote) > _QUOTE else ""}"\n')
+        else:
+            self._write(f"    {self._without_sources(answer)}\n")
+
     def passages(self, answer_context: str) -> None:
         """Write the passages in the prompt."""
         self._write(f"--- passages given to the model ---\n{answer_context}\n--- end of passages ---\n")
 
-    def ratio(self, answers: Sequence[Answer]) -> None:
-        """Write the time ratios of two answers: prefill (if both reused as many tokens), per token, and total."""
-        base, other = (answer.generation for answer in answers)
+    def comparison(self, base: Answer, other: Answer) -> None:
+        """Write how the texts of two answers differ, and the ratio of those times that can be compared.
+
+        If one answer reused more of the prefill than the other, its time to the first token is shorter for that reason
+        alone, so only the time per generated token is compared.
+        """
+        self._write(f"{_difference(base.text, other.text)}\n")
+        first, second = base.generation, other.generation
+        if not first.usage.prompt_tokens:  # no passage was found, so the model was not run
+            return
         parts = []
-        if base.usage.cached_tokens == other.usage.cached_tokens:
-            parts.append(f"prefill {other.timing.prefill_seconds / base.timing.prefill_seconds:.2f}x")
-        steps = [max(1, g.usage.completion_tokens - 1) for g in (base, other)]
-        per_step = [g.timing.decode_seconds / n for g, n in zip((base, other), steps, strict=True)]
+        steps = [max(1, g.usage.completion_tokens - 1) for g in (first, second)]
+        per_step = [g.timing.decode_seconds / n for g, n in zip((first, second), steps, strict=True)]
         if per_step[0] > 0:
-            parts.append(f"per generated token {per_step[1] / per_step[0]:.2f}x")
-        total = other.timing.total_seconds / base.timing.total_seconds
-        self._write(f"time with reattention relative to without: {total:.2f}x in total ({', '.join(parts)})\n")
+            parts.append(f"{per_step[1] / per_step[0]:.2f}x per generated token")
+        reused = second.usage.cached_tokens - first.usage.cached_tokens
+        if reused == 0:
+            parts.append(f"{second.timing.prefill_seconds / first.timing.prefill_seconds:.2f}x until the first token")
+            note = ""
+        else:
+            which = "second" if reused > 0 else "first"
+            note = f" (time until the first token not compared: the {which} answer reused {abs(reused):,} more tokens)"
+        self._write(f"time of the second answer relative to the first: {', '.join(parts)}{note}\n")
+
+    def _without_sources(self, answer: Answer) -> str:
+        """Return the line that an answer without sources has in their place: the pages that were read."""
+        pages = list(dict.fromkeys(f"{p.document}, page {p.page_label}" for p in answer.passages))
+        if not pages:
+            return "passages read: none was found"
+        more = f" and {len(pages) - _PAGES} more" if len(pages) > _PAGES else ""
+        return f"no sources: the passages do not support the answer; passages read: {'; '.join(pages[:_PAGES])}{more}"
 
     def _write(self, text: str) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
+
+
+def _difference(first: str, second: str) -> str:
+    """Return a line about how two texts differ, in words."""
+    if first.split() == second.split():
+        return "the answers are the same"
+    words = first.split(), second.split()
+    matcher = difflib.SequenceMatcher(None, *words, autojunk=False)
+    if matcher.ratio() < _ALIKE:
+        return "the answers differ throughout"
+    changes = []
+    for kind, start, end, other_start, other_end in matcher.get_opcodes():
+        if kind != "equal":
+            removed, added = " ".join(words[0][start:end]), " ".join(words[1][other_start:other_end])
+            changes.append(f"{removed or '(nothing)'!r} became {added or '(nothing)'!r}")
+    more = f"; and {len(changes) - _SHOWN} more" if len(changes) > _SHOWN else ""
+    return f"the answers differ: {'; '.join(changes[:_SHOWN])}{more}"
 
 
 def _evidence_line(answer: Answer) -> str:

@@ -36,7 +36,8 @@ __all__ = [
     "wanted_files",
 ]
 
-_EMBED_AT_ONCE = 32
+_EMBED_AT_ONCE = 10  # passages; the progress bar moves after each batch
+_READ = 0.05  # share of the work on a document that is done when it is read
 
 Progress = Callable[[str, float, float], None]
 """Called with a description of the current step, the work done so far, and the total."""
@@ -160,7 +161,7 @@ def prepare(
             if prepared.empty_pages:
                 tally.empty_pages[prepared.file.name] = list(prepared.empty_pages)
         done += prepared.file.bytes
-        progress("indexing", done, total)
+        progress(f"indexing {prepared.file.name}", done, total)
 
 
 def prepared_here(
@@ -186,7 +187,7 @@ def prepared_here(
     """
     by_path = {file.path: file for file in files}
     total, done = float(sum(file.bytes for file in files)), 0.0
-    progress("indexing", done, total)
+    progress(f"reading {files[0].name}" if files else "reading", done, total)
     for path, result, digest in read_documents(
         list(by_path), workers=default_workers(len(files)) if workers is None else workers, limits=limits
     ):
@@ -197,9 +198,10 @@ def prepared_here(
             yield Prepared(file, result)
         else:
 
-            def on_share(share: float, before: float = done, size: int = file.bytes) -> None:
-                progress("indexing", before + share * size, total)
+            def on_share(share: float, before: float = done, file: Wanted = file) -> None:
+                progress(f"indexing {file.name}", before + share * file.bytes, total)
 
+            on_share(_READ)
             yield Prepared(file, embed_document(result, file, model, splitting, on_share), result.empty_pages)
         done += file.bytes
 
@@ -230,7 +232,7 @@ def embed_document(
         batch = [embedded_text(passage) for passage in passages[start : start + _EMBED_AT_ONCE]]
         parts.append(unit_vectors(model.get_text_embedding_batch(batch)))
         if on_share is not None:
-            on_share((start + len(batch)) / len(passages))
+            on_share(_READ + (1 - _READ) * (start + len(batch)) / len(passages))
     metadata = IndexedDocument(
         name=file.name,
         path=str(file.path),

@@ -29,6 +29,7 @@ from sra_pipelines.index.stores.index_vectors import drop_vectors, own_store, pu
 from sra_pipelines.index.stores.vector_store import VectorStore
 from sra_pipelines.ray.cluster import RayOptions
 from sra_pipelines.readers.limits import ReadingLimits
+from sra_pipelines.reading.finding import left_out
 from sra_pipelines.reading.splitting import Splitting
 
 __all__ = ["AddReport", "add_documents", "remove_documents"]
@@ -60,6 +61,8 @@ class AddReport:
         Total time in seconds.
     revision
         Revision of the index after the ``add``.
+    linked_folders
+        Links to folders in the folders, which were not followed.
     """
 
     added: list[str]
@@ -76,6 +79,7 @@ class AddReport:
     n_passages: int
     seconds: float
     revision: int
+    linked_folders: list[str] = dataclasses.field(default_factory=list)
 
 
 def add_documents(
@@ -190,7 +194,8 @@ def add_documents(
                 if vectors is not None:
                     drop_vectors(connection, vectors)
     seconds = time.perf_counter() - started
-    return _report_on(plan, known, prepared, tally, others, seconds=seconds, revision=revision)
+    report = _report_on(plan, known, prepared, tally, others, seconds=seconds, revision=revision)
+    return dataclasses.replace(report, linked_folders=[str(path) for path in left_out(paths).linked_folders])
 
 
 def remove_documents(folder: Path, names: Sequence[str], *, store: VectorStore | None = None) -> list[IndexedDocument]:

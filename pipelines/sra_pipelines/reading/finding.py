@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from sra_pipelines.file_names import printable
 from sra_pipelines.readers import FORMATS, known_names
 from sra_pipelines.values import DocumentError
 
-__all__ = ["document_names", "find_documents", "visible_paths"]
+__all__ = ["LeftOut", "document_names", "find_documents", "left_out", "visible_paths"]
 
 
 def visible_paths(folder: Path) -> Iterator[Path]:
@@ -45,6 +46,35 @@ def find_documents(paths: Iterable[Path]) -> list[Path]:
             )
         documents.update(dict.fromkeys(files))
     return list(documents)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LeftOut:
+    """What is in folders but is not read.
+
+    Parameters
+    ----------
+    files
+        Files of unsupported formats.
+    linked_folders
+        Symbolic links to folders, which are not followed.
+    """
+
+    files: tuple[Path, ...] = ()
+    linked_folders: tuple[Path, ...] = ()
+
+
+def left_out(paths: Iterable[Path]) -> LeftOut:
+    """Return what `find_documents` does not read in folders, without hidden files."""
+    files: dict[Path, None] = {}
+    links: dict[Path, None] = {}
+    for folder in (path for path in paths if path.is_dir()):
+        for path in visible_paths(folder):
+            if path.is_symlink() and path.is_dir():
+                links[path] = None
+            elif path.is_file() and path.suffix.lower() not in FORMATS:
+                files[path] = None
+    return LeftOut(tuple(files), tuple(links))
 
 
 def document_names(paths: Sequence[Path], taken: Iterable[str] = ()) -> list[str]:

@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["SAMPLES_DIR", "Evidence", "SampleQuestion", "sample_documents", "sample_questions"]
+__all__ = ["SAMPLES_DIR", "Evidence", "SampleQuestion", "demo_questions", "sample_documents", "sample_questions"]
 
 SAMPLES_DIR = Path(__file__).resolve().parent
 
@@ -66,8 +66,16 @@ def sample_documents() -> list[Path]:
 
 def sample_questions() -> list[SampleQuestion]:
     """Return the questions about the sample PDFs, in the order of their file."""
-    lines = (SAMPLES_DIR / "questions.jsonl").read_text(encoding="utf-8").splitlines()
-    return [_read_question(line) for line in lines]
+    return _read_questions("questions.jsonl")
+
+
+def demo_questions() -> list[SampleQuestion]:
+    """Return the questions of ``sra-rag demo``: parties, a date, a notice period, a price, and one not answered."""
+    return _read_questions("demo.jsonl")
+
+
+def _read_questions(file: str) -> list[SampleQuestion]:
+    return [_read_question(line) for line in (SAMPLES_DIR / file).read_text(encoding="utf-8").splitlines()]
 
 
 def _read_question(line: str) -> SampleQuestion:

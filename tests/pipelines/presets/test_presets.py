@@ -7,7 +7,7 @@ from sra_pipelines import DocumentQA, Passage, add_documents
 from sra_pipelines.checks.citations import cite
 from sra_pipelines.checks.sections_and_units import cited_sections, lacking_unit_or_period
 from sra_pipelines.checks.support import check_support
-from sra_pipelines.commands.answer_questions import warn_about_splitting
+from sra_pipelines.commands.answering import warn_about_splitting
 from sra_pipelines.index.embedding import load_embedding
 from sra_pipelines.index.memory import DocumentIndex
 from sra_pipelines.index.stored_index import StoredIndex, open_index

@@ -1,6 +1,6 @@
 import pytest
 from sra_pipelines.readers import read_document
-from sra_pipelines.reading.finding import find_documents
+from sra_pipelines.reading.finding import find_documents, left_out
 from sra_pipelines.samples import sample_documents, sample_questions
 from sra_pipelines.values import DocumentError
 
@@ -64,3 +64,15 @@ def test_folders_are_searched_and_files_named_once(tmp_path, make_pdf):
     (tmp_path / "none").mkdir()
     with pytest.raises(DocumentError, match="contains no documents.*Word"):
         find_documents([tmp_path / "none"])
+
+
+def test_what_is_not_read_is_named(tmp_path):
+    folder, other = tmp_path / "docs", tmp_path / "real"
+    for name in ("docs/a.txt", "docs/old.doc", "docs/deep/slides.pptx", "docs/.hidden.doc", "real/only.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("text")
+    (folder / "link").symlink_to(other)
+    skipped = left_out([folder, tmp_path / "docs" / "a.txt"])
+    assert skipped.files == (folder / "deep" / "slides.pptx", folder / "old.doc")
+    assert skipped.linked_folders == (folder / "link",)
+    assert find_documents([folder]) == [folder / "a.txt"]

@@ -60,7 +60,7 @@ def test_a_loop_is_cut_before_the_repetition(tiny, text, kept):
     assembler = write(tiny.tokenizer, text)
     assert assembler.repeated
     if kept is not None:
-        assert assembler.text == kept
+        assert assembler.text.rstrip() == kept
     assert len(assembler.text) < len(text) / 3
 
 
@@ -103,7 +103,7 @@ def test_an_engine_reports_it_and_streams_what_it_returns(tiny, monkeypatch):
     finally:
         handle.remove()
     assert generation.finish_reason == "repetition"
-    assert generation.text == LOOP.strip()
+    assert generation.text == LOOP
     assert generation.usage.completion_tokens < 60
     assert free.finish_reason == "length"
     assert free.text.count(LOOP.strip()) > 5

@@ -81,7 +81,8 @@ class Answer:
         The text of the answer.
     citations
         Pages that support the answer, best first, each with a quote that was verified to be on the page. Empty if
-        the answer abstains.
+        the answer abstains, or if the passages do not support it (see `sra_pipelines.checks.grounding`); interfaces
+        then show `pages_read` instead of sources.
     passages
         The passages in the prompt.
     generation
@@ -113,6 +114,11 @@ class Answer:
     calculation: Calculation | None = None
     notes: tuple[str, ...] = ()
     evidence: tuple[PassageEvidence, ...] | None = None
+
+    @property
+    def pages_read(self) -> tuple[str, ...]:
+        """The pages of the passages in the prompt, such as ``"report, page 5"``, in their order."""
+        return tuple(dict.fromkeys(f"{passage.document}, page {passage.page_label}" for passage in self.passages))
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON-ready values."""

@@ -1,4 +1,4 @@
-"""A conversation about documents: follow-up questions are rewritten as standalone questions before retrieval."""
+"""A conversation about documents: follow-up questions that need it are rewritten before retrieval."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from sra_pipelines.answering.answers import Answer, Retrieval
 from sra_pipelines.answering.document_qa import DocumentQA
+from sra_pipelines.answering.follow_ups import is_complete, keeps_the_question
 from sra_rag.config import SRALike
 from sra_rag.errors import ConfigError, GenerationTimeoutError
 from sra_rag.generation.request import Cancellation
@@ -101,27 +102,36 @@ class Chat:
     def standalone(self, question: str, cancel: Cancellation | None = None) -> str:
         """Return a question that can be understood without the conversation.
 
-        The model rewrites the question. If its output is not a usable question (empty, several lines, or much longer),
-        or takes longer than `rewrite_timeout`, the previous question followed by this one is returned instead.
+        A question that is complete is returned as it is. Otherwise the model rewrites it. If its output cannot be used
+        (not a question, several lines, a name of the follow-up is missing, or a name was added that the conversation
+        does not have), or takes longer than `rewrite_timeout`, the previous question followed by this one is returned.
         """
         turns = self.history
-        if not turns:
+        if not turns or is_complete(question):
             return question
+        rewritten = self.rewrite(question, cancel)
+        conversation = "\n".join(f"{q}\n{a}" for q, a in turns)
+        if rewritten is not None and keeps_the_question(rewritten, question, conversation):
+            return rewritten
+        return f"{turns[-1][0]} {question}".strip()
+
+    def rewrite(self, question: str, cancel: Cancellation | None = None) -> str | None:
+        """Return a follow-up question as the model rewrites it; None if its output is not one question, or too late."""
         conversation = "\n".join(
-            f"Question: {q}\nAnswer: {a[:_ANSWER_SHOWN]}" if q else f"Assistant: {a[:_ANSWER_SHOWN]}" for q, a in turns
+            f"Question: {q}\nAnswer: {a[:_ANSWER_SHOWN]}" if q else f"Assistant: {a[:_ANSWER_SHOWN]}"
+            for q, a in self.history
         )
         prompt = _REWRITE.format(conversation=conversation, question=question)
-        together = f"{turns[-1][0]} {question}".strip()
         try:
             written = self.qa.engine.generate(
                 [{"role": "user", "content": prompt}], sra=None, temperature=0.0, max_new_tokens=_LONGEST_REWRITE,
                 cancel=cancel, timeout=self._rewrite_timeout,
             )  # fmt: skip
         except GenerationTimeoutError:
-            return together
+            return None
         rewritten = written.text.strip().removeprefix("Follow-up question:").strip()
         usable = written.finish_reason == "stop" and rewritten.endswith("?") and "\n" not in rewritten
-        return rewritten if usable else together
+        return rewritten if usable else None
 
     def _remember(self, question: str, answer: str) -> None:
         self._turns.append((question, answer))

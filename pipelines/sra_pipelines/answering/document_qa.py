@@ -12,6 +12,7 @@ from typing import Any
 from sra_pipelines.answering.answers import Answer, Retrieval, nothing_found, passage_evidence
 from sra_pipelines.checks.abstention import SENTENCE, abstains
 from sra_pipelines.checks.citations import cite
+from sra_pipelines.checks.grounding import is_grounded
 from sra_pipelines.checks.run_checks import run_checks
 from sra_pipelines.checks.support import check_support
 from sra_pipelines.index.passage_index import PassageIndex
@@ -230,10 +231,12 @@ class DocumentQA:
         text = generation.text.strip()
         supported = check_support(text, retrieval.question, retrieval.passages)
         abstained = abstains(text, supported) if retrieval.passages else "nothing found"
-        citations = [] if abstained else cite(text, retrieval.question, retrieval.passages, self.retriever.pages())
+        has_sources = not abstained and is_grounded(retrieval.question, retrieval.passages, supported)
+        pages = self.retriever.pages()
+        citations = cite(text, retrieval.question, retrieval.passages, pages) if has_sources else []
         mean = None if shares is None else shares.mean()
         notes, calculation = run_checks(
-            self.preset.checks, self.engine, retrieval, generation, citations, supported, self.retriever.pages(),
+            self.preset.checks, self.engine, retrieval, generation, citations, supported, pages,
             abstained=abstained is not None, **limits,
         )  # fmt: skip
         return Answer(

@@ -10,12 +10,14 @@ import re
 from collections.abc import Iterable, Iterator
 
 from sra_pipelines.answering.answers import Retrieval
+from sra_pipelines.checks.number_words import NUMBER_WORDS
 from sra_pipelines.checks.support import Claim, check_support
 
 __all__ = ["mark_as_it_comes"]
 
 _HELD = 32  # characters: more than can follow the day of a date or the number of an amount
-_DIGITS = re.compile(r"[\d.,]*\d[\d.,]*")
+_SIGNS = r"[\d.,'\u2019/:+() \u00a0\u2009\u202f-]*"
+_NUMBER = re.compile(rf"{_SIGNS}\d{_SIGNS}|{NUMBER_WORDS.pattern}", re.IGNORECASE)
 _OPEN = re.compile(r"\[[^\]\n]*\Z")  # may become a page reference, whose numbers are not checked
 
 
@@ -43,9 +45,9 @@ def mark_as_it_comes(pieces: Iterable[str], retrieval: Retrieval) -> Iterator[st
         if settled <= shown:
             continue
         unsupported: tuple[Claim, ...] = ()
-        if _DIGITS.search(text, shown, settled):  # only numbers are marked, and the check takes time
+        if _NUMBER.search(text, shown, settled):  # only numbers are marked, and the check takes time
             unsupported = _unsupported(text, retrieval)
-            spans = [digits.span() for digits in _DIGITS.finditer(text)] + [(c.start, c.end) for c in unsupported]
+            spans = [number.span() for number in _NUMBER.finditer(text)] + [(c.start, c.end) for c in unsupported]
             settled = min([start for start, end in spans if start < settled <= end], default=settled)
         if settled > shown:
             yield _marked(text, shown, settled, unsupported)

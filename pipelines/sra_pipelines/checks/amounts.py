@@ -1,40 +1,57 @@
-"""Find amounts and dates in a text, and compare amounts."""
+"""Find amounts in a text, in any usual writing, and compare amounts.
+
+Separators are read by their form, because a text seldom says which locale it follows: ``1,234.56``, ``1.234,56``,
+``1 234,56``, ``1'234.56`` and ``12,34,567`` have one reading each; ``1.234`` has two, and both are kept. Libraries were
+compared for this: babel needs the locale, price-parser drops signs and misreads ``12.5%``, and neither returns spans.
+"""
 
 from __future__ import annotations
 
-import calendar
 import dataclasses
-import datetime
 import re
 from decimal import Decimal
 
-__all__ = ["Amount", "find_amounts", "find_dates", "same_amount"]
+__all__ = ["Amount", "find_amounts", "find_spaced_amounts", "same_amount", "time_unit"]
 
 _SCALES = {
-    "thousand": 3, "k": 3, "million": 6, "millions": 6, "mn": 6, "m": 6, "billion": 9, "billions": 9, "bn": 9, "b": 9,
-    "trillion": 12,
+    "thousand": 3, "k": 3, "tsd": 3, "lakh": 5, "million": 6, "mn": 6, "m": 6, "mio": 6, "crore": 7, "billion": 9,
+    "bn": 9, "b": 9, "mrd": 9, "trillion": 12,
 }  # fmt: skip
+_SPACE = "[\u00a0\u2009\u202f]"  # spaces that group digits and are never between the cells of a table
+_SYMBOL = "[$\u20ac\u00a3\u00a5\u20b9\u20a9\u20bd\u20ba\u20b4\u20aa\u20ab\u0e3f\u20a6\u20b1\u20b8]"
+_GROUPED = (
+    r"\d{1,3}(?:,\d{3})+(?:\.\d+)?"
+    r"|\d{1,2}(?:,\d{2})+,\d{3}(?:\.\d+)?"  # lakhs and crores
+    r"|\d{1,3}(?:\.\d{3})+,\d+|\d{1,3}(?:\.\d{3}){2,}"
+    rf"|\d{{1,3}}(?:{_SPACE}\d{{3}})+(?:[.,]\d+)?"
+    r"|\d{1,3}(?:['\u2019]\d{3})+(?:[.,]\d+)?"
+)
+_PLAIN = r"\d+,\d{1,2}|0,\d+|\d+(?:\.\d+)?|\.\d+"
 _AMOUNT = re.compile(
-    r"(?P<open>\()?(?P<minus>[-\u2212])?\s?(?P<currency>[$€£¥])?\s?(?P<minus2>[-\u2212](?=[\d.]))?"
-    r"(?<![\d.,])(?P<number>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?![\d]|[.,]\d)"
-    r"(?P<close>\))?(?:\s?(?P<percent>%|percent\b|per\s?cent\b)|\s?(?P<scale>thousand|millions?|billions?|trillion)\b"
+    rf"(?P<open>\()?\s?(?P<minus>[-\u2212])?\s?(?P<currency>{_SYMBOL})?\s?(?P<minus2>[-\u2212](?=[\d.]))?"
+    rf"(?<![\d.,])(?P<number>{_GROUPED}|{_PLAIN})(?![\d]|[.,]\d|['\u2019]\d{{3}})"
+    r"(?P<close>\s?\))?(?:\s?(?P<percent>%|percent\b|per\s?cent\b|Prozent\b|pour\s?cent\b|por\s?ciento\b)"
+    r"|\s?(?P<scale>thousand|lakhs?|millions?|crores?|billions?|trillion|Mio|Mrd|Tsd)\b"
     r"|\s?(?P<short>bn|mn|[kKmMbB])\b)?",
     re.IGNORECASE,
 )
+_SPACED = re.compile(r"(?<![\d.,/-])(?<![\d.,] )[1-9]\d{0,2}(?: \d{3})+(?:[.,]\d+)?(?![\d/]|[.,]\d)")
 _BETWEEN = re.compile(r"\w[-\u2212]|[\d)%]\s[-\u2212]\s")  # the dash of a range or a subtraction, which is not a sign
-_MONTHS = {
-    name: number
-    for number, month in enumerate(calendar.month_name[1:], start=1)
-    for name in (month.lower(), month[:3].lower())
-} | {"sept": 9}
-_MONTH = "|".join(sorted(_MONTHS, key=len, reverse=True))
-_DATES = (
-    re.compile(
-        rf"\b(?P<day>\d{{1,2}})(?:st|nd|rd|th)?\s+(?:of\s+)?(?P<month>{_MONTH})\.?,?\s+(?P<year>\d{{4}})\b", re.I
-    ),
-    re.compile(rf"\b(?P<month>{_MONTH})\.?\s+(?P<day>\d{{1,2}})(?:st|nd|rd|th)?,?\s+(?P<year>\d{{4}})\b", re.I),
-    re.compile(r"\b(?P<year>\d{4})-(?P<month>\d{2})-(?P<day>\d{2})\b"),
+_DECIMAL_COMMA = re.compile(r",\d+$")
+_ONE_GROUP = re.compile(r"[1-9]\d{0,2}[.,]\d{3}")  # a thousand or three decimals
+_UNIT_AFTER = re.compile(
+    r"[\s-]{0,2}(?:(?:business|working|calendar|consecutive|full|further|whole)\s+)*"
+    r"(?P<unit>year|month|week|day|hour|minute|second)s?\b",
+    re.IGNORECASE,
 )
+_CURRENCIES = (
+    {"$", "usd", "cad", "aud", "dollar", "dollars"}, {"\u20ac", "eur", "euro", "euros"},
+    {"\u00a3", "gbp", "pound", "pounds", "sterling"}, {"\u00a5", "jpy", "cny", "yen", "yuan"},
+    {"\u20b9", "inr", "rs", "rupees"}, {"chf", "francs"}, {"k\u010d", "czk"}, {"z\u0142", "pln"},
+    {"sek"}, {"nok"}, {"dkk"},
+)  # fmt: skip
+_CURRENCY_AFTER = re.compile(r"\s?([^\W\d_]{2,8}|[\u20ac\u00a3\u00a5$\u20b9])(?!\w)")
+_CURRENCY_BEFORE = re.compile(r"([^\W\d_]{2,3})\s?$")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -53,6 +70,12 @@ class Amount:
         The power of ten of the scale word, such as 6 for "million"; 0 without a scale word.
     percent
         Whether the amount is written as a percentage.
+    other
+        The second reading of a number with two, such as 1234 for ``1.234``; None if it has one.
+    currency
+        Number that identifies the currency next to the amount; -1 if none is known.
+    unit
+        Unit of time after the amount, such as ``"month"``; empty if there is none.
     """
 
     text: str
@@ -61,19 +84,22 @@ class Amount:
     value: Decimal
     scale: int = 0
     percent: bool = False
+    other: Decimal | None = None
+    currency: int = -1
+    unit: str = ""
 
 
 def find_amounts(text: str) -> list[Amount]:
     """Return the amounts in a text, including the numbers in dates."""
     amounts = []
     for match in _AMOUNT.finditer(text):
-        value = Decimal(match["number"].replace(",", ""))
-        enclosed = match["open"] and (match["close"] or text[match.end() : match.end() + 1] == ")")
+        value, other = _values(match["number"])
+        enclosed = match["open"] and (match["close"] or re.match(r"\s?\)", text[match.end() : match.end() + 2]))
         dash_of_a_range = match["minus"] and _BETWEEN.search(
             text, max(0, match.start("minus") - 2), match.end("minus") + 1
         )
         if enclosed or match["minus2"] or (match["minus"] and not dash_of_a_range):
-            value = -value
+            value, other = -value, None if other is None else -other
         word = (match["scale"] or match["short"] or "").lower()
         start, end = match.span()
         if dash_of_a_range or (match["open"] and not enclosed):
@@ -81,33 +107,62 @@ def find_amounts(text: str) -> list[Amount]:
         if match["close"] and not enclosed:
             end = match.end("number")
         start += len(text[start:end]) - len(text[start:end].lstrip())
-        amounts.append(Amount(text[start:end], start, end, value, _SCALES.get(word, 0), bool(match["percent"])))
+        scale = _SCALES.get(word) or _SCALES.get(word.removesuffix("s"), 0)
+        amounts.append(
+            Amount(
+                text[start:end], start, end, value, scale, bool(match["percent"]), other,
+                _currency(text, match["currency"], start, end), time_unit(text, end),
+            )
+        )  # fmt: skip
     return amounts
 
 
-def find_dates(text: str) -> list[tuple[datetime.date, int, int]]:
-    """Return the complete dates (day, month and year) in a text, each with its start and end in characters."""
-    dates = []
-    for pattern in _DATES:
-        for match in pattern.finditer(text):
-            month = match["month"].lower()
-            try:
-                date = datetime.date(int(match["year"]), _MONTHS.get(month) or int(month), int(match["day"]))
-            except ValueError:  # the 31st of February
-                continue
-            dates.append((date, match.start(), match.end()))
-    return sorted(dates, key=lambda item: item[1])
+def find_spaced_amounts(text: str) -> list[Amount]:
+    """Return the numbers whose thousands may be grouped by ordinary spaces, such as ``82 400``.
+
+    In a table they may also be two cells; `find_amounts` returns the parts.
+    """
+    amounts = []
+    for match in _SPACED.finditer(text):
+        number = match[0].replace(" ", "").replace(",", ".")
+        amounts.append(
+            Amount(
+                match[0], match.start(), match.end(), Decimal(number),
+                currency=_currency(text, None, match.start(), match.end()), unit=time_unit(text, match.end()),
+            )
+        )  # fmt: skip
+    return amounts
+
+
+def time_unit(text: str, end: int) -> str:
+    """Return the unit of time that follows a number which ends at `end`; empty if there is none."""
+    match = _UNIT_AFTER.match(text, end)
+    return "" if match is None else match["unit"].lower()
 
 
 def same_amount(claimed: Amount, written: Amount) -> bool:
     """Return whether an amount in an answer agrees with an amount in a document.
 
-    A percentage differs from an amount that is not a percentage if both state their kind, by a percent sign or a scale
-    word. An amount with a scale word ("8.7 billion") agrees with one without a scale word that is 10^3, 10^6 or 10^9
-    times larger or smaller (tables state their scale in a heading), if that amount rounds to it. A positive amount in
-    the answer agrees with a negative one in the document (tables show outflows and losses in parentheses), but not the
-    reverse.
+    Amounts with different currencies or units of time differ. A percentage differs from an amount that is not a
+    percentage if both state their kind, by a percent sign or a scale word. An amount with a scale word ("8.7 billion")
+    agrees with one without a scale word that is 10^3, 10^6 or 10^9 times larger or smaller (tables state their scale in
+    a heading), if that amount rounds to it. A positive amount in the answer agrees with a negative one in the document
+    (tables show outflows and losses in parentheses), but not the reverse. If a number has two readings, any one counts.
     """
+    if claimed.unit and written.unit and claimed.unit != written.unit:
+        return False
+    if claimed.currency >= 0 and written.currency >= 0 and claimed.currency != written.currency:
+        return False
+    return any(_same(one, other) for one in _readings(claimed) for other in _readings(written))
+
+
+def _readings(amount: Amount) -> list[Amount]:
+    if amount.other is None:
+        return [amount]
+    return [amount, dataclasses.replace(amount, value=amount.other, other=None)]
+
+
+def _same(claimed: Amount, written: Amount) -> bool:
     if claimed.value < 0 and written.value > 0:
         return False
     if claimed.percent != written.percent and (claimed.percent or claimed.scale) and (written.percent or written.scale):
@@ -120,3 +175,29 @@ def same_amount(claimed: Amount, written: Amount) -> bool:
     powers = [written.scale - claimed.scale] if claimed.scale and written.scale else [-9, -6, -3, 3, 6, 9]
     places = Decimal(1).scaleb(min(0, int(claimed.value.as_tuple().exponent)))
     return any(value.scaleb(power).quantize(places) == claimed_value for power in powers)
+
+
+def _values(number: str) -> tuple[Decimal, Decimal | None]:
+    """Return the value of a number as written, and its other reading if it has two."""
+    digits = re.sub(rf"{_SPACE}|['\u2019]", "", number)
+    if _ONE_GROUP.fullmatch(digits):
+        thousand, decimal = Decimal(re.sub(r"[.,]", "", digits)), Decimal(digits.replace(",", "."))
+        return (thousand, decimal) if "," in digits else (decimal, thousand)
+    if "." in digits and "," in digits:
+        grouping = "," if digits.rindex(".") > digits.rindex(",") else "."
+        return Decimal(digits.replace(grouping, "").replace(",", ".")), None
+    if digits.count(".") > 1:
+        return Decimal(digits.replace(".", "")), None
+    decimal_comma = _DECIMAL_COMMA.search(digits)
+    if decimal_comma and digits.count(",") == 1 and (len(decimal_comma[0]) != 4 or digits.startswith("0,")):
+        return Decimal(digits.replace(",", ".")), None
+    return Decimal(digits.replace(",", "")), None
+
+
+def _currency(text: str, symbol: str | None, start: int, end: int) -> int:
+    names = [symbol or ""]
+    if after := _CURRENCY_AFTER.match(text, end):
+        names.append(after[1].lower())
+    if before := _CURRENCY_BEFORE.search(text, max(0, start - 5), start):
+        names.append(before[1].lower())
+    return next((number for number, known in enumerate(_CURRENCIES) if known & set(names)), -1)

@@ -10,7 +10,8 @@ import dataclasses
 import re
 from collections.abc import Iterator
 
-from sra_pipelines.checks.amounts import Amount, find_amounts, find_dates
+from sra_pipelines.checks.amounts import Amount, find_amounts
+from sra_pipelines.checks.dates import find_dates
 
 __all__ = ["PageAmount", "read_amounts"]
 

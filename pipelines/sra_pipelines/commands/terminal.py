@@ -66,6 +66,9 @@ class Reporter:
         elif not answer.abstained and answer.supported.unsupported_figures:
             amounts = "; ".join(dict.fromkeys(claim.text for claim in answer.supported.unsupported_figures))
             self._write(f"  [?] not in the passages: {amounts}\n")
+        if not answer.abstained and answer.supported.unchecked:
+            unread = "; ".join(dict.fromkeys(claim.text for claim in answer.supported.unchecked))
+            self._write(f"  not checked, because it could not be read: {unread}\n")
         if answer.calculation is not None:
             where = "; ".join(map(str, answer.calculation.operands))
             self._write(f"  computed: {answer.calculation.text}\n    from {where}\n")
@@ -131,7 +134,7 @@ class Reporter:
 
     def _without_sources(self, answer: Answer) -> str:
         """Return the line that an answer without sources has in their place: the pages that were read."""
-        pages = list(dict.fromkeys(f"{p.document}, page {p.page_label}" for p in answer.passages))
+        pages = answer.pages_read
         if not pages:
             return "passages read: none was found"
         more = f" and {len(pages) - _PAGES} more" if len(pages) > _PAGES else ""

@@ -4,8 +4,10 @@ from decimal import Decimal
 
 import pytest
 from sra_pipelines.checks.abstention import abstains
-from sra_pipelines.checks.amounts import find_amounts, find_dates, same_amount
+from sra_pipelines.checks.amounts import find_amounts, same_amount
 from sra_pipelines.checks.citations import Citation, cite, stands
+from sra_pipelines.checks.dates import find_dates, find_months
+from sra_pipelines.checks.grounding import is_grounded
 from sra_pipelines.checks.support import check_support, mark_unsupported
 from sra_pipelines.values import Passage
 
@@ -132,3 +134,91 @@ def test_the_quote_stands_on_the_page():
     moved = Citation("report", 4, "5", 1.0, citation.quote, citation.start + 1, citation.end + 1)
     assert stands(citation, PASSAGES[:1])
     assert not stands(moved, PASSAGES[:1])
+
+
+def of(text):
+    return Passage("d", 0, "1", text, start=0, end=len(text))
+
+
+@pytest.mark.parametrize(
+    ("passage", "answer"),
+    [
+        ("The rent is 1.234,56 \u20ac a month.", "The rent is 9.999,99[?] \u20ac a month."),
+        ("Revenue rose by 12,5 % in the year.", "Revenue rose by 99,9 %[?] in the year."),
+        ("Revenue of \u20b912,34,567 last year.", "Revenue was \u20b999,99,999[?] last year."),
+        ("N\u00e1jemn\u00e9 je 1.234,56 K\u010d.", "N\u00e1jemn\u00e9 je 9,5[?] K\u010d."),
+        ("The rent is CHF 1'234.50.", "CHF 9'999.50[?]"),
+        ("The price is 1 234,56 \u20ac.", "1,234.56[?] USD"),
+        ("by giving not less than six months' notice", "Six[?] weeks."),
+        ("Contact: 01632 960 807, or 01632 960 141.", "01632 960 999[?]"),
+        ("The price is \u00a316.2 million.", "It is in Clause 16.2[?]."),
+        ("The lease expires in October 2029.", "In March 2029[?]."),
+        ("It ends on 12/05/2027.", "6 December 2027[?]"),
+        ("82 and 400 crowns", "82 400[?] crowns"),
+    ],
+)
+def test_invented_numbers_are_marked_in_any_writing(passage, answer):
+    plain = answer.replace("[?]", "")
+    assert mark_unsupported(plain, check_support(plain, "What?", [of(passage)])) == answer
+
+
+@pytest.mark.parametrize(
+    ("passage", "answer"),
+    [
+        ("The rent is 1.234,56 \u20ac a month.", "1,234.56 euros"),
+        ("Revenue rose by 12,5 %.", "It rose by 12.5%."),
+        ("The rent is 82 400 crowns.", "82,400 crowns"),
+        ("The rent is 82,400 crowns.", "82 400 crowns"),
+        ("The rent is 82\u202f400 crowns.", "82,400 crowns"),
+        ("The lease ends on 31/03/2027.", "It ends on 31 March 2027."),
+        ("The lease ends on 31.03.2027.", "It ends on 31 March 2027."),
+        ("Der Vertrag endet am 31. M\u00e4rz 2027.", "31 March 2027"),
+        ("It ends on 12/05/2027.", "12 May 2027, or 5 December 2027"),
+        ("Net loss was ( 500 ) in 2023.", "It was -500."),
+        ("by giving not less than six months' notice", "6 months"),
+        ("within 24 hours", "Within twenty-four hours."),
+        ("limited to 150 per cent", "one hundred and fifty per cent"),
+        ("15.2 The term ends.", "See Clause 15.2."),
+        ("Contact: 01632 960 807.", "01632 960 807"),
+        ("Annual bonus 606 558 360 331", "606 558 360 331"),
+        ("The lease expires in October 2029.", "October 2029"),
+        ("version 4.2.1", "4.2.1"),
+        ("revenue of \u20b95 crore", "\u20b950 million"),
+        ("契約の通知期間は三か月です。", "通知期間は三か月です。"),
+    ],
+)
+def test_right_numbers_are_found_in_any_writing(passage, answer):
+    support = check_support(answer, "What?", [of(passage)])
+    assert mark_unsupported(answer, support) == answer
+    assert abstains(answer, support) is None
+    assert support.unchecked == ()
+
+
+def test_what_cannot_be_read_is_unchecked():
+    support = check_support("It is version 4.2.7.", "What?", [of("version 4.2.1")])
+    assert [claim.text for claim in support.unchecked] == ["4.2.7"]
+    assert support.unsupported_figures == ()
+
+
+def test_months_are_read_in_other_languages():
+    spellings = ["March 2027", "mars 2027", "marzo 2027", "b\u0159ezna 2027", "31. M\u00e4rz 2027", "Mar. 2027"]
+    assert {find_months(text)[0][0] for text in spellings} == {(2027, 3)}
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "grounded"),
+    [
+        ("What was net income?", "Net income was 5,363.", True),
+        ("What was net income?", "Net income was 9,999.", False),
+        ("How old was she at the end of 2022?", "The answer is: 2022.", False),
+        ("What was net income?", "The answer is: 2022.", False),
+        ("When does the lease end?", "In 2031.", True),
+        ("Who leases?", "Harl Shipping", True),
+        ("Who leases?", "Orrin Port Authority", False),
+        ("What are ferries?", "A ferry is a ship that carries people across water.", False),
+        ("What is bought?", "Purchases of property, plant and equipment", True),
+        ("What was net income?", "It was 5,363, after 9,999 and 8,888.", False),
+    ],
+)
+def test_only_supported_answers_have_sources(question, answer, grounded):
+    assert is_grounded(question, PASSAGES, check_support(answer, question, PASSAGES)) is grounded

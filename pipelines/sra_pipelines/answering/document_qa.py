@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from sra_pipelines.answering.answers import Answer, Retrieval, nothing_found, passage_evidence
+from sra_pipelines.answering.line_breaks import LineJoiner, join_lines
+from sra_pipelines.answering.measured_models import default_context_tokens
 from sra_pipelines.checks.abstention import SENTENCE, abstains
 from sra_pipelines.checks.citations import cite
 from sra_pipelines.checks.grounding import is_grounded
@@ -30,8 +32,6 @@ from sra_rag.generation.text import well_formed
 
 __all__ = ["DocumentQA"]
 
-_MOST_CONTEXT = 6000  # tokens; more only if requested explicitly
-
 
 class DocumentQA:
     """Question answering over one index with one model.
@@ -43,8 +43,8 @@ class DocumentQA:
     engine
         The model: an `Engine` in this process, or an engine for a model on a server.
     context_tokens
-        Maximum number of tokens of passages in a prompt. By default the value of the preset, or if it has none, what
-        fits in the context window, at most 6,000.
+        Maximum number of tokens of passages in a prompt. By default the value of the preset, or if it has none, the
+        measured value of the model (see `default_context_tokens`) or 6,000, as far as the context window allows.
     retriever
         Searches the index; by default a `Retriever` that fuses dense and keyword search.
     preset
@@ -138,11 +138,13 @@ class DocumentQA:
             return
         shares = self._shares(retrieval) if attention else None
         texts = retrieval.passage_texts()
+        lines = LineJoiner()
         for delta in self.engine.stream(
             retrieval.messages(), context=retrieval.context, passages=texts, sra=sra, shares=shares, **changes
         ):
-            if delta.text:
-                yield delta.text
+            text = lines.add(delta.text) + (lines.finish() if delta.generation is not None else "")
+            if text:
+                yield text
             if delta.generation is not None:
                 yield self._answer(retrieval, delta.generation, shares, **_limits(changes))
 
@@ -209,7 +211,7 @@ class DocumentQA:
             self.engine.context_window - max_new_tokens - len(empty.token_ids) - 8
         )  # margin: joined parts may tokenize differently
         if self.context_tokens is None:
-            budget = min(room, _MOST_CONTEXT)
+            budget = min(room, default_context_tokens(self.engine.name))
         elif self.context_tokens > room:
             raise ConfigError(
                 f"context_tokens={self.context_tokens} is too large: the context window of "
@@ -228,7 +230,7 @@ class DocumentQA:
     def _answer(
         self, retrieval: Retrieval, generation: Generation, shares: AttentionShares | None, **limits: Any
     ) -> Answer:
-        text = generation.text.strip()
+        text = join_lines(generation.text.strip())
         supported = check_support(text, retrieval.question, retrieval.passages)
         abstained = abstains(text, supported) if retrieval.passages else "nothing found"
         has_sources = not abstained and is_grounded(retrieval.question, retrieval.passages, supported)

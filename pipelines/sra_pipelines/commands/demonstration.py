@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
-import tomllib
 from contextlib import ExitStack
-from importlib import resources
 
 from rich.console import Console
 
+from sra_pipelines.answering.measured_models import measured_models
 from sra_pipelines.commands.answer_question import read_files
 from sra_pipelines.commands.engine_choice import EngineChoice
 from sra_pipelines.commands.progress import progress_bars
@@ -20,39 +18,10 @@ from sra_rag.errors import SRAError
 from sra_rag.models.downloadable import downloadable_models
 from sra_rag.models.embedded import EMBEDDED_NAME
 
-__all__ = ["Measured", "demonstrate", "measured_models"]
+__all__ = ["demonstrate"]
 
 _NOT_ANSWERED = "the documents do not say"
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Measured:
-    """What was measured of a model with the questions about the sample documents; see docs/models.md.
-
-    Parameters
-    ----------
-    name
-        Name of the model, as given to ``--model``.
-    demo
-        Number of the demo's questions, of `demo_of`, that the model answers correctly with the default settings.
-    demo_of
-        Number of the demo's questions.
-    right, right_with_evidence, of
-        Number of correct answers without reattention and with evidence, and number of questions asked.
-    """
-
-    name: str
-    demo: int
-    demo_of: int
-    right: int
-    right_with_evidence: int
-    of: int
-
-
-def measured_models() -> list[Measured]:
-    """Return the measured models, smallest first."""
-    text = resources.files("sra_pipelines.samples").joinpath("measured.toml").read_text(encoding="utf-8")
-    return [Measured(**entry) for entry in tomllib.loads(text)["models"]]
+_ENOUGH = 4  # of five questions
 
 
 def demonstrate(model: str | None, sra: SRAConfig | None, *, context_tokens: int | None, fetch: bool) -> None:
@@ -96,7 +65,7 @@ def demonstrate(model: str | None, sra: SRAConfig | None, *, context_tokens: int
 def _default_model(fetch: bool, console: Console) -> str:
     """Return the preferred model if it is here, or can be fetched, otherwise the embedded one."""
     known = downloadable_models()
-    good = [m.name for m in measured_models() if m.name in known and m.demo >= 4]
+    good = [m.name for m in measured_models() if m.name in known and m.demo >= _ENOUGH]
     here = next((name for name in good if known[name].is_here), None)
     if here is not None or not good:
         return here or EMBEDDED_NAME
@@ -129,6 +98,6 @@ def _accuracy(name: str) -> str:
     if measured is None:
         return f"The accuracy of {name} was not measured. Measure it: sra-rag evaluate documents --model {name}"
     return (
-        f"Measured with {measured.of} questions about these documents: {name} answers {measured.right} correctly "
-        f"without and {measured.right_with_evidence} with evidence (table: docs/models.md)."
+        f"In the measurement, {name} answered {measured.demo} of these {len(demo_questions())} questions correctly. "
+        "More questions, models and context sizes: docs/models.md"
     )

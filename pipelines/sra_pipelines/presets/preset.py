@@ -32,7 +32,7 @@ class Preset:
     order, whole_pages
         See `sra_pipelines.retrieval.retriever.Retriever`.
     context_tokens
-        Maximum number of tokens of passages in a prompt; None for what fits in the context window, at most 6,000.
+        Maximum number of tokens of passages in a prompt; None for what suits the model.
     splitting
         How a new index splits documents.
 

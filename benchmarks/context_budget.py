@@ -95,7 +95,7 @@ def is_right(answer: str, question: SampleQuestion) -> bool:
     """Return whether an answer is right; where the documents do not answer, whether it says so."""
     if question.answer is None:
         return abstains(answer, Support((), ())) == "model says so"
-    scores = score_answer(answer, Example(question.id, question.question, (), (question.answer,)))
+    scores = score_answer(answer, Example(question.id, "", "", question.question, (question.answer,)))
     return scores["right"] == 1.0
 
 

@@ -108,3 +108,28 @@ def test_an_engine_reports_it_and_streams_what_it_returns(tiny, monkeypatch):
     assert free.finish_reason == "length"
     assert free.text.count(LOOP.strip()) > 5
     assert "".join(delta.text for delta in [*deltas, last]) == last.generation.text == generation.text
+
+
+def test_a_reply_of_a_server_is_cut_too(tiny):
+    from openai.types import Completion
+    from vllm_sra.client.served_reply import Reply
+
+    from sra_rag.generation.request import read_request
+
+    engine = Engine(tiny)
+    request = read_request(
+        ["When may it end?"], {}, encode=engine.encode, sra=None, options=SamplingOptions(), context_window=1000
+    )
+    reply = Reply("http://server", request.prompts[0], request)
+    shown = ""
+    for word in (LOOP * 5).split(" "):
+        choice = {"index": 0, "text": f"{word} ", "finish_reason": None, "logprobs": None}
+        head = {"id": "1", "created": 0, "model": "m", "object": "text_completion"}
+        shown += reply.add(Completion.model_validate(head | {"choices": [choice]}))
+        if reply.repeated:
+            break
+    shown += reply.finish()
+    generation = reply.complete()
+    assert generation.finish_reason == "repetition"
+    assert generation.text == shown
+    assert shown.strip() == LOOP.strip()

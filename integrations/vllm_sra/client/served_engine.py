@@ -349,6 +349,10 @@ class ServedEngine:
                 async for chunk in chunks:
                     if text := reply.add(chunk):
                         on_text(text)
+                    if reply.repeated:  # leaving the block closes the connection, which ends the work on the server
+                        break
+        if text := reply.finish():
+            on_text(text)
         return reply.complete()
 
     async def _score(self, tokens: list[int], settings: dict[str, Any], cancel: Cancellation) -> Any:

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from sra_rag.generation.prompts import EncodedPrompt
+from sra_rag.generation.repetition import find_repetition
 from sra_rag.generation.request import Request
 from sra_rag.generation.result import FinishReason, Generation, Timing, Usage
 from vllm_sra.client.prompt_context import VLLMServerError
@@ -33,6 +34,9 @@ class Reply:
         self.prompt = prompt
         self.request = request
         self.text = ""
+        self.repeated = False
+        self._emitted = 0
+        self._stops_repetition = request.options.stop_repetition and request.options.json_schema is None
         self.token_ids: list[int] = []
         self.reason: str | None = None
         self.usage: Any = None
@@ -40,7 +44,7 @@ class Reply:
         self.first_piece: float | None = None
 
     def add(self, chunk: Any) -> str:
-        """Add a chunk of a completion or chat completion; return its new text."""
+        """Add a chunk of a completion or chat completion; return the text that is certain now and was not before."""
         self.usage = chunk.usage or self.usage
         if not chunk.choices:
             return ""
@@ -53,7 +57,11 @@ class Reply:
         self.token_ids += token_ids
         self.text += text
         self.reason = choice.finish_reason or self.reason
-        return text
+        return self._emit(self._certain()) if text else ""
+
+    def finish(self) -> str:
+        """Return the text that was held back, now that no further chunk comes."""
+        return self._emit(len(self.text))
 
     def complete(self) -> Generation:
         """Return the complete answer.
@@ -63,6 +71,8 @@ class Reply:
         VLLMServerError
             If the server ended the answer for another reason than ``stop`` or ``length``.
         """
+        if self.repeated:
+            return self._generation("repetition")
         if self.reason not in _REASONS:
             raise VLLMServerError(
                 f"{self.address} stopped the answer after {len(self.text)} characters (reason: {self.reason}). "
@@ -73,6 +83,21 @@ class Reply:
     def cancelled(self) -> Generation:
         """Return the received part of an answer that was cancelled."""
         return self._generation("cancelled")
+
+    def _certain(self) -> int:
+        """Return how many characters of the text are certain, and cut the text if it repeats itself."""
+        repetition = find_repetition(self.text) if self._stops_repetition else None
+        if repetition is None:
+            return len(self.text)
+        certain = max(self._emitted, len(self.text[: repetition.start].rstrip()))
+        if repetition.loops:
+            self.text, self.repeated = self.text[:certain], True
+        return certain
+
+    def _emit(self, end: int) -> str:
+        delta = self.text[self._emitted : end]
+        self._emitted = max(self._emitted, end)
+        return delta
 
     def _generation(self, reason: FinishReason) -> Generation:
         now = time.perf_counter()

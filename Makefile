@@ -18,8 +18,9 @@ VLLM_READY := $(VLLM_VENV)/.ready
 
 .PHONY: demo models test test-slow test-vllm test-gpu check docs format bench clean
 
+# Fetches a model (491 MB) the first time; without it, or with MODEL=embedded, the embedded one answers.
 demo: $(READY)
-	HF_HUB_OFFLINE=1 $(BIN)/sra-rag demo
+	$(BIN)/sra-rag demo $(if $(MODEL),--model $(MODEL),--fetch)
 
 # The models to measure with (1.9 GB), into the user's cache. Nothing else needs them: slow tests and benchmarks use those
 # that are there. One alone: make models MODELS=qwen2.5-coder-0.5b

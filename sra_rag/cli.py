@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 import importlib.util
+import os
 import sys
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -184,6 +185,8 @@ def _show_version(wanted: bool) -> None:
 
 def main() -> None:
     """Run the command line; bad input ends with one line on standard error and exit code 2."""
+    if sys.argv[1:2] != ["harness"]:  # it has no progress bar of its own
+        os.environ.setdefault("TQDM_DISABLE", "1")  # read when tqdm is imported; no bars of libraries between ours
     try:
         make_app()()
     except SRAError as error:

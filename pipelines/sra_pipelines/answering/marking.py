@@ -45,9 +45,10 @@ def mark_as_it_comes(pieces: Iterable[str], retrieval: Retrieval) -> Iterator[st
         if settled <= shown:
             continue
         unsupported: tuple[Claim, ...] = ()
-        if _NUMBER.search(text, shown, settled):  # only numbers are marked, and the check takes time
+        spans = [number.span() for number in _NUMBER.finditer(text)]
+        if any(start < settled and shown < end for start, end in spans):  # the check takes time
             unsupported = _unsupported(text, retrieval)
-            spans = [number.span() for number in _NUMBER.finditer(text)] + [(c.start, c.end) for c in unsupported]
+            spans += [(claim.start, claim.end) for claim in unsupported]
             settled = min([start for start, end in spans if start < settled <= end], default=settled)
         if settled > shown:
             yield _marked(text, shown, settled, unsupported)

@@ -11,6 +11,7 @@ from pypdf import PdfReader
 from sra_pipelines.samples import (
     SAMPLES_DIR,
     SampleQuestion,
+    demo_questions,
     sample_documents,
     sample_questions,
 )
@@ -160,3 +161,11 @@ def test_cross_references_of_the_agreement_exist() -> None:
     referred = re.findall(r"Clauses?\s+(\d+(?:\.\d+)?)", text)
     assert len(referred) > 30
     assert set(referred) <= numbered | headed
+
+
+def test_the_questions_of_the_demo_can_be_answered_from_the_documents():
+    questions = demo_questions()
+    assert [question.answer is None for question in questions] == [False] * 4 + [True]
+    for question in questions:
+        for span in question.evidence:
+            assert squeeze(span.text) in squeeze(pages(question.document)[span.page])

@@ -88,7 +88,7 @@ def calibrate_command(
         raise ConfigError("--search sharpening needs documents: give an index, or documents and folders of them.")
     from rich.console import Console
     from sra_pipelines.commands.library_notices import quiet_libraries
-    from sra_pipelines.commands.progress import progress_bars
+    from sra_pipelines.commands.progress_bar import progress_bars
 
     from sra_evaluations.calibration.evidence_search import EvidenceSearchOptions, calibrate_evidence
     from sra_evaluations.calibration.probe_questions import make_probe_questions

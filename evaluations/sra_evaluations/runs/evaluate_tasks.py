@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from sra_pipelines.commands.engine_choice import EngineChoice, open_engine
 from sra_pipelines.commands.library_notices import quiet_libraries
-from sra_pipelines.commands.progress import progress_bars
+from sra_pipelines.commands.progress_bar import progress_bars
 from sra_pipelines.ray.cluster import RayOptions
 
 from sra_evaluations.results.comparison import Comparison

@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from sra_pipelines.commands.engine_choice import EngineChoice
-from sra_pipelines.commands.progress import Advance, progress_bars
+from sra_pipelines.commands.progress_bar import Advance, progress_bars
 from sra_pipelines.file_names import printable
 from sra_pipelines.presets import Preset
 from sra_pipelines.readers import read_document

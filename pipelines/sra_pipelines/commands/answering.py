@@ -15,7 +15,7 @@ from sra_pipelines.answering.document_qa import DocumentQA
 from sra_pipelines.commands.engine_choice import EngineChoice, open_engine
 from sra_pipelines.commands.json_output import write_json
 from sra_pipelines.commands.library_notices import quiet_libraries
-from sra_pipelines.commands.progress import Start, progress_bars, show_until
+from sra_pipelines.commands.progress_bar import Start, progress_bars, show_until
 from sra_pipelines.commands.terminal import Reporter, describe
 from sra_pipelines.index.embedding import load_embedding
 from sra_pipelines.index.memory import DocumentIndex

@@ -19,7 +19,7 @@ from sra_pipelines.answering.document_qa import DocumentQA
 from sra_pipelines.commands.answering import asking, warn_about_splitting
 from sra_pipelines.commands.engine_choice import EngineChoice, open_engine
 from sra_pipelines.commands.library_notices import quiet_libraries
-from sra_pipelines.commands.progress import progress_bars, show_until
+from sra_pipelines.commands.progress_bar import progress_bars, show_until
 from sra_pipelines.commands.terminal import Reporter, describe
 from sra_pipelines.index.stored_index import StoredIndex, open_index
 from sra_pipelines.presets import Preset

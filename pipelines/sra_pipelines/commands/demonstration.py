@@ -10,7 +10,7 @@ from rich.console import Console
 from sra_pipelines.answering.measured_models import measured_models
 from sra_pipelines.commands.answer_question import read_files
 from sra_pipelines.commands.engine_choice import EngineChoice
-from sra_pipelines.commands.progress import progress_bars
+from sra_pipelines.commands.progress_bar import progress_bars
 from sra_pipelines.presets import load_preset
 from sra_pipelines.samples import SampleQuestion, demo_questions, sample_documents
 from sra_rag.config import SRAConfig

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from sra_pipelines.commands.progress import Start
+from sra_pipelines.commands.progress_bar import Start
 from sra_rag.errors import ConfigError, require_extra
 from sra_rag.generation.sampling import SamplingOptions
 from sra_rag.models.embedded import EMBEDDED_NAME

@@ -96,7 +96,7 @@ def add(
 
     from rich.console import Console
 
-    from sra_pipelines.commands.progress import progress_bars
+    from sra_pipelines.commands.progress_bar import progress_bars
 
     console = Console(stderr=True)
     with progress_bars(console) as start:

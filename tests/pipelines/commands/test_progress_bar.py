@@ -8,8 +8,8 @@ import sys
 import time
 
 from rich.console import Console
-from sra_pipelines.commands import progress as module
-from sra_pipelines.commands.progress import progress_bars, show_until
+from sra_pipelines.commands import progress_bar as module
+from sra_pipelines.commands.progress_bar import progress_bars, show_until
 
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 

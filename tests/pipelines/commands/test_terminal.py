@@ -1,0 +1,60 @@
+"""What the commands write about an answer, and about the difference of two."""
+
+import pytest
+from sra_pipelines.answering.answers import Answer, Retrieval
+from sra_pipelines.checks.citations import Citation
+from sra_pipelines.checks.support import check_support
+from sra_pipelines.commands.terminal import Reporter
+from sra_pipelines.values import Passage
+
+from sra_rag.generation.result import Generation, Timing, Usage
+
+PASSAGES = tuple(Passage("lease", page, str(page + 1), "The rent is 5 pounds.") for page in (0, 0, 2))
+
+
+def answer(text, *, cached=0, prefill=2.0, decode=3.0, tokens=4, reason="stop", citations=(), passages=PASSAGES):
+    generation = Generation(text, reason, Usage(100, tokens, cached), Timing(prefill, decode), (), None, 90)
+    return Answer("What?", text, citations, passages, generation, check_support(text, "What?", passages))
+
+
+def written(capsys, reported):
+    Reporter(streaming=False).answer(iter([reported.text, reported]), Retrieval("What?", PASSAGES, ""))
+    return capsys.readouterr().out
+
+
+def test_an_answer_without_sources_shows_the_passages_that_were_read(capsys):
+    out = written(capsys, answer("The rent is 9 pounds."))
+    assert "no sources: the passages do not support the answer; passages read: lease, page 1; lease, page 3\n" in out
+    cited = written(capsys, answer("The rent is 5 pounds.", citations=(Citation("lease", 0, "1", 1.0, "5 pounds"),)))
+    assert "  sources: lease, page 1\n" in cited
+    assert "passages read" not in cited
+
+
+def test_numbers_that_could_not_be_read_are_named(capsys):
+    assert "  not checked, because it could not be read: 4.2.7\n" in written(capsys, answer("It is version 4.2.7."))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "line"),
+    [
+        ("It is 5 pounds.", "It is  5 pounds.", "the answers are the same"),
+        ("It is 5 pounds.", "It is 9 pounds.", "the answers differ: '5' became '9'"),
+        ("It is 5 pounds a year.", "It is 5 pounds.", "the answers differ: 'pounds a year.' became 'pounds.'"),
+        ("It is 5 pounds.", "Otters swim in rivers", "the answers differ throughout"),
+    ],
+)
+def test_a_comparison_shows_what_differs(capsys, first, second, line):
+    Reporter(streaming=False).comparison(answer(first), answer(second))
+    assert capsys.readouterr().out.splitlines()[0] == line
+
+
+def test_times_are_compared_only_where_both_answers_did_the_same_work(capsys):
+    Reporter(streaming=False).comparison(answer("a"), answer("b", prefill=3.0, decode=6.0))
+    assert capsys.readouterr().out.splitlines()[1] == (
+        "time of the second answer relative to the first: 2.00x per generated token, 1.50x until the first token"
+    )
+    Reporter(streaming=False).comparison(answer("a"), answer("b", prefill=0.1, decode=3.0, cached=90))
+    line = capsys.readouterr().out.splitlines()[1]
+    assert "1.00x per generated token" in line
+    assert "until the first token not compared: the second answer reused 90 more tokens" in line
+    assert "0.05x" not in line

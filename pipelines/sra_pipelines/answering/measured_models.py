@@ -23,12 +23,13 @@ class MeasuredModel:
     context_tokens
         Maximum number of tokens of passages in a prompt, by default.
     demo
-        Number of the five questions of ``sra-rag demo`` that the model answers correctly.
+        Number of the five questions of ``sra-rag demo`` that the model answers correctly with evidence; None if it was
+        not measured.
     """
 
     name: str
     context_tokens: int
-    demo: int
+    demo: int | None = None
 
 
 @functools.cache

@@ -65,7 +65,7 @@ def demonstrate(model: str | None, sra: SRAConfig | None, *, context_tokens: int
 def _default_model(fetch: bool, console: Console) -> str:
     """Return the preferred model if it is here, or can be fetched, otherwise the embedded one."""
     known = downloadable_models()
-    good = [m.name for m in measured_models() if m.name in known and m.demo >= _ENOUGH]
+    good = [m.name for m in measured_models() if m.name in known and (m.demo or 0) >= _ENOUGH]
     here = next((name for name in good if known[name].is_here), None)
     if here is not None or not good:
         return here or EMBEDDED_NAME
@@ -95,9 +95,9 @@ def _expected(question: SampleQuestion) -> str:
 
 def _accuracy(name: str) -> str:
     measured = next((model for model in measured_models() if model.name == name), None)
-    if measured is None:
+    if measured is None or measured.demo is None:
         return f"The accuracy of {name} was not measured. Measure it: sra-rag evaluate documents --model {name}"
     return (
-        f"In the measurement, {name} answered {measured.demo} of these {len(demo_questions())} questions correctly. "
-        "More questions, models and context sizes: docs/models.md"
+        f"In the measurement, {name} answered {measured.demo} of these {len(demo_questions())} questions correctly "
+        "with evidence. More questions, models and context sizes: docs/models.md"
     )

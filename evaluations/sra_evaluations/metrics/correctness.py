@@ -12,7 +12,8 @@ import string
 import unicodedata
 from collections import Counter
 
-from sra_pipelines.checks.amounts import Amount, find_amounts, find_dates
+from sra_pipelines.checks.amounts import Amount, find_amounts
+from sra_pipelines.checks.dates import find_dates
 
 from sra_evaluations.examples import Example
 from sra_evaluations.metrics.number_words import with_digits

@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterable, Iterator
 
 from sra_pipelines.answering.answers import Retrieval
-from sra_pipelines.checks.number_words import NUMBER_WORDS
 from sra_pipelines.checks.support import Claim, check_support
+from sra_pipelines.checks.worded_numbers import NUMBER_WORDS
 
 __all__ = ["mark_as_it_comes"]
 

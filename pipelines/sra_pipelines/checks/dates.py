@@ -1,7 +1,7 @@
 """Find dates in a text: with the month in words, in the languages of `_LANGUAGES`, or in numbers.
 
 The names of months are those of the Unicode CLDR, from babel. dateparser was tried too: it reads more languages, but
-takes a second for each sentence, takes "24 hours" for a date, and reads 12/05/2027 in one way only.
+takes "24 hours" for a date, and reads 12/05/2027 in one way only.
 """
 
 from __future__ import annotations

@@ -11,9 +11,9 @@ from typing import TypeVar
 
 from sra_pipelines.checks.amounts import Amount, find_amounts, find_spaced_amounts, same_amount
 from sra_pipelines.checks.dates import find_dates, find_months
-from sra_pipelines.checks.number_words import find_number_words
 from sra_pipelines.checks.references import find_references
 from sra_pipelines.checks.scripts import stands_in
+from sra_pipelines.checks.worded_numbers import find_number_words
 from sra_pipelines.retrieval.keywords import keywords
 from sra_pipelines.values import Passage
 

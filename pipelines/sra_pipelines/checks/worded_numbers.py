@@ -1,6 +1,6 @@
 """Find numbers in words, such as "six months" and "one hundred and fifty per cent", in English.
 
-The words of a number are found here and read by number-parser. They count as a number only before a unit, because
+The words of a number are found here and read by text2num. They count as a number only before a unit, because
 "one" and "two" are also used without an amount ("one of the parties").
 """
 
@@ -48,7 +48,9 @@ def find_number_words(text: str) -> list[Amount]:
 
 @functools.lru_cache(maxsize=1024)
 def _value(words: str) -> Decimal | None:
-    from number_parser import parse_number  # reads its tables of words when it is imported
+    from text_to_num import text2num
 
-    value = parse_number(words, language="en")
-    return None if value is None else Decimal(value)
+    try:
+        return Decimal(text2num(words, "en"))
+    except ValueError:  # not a number, such as "six two"
+        return None

@@ -19,6 +19,8 @@ def answer_extras(last: Answer | Generation) -> dict[str, Any]:
         "sra": None if generation.sra is None else generation.sra.to_dict(),
         "seconds": {"prefill": timing.prefill_seconds, "decode": timing.decode_seconds},
     }
+    if generation.finish_reason == "repetition":
+        extras["repetition"] = True
     if isinstance(last, Answer):
         extras["citations"] = [dataclasses.asdict(citation) for citation in last.citations]
         looks = None if last.evidence is None else zip(last.passages, last.evidence, strict=True)
@@ -26,6 +28,8 @@ def answer_extras(last: Answer | Generation) -> dict[str, Any]:
             {"document": passage.document, "page_label": passage.page_label} | dataclasses.asdict(look)
             for passage, look in looks
         ]
+        extras["pages_read"] = list(last.pages_read)
+        extras["unchecked"] = [claim.text for claim in last.supported.unchecked]
         extras["unsupported"] = [claim.text for claim in last.supported.unsupported_figures]
         extras["abstained"] = last.abstained
         extras["calculation"] = None if last.calculation is None else last.calculation.to_dict()

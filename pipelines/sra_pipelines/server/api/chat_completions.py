@@ -38,7 +38,7 @@ async def chat_completions(body: ChatRequest, request: Request) -> Response:
     choice = {
         "index": 0,
         "message": {"role": "assistant", "content": last.text},
-        "finish_reason": generation.finish_reason,
+        "finish_reason": _finish_reason(generation),
     }
     return JSONResponse(
         {**head, "object": "chat.completion", "choices": [choice], "usage": _usage(generation), **answer_extras(last)}
@@ -57,13 +57,18 @@ async def _events(head: Mapping[str, Any], include_usage: bool, pieces: AsyncIte
                 yield chunk({"content": piece})
                 continue
             generation = generation_of(piece)
-            yield chunk({}, generation.finish_reason, **answer_extras(piece))
+            yield chunk({}, _finish_reason(generation), **answer_extras(piece))
             if include_usage:
                 usage = {"choices": [], "usage": _usage(generation)}
                 yield event({**head, "object": "chat.completion.chunk", **usage})
     except Exception as error:
         yield f"data: {bytes(logged_error_response(error).body).decode()}\n\n"
     yield "data: [DONE]\n\n"
+
+
+def _finish_reason(generation: Generation) -> str:
+    """Return the reason in OpenAI's words; strict clients refuse others. `answer_extras` says what repeated itself."""
+    return "stop" if generation.finish_reason == "repetition" else generation.finish_reason
 
 
 def _usage(generation: Generation) -> dict[str, Any]:

@@ -32,8 +32,7 @@ _PLAIN_TYPES = {"int": "N", "float": "NUMBER", "str": "TEXT", "path": "PATH", "f
 _SHORT_HELP = {
     "ask": "Answer a question from documents, citing document and page.",
     "bake": "Fold a constant setting into a model's weights: a checkpoint that runs anywhere, without sra-rag.",
-    "calibrate": "Find the setting that helps a model most on your documents, without labels, and write it as a "
-    "profile.",
+    "calibrate": "Find the settings that help a model most, without labels, and write them as a profile.",
     "chat": "Chat about the documents of an index; follow-up questions may refer to earlier turns.",
     "demo": "Answer questions about the sample documents (an annual report and a contract), without and with "
     "reattention.",

@@ -41,6 +41,7 @@ _SHORT_HELP = {
     "harness": "Run tasks of lm-evaluation-harness with every setting, and compare its metrics in pairs.",
     "heads": "Show the evidence heads of a model: those that attend to the passage that answers a question.",
     "index": "Manage an index of documents on disk: add, remove, list, check, store.",
+    "mcp": "Offer the documents of an index as tools of the Model Context Protocol: search, ask, read a page.",
     "models": "List the models that come by name and whether they are here; get fetches one.",
     "presets": "List the presets, which set the prompt, retrieval, splitting and checks for a kind of document.",
     "serve": "Answer questions about the documents of an index over HTTP, with an OpenAI-compatible API.",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from sra_pipelines.checks.worded_numbers import NUMBER_WORDS
 from sra_pipelines.retrieval.keywords import keywords
 
 __all__ = ["is_complete", "keeps_the_question", "without_opening"]
@@ -70,12 +71,17 @@ def keeps_the_question(rewritten: str, question: str, conversation: str) -> bool
     """
     asked = without_opening(question)
     kept, known = _plain(rewritten), f"{_plain(conversation)} {_plain(question)}"
-    if any(not _contains(kept, name) for name in _NAME.findall(asked)):
+    if any(not _contains(kept, name) for name in _names(asked)):
         return False
-    if any(not _contains(known, name) for name in _NAME.findall(rewritten)):
+    if any(not _contains(known, name) for name in _names(rewritten)):
         return False
     words = _words(asked)
     return len(words & _words(rewritten)) >= _MOST_WORDS * len(words)
+
+
+def _names(text: str) -> list[str]:
+    """Return the names and numbers of a question, numbers in words too: "priority two" is not "priority three"."""
+    return _NAME.findall(text) + [match[0] for match in NUMBER_WORDS.finditer(text)]
 
 
 def _words(text: str) -> set[str]:

@@ -13,7 +13,16 @@ from typing import Protocol, TypeVar
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.text import Text
 
 from sra_pipelines.file_names import printable
@@ -58,10 +67,15 @@ def progress_bars(console: Console) -> Iterator[Start]:
         transient=True,
         disable=not console.is_terminal,
     ) as progress:
-        task = progress.add_task("starting", total=None)
+        progress.add_task("starting", total=None)
+
+        def show(task: TaskID) -> None:
+            for other in progress.task_ids:
+                progress.update(other, visible=other == task)
 
         def start(description: str) -> Advance:
-            progress.reset(task, description=escape(description), total=None)
+            task = progress.add_task(escape(description), total=None)  # a reset task would keep its total
+            show(task)
             samples = deque([(time.monotonic(), 0)], maxlen=_SAMPLES)
             left.samples = samples
 
@@ -69,6 +83,7 @@ def progress_bars(console: Console) -> Iterator[Start]:
                 if done > samples[-1][1]:
                     samples.append((time.monotonic(), done))
                 left.samples = samples
+                show(task)
                 shown = f"{description} {printable(name)}" if name else description
                 progress.update(task, description=escape(shown), completed=done, total=total)
 

@@ -38,6 +38,20 @@ def test_one_bar_names_the_step_and_the_file_and_counts_only_what_is_known():
     assert "None" not in text
 
 
+def test_a_step_does_not_keep_the_count_of_the_step_before():
+    console = terminal()
+    with progress_bars(console) as start:
+        start("embedding")(3, 55)
+        time.sleep(0.15)
+        begun = console.file.tell()
+        start("searching")
+        time.sleep(0.3)
+        text = CONTROL.sub("", console.file.getvalue()[begun:])
+    after = text[text.index("searching") :]
+    assert "/55" not in after
+    assert "embedding" not in after
+
+
 def test_the_remaining_time_is_shown_from_the_first_part_on(monkeypatch):
     now = [100.0]
     monkeypatch.setattr(module.time, "monotonic", lambda: now[0])

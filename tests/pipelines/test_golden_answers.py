@@ -12,8 +12,8 @@ from sra_pipelines.answering.document_qa import DocumentQA
 from sra_pipelines.index.memory import DocumentIndex
 from sra_pipelines.readers import read_document
 from sra_pipelines.server import ServerSettings, create_app
-from sra_pipelines.server.page.compared_answers import answer_turn
-from sra_pipelines.server.page.views import turn_view
+from sra_pipelines.server.page.export import conversation_markdown
+from sra_pipelines.server.page.turns import answer_turn
 
 from sra_rag import Engine, SamplingOptions, SRAConfig
 from tests.pipelines.frameworks.test_frameworks import check_all
@@ -95,6 +95,5 @@ async def test_the_server_and_its_page_show_the_answer_with_its_source(qa):
     assert chunks[-1]["citations"] == answer["citations"]
     *_, turn = [turn async for turn in answer_turn(app.state.completions, qa, QUESTION, [None, AFTER], (), "reader")]
     assert [column.answer.text for column in turn.columns] == [expected.text] * 2
-    shown = turn_view(turn, lambda document, page_index: PAGES[page_index])
-    assert shown.count("<summary>lease, page 2</summary>") == 2
-    assert "<mark>The lease of the warehouse at Orrin Quay costs 82,400 crowns" in shown
+    shown = conversation_markdown([turn])
+    assert shown.count("1. lease, page 2: \u201cThe lease of the warehouse at Orrin Quay costs 82,400 crowns") == 2

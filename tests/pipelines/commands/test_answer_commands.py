@@ -189,11 +189,11 @@ def test_files_that_are_not_read_are_named(run, tmp_path):
     folder.mkdir()
     other.mkdir()
     (folder / "a.txt").write_text(LEASE)
-    (folder / "old.doc").write_text("old text")
-    (folder / "slides.pptx").write_text("slides")
+    (folder / "drawing.dwg").write_text("lines")
+    (folder / "film.mp4").write_text("film")
     (folder / "link").symlink_to(other)
     done = run("ask", QUESTION, folder, "--max-new-tokens", 1)
     assert done.returncode == 0
-    assert str(folder / "old.doc") in done.stderr
-    assert str(folder / "slides.pptx") in done.stderr
+    assert str(folder / "drawing.dwg") in done.stderr
+    assert str(folder / "film.mp4") in done.stderr
     assert f"skipped: {folder / 'link'} is a link to a folder. To read it, give {other} too." in done.stderr

@@ -8,7 +8,7 @@ from sra_pipelines import DocumentQA
 from sra_pipelines.answering.chat import Chat
 from sra_pipelines.commands.engine_choice import EngineChoice, open_engine
 from sra_pipelines.server import ServerSettings, create_app
-from sra_pipelines.server.page.compared_answers import answer_turn
+from sra_pipelines.server.page.turns import answer_turn
 from starlette.applications import Starlette
 from starlette.responses import HTMLResponse, JSONResponse, StreamingResponse
 from starlette.routing import Route
@@ -106,7 +106,7 @@ async def test_the_web_page_answers_without_attention_where_it_is_not_known(serv
     qa = DocumentQA(local.index, served, context_tokens=200)
     completions = create_app(qa, ServerSettings(max_new_tokens=8)).state.completions
     *_, turn = [turn async for turn in answer_turn(completions, qa, QUESTION, [None], (), "a client")]
-    assert turn.done, turn.error
+    assert (turn.phase, turn.error) == ("done", "")
     assert turn.columns[0].answer.attention is None
 
 

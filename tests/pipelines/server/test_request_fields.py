@@ -1,18 +1,24 @@
 """Fields of requests: what common clients send is accepted, what cannot be honoured is rejected by name."""
 
+import contextlib
 import json
 import logging
 
 import pytest
 from fastapi.testclient import TestClient
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from openai.types.chat import completion_create_params
+from pydantic import ValidationError
 from sra_pipelines import DocumentQA
 from sra_pipelines.index.memory import DocumentIndex
 from sra_pipelines.server import ServerSettings, create_app
 from sra_pipelines.server.api.answer_request import AnswerRequest
 from sra_pipelines.server.api.request_bodies import ChatRequest
+from sra_pipelines.server.api.response_bodies import ResponsesRequest
 
-from sra_rag.errors import PromptError
+from sra_rag import SamplingOptions
+from sra_rag.errors import PromptError, SRAError
 
 ROUTE = "/v1/chat/completions"
 USER = {"role": "user", "content": "What is the yearly rent?"}
@@ -236,3 +242,29 @@ def test_json_mode_gives_an_object_where_nothing_was_found(lease_qa, word_embedd
     [batched] = qa.batch(["What?"], json_schema={"type": "object"}, max_new_tokens=12)
     assert isinstance(json.loads(batched.text), dict)
     assert batched.abstained == "nothing found"
+
+
+SCALARS = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.sampled_from([2**63, 2**64, -(2**70), 10**400, 1e308]),
+    st.text(max_size=8), st.sampled_from(["\ud800", "auto", "text", "json_schema", "user", "off", "evidence=2"]),
+)  # fmt: skip
+NAMES = st.sampled_from(
+    ["type", "role", "content", "text", "json_schema", "schema", "alpha", "evidence", "weight", "x"]
+)
+VALUES = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3), max_leaves=8
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"), [(ChatRequest, BODY), (ResponsesRequest, {"model": "sra-rag", "input": "Who?"})]
+)
+@settings(max_examples=400, deadline=None)
+@given(data=st.data())
+def test_whatever_a_field_holds_is_accepted_or_rejected_and_nothing_else(kind, body, data):
+    fields = [field.alias or name for name, field in kind.model_fields.items()]
+    changes = data.draw(st.dictionaries(st.sampled_from(fields), VALUES, min_size=1, max_size=2))
+    with contextlib.suppress(ValidationError, SRAError):  # status 400
+        request = kind.model_validate(body | changes).answer_request(ServerSettings())
+        SamplingOptions(**request.options)
+        request.document_question()

@@ -138,6 +138,7 @@ async def test_llama_index(address):
     by_response = like.OpenAILikeResponses(**common, max_output_tokens=6)
     answers = [await llm.achat(messages) for llm in (by_chat, by_response)]
     streams = [[piece async for piece in await llm.astream_chat(messages)] for llm in (by_chat, by_response)]
-    texts = [answer.message.content for answer in answers] + [pieces[-1].message.content for pieces in streams]
+    texts = [answer.message.content for answer in answers]
+    texts += ["".join(piece.delta or "" for piece in pieces) for pieces in streams]
     assert texts[0].strip()
     assert {text.strip() for text in texts} == {texts[0].strip()}

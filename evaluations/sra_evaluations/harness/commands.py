@@ -46,6 +46,12 @@ def harness(
     """
     require_extra("sra-rag harness", "lm-eval", "lm_eval")
     chosen = as_settings([parse_setting(text) for text in settings or ["off", "0.2"]])
+    rivals = [setting.name for setting in chosen if setting.rival is not None]
+    if rivals:
+        raise ConfigError(
+            f"{', '.join(rivals)}: rivals change the passages of a prompt, which the harness does not tell apart. Use "
+            "sra-rag evaluate for them, or leave them out."
+        )
     if len(chosen) < 2:
         raise ConfigError(f"There is only {chosen[0].name!r} to run. Give --sra twice or more, the baseline first.")
     from sra_pipelines.commands.library_notices import quiet_libraries

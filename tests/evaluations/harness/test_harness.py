@@ -172,6 +172,13 @@ def test_what_cannot_be_is_refused(tiny_engine):
 
 
 @pytest.mark.slow
+def test_rivals_are_refused(tmp_path):
+    from sra_evaluations.harness.commands import harness
+
+    with pytest.raises(ConfigError, match="best_last: rivals change the passages of a prompt"):
+        harness(["squadv2"], settings=["off", "best_last"], to=tmp_path)
+
+
 def test_a_task_the_harness_does_not_know_is_refused(tiny_engine, tmp_path):
     with pytest.raises(ConfigError, match="no task 'no_such_task'"):
         compare_in_harness(tiny_engine, ["no_such_task"], as_settings(["off", "0.2"]), to=tmp_path)

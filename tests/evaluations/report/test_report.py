@@ -344,6 +344,20 @@ def test_parts_have_their_own_n_and_many_numbers_are_put_in_ranges():
     assert by["position"].parts[0].differences["strong"].n == 10
 
 
+def test_the_position_curve_is_drawn_with_and_without_copies(tmp_path):
+    records = [
+        record("houses", example_name(question(at)), setting,
+               {"right": 1.0, "right_not_copied": float(setting == "off")}, features={"position": at % 5 / 4})
+        for at in range(20)
+        for setting in ("off", "strong")
+    ]  # fmt: skip
+    settings = {name: SETTINGS[name] for name in ("off", "strong")}
+    report = write_report(Comparison(manifest(settings, {"houses": 20}), records), tmp_path)
+    drawn = [drawing["aria-label"] for drawing in read(report.html.read_text()).drawings]
+    for label in ("Answers right", "Answers right that do not begin as a copy of the passage"):
+        assert f"{label}, by position, under off, strong. The numbers are in the table that follows." in drawn
+
+
 def test_tasks_that_differ_in_one_number_are_held_next_to_each_other():
     tasks = {"needle:length=300": 0.2, "needle": 0.5, "needle:length=300,kind=figures": 1.0, "documents": 0.0}
     lengths = {"needle": 2000}

@@ -11,6 +11,7 @@ from sra_pipelines.checks.citations import Citation
 from sra_pipelines.checks.support import Support
 from sra_pipelines.presets import load_preset
 from sra_pipelines.retrieval.packing import format_passages
+from sra_pipelines.retrieval.vocabulary import Expansion
 from sra_pipelines.values import Passage
 from sra_rag.config import SRAConfig
 from sra_rag.evidence.statements import statements
@@ -33,12 +34,15 @@ class Retrieval:
         The passages as one text, including their headings.
     instruction
         The instruction that precedes the passages; by default that of the preset ``general``.
+    expansion
+        What the vocabulary added to the search; None if the question matches no topic.
     """
 
     question: str
     passages: tuple[Passage, ...]
     context: str
     instruction: str = dataclasses.field(default_factory=lambda: load_preset("general").instruction)
+    expansion: Expansion | None = None
 
     def passage_texts(self) -> list[str]:
         """Return the text of each passage as in the context, including its heading."""
@@ -101,6 +105,8 @@ class Answer:
         Notes of the checks of the preset.
     evidence
         If the settings weigh evidence: how much attention each of `passages` received before the answer was generated.
+    expansion
+        What the vocabulary of the preset added to the search; None if the question matches no topic.
     """
 
     question: str
@@ -114,6 +120,7 @@ class Answer:
     calculation: Calculation | None = None
     notes: tuple[str, ...] = ()
     evidence: tuple[PassageEvidence, ...] | None = None
+    expansion: Expansion | None = None
 
     @property
     def pages_read(self) -> tuple[str, ...]:

@@ -76,7 +76,13 @@ class DocumentChoice:
                 index = ChosenDocuments(self.qa.index, chosen)
                 base = self.qa.retriever
                 retriever = Retriever(
-                    index, method=base.method, reranker=base.reranker, order=base.order, whole_pages=base.whole_pages
+                    index,
+                    method=base.method,
+                    reranker=base.reranker,
+                    order=base.order,
+                    whole_pages=base.whole_pages,
+                    vocabulary=base.vocabulary,
+                    topics=base.topics,
                 )
                 self._cached[chosen] = DocumentQA(
                     index,

@@ -73,7 +73,9 @@ class DocumentQA:
         # A server constrains the output to JSON itself.
         if "arithmetic" in self.preset.checks and engine.loaded is not None:
             require_extra(f"The preset {self.preset.name!r}", "structured", "xgrammar")
-        self.retriever = retriever or Retriever(index, order=self.preset.order, whole_pages=self.preset.whole_pages)
+        self.retriever = retriever or Retriever(
+            index, order=self.preset.order, whole_pages=self.preset.whole_pages, vocabulary=self.preset.vocabulary
+        )
         self.engine = engine
         context_tokens = context_tokens if context_tokens is not None else self.preset.context_tokens
         if context_tokens is not None and context_tokens < 1:
@@ -103,8 +105,8 @@ class DocumentQA:
         parts = [well_formed(system_message).strip(), self.preset.instruction]
         instruction = "\n\n".join(filter(None, parts))
         budget = self._budget(question, instruction, max_new_tokens or self.engine.options.max_new_tokens)
-        passages = tuple(self.retriever.retrieve(question, budget, self.count_tokens))
-        return Retrieval(question, passages, format_passages(passages), instruction)
+        packed, expansion = self.retriever.retrieve_expanded(question, budget, self.count_tokens)
+        return Retrieval(question, tuple(packed), format_passages(packed), instruction, expansion)
 
     def ask(self, question: str | Retrieval, *, sra: SRALike = None, attention: bool = False, **changes: Any) -> Answer:
         """Answer a question.
@@ -253,6 +255,7 @@ class DocumentQA:
             calculation,
             notes,
             passage_evidence(retrieval, generation.evidence),
+            retrieval.expansion,
         )
 
     def _shares(self, retrieval: Retrieval) -> AttentionShares:

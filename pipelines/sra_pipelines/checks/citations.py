@@ -83,14 +83,10 @@ def cite(answer: str, question: str, passages: Sequence[Passage], pages: Pages |
         page = passage.document, passage.page_index
         if page not in best or overlap > best[page].overlap:
             start, end = _quote(passage.text, weights)
+            quote = passage.text[start:end]
+            first = _position(passage, start, quote, pages)
             citation = Citation(
-                passage.document,
-                passage.page_index,
-                passage.page_label,
-                overlap,
-                passage.text[start:end],
-                passage.start + start,
-                passage.start + end,
+                passage.document, passage.page_index, passage.page_label, overlap, quote, first, first + len(quote)
             )
             if pages is None or stands(citation, pages.get(page, ())):
                 best[page] = citation
@@ -98,6 +94,17 @@ def cite(answer: str, question: str, passages: Sequence[Passage], pages: Pages |
     if not ranked:
         return []
     return [c for c in ranked[:_MOST] if c.overlap >= max(_LEAST, _CLOSE * ranked[0].overlap)]
+
+
+def _position(
+    passage: Passage, start: int, quote: str, pages: Mapping[tuple[str, int], Sequence[Passage]] | None
+) -> int:
+    """Return the offset of a quote on its page. A passage of selected rows lacks lines, so the quote is searched."""
+    if passage.end - passage.start != len(passage.text):
+        for whole in merge_passages((pages or {}).get((passage.document, passage.page_index), ())):
+            if quote in whole.text:
+                return whole.start + whole.text.index(quote)
+    return passage.start + start
 
 
 def stands(citation: Citation, page: Sequence[Passage]) -> bool:

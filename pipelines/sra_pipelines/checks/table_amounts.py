@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from sra_pipelines.checks.amounts import Amount, find_amounts
 from sra_pipelines.checks.dates import find_dates
+from sra_pipelines.retrieval.relevant_rows import GAP
 
 __all__ = ["PageAmount", "read_amounts"]
 
@@ -79,6 +80,8 @@ def read_amounts(text: str) -> list[PageAmount]:
     amounts: list[PageAmount] = []
     table = _Table()
     for start, line in _lines(text):
+        if line == GAP:  # rows were left out; the columns stay the same
+            continue
         periods = _columns(line)
         values = _values(line)
         if named := list(_named_row(line, start, table)):

@@ -83,6 +83,8 @@ class Reporter:
             f"prefill {timing.prefill_seconds:.1f} s, decode {timing.decode_seconds:.1f} s"
             f"{'; stopped at the token limit' if answer.generation.finish_reason == 'length' else ''}\n"
         )
+        if answer.expansion is not None:
+            self._write(f"  also searched for: {', '.join(answer.expansion.topics)}\n")
         if answer.evidence is not None:
             self._write(f"  evidence: {_evidence_line(answer)}\n")
         if answer.attention is not None:

@@ -22,6 +22,7 @@ from sra_pipelines.checks.calculations import Calculation, Operand  # noqa: E402
 from sra_pipelines.checks.citations import Citation  # noqa: E402
 from sra_pipelines.checks.support import Claim, Support  # noqa: E402
 from sra_pipelines.frameworks.langchain import answer_steps  # noqa: E402
+from sra_pipelines.retrieval.vocabulary import Expansion  # noqa: E402
 from sra_pipelines.values import Passage  # noqa: E402
 from sra_rag.config import SRAConfig  # noqa: E402
 from sra_rag.generation.result import Generation, Timing, Usage  # noqa: E402
@@ -29,8 +30,8 @@ from sra_rag.generation.result import Generation, Timing, Usage  # noqa: E402
 __all__ = ["CHECKPOINT_TYPES", "AnswerState", "answer_graph"]
 
 CHECKPOINT_TYPES = (
-    Answer, Calculation, Citation, Claim, Amount, Generation, Operand, Passage, Retrieval, SRAConfig, Support, Timing,
-    Usage,
+    Answer, Calculation, Citation, Claim, Amount, Expansion, Generation, Operand, Passage, Retrieval, SRAConfig,
+    Support, Timing, Usage,
 )  # fmt: skip
 """What a checkpoint holds, for ``JsonPlusSerializer(allowed_msgpack_modules=CHECKPOINT_TYPES)``."""
 

@@ -7,6 +7,7 @@ from typing import get_args
 
 from sra_pipelines.reading.splitting import Splitting
 from sra_pipelines.retrieval.packing import Order
+from sra_pipelines.retrieval.vocabulary import VocabularyEntry
 from sra_rag.errors import ConfigError
 
 __all__ = ["CHECKS", "Preset"]
@@ -35,6 +36,8 @@ class Preset:
         Maximum number of tokens of passages in a prompt; None for what suits the model.
     splitting
         How a new index splits documents.
+    vocabulary
+        What people ask and what documents write for it, see `VocabularyEntry`.
 
     Raises
     ------
@@ -50,6 +53,7 @@ class Preset:
     whole_pages: bool = True
     context_tokens: int | None = None
     splitting: Splitting = dataclasses.field(default_factory=Splitting)
+    vocabulary: tuple[VocabularyEntry, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.name.strip() or not self.instruction.strip():

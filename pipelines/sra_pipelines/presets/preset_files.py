@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import tomllib
 from collections.abc import Mapping
 from functools import cache
@@ -12,6 +13,7 @@ from typing import Any
 import yaml
 
 from sra_pipelines.presets.preset import Preset
+from sra_pipelines.presets.vocabulary_tables import read_vocabulary
 from sra_pipelines.reading.splitting import Splitting
 from sra_rag.errors import ConfigError
 
@@ -19,7 +21,10 @@ __all__ = ["load_preset", "preset_names", "preset_path"]
 
 _FOLDER = Path(__file__).parent
 _SUFFIXES = {".toml", ".yaml", ".yml"}
-_TOP = {"name": str, "description": str, "instruction": str, "checks": list, "retrieval": dict, "splitting": dict}
+_TOP = {
+    "name": str, "description": str, "instruction": str, "checks": list, "vocabularies": list, "documents": list,
+    "vocabulary": list, "retrieval": dict, "splitting": dict,
+}  # fmt: skip
 _RETRIEVAL = {"order": str, "whole_pages": bool, "context_tokens": int}
 _SPLITTING = {"tokens": int, "overlap": int, "at_headings": bool}
 
@@ -66,7 +71,7 @@ def _built_in(name: str) -> Preset:
     return _read(preset_path(name))
 
 
-def _read(path: Path) -> Preset:
+def _read(path: Path, including: tuple[Path, ...] = ()) -> Preset:
     try:
         text = path.read_text(encoding="utf-8")
         values = tomllib.loads(text) if path.suffix.lower() == ".toml" else yaml.safe_load(text)
@@ -78,12 +83,26 @@ def _read(path: Path) -> Preset:
     top = _checked(values, _TOP, str(path), required=("instruction",))
     retrieval = _checked(top.pop("retrieval", {}), _RETRIEVAL, f"{path}, retrieval")
     splitting = _checked(top.pop("splitting", {}), _SPLITTING, f"{path}, splitting")
-    if not all(isinstance(check, str) for check in top.get("checks", [])):
-        raise ConfigError(f"{path}: checks must be a list of names.")
-    top["checks"] = tuple(top.get("checks", ()))
+    for name in ("checks", "vocabularies", "documents"):
+        if not all(isinstance(value, str) for value in top.get(name, [])):
+            raise ConfigError(f"{path}: {name} must be a list of names.")
+        top[name] = tuple(top.get(name, ()))
+    own = read_vocabulary(top.pop("vocabulary", []), str(path), text, top.pop("documents"))
+    others = (_included(other, path, (*including, path.resolve())).vocabulary for other in top.pop("vocabularies"))
+    top["vocabulary"] = (*own, *itertools.chain.from_iterable(others))
     top["instruction"] = top["instruction"].strip()
     loaded = Preset(**{"name": path.stem, **top, **retrieval})
     return dataclasses.replace(loaded, splitting=Splitting(**splitting))
+
+
+def _included(name: str, path: Path, including: tuple[Path, ...]) -> Preset:
+    """Load a preset whose vocabulary another preset includes: one of the package, or a file relative to it."""
+    if Path(name).suffix.lower() not in _SUFFIXES:
+        return _built_in(name)
+    included = (path.parent / name).resolve()
+    if included in including:
+        raise ConfigError(f"{path}: vocabularies names {name}, which includes this file. Remove one of the two.")
+    return _read(included, including)
 
 
 def _checked(values: object, allowed: Mapping[str, type], where: str, required: tuple[str, ...] = ()) -> dict[str, Any]:

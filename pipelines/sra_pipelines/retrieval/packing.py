@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, get_args
 
@@ -9,13 +10,37 @@ from sra_pipelines.retrieval.merging import merge_passages
 from sra_pipelines.values import Passage
 from sra_rag.errors import ConfigError
 
-__all__ = ["Order", "format_passages", "pack_passages"]
+__all__ = ["Order", "Pages", "PlacedPage", "format_passages", "pack_passages"]
 
 Order = Literal["document", "best_first", "best_last", "ends"]
 Pages = Mapping[tuple[str, int], Sequence[Passage]]
 
 _MOST_OF_A_PAGE = 0.75  # share of the characters of a page
 _SEAM = 2  # tokens of the separator between two passages
+_AHEAD = 4  # passages that are packed before the placed pages; see docs/retrieval.md
+_SHORTENED = 0.5  # share of the budget for all placed pages, if they are shortened
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PlacedPage:
+    """A page that a question needs, whatever its rank.
+
+    Parameters
+    ----------
+    passages
+        All passages of the page.
+    shortened
+        Function that returns the page with its most relevant rows only, within a number of tokens; None if they do not
+        fit.
+    """
+
+    passages: Sequence[Passage]
+    shortened: Callable[[int], Passage | None]
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """Document and index of the page."""
+        return self.passages[0].document, self.passages[0].page_index
 
 
 def pack_passages(
@@ -25,6 +50,8 @@ def pack_passages(
     *,
     order: Order = "document",
     pages: Pages | None = None,
+    placed: Sequence[PlacedPage] = (),
+    ahead: int = _AHEAD,
 ) -> list[Passage]:
     """Select the best passages that fit into a token budget, and order them.
 
@@ -46,6 +73,11 @@ def pack_passages(
     pages
         All passages of each page. If given, a page of which three quarters are selected is included completely if it
         fits, and the remaining budget is used to complete pages, best first.
+    placed
+        Pages that must be included as far as they fit, most important first. They follow the first `ahead` passages,
+        and are shortened to their most relevant rows if they do not fit completely. Space for the rows is reserved.
+    ahead
+        Number of passages that are packed before `placed`.
 
     Raises
     ------
@@ -55,14 +87,23 @@ def pack_passages(
     if order not in get_args(Order):
         raise ConfigError(f"order={order!r} is not allowed. Use one of {', '.join(get_args(Order))}.")
     packing = _Packing(budget, count_tokens)
-    for passage in passages:
-        if packing.add([passage]) and pages is not None:
-            whole = pages.get((passage.document, passage.page_index), ())
-            if packing.share(passage, whole) >= _MOST_OF_A_PAGE:
-                packing.add(whole)
+    own = {page.key for page in placed}
+    others = [passage for passage in passages if (passage.document, passage.page_index) not in own]
+    if placed:
+        rows = {page.key: page.shortened(int(budget * _SHORTENED / len(placed))) for page in placed}
+        reserved = {key: packing.cost([row]) for key, row in rows.items() if row is not None}
+        packing.left -= sum(reserved.values())
+        packing.fill(others[:ahead], None)
+        for page in placed:
+            packing.left += reserved.get(page.key, 0)
+            if not packing.add(page.passages) and (shortened := rows[page.key]) is not None:
+                packing.add([shortened])
+        others = others[ahead:]
+    packing.fill(others, pages)
     if pages is not None:
-        for page in list(packing.taken):
-            packing.add(pages.get(page, ()))
+        for key in list(packing.taken):
+            if key not in own:
+                packing.add(pages.get(key, ()))
     return _ordered(packing.taken, {id(p): i for i, p in enumerate(passages)}, order)
 
 
@@ -88,12 +129,24 @@ class _Packing:
         before = self.taken.get(page, [])
         known = {id(p) for p in before} | {p.key for p in before if p.end}
         after = before + [p for p in passages if id(p) not in known and (not p.end or p.key not in known)]
-        cost = sum(self.count_tokens(format_passages([p])) + _SEAM for p in merge_passages(after))
+        cost = self.cost(after)
         if cost - self._cost.get(page, 0) > self.left:
             return False
         self.left -= cost - self._cost.get(page, 0)
         self.taken[page], self._cost[page] = after, cost
         return True
+
+    def fill(self, passages: Sequence[Passage], pages: Pages | None) -> None:
+        """Add passages one by one as far as they fit, and the pages of which most is then included."""
+        for passage in passages:
+            if self.add([passage]) and pages is not None:
+                whole = pages.get((passage.document, passage.page_index), ())
+                if self.share(passage, whole) >= _MOST_OF_A_PAGE:
+                    self.add(whole)
+
+    def cost(self, passages: Sequence[Passage]) -> int:
+        """Return the number of tokens of passages of one page, merged."""
+        return sum(self.count_tokens(format_passages([p])) + _SEAM for p in merge_passages(passages))
 
     def share(self, passage: Passage, whole: Sequence[Passage]) -> float:
         """Return the share of the page of `passage` that is selected, in [0, 1]."""

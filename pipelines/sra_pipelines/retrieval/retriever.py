@@ -8,11 +8,14 @@ from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
 from sra_pipelines.index.passage_index import PassageIndex
-from sra_pipelines.retrieval.fusion import reciprocal_rank_fusion
-from sra_pipelines.retrieval.keywords import KeywordIndex
-from sra_pipelines.retrieval.merging import by_page
-from sra_pipelines.retrieval.packing import Order, Pages, pack_passages
+from sra_pipelines.presets import load_preset
+from sra_pipelines.retrieval.named_documents import named_documents, prefer_documents
+from sra_pipelines.retrieval.packing import Order, Pages, PlacedPage, pack_passages
+from sra_pipelines.retrieval.placing import place_statements
 from sra_pipelines.retrieval.reranking import Reranker
+from sra_pipelines.retrieval.revision import Revision
+from sra_pipelines.retrieval.topic_fusion import TopicSettings, about, add_topics, fuse
+from sra_pipelines.retrieval.vocabulary import Expansion, VocabularyEntry, expand
 from sra_pipelines.values import Passage
 from sra_rag.errors import ConfigError
 
@@ -21,9 +24,9 @@ __all__ = ["Method", "Retriever"]
 Method = Literal["fused", "dense", "keywords"]
 
 _CANDIDATES = 200  # candidates per search
+_CANDIDATES_NAMED = 2000  # of the dense search, if a document is named: it may have few of the best passages
 _WORDS = 20  # candidates of the keyword search: after the first few, matches are weak
 _RERANKED = 50
-_WEIGHTS = (2.0, 1.0)  # dense, keywords; see docs/retrieval.md
 
 
 class Retriever:
@@ -44,6 +47,13 @@ class Retriever:
     whole_pages
         Whether pages are completed as far as the budget allows, see `pages` of `pack_passages`.
 
+    vocabulary
+        What people ask and what documents write for it, used by the method ``"fused"``. A question that matches an
+        entry is also searched for the phrases of the entry, and the statements that the entry names are included; other
+        questions are not affected. By default the vocabulary of all presets of the package; empty for none.
+    topics
+        How much the vocabulary counts; by default `TopicSettings()`.
+
     Raises
     ------
     ConfigError
@@ -58,6 +68,8 @@ class Retriever:
         reranker: Reranker | None = None,
         order: Order = "document",
         whole_pages: bool = True,
+        vocabulary: Sequence[VocabularyEntry] | None = None,
+        topics: TopicSettings | None = None,
     ) -> None:
         if method not in get_args(Method):
             raise ConfigError(f"method={method!r} is not allowed. Use one of {', '.join(get_args(Method))}.")
@@ -68,56 +80,79 @@ class Retriever:
         self.reranker = reranker
         self.order = order
         self.whole_pages = whole_pages
+        self.vocabulary = load_preset("general").vocabulary if vocabulary is None else tuple(vocabulary)
+        self.topics = topics or TopicSettings()
         self._lock = threading.Lock()
-        self._cached: _CachedRevision | None = None
+        self._cached: Revision | None = None
 
     def search(self, question: str, limit: int = _CANDIDATES) -> list[Passage]:
         """Return the passages for a question, best first, with the scores of the last ranking step."""
-        if self.method == "dense":
-            hits = self.index.search(question, _CANDIDATES)
-        else:
-            cached = self._passages()
-            words = [
-                dataclasses.replace(cached.passages[number], score=score)
-                for number, score in cached.keywords.search(
-                    question, _CANDIDATES if self.method == "keywords" else _WORDS
-                )
-            ]
-            hits = words if self.method == "keywords" else _fused(self.index.search(question, _CANDIDATES), words)
-        if self.reranker is not None:
-            hits = self.reranker.rerank(question, hits[:_RERANKED]) + hits[_RERANKED:]
-        return hits[:limit]
+        return self._ranked(question)[0][:limit]
 
     def retrieve(self, question: str, budget: int, count_tokens: Callable[[str], int]) -> list[Passage]:
         """Return the passages for a question that fit into `budget` tokens, merged and ordered; see `pack_passages`."""
+        return self.retrieve_expanded(question, budget, count_tokens)[0]
+
+    def retrieve_expanded(
+        self, question: str, budget: int, count_tokens: Callable[[str], int]
+    ) -> tuple[list[Passage], Expansion | None]:
+        """Return the result of `retrieve`, and what the vocabulary added to the search; None if nothing."""
+        hits, entries = self._ranked(question)
+        hits = hits[:_CANDIDATES]
+        placed: Sequence[PlacedPage] = ()
+        if entries and budget >= self.topics.least_budget:
+            placed = place_statements(question, entries, hits, self._revision(), count_tokens)
         pages = self.pages() if self.whole_pages else None
-        return pack_passages(self.search(question), budget, count_tokens, order=self.order, pages=pages)
+        packed = pack_passages(
+            hits, budget, count_tokens, order=self.order, pages=pages, placed=placed, ahead=self.topics.ahead
+        )
+        return packed, Expansion.of(entries) if entries else None
+
+    def expansion(self, question: str) -> Expansion | None:
+        """Return what the vocabulary adds to the search for a question; None if nothing."""
+        entries = self._ranked(question)[1]
+        return Expansion.of(entries) if entries else None
 
     def pages(self) -> Pages:
         """Return all passages by page, ``(document, page_index)``."""
-        return self._passages().pages
+        return self._revision().pages
 
-    def _passages(self) -> _CachedRevision:
+    def _ranked(self, question: str) -> tuple[list[Passage], list[VocabularyEntry]]:
+        """Return the ranking for a question, and the topics that changed it."""
+        entries: list[VocabularyEntry] = []
+        if self.method == "dense":
+            hits = self.index.search(question, _CANDIDATES)
+        elif self.method == "keywords":
+            hits = self._by_words(question, _CANDIDATES)
+        else:
+            hits, entries = self._with_topics(question)
+        if self.reranker is not None:
+            hits = self.reranker.rerank(question, hits[:_RERANKED]) + hits[_RERANKED:]
+        return hits, entries
+
+    def _with_topics(self, question: str) -> tuple[list[Passage], list[VocabularyEntry]]:
+        revision = self._revision()
+        named = named_documents(question, revision.documents)
+        dense = self.index.search(question, _CANDIDATES_NAMED if named else _CANDIDATES)
+        words = self._by_words(question, _WORDS)
+        own = prefer_documents(fuse(dense, words), named)
+        entries = [entry for entry in expand(question, self.vocabulary) if about(entry, own, revision)]
+        if not entries:
+            return own, entries
+        kept = own[: self.topics.kept]
+        keys = {passage.key for passage in kept}
+        with_topics = prefer_documents(add_topics(dense, words, entries, revision, self.topics), named)
+        return kept + [passage for passage in with_topics if passage.key not in keys], entries
+
+    def _by_words(self, question: str, limit: int) -> list[Passage]:
+        revision = self._revision()
+        return [
+            dataclasses.replace(revision.passages[number], score=score)
+            for number, score in revision.keywords.search(question, limit)
+        ]
+
+    def _revision(self) -> Revision:
         with self._lock:
-            revision = self.index.revision
-            if self._cached is None or self._cached.revision != revision:
-                passages = self.index.passages()
-                self._cached = _CachedRevision(revision, passages, KeywordIndex(passages), by_page(passages))
+            if self._cached is None or self._cached.number != self.index.revision:
+                self._cached = Revision(self.index)
             return self._cached
-
-
-@dataclasses.dataclass(frozen=True, slots=True, eq=False)
-class _CachedRevision:
-    """Data derived from one revision of an index."""
-
-    revision: int
-    passages: Sequence[Passage]
-    keywords: KeywordIndex
-    pages: Pages
-
-
-def _fused(dense: Sequence[Passage], words: Sequence[Passage]) -> list[Passage]:
-    by_key = {passage.key: passage for passage in [*words, *dense]}
-    rankings = [[passage.key for passage in ranking] for ranking in (dense, words)]
-    fused = reciprocal_rank_fusion(rankings, weights=_WEIGHTS)
-    return [dataclasses.replace(by_key[key], score=score) for key, score in fused]

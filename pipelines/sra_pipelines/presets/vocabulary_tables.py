@@ -1,0 +1,80 @@
+"""Read the ``[[vocabulary]]`` tables of a preset file; errors name the line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from sra_pipelines.retrieval.vocabulary import VocabularyEntry
+from sra_rag.errors import ConfigError
+
+__all__ = ["read_vocabulary"]
+
+_KEYS = {"topic": str, "asked": list, "written": list, "pages": list, "documents": list, "statements": bool}
+_REQUIRED = ("topic", "asked", "written")
+
+
+def read_vocabulary(tables: object, path: str, text: str, documents: tuple[str, ...]) -> tuple[VocabularyEntry, ...]:
+    """Return the entries of the tables.
+
+    Parameters
+    ----------
+    tables
+        The value of ``vocabulary`` in the file.
+    path, text
+        Path and text of the file, for messages.
+    documents
+        Types of documents that entries without ``documents`` are for.
+
+    Raises
+    ------
+    ConfigError
+        If a table is invalid; the message names the file, the line and what is allowed.
+    """
+    if not isinstance(tables, list):
+        raise ConfigError(f"{path}: vocabulary must be a list of tables, written [[vocabulary]].")
+    return tuple(_entry(table, _where(path, text, number), documents) for number, table in enumerate(tables))
+
+
+def _entry(table: object, where: str, documents: tuple[str, ...]) -> VocabularyEntry:
+    if not isinstance(table, Mapping):
+        raise ConfigError(f"{where}: expected a table with {', '.join(_KEYS)}, got {type(table).__name__}.")
+    values: dict[str, Any] = {"documents": list(documents)} | dict(table)
+    for name, value in values.items():
+        if name not in _KEYS:
+            raise ConfigError(f"{where}: unknown key {name!r}. Allowed are {', '.join(_KEYS)}.")
+        if not isinstance(value, _KEYS[name]) or (
+            isinstance(value, list) and not all(isinstance(text, str) for text in value)
+        ):
+            what = {str: "a text", bool: "true or false"}.get(_KEYS[name], "a list of texts")
+            raise ConfigError(f"{where}: {name} must be {what}, got {value!r}.")
+    missing = [name for name in _REQUIRED if name not in values]
+    if missing:
+        raise ConfigError(f"{where}: {', '.join(missing)} is missing. A table needs {', '.join(_REQUIRED)}.")
+    fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+    try:
+        return VocabularyEntry(**fields)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from error
+
+
+def _where(path: str, text: str, number: int) -> str:
+    """Return the file and the line at which a table starts; without the line in YAML written on one line."""
+    starts = [found.start() for found in re.finditer(r"^[ \t]*\[\[[ \t]*vocabulary[ \t]*\]\]", text, re.MULTILINE)]
+    if not starts:
+        starts = _yaml_starts(text)
+    if number >= len(starts):
+        return f"{path}, vocabulary table {number + 1}"
+    return f"{path}, line {text.count(chr(10), 0, starts[number]) + 1} (vocabulary table {number + 1})"
+
+
+def _yaml_starts(text: str) -> list[int]:
+    begin = re.search(r"^vocabulary:[ \t]*\n", text, re.MULTILINE)
+    if begin is None:
+        return []
+    rest = text[begin.end() :]
+    first = re.match(r"[ \t]*(?=- )", rest)
+    if first is None:
+        return []
+    return [begin.end() + item.start() for item in re.finditer(rf"^{re.escape(first[0])}- ", rest, re.MULTILINE)]

@@ -1,0 +1,81 @@
+"""Data that a retriever derives from one revision of an index: keywords, pages, and what the pages are."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+from sra_pipelines.index.passage_index import PassageIndex
+from sra_pipelines.retrieval.keywords import KeywordIndex
+from sra_pipelines.retrieval.merging import by_page, merge_passages
+from sra_pipelines.retrieval.packing import Pages
+from sra_pipelines.retrieval.vocabulary import VocabularyEntry
+from sra_pipelines.structure.page_kinds import PageKind, document_types, find_page_kinds
+from sra_pipelines.values import Passage
+
+__all__ = ["Revision"]
+
+_BY_MEANING, _BY_WORDS = 100, 20  # passages of the rankings of a topic
+
+Rankings = tuple[list[Passage], list[Passage]]
+
+
+class Revision:
+    """Data derived from one revision of an index. It is thread-safe.
+
+    Parameters
+    ----------
+    index
+        The index.
+    """
+
+    def __init__(self, index: PassageIndex) -> None:
+        self.number = index.revision
+        self.passages: Sequence[Passage] = index.passages()
+        self.keywords = KeywordIndex(self.passages)
+        self.pages: Pages = by_page(self.passages)
+        self.documents = tuple(dict.fromkeys(passage.document for passage in self.passages))
+        self._search: Callable[[str, int], list[Passage]] = index.search
+        self._lock = threading.Lock()
+        self._kinds: dict[str, tuple[list[PageKind], frozenset[str]]] | None = None
+        self._rankings: dict[VocabularyEntry, Rankings] = {}
+
+    def kinds(self, document: str) -> list[PageKind]:
+        """Return the kinds of the pages of a document, see `find_page_kinds`."""
+        return self._structure()[document][0]
+
+    def of_type(self, types: Sequence[str]) -> list[str]:
+        """Return the names of the documents of one of the types, see `document_types`; all documents for no types."""
+        return [name for name, (_, own) in self._structure().items() if not types or own & set(types)]
+
+    def rankings(self, entry: VocabularyEntry) -> Rankings:
+        """Return the passages for the phrases of a topic, by meaning and by words, whatever the question."""
+        with self._lock:
+            known = self._rankings.get(entry)
+        if known is None:
+            names = set(self.of_type(entry.documents))
+            text = "; ".join(entry.written)
+            everything = len(names) == len(self._structure())
+            dense = self._search(text, _BY_MEANING if everything else len(self.passages))
+            words = self.keywords.search(text, _BY_WORDS if everything else len(self.passages))
+            found = (self.passages[number] for number, _ in words)
+            known = (
+                [passage for passage in dense if passage.document in names][:_BY_MEANING],
+                [passage for passage in found if passage.document in names][:_BY_WORDS],
+            )
+            with self._lock:
+                self._rankings[entry] = known
+        return known
+
+    def _structure(self) -> dict[str, tuple[list[PageKind], frozenset[str]]]:
+        with self._lock:
+            if self._kinds is None:
+                texts: dict[str, dict[int, str]] = {}
+                for (document, page_index), passages in self.pages.items():
+                    text = "\n".join(passage.text for passage in merge_passages(passages))
+                    texts.setdefault(document, {})[page_index] = text
+                self._kinds = {}
+                for document, pages in texts.items():
+                    kinds = find_page_kinds(pages)
+                    self._kinds[document] = kinds, document_types(pages, kinds)
+            return self._kinds

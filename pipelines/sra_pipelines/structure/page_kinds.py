@@ -7,9 +7,9 @@ import re
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 
+from sra_pipelines.structure.financial_statements import find_statements
 from sra_pipelines.structure.page_lines import Line, page_lines
 from sra_pipelines.structure.statement_rows import STATEMENTS
-from sra_pipelines.structure.statements import find_statements
 
 __all__ = ["DOCUMENT_TYPES", "KINDS", "TITLED", "PageKind", "document_types", "find_page_kinds"]
 

@@ -210,8 +210,9 @@ def test_topics_apply_to_documents_of_their_type(shelf):
     for entry, own, other in ((financial, in_filing, in_contract), (legal, in_contract, in_filing)):
         assert about(entry, [*own[:2], other[0]], revision)
         assert not about(entry, [own[0], *other[:2]], revision)
-        for ranking in revision.rankings(entry):
-            assert {passage.document for passage in ranking} == {own[0].document}
+        by_meaning, by_words = revision.rankings(entry)
+        assert {passage.document for passage in by_meaning} == {own[0].document}
+        assert {passage.document for passage in by_words} <= {own[0].document}  # a short document may share no word
 
 
 def test_chosen_documents_are_searched_with_the_same_vocabulary(shelf, tiny_engine):

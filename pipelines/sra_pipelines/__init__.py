@@ -16,7 +16,7 @@ require_extra(
     "openpyxl",
     "lxml",
     "markdown_it",
-    "charset_normalizer",
+    "chardetng_py",
     "semantic_text_splitter",
 )
 

@@ -8,6 +8,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
+from sra_pipelines.readers.encoding import unmarked_utf16
 from sra_pipelines.values import DocumentError
 
 __all__ = ["MOST_UNPACKED", "Content", "content_of", "require_small"]
@@ -56,7 +57,7 @@ def content_of(path: Path) -> Content:
         return Content.ENCRYPTED_OFFICE if encrypted else Content.OLD_OFFICE
     if head.startswith(b"PK\x03\x04"):
         return _archive(path)
-    wide = head.startswith((b"\xff\xfe", b"\xfe\xff"))  # UTF-16 contains zero bytes
+    wide = head.startswith((b"\xff\xfe", b"\xfe\xff")) or unmarked_utf16(head)  # UTF-16 contains zero bytes
     return Content.BINARY if b"\0" in head and not wide else Content.TEXT
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import charset_normalizer
-
+from sra_pipelines.readers.encoding import decode_text
 from sra_pipelines.readers.headings import plain_headings
 from sra_pipelines.values import DocumentError, Page
 
@@ -25,19 +24,15 @@ def read(path: Path, on_page: Callable[[int, int], None] | None = None) -> list[
 
 
 def decode(path: Path) -> str:
-    """Return the text of a file, decoded as UTF-8 if possible, otherwise with the most likely encoding.
+    """Return the text of a file in any encoding, with line feeds only.
 
     Raises
     ------
     DocumentError
         If no known encoding fits.
     """
-    data = path.read_bytes()
     try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        best = charset_normalizer.from_bytes(data).best()
-        if best is None:
-            raise DocumentError(f"{path}: the file is not text in any known encoding. Save it as UTF-8.") from None
-        text = str(best).removeprefix("\ufeff")
+        text = decode_text(path.read_bytes())
+    except DocumentError as problem:
+        raise DocumentError(f"{path}: {problem}") from None
     return text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")

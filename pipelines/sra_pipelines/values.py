@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 from sra_pipelines.file_names import printable
+from sra_pipelines.unicode_forms import composed
 from sra_rag.errors import SRAError
 
 __all__ = ["Document", "DocumentError", "Heading", "Page", "Passage"]
+
+_SHOWN_PAGES = 10  # labels in a notice
 
 
 class DocumentError(SRAError, ValueError):
@@ -45,12 +49,16 @@ class Page:
         Text of the page; empty for a page without text, such as a picture.
     headings
         The headings on the page, in reading order, if the format marks headings.
+    notices
+        What was left out of the page, or is not certain, one phrase each: ``"1 picture is left out"``. Equal phrases of
+        several pages are reported together.
     """
 
     index: int
     label: str
     text: str
     headings: tuple[Heading, ...] = ()
+    notices: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -71,12 +79,28 @@ class Document:
     @property
     def name(self) -> str:
         """Name of the file without its suffix; bytes that are not UTF-8 are escaped."""
-        return printable(self.path.stem)
+        return composed(printable(self.path.stem))
 
     @property
     def empty_pages(self) -> tuple[str, ...]:
         """Labels of the pages without text, which cannot be searched."""
         return tuple(page.label for page in self.pages if not page.text)
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What was left out of the document or is not certain, each with its pages if there are several."""
+        places: dict[str, list[str]] = {}
+        for page in self.pages:
+            for notice in page.notices:
+                places.setdefault(notice, []).append(page.label)
+        if len(self.pages) == 1:
+            return tuple(places)
+        return tuple(f"{notice} ({_listed(labels)})" for notice, labels in places.items())
+
+
+def _listed(labels: Sequence[str]) -> str:
+    shown = ", ".join(labels[:_SHOWN_PAGES]) + (", ..." if len(labels) > _SHOWN_PAGES else "")
+    return f"page {shown}" if len(labels) == 1 else f"{len(labels)} pages: {shown}"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

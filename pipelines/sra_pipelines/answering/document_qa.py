@@ -21,6 +21,7 @@ from sra_pipelines.index.passage_index import PassageIndex
 from sra_pipelines.presets import Preset, load_preset
 from sra_pipelines.retrieval.packing import format_passages
 from sra_pipelines.retrieval.retriever import Retriever
+from sra_pipelines.unicode_forms import composed
 from sra_rag.attention.shares import AttentionShares
 from sra_rag.config import SRAConfig, SRALike
 from sra_rag.errors import ConfigError, require_extra
@@ -102,6 +103,7 @@ class DocumentQA:
         question = well_formed(question)
         if not question.strip():
             raise ConfigError("The question is empty. Give a question.")
+        question = composed(question)
         parts = [well_formed(system_message).strip(), self.preset.instruction]
         instruction = "\n\n".join(filter(None, parts))
         budget = self._budget(question, instruction, max_new_tokens or self.engine.options.max_new_tokens)

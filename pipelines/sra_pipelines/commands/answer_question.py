@@ -17,7 +17,7 @@ from sra_pipelines.commands.progress_bar import Advance, progress_bars
 from sra_pipelines.file_names import printable
 from sra_pipelines.presets import Preset
 from sra_pipelines.readers import read_document
-from sra_pipelines.reading.finding import LeftOut, find_documents, left_out
+from sra_pipelines.reading.finding import LeftOut, find_documents
 from sra_pipelines.values import Document, DocumentError
 from sra_rag.config import SRAConfig
 
@@ -75,7 +75,8 @@ def answer_question(
 def read_files(paths: Sequence[Path], advance: Advance, console: Console) -> tuple[list[Document], list[DocumentError]]:
     """Read files and folders, and report on `console` what was read and what was not."""
     documents, problems = [], []
-    found = find_documents(paths)
+    skipped = LeftOut()
+    found = find_documents(paths, skipped)
     for number, path in enumerate(found):
         advance(number, len(found), path.name)
         try:
@@ -84,7 +85,13 @@ def read_files(paths: Sequence[Path], advance: Advance, console: Console) -> tup
             problems.append(problem)
             _say(console, f"sra-rag: {problem}", "red")
     advance(len(found), len(found))
-    _report_left_out(left_out(paths), console)
+    _report_left_out(skipped, console)
+    for document in documents:
+        notices = list(document.notices)
+        if document.empty_pages:
+            notices.insert(0, f"{len(document.empty_pages)} of {len(document.pages)} pages without text")
+        if notices:
+            _say(console, f"note on {document.name}: {'; '.join(notices)}")
     if console.is_terminal and documents:
         _say(console, f"read {_described(documents)}", "dim")
     return documents, problems

@@ -320,6 +320,8 @@ def _write_report(report: AddReport, console: Console) -> None:
     for name, labels in report.empty_pages.items():
         some = ", ".join(labels[:10]) + (", ..." if len(labels) > 10 else "")
         line(f"no text in {name}: {_count(len(labels), 'page')} ({some})")
+    for name, notices in report.notices.items():
+        line(f"note on {name}: {'; '.join(notices)}")
     if report.other_types:
         kinds = ", ".join(f"{suffix} {count}" for suffix, count in report.other_types.items())
         line(f"skipped: {_count(sum(report.other_types.values()), 'file')} of unsupported types ({kinds})")

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from sra_pipelines.index.catalog import IndexedDocument
-from sra_pipelines.readers import FORMATS
-from sra_pipelines.reading.finding import document_names, visible_paths
+from sra_pipelines.reading.finding import LeftOut, document_names, visible_paths
 from sra_pipelines.reading.processes import file_hash
 from sra_pipelines.values import DocumentError
 
@@ -68,20 +66,20 @@ class Source:
         return self.root == path or self.root in path.parents or path in self.linked
 
 
-def find_files(paths: Iterable[Path], index: Path) -> tuple[list[Path], Counter[str], list[Source]]:
+def find_files(paths: Iterable[Path], index: Path) -> tuple[list[Path], LeftOut, list[Source]]:
     """Find the files to index in files and folders.
 
     Returns
     -------
     files
         Resolved paths without duplicates, sorted within each folder.
-    others
-        Number of files of unsupported types, by suffix.
+    left_out
+        Files of unsupported types and links to folders.
     sources
         One source for each of `paths`.
     """
     files: dict[Path, None] = {}
-    others: Counter[str] = Counter()
+    left_out = LeftOut()
     sources: list[Source] = []
     inside = index.resolve()
     for root in [path.resolve() for path in paths]:
@@ -95,14 +93,10 @@ def find_files(paths: Iterable[Path], index: Path) -> tuple[list[Path], Counter[
                 continue
             if path.is_symlink() and (target := _target(path)) is not None:
                 linked.add(target)
-            if not path.is_file():
-                continue
-            if path.suffix.lower() in FORMATS:
+            if not left_out.takes(path) and path.is_file():
                 files[path.resolve()] = None
-            else:
-                others[path.suffix.lower() or "without a suffix"] += 1
         sources.append(Source(root, frozenset(linked)))
-    return list(files), others, sources
+    return list(files), left_out, sources
 
 
 def make_plan(

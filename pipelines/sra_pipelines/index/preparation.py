@@ -75,11 +75,14 @@ class Prepared:
         The document with its vectors, or the reason why it could not be read.
     empty_pages
         Labels of pages without text.
+    notices
+        What was left out of the document, see `Document.notices`.
     """
 
     file: Wanted
     result: StoredDocument | DocumentError
     empty_pages: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass
@@ -92,12 +95,15 @@ class Tally:
         Ids of the documents, by file.
     empty_pages
         Labels of pages without text, by document.
+    notices
+        What was left out of the documents, by document.
     n_pages, n_passages
         Number of pages read and passages embedded.
     """
 
     ids: dict[Path, int] = dataclasses.field(default_factory=dict)
     empty_pages: dict[str, list[str]] = dataclasses.field(default_factory=dict)
+    notices: dict[str, list[str]] = dataclasses.field(default_factory=dict)
     n_pages: int = 0
     n_passages: int = 0
 
@@ -160,6 +166,8 @@ def prepare(
             tally.n_passages += len(prepared.result.passages)
             if prepared.empty_pages:
                 tally.empty_pages[prepared.file.name] = list(prepared.empty_pages)
+            if prepared.notices:
+                tally.notices[prepared.file.name] = list(prepared.notices)
         done += prepared.file.bytes
         progress(f"indexing {prepared.file.name}", done, total)
 
@@ -202,7 +210,8 @@ def prepared_here(
                 progress(f"indexing {file.name}", before + share * file.bytes, total)
 
             on_share(_READ)
-            yield Prepared(file, embed_document(result, file, model, splitting, on_share), result.empty_pages)
+            stored = embed_document(result, file, model, splitting, on_share)
+            yield Prepared(file, stored, result.empty_pages, result.notices)
         done += file.bytes
 
 

@@ -25,13 +25,13 @@ from sra_pipelines.ray.versions import installed_versions
 from sra_pipelines.readers.limits import ReadingLimits
 from sra_pipelines.reading.processes import LoneReader
 from sra_pipelines.reading.splitting import Splitting
-from sra_pipelines.values import DocumentError, Page, Passage
+from sra_pipelines.values import Document, DocumentError, Page, Passage
 
 __all__ = ["IndexWork", "prepared_on_ray"]
 
 # Packages that affect text, passages and vectors.
 _PACKAGES = (
-    "sra-rag", "charset-normalizer", "lxml", "markdown-it-py", "openpyxl", "pypdfium2", "python-docx",
+    "sra-rag", "chardetng-py", "lxml", "markdown-it-py", "openpyxl", "pypdfium2", "python-docx",
     "semantic-text-splitter", "sentence-transformers", "transformers",
 )  # fmt: skip
 _MOST_BYTES = 1 << 30  # maximum size of a file
@@ -84,7 +84,7 @@ class IndexWorker(RayWorker):
             document = self._reader.read(copy)
         if isinstance(document, DocumentError):
             return Piece({"path": str(file.path), "problem": str(document).replace(str(copy), str(file.path))})
-        return _to_piece(embed_document(document, file, self._model, self._splitting), document.empty_pages)
+        return _to_piece(embed_document(document, file, self._model, self._splitting), document)
 
 
 def prepared_on_ray(
@@ -163,14 +163,15 @@ def _bytes_of(file: Wanted) -> bytes:
     return data
 
 
-def _to_piece(document: StoredDocument, empty_pages: Sequence[str]) -> Piece:
+def _to_piece(document: StoredDocument, read: Document) -> Piece:
     said = {
         "path": document.metadata.path,
         "metadata": dataclasses.asdict(document.metadata),
         "pages": [(page.index, page.label, page.text) for page in document.pages],
         "passages": [dataclasses.asdict(passage) for passage in document.passages],
         "dimension": document.vectors.shape[1],
-        "empty_pages": list(empty_pages),
+        "empty_pages": list(read.empty_pages),
+        "notices": list(read.notices),
     }
     return Piece(said, document.vectors.astype("<f4").tobytes())
 
@@ -183,4 +184,4 @@ def _prepared(file: Wanted, done: Piece) -> Prepared:
     vectors = np.frombuffer(done.data, dtype="<f4").reshape(len(passages), said["dimension"])
     pages = tuple(Page(*page) for page in said["pages"])
     document = StoredDocument(IndexedDocument(**said["metadata"]), pages, passages, vectors)
-    return Prepared(file, document, tuple(said["empty_pages"]))
+    return Prepared(file, document, tuple(said["empty_pages"]), tuple(said["notices"]))

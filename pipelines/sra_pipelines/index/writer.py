@@ -10,7 +10,6 @@ import dataclasses
 import sqlite3
 import time
 import uuid
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -29,8 +28,9 @@ from sra_pipelines.index.stores.index_vectors import drop_vectors, own_store, pu
 from sra_pipelines.index.stores.vector_store import VectorStore
 from sra_pipelines.ray.cluster import RayOptions
 from sra_pipelines.readers.limits import ReadingLimits
-from sra_pipelines.reading.finding import left_out
+from sra_pipelines.reading.finding import LeftOut
 from sra_pipelines.reading.splitting import Splitting
+from sra_pipelines.unicode_forms import composed
 
 __all__ = ["AddReport", "add_documents", "remove_documents"]
 
@@ -55,14 +55,16 @@ class AddReport:
         Number of files of unsupported types in the folders, by suffix.
     empty_pages
         Labels of pages without text, by document. They cannot be searched.
+    notices
+        What else was left out of the documents that were read, or is not certain, by document.
+    linked_folders
+        Links to folders, which are not searched.
     n_pages, n_passages
         Number of pages read and passages embedded by this ``add``.
     seconds
         Total time in seconds.
     revision
         Revision of the index after the ``add``.
-    linked_folders
-        Links to folders in the folders, which were not followed.
     """
 
     added: list[str]
@@ -75,11 +77,12 @@ class AddReport:
     failed: dict[str, str]
     other_types: dict[str, int]
     empty_pages: dict[str, list[str]]
+    notices: dict[str, list[str]]
+    linked_folders: list[str]
     n_pages: int
     n_passages: int
     seconds: float
     revision: int
-    linked_folders: list[str] = dataclasses.field(default_factory=list)
 
 
 def add_documents(
@@ -158,7 +161,7 @@ def add_documents(
     paths = list(paths)
     if sync:
         require_sources(paths)
-    files, others, sources = find_files(paths, folder)
+    files, left_out, sources = find_files(paths, folder)
     folder.mkdir(parents=True, exist_ok=True)
     with writer_lock(folder):
         model = None if exists(folder) else _create(folder, embedding(), embedding_name, splitting)
@@ -194,8 +197,7 @@ def add_documents(
                 if vectors is not None:
                     drop_vectors(connection, vectors)
     seconds = time.perf_counter() - started
-    report = _report_on(plan, known, prepared, tally, others, seconds=seconds, revision=revision)
-    return dataclasses.replace(report, linked_folders=[str(path) for path in left_out(paths).linked_folders])
+    return _report_on(plan, known, prepared, tally, left_out, seconds=seconds, revision=revision)
 
 
 def remove_documents(folder: Path, names: Sequence[str], *, store: VectorStore | None = None) -> list[IndexedDocument]:
@@ -216,7 +218,8 @@ def remove_documents(folder: Path, names: Sequence[str], *, store: VectorStore |
         known = list_documents(connection)
         chosen: dict[int, IndexedDocument] = {}
         for name in names:
-            matches = {i: d for i, d in known.items() if name == d.name or str(Path(name).resolve()) == d.path}
+            wanted = {composed(name), composed(str(Path(name).resolve()))}
+            matches = {i: d for i, d in known.items() if wanted & {composed(d.name), composed(d.path)}}
             if not matches:
                 some = ", ".join(repr(document.name) for document in list(known.values())[:5]) or "none"
                 raise StoreError(
@@ -258,7 +261,7 @@ def _report_on(
     known: Mapping[int, IndexedDocument],
     prepared: Mapping[Path, int],
     tally: Tally,
-    others: Counter[str],
+    left_out: LeftOut,
     *,
     seconds: float,
     revision: int,
@@ -274,8 +277,10 @@ def _report_on(
         resumed=len(prepared),
         duplicates={str(path): other for path, other in plan.duplicates.items()},
         failed={str(path): reason for path, reason in plan.failed.items()},
-        other_types=dict(others.most_common()),
+        other_types=dict(left_out.types.most_common()),
         empty_pages=tally.empty_pages,
+        notices=tally.notices,
+        linked_folders=[str(path) for path in left_out.linked_folders],
         n_pages=tally.n_pages,
         n_passages=tally.n_passages,
         seconds=seconds,

@@ -12,7 +12,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sra_pipelines.readers.content import Content, content_of
-from sra_pipelines.values import Document, DocumentError, Page
+from sra_pipelines.readers.encoded_data import without_encoded_data
+from sra_pipelines.unicode_forms import composed
+from sra_pipelines.values import Document, DocumentError, Heading, Page
 
 __all__ = ["CONVERT", "FORMATS", "Format", "known_names", "read_document", "read_pages"]
 
@@ -130,7 +132,21 @@ def read_pages(path: Path, on_page: OnPage = None) -> list[Page]:
             "its application, repair it and save a copy."
         ) from error
     _require_text(path, known, pages)
-    return pages
+    return [_cleaned(page) for page in pages]
+
+
+def _cleaned(page: Page) -> Page:
+    """Bring the text of a page to one Unicode form, and leave out encoded data."""
+    text, notices = without_encoded_data(composed(page.text))
+    if text == page.text:
+        return page
+    headings = tuple(
+        Heading(len(without_encoded_data(composed(page.text[: heading.start]))[0]), composed(heading.text))
+        for heading in page.headings
+    )
+    return dataclasses.replace(
+        page, label=composed(page.label), text=text, headings=headings, notices=(*page.notices, *notices)
+    )
 
 
 def _require_text(path: Path, known: Format, pages: Sequence[Page]) -> None:

@@ -14,11 +14,13 @@ from sra_pipelines.values import Page
 __all__ = ["read"]
 
 _SAMPLE = 20_000
+_LONGEST_CELL = 2**31 - 1  # characters, the most that every platform accepts
 
 
 def read(path: Path, on_page: Callable[[int, int], None] | None = None) -> list[Page]:
     """Read a table, with a hundred rows per page."""
     text = decode(path)
+    csv.field_size_limit(_LONGEST_CELL)  # for this whole process; the default refuses a cell of 131,072 characters
     try:
         dialect: type[csv.Dialect] = csv.Sniffer().sniff(text[:_SAMPLE], delimiters=",;\t|")
     except csv.Error:  # one column, or too little data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -40,8 +41,7 @@ def without_running_heads(pages: Sequence[Page]) -> list[Page]:
     counts = Counter(text for page in pages for text in {heading.text for heading in page.headings})
     most = max(_LEAST_REPEATED, _REPEATED * len(pages))
     return [
-        Page(page.index, page.label, page.text, tuple(h for h in page.headings if counts[h.text] <= most))
-        for page in pages
+        dataclasses.replace(page, headings=tuple(h for h in page.headings if counts[h.text] <= most)) for page in pages
     ]
 
 

@@ -9,9 +9,56 @@ from pathlib import Path
 
 from sra_pipelines.file_names import printable
 from sra_pipelines.readers import FORMATS, known_names
+from sra_pipelines.unicode_forms import composed
 from sra_pipelines.values import DocumentError
 
-__all__ = ["LeftOut", "document_names", "find_documents", "left_out", "visible_paths"]
+__all__ = ["LeftOut", "document_names", "find_documents", "visible_paths"]
+
+_SHOWN = 10  # names in a message
+
+
+@dataclasses.dataclass(slots=True)
+class LeftOut:
+    """What is not read of the folders that are searched, hidden files excepted.
+
+    Parameters
+    ----------
+    files
+        Files of unsupported types.
+    linked_folders
+        Links to folders, which are not searched: such a link may lead to a whole disk, or back to its own folder.
+    """
+
+    files: list[Path] = dataclasses.field(default_factory=list)
+    linked_folders: list[Path] = dataclasses.field(default_factory=list)
+
+    def takes(self, path: Path) -> bool:
+        """Return whether a path below a folder is left out, and note it."""
+        if path.is_dir():
+            if path.is_symlink():
+                self.linked_folders.append(path)
+            return True
+        if path.suffix.lower() in FORMATS:
+            return False
+        if path.is_file():
+            self.files.append(path)
+        return True
+
+    @property
+    def types(self) -> Counter[str]:
+        """Number of the files by suffix."""
+        return Counter(path.suffix.lower() or "without a suffix" for path in self.files)
+
+    def __str__(self) -> str:
+        parts = [f"{_few(self.files)} (unsupported type)"] if self.files else []
+        if self.linked_folders:
+            parts.append(f"{_few(self.linked_folders)} (a link to a folder: give the folder itself)")
+        return ", ".join(parts)
+
+
+def _few(paths: Sequence[Path]) -> str:
+    names = ", ".join(printable(path.name) for path in paths[:_SHOWN])
+    return f"{names} and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else names
 
 
 def visible_paths(folder: Path) -> Iterator[Path]:
@@ -25,10 +72,15 @@ def visible_paths(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def find_documents(paths: Iterable[Path]) -> list[Path]:
+def find_documents(paths: Iterable[Path], left_out: LeftOut | None = None) -> list[Path]:
     """Return files, and the sorted documents in folders and their subfolders, without duplicates.
 
-    For the files that are skipped, see `visible_paths`.
+    Parameters
+    ----------
+    paths
+        Files and folders. For the hidden files that are skipped, see `visible_paths`.
+    left_out
+        Record to which the other files and folders that are not read are added.
 
     Raises
     ------
@@ -39,48 +91,23 @@ def find_documents(paths: Iterable[Path]) -> list[Path]:
     for path in paths:
         files = [path]
         if path.is_dir():
-            files = [p for p in visible_paths(path) if p.suffix.lower() in FORMATS and not p.is_dir()]
-        if not files:
-            raise DocumentError(
-                f"{path}: the folder contains no documents. Give files, or a folder with {known_names()} files."
-            )
+            others = LeftOut() if left_out is None else left_out
+            files = [p for p in visible_paths(path) if not others.takes(p)]
+            if not files:
+                skipped = f" Left out: {others}." if str(others) else ""
+                raise DocumentError(
+                    f"{path}: the folder contains no documents. Give files, or a folder with {known_names()} files."
+                    f"{skipped}"
+                )
         documents.update(dict.fromkeys(files))
     return list(documents)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class LeftOut:
-    """What is in folders but is not read.
-
-    Parameters
-    ----------
-    files
-        Files of unsupported formats.
-    linked_folders
-        Symbolic links to folders, which are not followed.
-    """
-
-    files: tuple[Path, ...] = ()
-    linked_folders: tuple[Path, ...] = ()
-
-
-def left_out(paths: Iterable[Path]) -> LeftOut:
-    """Return what `find_documents` does not read in folders, without hidden files."""
-    files: dict[Path, None] = {}
-    links: dict[Path, None] = {}
-    for folder in (path for path in paths if path.is_dir()):
-        for path in visible_paths(folder):
-            if path.is_symlink() and path.is_dir():
-                links[path] = None
-            elif path.is_file() and path.suffix.lower() not in FORMATS:
-                files[path] = None
-    return LeftOut(tuple(files), tuple(links))
 
 
 def document_names(paths: Sequence[Path], taken: Iterable[str] = ()) -> list[str]:
     """Return unique names for documents: ``report``, or ``report.docx``, or ``2023/report.docx``.
 
-    What is not UTF-8 in a name is escaped, since names reach prompts, citations and JSON.
+    What is not UTF-8 in a name is escaped, since names reach prompts, citations and JSON, and all are composed (NFC),
+    since macOS and Linux write the same name differently.
 
     Parameters
     ----------
@@ -90,14 +117,18 @@ def document_names(paths: Sequence[Path], taken: Iterable[str] = ()) -> list[str
         Names that are already in use.
     """
     used = Counter(taken)
-    stems = Counter(printable(path.stem) for path in paths)
+    stems = Counter(_shown(path.stem) for path in paths)
     names = []
     for path in paths:
-        parts = tuple(map(printable, path.parts))
-        stem = printable(path.stem)
+        parts = tuple(map(_shown, path.parts))
+        stem = _shown(path.stem)
         candidates = [stem] if stems[stem] == 1 else []
         candidates += ["/".join(parts[-depth:]) for depth in range(1, len(parts) + 1)]
-        name = next((c for c in candidates if not used[c]), f"{printable(str(path))}#{used.total()}")
+        name = next((c for c in candidates if not used[c]), f"{_shown(str(path))}#{used.total()}")
         used[name] += 1
         names.append(name)
     return names
+
+
+def _shown(name: str) -> str:
+    return composed(printable(name))

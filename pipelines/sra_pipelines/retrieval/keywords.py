@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import bm25s
 import Stemmer
 
+from sra_pipelines.unicode_forms import searchable
 from sra_pipelines.values import Passage
 
 __all__ = ["KeywordIndex", "keywords"]
@@ -16,9 +17,9 @@ _TOKEN = r"(?u)\d+(?:[.,]\d+)*|[^\W\d_]+"  # noqa: S105 - a pattern, not a secre
 
 
 def keywords(texts: Sequence[str]) -> list[list[str]]:
-    """Tokenize texts into numbers and stemmed, lower-case words, without English stop words."""
+    """Tokenize texts into numbers and stemmed, lower-case words in one Unicode form, without English stop words."""
     tokens = bm25s.tokenize(
-        list(texts),
+        [searchable(text) for text in texts],
         token_pattern=_TOKEN,
         stopwords="en",
         stemmer=Stemmer.Stemmer("english"),

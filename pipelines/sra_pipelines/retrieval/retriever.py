@@ -16,6 +16,7 @@ from sra_pipelines.retrieval.reranking import Reranker
 from sra_pipelines.retrieval.revision import Revision
 from sra_pipelines.retrieval.topic_fusion import TopicSettings, about, add_topics, fuse
 from sra_pipelines.retrieval.vocabulary import Expansion, VocabularyEntry, expand
+from sra_pipelines.unicode_forms import composed
 from sra_pipelines.values import Passage
 from sra_rag.errors import ConfigError
 
@@ -119,6 +120,7 @@ class Retriever:
 
     def _ranked(self, question: str) -> tuple[list[Passage], list[VocabularyEntry]]:
         """Return the ranking for a question, and the topics that changed it."""
+        question = composed(question)
         entries: list[VocabularyEntry] = []
         if self.method == "dense":
             hits = self.index.search(question, _CANDIDATES)

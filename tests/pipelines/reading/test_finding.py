@@ -1,6 +1,6 @@
 import pytest
 from sra_pipelines.readers import read_document
-from sra_pipelines.reading.finding import find_documents, left_out
+from sra_pipelines.reading.finding import LeftOut, find_documents
 from sra_pipelines.samples import sample_documents, sample_questions
 from sra_pipelines.values import DocumentError
 
@@ -68,11 +68,12 @@ def test_folders_are_searched_and_files_named_once(tmp_path, make_pdf):
 
 def test_what_is_not_read_is_named(tmp_path):
     folder, other = tmp_path / "docs", tmp_path / "real"
-    for name in ("docs/a.txt", "docs/old.doc", "docs/deep/slides.pptx", "docs/.hidden.doc", "real/only.txt"):
+    for name in ("docs/a.txt", "docs/old.dwg", "docs/deep/film.mp4", "docs/.hidden.dwg", "real/only.txt"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("text")
     (folder / "link").symlink_to(other)
-    skipped = left_out([folder, tmp_path / "docs" / "a.txt"])
-    assert skipped.files == (folder / "deep" / "slides.pptx", folder / "old.doc")
-    assert skipped.linked_folders == (folder / "link",)
-    assert find_documents([folder]) == [folder / "a.txt"]
+    skipped = LeftOut()
+    assert find_documents([folder], skipped) == [folder / "a.txt"]
+    assert skipped.files == [folder / "deep" / "film.mp4", folder / "old.dwg"]
+    assert skipped.linked_folders == [folder / "link"]
+    assert skipped.types == {".mp4": 1, ".dwg": 1}

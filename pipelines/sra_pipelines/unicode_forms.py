@@ -12,6 +12,8 @@ import unicodedata
 __all__ = ["composed", "searchable"]
 
 # Characters that are not seen except at a line end: soft hyphens, zero-width spaces and word joiners.
+# A raised or lowered number after a word or number: the mark of a note, an exponent or an index.
+_RAISED = re.compile(r"(?<=[^\W_])(?<![⁰¹²³⁴-⁹₀-₉])(?=[⁰¹²³⁴-⁹₀-₉])")
 _UNSEEN = re.compile("[\u00ad\u200b\u2060\ufeff]")
 
 
@@ -23,7 +25,10 @@ def composed(text: str) -> str:
 
 
 def searchable(text: str) -> str:
-    """Return text in the form NFKC, in which keywords are compared; not for display."""
+    """Return text in the form NFKC, in which keywords are compared; not for display.
+
+    A raised digit is separated from the number before it: ``500²`` holds 500 and 2, and not 5002.
+    """
     if text.isascii():
         return text
-    return unicodedata.normalize("NFKC", _UNSEEN.sub("", text))
+    return unicodedata.normalize("NFKC", _RAISED.sub(" ", _UNSEEN.sub("", text)))

@@ -1,4 +1,7 @@
-"""Reader for PDF files with PDFium: each table row is one line, and headings come from the outline if there is one."""
+"""Reader for PDF files with PDFium: each table row is one line, and headings come from the outline if there is one.
+
+Values of form fields, texts drawn as annotations, and comments are part of the text.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pypdfium2
+import pypdfium2.raw as pdfium
 
 from sra_pipelines.readers.headings import plain_headings, without_running_heads
+from sra_pipelines.readers.layout.annotations import Annotations, read_annotations
+from sra_pipelines.readers.layout.hyphens import join_broken_words
+from sra_pipelines.readers.layout.lines import HYPHEN, page_lines
 from sra_pipelines.values import DocumentError, Heading, Page
 
 __all__ = ["page_text", "read"]
 
 _LEAST_OUTLINE = 3  # entries; an outline with fewer is only a title
-
-_SAME_LINE = 0.6  # in character heights
+_XFA = "this is an XFA form, whose fields are not read; print it to PDF"
 
 
 def read(path: Path, on_page: Callable[[int, int], None] | None = None) -> list[Page]:
@@ -40,15 +46,18 @@ def _read(pdf: pypdfium2.PdfDocument, on_page: Callable[[int, int], None] | None
         if target is not None and target.get_index() is not None and title:
             outline.setdefault(target.get_index(), []).append(title)
     has_outline = sum(map(len, outline.values())) >= _LEAST_OUTLINE
-    pages = []
+    if pdf.get_formtype() != pdfium.FORMTYPE_NONE:
+        pdf.init_forms()
+    texts = []
     for index in range(len(pdf)):
-        page = pdf[index]
-        text = page_text(page)
-        page.close()
-        headings = _outlined(text, outline.get(index, [])) if has_outline else plain_headings(text)
-        pages.append(Page(index, pdf.get_page_label(index) or str(index + 1), text, headings))
+        texts.append(_text_of(pdf, index))
         if on_page is not None:
             on_page(index + 1, len(pdf))
+    pages = []
+    for index, text in enumerate(join_broken_words(texts, HYPHEN)):
+        headings = _outlined(text, outline.get(index, [])) if has_outline else plain_headings(text)
+        notices = (_XFA,) if index == 0 and pdf.get_formtype() == pdfium.FORMTYPE_XFA_FULL else ()
+        pages.append(Page(index, pdf.get_page_label(index) or str(index + 1), text, headings, notices))
     return pages if has_outline else without_running_heads(pages)
 
 
@@ -68,35 +77,40 @@ def _unreadable(path: Path, error: pypdfium2.PdfiumError) -> DocumentError:
 
 
 def page_text(page: pypdfium2.PdfPage) -> str:
-    """Return the text of a page. Lines at the same height are joined, so that a table row is one line."""
+    """Return the text of the content of a page, see `page_lines`; without its fields and annotations."""
+    return join_broken_words([_lines_of(page)], HYPHEN)[0]
+
+
+def _text_of(pdf: pypdfium2.PdfDocument, index: int) -> str:
+    """Return the text of a page with its fields and annotations in their places, and its comments at the end."""
+    page = pdf[index]
+    try:
+        if pdfium.FPDFPage_GetAnnotCount(page) == 0 or not (added := read_annotations(pdf, page)):
+            return _lines_of(page)
+        if added.values and pdfium.FPDFPage_Flatten(page, pdfium.FLAT_NORMALDISPLAY) == pdfium.FLATTEN_SUCCESS:
+            page.close()
+            page = pdf[index]  # the values, as a viewer shows them, are now in its content
+        text = _lines_of(page, added) if added.values or added.ticks else _lines_of(page)
+        return "\n".join([text, *(f"Comment: {comment}" for comment in added.comments)]).strip()
+    finally:
+        page.close()
+
+
+def _lines_of(page: pypdfium2.PdfPage, added: Annotations | None = None) -> str:
     text_page = page.get_textpage()
     try:
-        text = text_page.get_text_range()
-        if len(text) != text_page.count_chars():  # characters beyond 16 bits: positions are unknown
-            return _clean(text)
-        parts: list[str] = []
-        end = 0
-        start = 0
-        while (position := text.find("\r\n", start)) >= 0:
-            after = position + 2
-            parts.append(text[end:position])
-            joined = position > 0 and after < len(text) and _one_line(text_page, position - 1, after)
-            parts.append(" " if joined else "\n")
-            start = end = after
-        parts.append(text[end:])
-        return _clean("".join(parts))
+        if added is None:
+            return _clean(page_lines(text_page))
+        # A field without an appearance is not drawn.
+        missing = [run for run in added.values if not _has_words(text_page.get_text_bounded(*run.box))]
+        return _clean(page_lines(text_page, [*added.ticks, *missing], [run.box for run in added.ticks]))
     finally:
         text_page.close()
 
 
-def _one_line(text_page: pypdfium2.PdfTextPage, last: int, first: int) -> bool:
-    left = text_page.get_charbox(last, loose=True)
-    right = text_page.get_charbox(first, loose=True)
-    height = min(left[3] - left[1], right[3] - right[1])
-    apart = abs((left[1] + left[3]) - (right[1] + right[3])) / 2
-    return height > 0 and apart < _SAME_LINE * height and right[0] >= left[2] - height
+def _has_words(text: str) -> bool:
+    return any(map(str.isalnum, text))
 
 
 def _clean(text: str) -> str:
-    # PDFium marks a hyphen at the end of a line as U+FFFE, and unknown characters as NUL.
-    return text.replace("\r\n", "\n").replace("\ufffe", "-").replace("\0", "").strip()
+    return text.replace("\0", "").strip()  # PDFium returns characters that it cannot map as NUL

@@ -26,7 +26,13 @@ def data(n):
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("účet", "u\u0301c\u030cet"), ("financial", "ﬁnancial"), ("500", "５００"), ("termination", "ter\u00admination")],
+    [
+        ("účet", "u\u0301c\u030cet"),
+        ("financial", "ﬁnancial"),
+        ("500", "５００"),
+        ("500 2", "500²"),
+        ("termination", "ter\u00admination"),
+    ],
 )
 def test_one_word_is_one_keyword_in_any_unicode_form(one, other):
     assert keywords([one]) == keywords([other])
@@ -54,7 +60,9 @@ def test_names_are_composed(tmp_path):
 
 @pytest.mark.parametrize("name", ["a.md", "a.txt"])
 def test_an_encoded_picture_is_no_text(tmp_path, name):
-    source = f"# Report\n\nRent is 82,400.\n\n![chart](data:image/png;base64,{data(600_000)})\n\n# Deposit\n\nIt is 500."
+    source = (
+        f"# Report\n\nRent is 82,400.\n\n![chart](data:image/png;base64,{data(600_000)})\n\n# Deposit\n\nIt is 500."
+    )
     started = time.process_time()
     document = read_document(write(tmp_path / name, source))
     assert time.process_time() - started < 3

@@ -1,0 +1,129 @@
+"""Positions of the characters of a PDF page, read from PDFium one by one, because reading all of them takes long."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pypdfium2
+import pypdfium2.raw as pdfium
+
+__all__ = ["Box", "Characters"]
+
+_LEAST_RISE = 0.15  # of the height of the characters beside it
+# Numbers with groups of three digits are skipped: with a raised digit, the last group would have four.
+_DIGITS = re.compile(r"\d{1,3}(?:,\d{3})++(?!\d)|\d+")
+_SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+_SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+_CONTINUED = re.compile(r"[,;]?\s?(\d+)")
+_MOST_DIGITS = 3  # of a raised number after a word, such as the mark of a note
+
+
+class Box(NamedTuple):
+    """A rectangle on a page, in points from its lower left corner."""
+
+    left: float
+    bottom: float
+    right: float
+    top: float
+
+    @property
+    def height(self) -> float:
+        """Height of the rectangle."""
+        return self.top - self.bottom
+
+    @property
+    def middle(self) -> float:
+        """Height at which its middle is."""
+        return (self.top + self.bottom) / 2
+
+    def holds(self, other: Box) -> bool:
+        """Return whether the middle of another rectangle is inside this one."""
+        return self.left <= (other.left + other.right) / 2 <= self.right and self.bottom <= other.middle <= self.top
+
+
+class Characters:
+    r"""The text of a page and the boxes of its characters.
+
+    Parameters
+    ----------
+    text_page
+        Text page of PDFium, open as long as this object is used.
+
+    Attributes
+    ----------
+    text
+        Characters in the order of PDFium; it marks line breaks as ``\r\n``, and a hyphen at the end of a line as
+        U+FFFE without a line break.
+    placed
+        Whether the characters have positions: not if there are some beyond 16 bits, which PDFium counts twice.
+    """
+
+    def __init__(self, text_page: pypdfium2.PdfTextPage) -> None:
+        self.text: str = text_page.get_text_range()
+        self.placed = len(self.text) == text_page.count_chars()
+        self._page = text_page
+        self._rectangle = pdfium.FS_RECTF()
+
+    def box(self, index: int) -> Box:
+        """Return the box of a character, which is as high as its font, however high the character is."""
+        rectangle = self._rectangle
+        pdfium.FPDFText_GetLooseCharBox(self._page, index, rectangle)
+        return Box(rectangle.left, rectangle.bottom, rectangle.right, rectangle.top)
+
+    def with_raised_digits(self) -> str:
+        """Return the text with raised and lowered digits as such: ``500²``, not 5002."""
+        text: list[str] = []
+        done = 0
+        for match in _DIGITS.finditer(self.text):
+            start, end = match.span()
+            if start < done or "," in match[0]:
+                continue
+            for first, last, table in self._shifted(start, end):
+                text += self.text[done:first], self.text[first:last].translate(table)
+                done = last
+        return "".join([*text, self.text[done:]])
+
+    def _shifted(self, start: int, end: int) -> Iterator[tuple[int, int, dict[int, int]]]:
+        before = self.text[start - 1] if start else " "
+        after_word = end - start <= _MOST_DIGITS and (before.isalpha() or before in ")]%’”\"'")  # noqa: RUF001
+        if after_word and _rises(self.box(start - 1), self.box(start)) > 0:
+            yield start, end, _SUPERSCRIPTS
+            yield from self._continued(end, self.box(start))
+            return
+        if end - start < 2:
+            return
+        first, last = self.box(start), self.box(end - 1)
+        rise = _rises(first, last)
+        if rise == 0:
+            return
+        boxes = [self.box(index) for index in range(start, end)]
+        other = next(i for i, box in enumerate(boxes) if abs(box.bottom - first.bottom) > abs(box.bottom - last.bottom))
+        if rise > 0:
+            yield start + other, end, _SUPERSCRIPTS
+            yield from self._continued(end, last)
+        elif first.height < last.height:  # the mark is before the number
+            yield start, start + other, _SUPERSCRIPTS
+        else:
+            yield start + other, end, _SUBSCRIPTS
+
+    def _continued(self, end: int, mark: Box) -> Iterator[tuple[int, int, dict[int, int]]]:
+        """Find the other digits of a list of raised marks, such as those in "500" with a raised "1, 2"."""
+        while (match := _CONTINUED.match(self.text, end)) is not None:
+            if abs(self.box(match.start(1)).bottom - mark.bottom) > _LEAST_RISE * mark.height:
+                return
+            yield match.start(1), match.end(1), _SUPERSCRIPTS
+            end = match.end(1)
+
+
+def _rises(base: Box, other: Box) -> int:
+    """Return 1 if a character is above the line of the one before it, -1 if it is below, and 0 otherwise."""
+    height = max(base.height, other.height)
+    if height <= 0 or other.left < base.right - 0.5 * height:  # other lines, or text that runs upwards
+        return 0
+    rise = other.bottom - base.bottom
+    if rise > _LEAST_RISE * height and other.bottom < base.top:
+        return 1
+    lowered = -rise > _LEAST_RISE * height or (-rise > height / 20 and base.top - other.top > height / 4)
+    return -1 if lowered and other.top > base.bottom else 0

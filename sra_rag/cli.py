@@ -44,6 +44,7 @@ _SHORT_HELP = {
     "mcp": "Offer the documents of an index as tools of the Model Context Protocol: search, ask, read a page.",
     "models": "List the models that come by name and whether they are here; get fetches one.",
     "presets": "List the presets, which set the prompt, retrieval, splitting and checks for a kind of document.",
+    "read": "Print the text of a document as it is read, page by page, with headings and what was left out.",
     "serve": "Answer questions about the documents of an index over HTTP, with an OpenAI-compatible API.",
 }
 

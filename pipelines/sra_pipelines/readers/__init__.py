@@ -13,6 +13,7 @@ from pathlib import Path
 
 from sra_pipelines.readers.content import Content, content_of
 from sra_pipelines.readers.encoded_data import without_encoded_data
+from sra_pipelines.readers.scans.recognition import is_installed
 from sra_pipelines.unicode_forms import composed
 from sra_pipelines.values import Document, DocumentError, Heading, Page
 
@@ -80,6 +81,10 @@ FORMATS: dict[str, Format] = {
     ".csv": _CSV,
     ".tsv": _CSV,
 }
+_IMAGE = Format("picture (PNG, JPEG, TIFF, WebP)", "scans.image_files", Content.IMAGE)
+_IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
+if is_installed():  # without the extra, the pictures in a folder are no documents
+    FORMATS |= dict.fromkeys(_IMAGES, _IMAGE)
 _BY_CONTENT = {known.content: known for known in (_PDF, _DOCX, _XLSX, _PPTX, _ODT, _ODS, _EPUB)}
 CONVERT = {
     ".docm": "Files with macros are not opened: save it as DOCX.",
@@ -91,6 +96,9 @@ CONVERT = {
     ".pptm": "Files with macros are not opened: save it as PPTX.",
     ".odp": "Save it as PPTX.",
 }
+
+
+_OCR = "Install what recognizes it (pip install 'sra-rag[ocr]'),"
 
 
 def known_names() -> str:
@@ -154,10 +162,12 @@ def _require_text(path: Path, known: Format, pages: Sequence[Page]) -> None:
         raise DocumentError(f"{path}: the file has no pages. Get a new copy.")
     if any(page.text for page in pages):
         return
+    if known is _IMAGE:
+        return  # a logo beside the documents is no failure
     if known is _PDF:
         raise DocumentError(
             f"{path}: none of the {len(pages)} page(s) contains text; the file is probably scanned. "
-            "Run text recognition first (for example: ocrmypdf in.pdf out.pdf)."
+            f"{_OCR} or run text recognition first (for example: ocrmypdf in.pdf out.pdf)."
         )
     raise DocumentError(f"{path}: the file contains no text. Omit it, or get a new copy.")
 
@@ -180,7 +190,7 @@ def _format_of(path: Path) -> Format:
             reason = (
                 f"the file type {suffix!r} is not supported" if suffix else "a file without a suffix is not supported"
             )
-            raise DocumentError(f"{path}: {reason}. {CONVERT.get(suffix, 'Convert it.')} Supported: {known_names()}.")
+            raise DocumentError(f"{path}: {reason}. {_next_step(suffix)} Supported: {known_names()}.")
         return _BY_CONTENT[content]
     if content is not known.content:
         raise DocumentError(
@@ -188,3 +198,9 @@ def _format_of(path: Path) -> Format:
             f"{'Rename it, or' if content in _BY_CONTENT else 'Get a new copy, or'} convert the file."
         )
     return known
+
+
+def _next_step(suffix: str) -> str:
+    if suffix in _IMAGES:
+        return f"{_OCR} or convert it."
+    return CONVERT.get(suffix, "Convert it.")

@@ -19,12 +19,14 @@ _HEAD = 65_536
 _MOST_TYPES = 10_000_000  # bytes
 _LONGEST_TYPE = 200  # bytes
 _MAIN_TYPE = re.compile(rb"officedocument\.(\w+ml\.)(?:document|sheet|template|presentation|slideshow)\.main\+xml")
+_PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*")  # PNG, JPEG, TIFF
 
 
 class Content(enum.Enum):
     """Kinds of content that can be distinguished by their bytes."""
 
     PDF = "a PDF file"
+    IMAGE = "a picture"
     DOCX = "a Word file (DOCX)"
     XLSX = "an Excel file (XLSX)"
     PPTX = "a PowerPoint file (PPTX)"
@@ -51,6 +53,8 @@ def content_of(path: Path) -> Content:
         head = file.read(_HEAD)
     if b"%PDF-" in head[:1024]:
         return Content.PDF
+    if head.startswith(_PICTURES) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP"):
+        return Content.IMAGE
     if head.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
         # The names of the streams, in UTF-16, are at an unknown offset of such a file.
         encrypted = "EncryptedPackage".encode("utf-16-le") in path.read_bytes()

@@ -15,6 +15,7 @@ from sra_pipelines.readers.headings import plain_headings, without_running_heads
 from sra_pipelines.readers.layout.annotations import Annotations, read_annotations
 from sra_pipelines.readers.layout.hyphens import join_broken_words
 from sra_pipelines.readers.layout.lines import HYPHEN, page_lines
+from sra_pipelines.readers.scans.scanned_pages import ScannedPages
 from sra_pipelines.values import DocumentError, Heading, Page
 
 __all__ = ["page_text", "read"]
@@ -48,16 +49,18 @@ def _read(pdf: pypdfium2.PdfDocument, on_page: Callable[[int, int], None] | None
     has_outline = sum(map(len, outline.values())) >= _LEAST_OUTLINE
     if pdf.get_formtype() != pdfium.FORMTYPE_NONE:
         pdf.init_forms()
+    scans = ScannedPages()
     texts = []
     for index in range(len(pdf)):
-        texts.append(_text_of(pdf, index))
+        texts.append(scans.text_of(pdf, index, _text_of(pdf, index)))
         if on_page is not None:
             on_page(index + 1, len(pdf))
     pages = []
     for index, text in enumerate(join_broken_words(texts, HYPHEN)):
         headings = _outlined(text, outline.get(index, [])) if has_outline else plain_headings(text)
         notices = (_XFA,) if index == 0 and pdf.get_formtype() == pdfium.FORMTYPE_XFA_FULL else ()
-        pages.append(Page(index, pdf.get_page_label(index) or str(index + 1), text, headings, notices))
+        label = scans.label_of(index, pdf.get_page_label(index) or str(index + 1))
+        pages.append(Page(index, label, text, headings, (*notices, *scans.notices_of(index))))
     return pages if has_outline else without_running_heads(pages)
 
 

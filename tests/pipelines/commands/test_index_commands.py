@@ -39,7 +39,7 @@ def folder(tmp_path, make_pdf):
     docs.mkdir()
     make_pdf("lease.pdf", "The lease costs 82,400 crowns a year.", None).rename(docs / "lease.pdf")
     (docs / "notes.md").write_text("# Ferry\n\nTickets are sold at the kiosk.")
-    (docs / "photo.jpg").write_bytes(b"x")
+    (docs / "film.mp4").write_bytes(b"x")
     return docs
 
 
@@ -55,7 +55,7 @@ def test_add_list_check_remove(folder, tmp_path, run):
     assert len(errors) == 1
     assert f"{folder}/torn.pdf" in errors[0]
     assert "no text in lease: 1 page (2)" in done.stderr
-    assert "skipped: 1 file of unsupported types (.jpg 1)" in done.stderr
+    assert "skipped: 1 file of unsupported types (.mp4 1)" in done.stderr
     assert "\x1b" not in done.stdout + done.stderr
 
     listed = json.loads(run("index", "list", index, "--json").stdout)

@@ -140,12 +140,12 @@ def test_the_same_bytes_twice_and_the_same_name_twice(add, index, folder):
 def test_a_file_that_cannot_be_read_stops_no_other(add, index, folder, make_pdf):
     shutil.move(make_pdf("scan.pdf", None), folder / "scan.pdf")
     (folder / "torn.pdf").write_bytes(b"%PDF-1.7 torn")
-    (folder / "photo.jpg").write_bytes(b"x")
+    (folder / "film.mp4").write_bytes(b"x")
     report = add(folder, folder / "none.txt")
     assert names(index) == ["ferry", "lease"]
     assert {Path(path).name for path in report.failed} == {"scan.pdf", "torn.pdf", "none.txt"}
     assert "scanned" in report.failed[str(folder / "scan.pdf")]
-    assert report.other_types == {".jpg": 1}
+    assert report.other_types == {".mp4": 1}
 
 
 def test_what_cannot_be_read_any_more_stays_as_it_was(add, index, folder):

@@ -308,7 +308,7 @@ def test_wrong_names(tmp_path, make_pdf):
         ),
         ("a.rtf", b"{\\rtf1 text}", "'.rtf' is not supported. Save it as DOCX"),
         ("a.docm", b"PK\x03\x04", "macros are not opened"),
-        ("a.jpg", b"\xff\xd8\xff", "'.jpg' is not supported.*Supported: PDF"),
+        ("a.mp4", b"\xff\xd8\xff", "'.mp4' is not supported.*Supported: PDF"),
         ("a.txt", b"abc\0\1\2", "something else"),
         ("a.txt", b" \n\n ", "contains no text"),
         ("a.html", b"<html></html>", "no pages|no text"),
@@ -370,7 +370,7 @@ def test_entities_are_not_expanded(tmp_path):
 def test_folders_are_searched_for_every_format(tmp_path):
     (tmp_path / ".git").mkdir()
     names = [f"a{suffix}" for suffix in FORMATS]
-    for name in [*names, "~$a.docx", ".hidden.txt", ".git/a.txt", "a.jpg"]:
+    for name in [*names, "~$a.docx", ".hidden.txt", ".git/a.txt", "a.mp4"]:
         write(tmp_path / name, "x")
     assert {path.name for path in find_documents([tmp_path])} == set(names)
 

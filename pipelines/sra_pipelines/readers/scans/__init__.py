@@ -1,0 +1,1 @@
+"""Recognition of text in scanned pages and pictures, with the extra ``ocr``."""

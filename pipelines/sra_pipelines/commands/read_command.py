@@ -34,7 +34,7 @@ def read(
     """
     from rich.console import Console
 
-    from sra_pipelines.commands.terminal import progress_bars
+    from sra_pipelines.commands.progress_bar import progress_bars
     from sra_pipelines.readers import read_document
 
     with progress_bars(Console(stderr=True)) as start:

@@ -119,7 +119,9 @@ def test_metadata_at_the_start_of_markdown_is_no_heading(tmp_path, front, headin
 def test_a_huge_cell_is_read_whole(tmp_path):
     text = "word " * 60_000
     (page,) = read_document(write(tmp_path / "a.csv", f'Id,Text\n1,"{text}"\n2,short\n')).pages
-    assert page.text.split("\n")[1] == f"Id: 1 | Text: {text.strip()}"
+    lines = page.text.split("\n")
+    assert all(line.startswith("Id: 1 | Text") for line in lines[1:-1])  # cut into parts that repeat the label
+    assert page.text.count("word") == 60_000
     assert page.text.endswith("Id: 2 | Text: short")
 
 

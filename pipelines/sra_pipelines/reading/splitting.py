@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import unicodedata
 from collections.abc import Iterator
 from functools import cache
 
@@ -18,7 +19,12 @@ CHUNK_TOKENS = 220  # all-MiniLM-L6-v2 embeds at most 256 of its own tokens
 CHUNK_OVERLAP = 32
 _LEAST_TOKENS = 16
 _TOKENS_OF = "gpt-4"  # its tokenizer is included in the splitter; passages do not depend on the embedding model
-_VERSION = 1  # increment with any change that affects the spans of passages
+_VERSION = 2  # increment with any change that affects the spans of passages
+# The splitter needs quadratic time for text without spaces and for long runs of spaces, so longer runs are cut first.
+_LONGEST_RUN = 2_000  # characters
+_LONG_RUN = re.compile(rf"(?<!\S)\S{{{_LONGEST_RUN + 1},}}|(?<!\s)\s{{{_LONGEST_RUN + 1},}}")
+_SENTENCE_END = re.compile(r".*[。！？；、，.!?;,]", re.DOTALL)
+_JOINER = "\u200d"
 _NAME = re.compile(rf"lines-(\d+)-(\d+)-{_VERSION}(-headings)?")
 
 
@@ -112,10 +118,35 @@ def embedded_text(passage: Passage) -> str:
 
 def _pieces(page: Page, splitting: Splitting) -> Iterator[tuple[int, str]]:
     splitter = _splitter(splitting.tokens, splitting.overlap)
-    starts = sorted({0, *(heading.start for heading in page.headings)}) if splitting.at_headings else [0]
-    for first, last in zip(starts, [*starts[1:], len(page.text)], strict=True):
+    starts = {0, *_cuts(page.text)}
+    if splitting.at_headings:
+        starts.update(heading.start for heading in page.headings)
+    ordered = sorted(starts)
+    for first, last in zip(ordered, [*ordered[1:], len(page.text)], strict=True):
         for start, text in splitter.chunk_indices(page.text[first:last]):
             yield first + start, text
+
+
+def _cuts(text: str) -> Iterator[int]:
+    """Yield the offsets at which a text is cut, so that it has no run of `_LONGEST_RUN` characters without a cut."""
+    for run in _LONG_RUN.finditer(text):
+        start = run.start()
+        yield start
+        while run.end() - start > _LONGEST_RUN:
+            start = _cut_before(text, start + _LONGEST_RUN // 2, start + _LONGEST_RUN)
+            yield start
+        yield run.end()
+
+
+def _cut_before(text: str, first: int, last: int) -> int:
+    """Return the best offset for a cut in [first, last]: after a sentence or clause, else between two characters."""
+    sentence = _SENTENCE_END.match(text, first, last)
+    if sentence is not None:
+        return sentence.end()
+    cut = last
+    while cut > first and (unicodedata.category(text[cut]).startswith("M") or _JOINER in text[cut - 1 : cut + 1]):
+        cut -= 1
+    return cut if cut > first else last
 
 
 @cache

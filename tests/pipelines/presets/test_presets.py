@@ -142,7 +142,7 @@ def test_a_splitting_that_is_not_the_presets_is_said(tmp_path, make_pdf, capsys,
         assert capsys.readouterr().err == ""
     warn_about_splitting(stored, load_preset("legal"))
     said = capsys.readouterr().err
-    assert "lines-220-32-1, but the preset 'legal' specifies lines-200-48-1-headings" in said
+    assert "lines-220-32-2, but the preset 'legal' specifies lines-200-48-2-headings" in said
     assert "--preset legal" in said
     with pytest.raises(SRAError, match="Its passages do not start at headings; the requested ones start"):
         add_documents(folder, [path], lambda: word_embedding, splitting=Splitting(at_headings=True))

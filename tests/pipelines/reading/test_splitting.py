@@ -1,8 +1,11 @@
 """Passages stand where they say, lose nothing, keep rows whole and know their heading."""
 
 import json
+import random
+import time
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sra_pipelines.reading.splitting import embedded_text, split_document
@@ -64,3 +67,44 @@ def test_sections_carry_over_pages():
 def test_a_name_may_be_given():
     assert {p.document for p in split_document(document("text"))} == {"b"}
     assert {p.document for p in split_document(document("text"), "2023/b.pdf")} == {"2023/b.pdf"}
+
+
+ALPHABETS = {
+    "han": [chr(code) for code in range(0x4E00, 0x9FA0)],
+    "base64": "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/",
+    "joined emoji": ["\U0001f469\u200d"],
+    "hangul": "\u1100",
+    "dots": ".",
+    "spaces": " ",
+}
+
+
+@pytest.mark.parametrize("alphabet", ALPHABETS)
+def test_text_without_spaces_splits_in_linear_time(alphabet):
+    texts = ["".join(random.Random(0).choices(ALPHABETS[alphabet], k=k)) + "." for k in (6_000, 48_000)]
+    split_document(document("the splitter is loaded"))
+    seconds = []
+    for text in texts:
+        start = time.process_time()
+        split_document(document(text))
+        seconds.append(time.process_time() - start)
+    assert seconds[1] < 20 * seconds[0] + 0.2  # quadratic: 64 times as long
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.data())
+def test_long_words_lose_nothing_and_keep_their_characters_whole(data):
+    unit = data.draw(st.sampled_from(["a", "é", "漢", "漢。", "e\u0301", "\U0001f469\u200d", "\u00a0", "\n"]))
+    text = f"before {unit * data.draw(st.integers(1900, 9000))} after"
+    held = bytearray(len(text))
+    for passage in split_document(document(text)):
+        assert text[passage.start : passage.end] == passage.text
+        assert not passage.text.startswith(("\u0301", "\u200d"))
+        held[passage.start : passage.end] = b"\1" * len(passage.text)
+    assert all(mark or character.isspace() for character, mark in zip(text, held, strict=True))
+
+
+def test_a_long_run_is_cut_after_a_sentence():
+    text = ("漢" * 30 + "。") * 200
+    ends = [passage.text[-1] for passage in split_document(document(text))]
+    assert ends == ["。"] * len(ends)

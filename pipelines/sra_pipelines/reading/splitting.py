@@ -23,7 +23,7 @@ _VERSION = 2  # increment with any change that affects the spans of passages
 # The splitter needs quadratic time for text without spaces and for long runs of spaces, so longer runs are cut first.
 _LONGEST_RUN = 2_000  # characters
 _LONG_RUN = re.compile(rf"(?<!\S)\S{{{_LONGEST_RUN + 1},}}|(?<!\s)\s{{{_LONGEST_RUN + 1},}}")
-_SENTENCE_END = re.compile(r".*[。！？；、，.!?;,]", re.DOTALL)
+_SENTENCE_END = re.compile(r".*[.!?;,\u3001\u3002\uff01\uff0c\uff1b\uff1f]", re.DOTALL)  # and those of Chinese
 _JOINER = "\u200d"
 _NAME = re.compile(rf"lines-(\d+)-(\d+)-{_VERSION}(-headings)?")
 

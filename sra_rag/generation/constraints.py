@@ -8,9 +8,9 @@ still be closed within the tokens that are left.
 
 from __future__ import annotations
 
-import json
 import threading
 import weakref
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,8 @@ import torch
 from transformers import LogitsProcessor
 
 from sra_rag.errors import ConfigError, require_extra
+from sra_rag.generation.grammar.compiling_process import CompilingProcess
+from sra_rag.generation.grammar.schema_limits import compiles_at_once, require_compilable
 
 if TYPE_CHECKING:
     import xgrammar
@@ -28,6 +30,7 @@ __all__ = ["JSONConstraint", "JSONGrammars"]
 
 # What ends an object, an array and a string, in the order in which they are tried.
 _CLOSERS = (b"}", b"]", b'"')
+_MOST_KEPT = 16  # compiled grammars
 _LETTERS = (b"a", b"A", b" ", b"0")  # where one of these may follow as well as a closer, a string is open
 
 _building = threading.Lock()
@@ -65,7 +68,10 @@ class JSONGrammars:
         )
         self.vocab_size = vocab_size
         self.stop_token_ids = frozenset(stop_token_ids)
-        self._compiler = xgrammar.GrammarCompiler(info)
+        self._info = info
+        self._compiler = xgrammar.GrammarCompiler(info, cache_enabled=False)
+        self._process = CompilingProcess(info.serialize_json())
+        self._compiled: OrderedDict[str, xgrammar.CompiledGrammar] = OrderedDict()
         self._compiling = threading.Lock()
         texts = info.decoded_vocab
         self.token_lengths = np.array([len(text) for text in texts])
@@ -86,17 +92,32 @@ class JSONGrammars:
     def compile(self, schema: Mapping[str, Any]) -> xgrammar.CompiledGrammar:
         """Return the grammar of a JSON schema, on one line, with the properties in the schema's order.
 
+        Schemas that are not small are compiled in another process, with a limit of 10 seconds and 512 MB.
+
         Raises
         ------
         ConfigError
-            If the schema is not one, or uses what the grammar cannot express.
+            If the schema is not one, is too large, or uses what the grammar cannot express.
         """
-        text = json.dumps(schema)
+        text = require_compilable(schema)
+        with self._compiling:
+            grammar = self._compiled.pop(text, None)
+            if grammar is None:
+                grammar = self._compile(schema, text)
+            self._compiled[text] = grammar  # the last one used is the last one removed
+            if len(self._compiled) > _MOST_KEPT:
+                self._compiled.popitem(last=False)
+        return grammar
+
+    def _compile(self, schema: Mapping[str, Any], text: str) -> xgrammar.CompiledGrammar:
+        import xgrammar
+
+        if not compiles_at_once(schema):
+            return xgrammar.CompiledGrammar.deserialize_json(self._process.compile(text), self._info)
         try:
-            with self._compiling:
-                if not schema:
-                    return self._compiler.compile_builtin_json_grammar()
-                return self._compiler.compile_json_schema(text, any_whitespace=False)
+            if not schema:
+                return self._compiler.compile_builtin_json_grammar()
+            return self._compiler.compile_json_schema(text, any_whitespace=False)
         except (RuntimeError, ValueError) as error:
             raise ConfigError(f"The JSON schema cannot be followed: {error}. It was: {text[:500]}") from error
 

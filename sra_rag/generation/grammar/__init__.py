@@ -1,0 +1,1 @@
+"""Grammars of JSON schemas: limits on a schema, and the process that compiles it."""

@@ -11,10 +11,10 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from sra_pipelines.index.schema import connect, exists
+from sra_pipelines.index.schema import DOCUMENT_COLUMNS, connect, exists
+from sra_pipelines.index.seal import require_intact
 
 __all__ = [
-    "DOCUMENT_COLUMNS",
     "IndexedDocument",
     "document_keys",
     "index_documents",
@@ -24,7 +24,6 @@ __all__ = [
     "stored_path",
 ]
 
-DOCUMENT_COLUMNS = "name, path, sha256, bytes, n_pages, n_passages, read_at"
 _KEY_LENGTH = 24  # hexadecimal digits of the digest: 12 bytes
 
 
@@ -87,6 +86,7 @@ def document_keys(connection: sqlite3.Connection, *, published: bool = True) -> 
 def index_documents(folder: Path) -> list[IndexedDocument]:
     """Return the documents of an index, without loading the index or a model."""
     with connect(folder) as connection:
+        require_intact(connection, folder)
         return list(list_documents(connection).values())
 
 
@@ -100,4 +100,5 @@ def own_embedding(folder: Path) -> str:
     if not exists(folder):
         return "embedded"
     with connect(folder) as connection:
+        require_intact(connection, folder)
         return str(read_meta(connection)["embedding_name"])

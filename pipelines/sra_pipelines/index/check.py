@@ -12,6 +12,7 @@ import numpy as np
 from sra_pipelines.index.catalog import IndexedDocument, document_keys, list_documents, read_meta
 from sra_pipelines.index.embedding_identity import EmbeddingIdentity
 from sra_pipelines.index.schema import connect, transaction
+from sra_pipelines.index.seal import damaged, is_intact
 from sra_pipelines.index.stored_document import StoredDocument, load_document
 from sra_pipelines.index.stores.index_vectors import own_store
 from sra_pipelines.index.stores.vector_store import VectorStoreError
@@ -63,8 +64,13 @@ def check_index(folder: Path, on_document: Callable[[int, int], None] | None = N
     problems: list[str] = []
     with connect(folder) as connection, transaction(connection, "DEFERRED"):
         problems += _database_problems(connection)
+        if not is_intact(connection):
+            problems.append("the metadata or the list of documents differs from the stored digest")
         meta = read_meta(connection)
-        identity = EmbeddingIdentity.from_meta(meta)
+        try:
+            identity, revision = EmbeddingIdentity.from_meta(meta), int(meta["revision"])
+        except (KeyError, ValueError, TypeError) as error:
+            raise damaged(folder, f"its metadata cannot be read: {error!r}") from error
         published = list_documents(connection)
         prepared = list_documents(connection, published=False)
         everything = published | prepared
@@ -79,7 +85,7 @@ def check_index(folder: Path, on_document: Callable[[int, int], None] | None = N
                 on_document(done, len(everything))
         problems += _vector_store_problems(connection)
     return CheckReport(
-        revision=int(meta["revision"]),
+        revision=revision,
         n_documents=len(published),
         n_pages=sum(document.n_pages for document in published.values()),
         n_passages=sum(document.n_passages for document in published.values()),

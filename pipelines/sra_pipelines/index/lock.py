@@ -33,7 +33,7 @@ def writer_lock(folder: Path) -> Iterator[None]:
     IndexLockedError
         Immediately, if another process holds the lock; the message names the process, the machine and the time.
     """
-    lock = filelock.FileLock(folder / _LOCK, thread_local=False)
+    lock = filelock.FileLock(folder / _LOCK, mode=0o600, thread_local=False)
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
@@ -42,14 +42,26 @@ def writer_lock(folder: Path) -> Iterator[None]:
             "until that process has finished."
         ) from None
     try:
-        started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": started}
-        (folder / _HOLDER).write_text(json.dumps(holder), encoding="utf-8")
+        _write_holder(folder)
         yield
     finally:
         with suppress(OSError):
             (folder / _HOLDER).unlink()
         lock.release()
+
+
+def _write_holder(folder: Path) -> None:
+    started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": started}
+    try:
+        with open(folder / _HOLDER, "w", encoding="utf-8", opener=_for_the_owner) as file:
+            json.dump(holder, file)
+    except OSError:  # a full disk must not prevent a removal; the message for a second writer is then less precise
+        return
+
+
+def _for_the_owner(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _holder(folder: Path) -> str:

@@ -20,9 +20,9 @@ from sra_pipelines.index.plan import Plan
 from sra_pipelines.index.schema import transaction
 from sra_pipelines.index.stored_document import StoredDocument, insert_document
 from sra_pipelines.readers.limits import ReadingLimits
-from sra_pipelines.reading.processes import default_workers, read_documents
+from sra_pipelines.reading.processes import LoneReader, default_workers, read_documents
 from sra_pipelines.reading.splitting import Splitting, embedded_text, split_document
-from sra_pipelines.values import Document, DocumentError
+from sra_pipelines.values import Document, DocumentError, Passage
 
 __all__ = [
     "Prepared",
@@ -33,6 +33,7 @@ __all__ = [
     "prepare",
     "prepared_before",
     "prepared_here",
+    "prepared_one_by_one",
     "wanted_files",
 ]
 
@@ -215,12 +216,44 @@ def prepared_here(
         done += file.bytes
 
 
+def prepared_one_by_one(
+    files: Sequence[Wanted],
+    model: BaseEmbedding,
+    splitting: Splitting,
+    reader: LoneReader,
+    limits: ReadingLimits | None,
+    progress: Progress,
+) -> Generator[Prepared, None, None]:
+    """Read and split files with a reader that is already running, and embed them in this process.
+
+    The parameters are those of `prepared_here`, except for the reader.
+    """
+    total, done = float(sum(file.bytes for file in files)), 0.0
+    progress("indexing", done, total)
+    for file in files:
+        result = reader.read_and_split(file.path, file.name, splitting, limits)
+        if isinstance(result, DocumentError):
+            yield Prepared(file, result)
+        elif result.sha256 != file.sha256:
+            problem = f"{file.path}: the file changed while it was being indexed. Run the command again."
+            yield Prepared(file, DocumentError(problem))
+        else:
+
+            def on_share(share: float, before: float = done, size: int = file.bytes) -> None:
+                progress("indexing", before + share * size, total)
+
+            stored = embed_document(result.document, file, model, splitting, on_share, result.passages)
+            yield Prepared(file, stored, result.document.empty_pages)
+        done += file.bytes
+
+
 def embed_document(
     document: Document,
     file: Wanted,
     model: BaseEmbedding,
     splitting: Splitting,
     on_share: Callable[[float], None] | None = None,
+    passages: Sequence[Passage] | None = None,
 ) -> StoredDocument:
     """Split a document into passages, and embed the passages.
 
@@ -234,8 +267,11 @@ def embed_document(
         Embedding model and splitting of the index.
     on_share
         Called with the share of the document that is embedded, in [0, 1].
+    passages
+        The passages of the document, if it is split already.
     """
-    passages = split_document(document, file.name, splitting)
+    if passages is None:
+        passages = split_document(document, file.name, splitting)
     parts = []
     for start in range(0, len(passages), _EMBED_AT_ONCE):
         batch = [embedded_text(passage) for passage in passages[start : start + _EMBED_AT_ONCE]]

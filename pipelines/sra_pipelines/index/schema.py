@@ -6,6 +6,8 @@ do not see a document that is prepared but not yet part of the index (``publishe
 
 from __future__ import annotations
 
+import errno
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -13,9 +15,20 @@ from pathlib import Path
 
 from sra_rag.errors import SRAError
 
-__all__ = ["DATABASE", "FORMAT_VERSION", "StoreError", "connect", "create", "exists", "transaction"]
+__all__ = [
+    "DATABASE",
+    "DOCUMENT_COLUMNS",
+    "FORMAT_VERSION",
+    "StoreError",
+    "connect",
+    "create",
+    "exists",
+    "is_full_disk",
+    "transaction",
+]
 
 DATABASE = "index.sqlite3"
+DOCUMENT_COLUMNS = "name, path, sha256, bytes, n_pages, n_passages, read_at"
 FORMAT_VERSION = 1
 _APPLICATION_ID = 0x53524149  # "SRAI"
 _WAIT_SECONDS = 60.0  # wait for the commit of another process
@@ -66,13 +79,14 @@ def exists(folder: Path) -> bool:
         return False
     try:
         with closing(_open(folder)) as connection:
-            return bool(connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'meta'").fetchone()[0])
-    except sqlite3.DatabaseError:
+            return bool(connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
+    except (sqlite3.DatabaseError, UnicodeDecodeError):
         return True  # opening the file raises an error that names the problem
 
 
 def create(folder: Path, meta: dict[str, object]) -> None:
-    """Create an empty index in one transaction."""
+    """Create an empty index in one transaction, readable by the owner only, as the documents may be confidential."""
+    os.close(os.open(folder / DATABASE, os.O_CREAT | os.O_WRONLY, 0o600))  # its journal gets the same permissions
     connection = sqlite3.connect(folder / DATABASE, isolation_level=None, timeout=_WAIT_SECONDS)
     with closing(connection):
         _configure(connection)
@@ -117,14 +131,34 @@ def connect(folder: Path, *, write: bool = False) -> Iterator[sqlite3.Connection
                 connection.execute("PRAGMA query_only = ON")
             yield connection
     except sqlite3.OperationalError as error:
+        if _is_damage(error):
+            raise StoreError(
+                f"{folder}: the index is damaged ({error}). Rebuild it in another folder, or restore a backup."
+            ) from error
         raise StoreError(
             f"{folder}: the index cannot be used now ({error}). Check that the disk has space and that the files in "
             "this folder may be read and written."
         ) from error
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the second: a message that quotes damaged text
         raise StoreError(
             f"{folder}: the index is damaged ({error}). Rebuild it in another folder, or restore a backup."
         ) from error
+
+
+def is_full_disk(error: BaseException | None) -> bool:
+    """Return whether an error, or one that caused it, says that the disk is full."""
+    while error is not None:
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+            return True
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__
+    return False
+
+
+def _is_damage(error: sqlite3.OperationalError) -> bool:
+    """Return whether SQLite found what it did not write; it has no error code for text that is not UTF-8."""
+    return any(part in str(error) for part in ("no such", "Could not decode", "unsupported file format"))
 
 
 @contextmanager
@@ -133,10 +167,11 @@ def transaction(connection: sqlite3.Connection, kind: str = "IMMEDIATE") -> Iter
     connection.execute(f"BEGIN {kind}")
     try:
         yield
+        connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:  # SQLite itself rolls back on a full disk
+            connection.execute("ROLLBACK")
         raise
-    connection.execute("COMMIT")
 
 
 def _open(folder: Path) -> sqlite3.Connection:

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from sra_pipelines.index.catalog import DOCUMENT_COLUMNS, IndexedDocument, stored_path
+from sra_pipelines.index.catalog import IndexedDocument, stored_path
+from sra_pipelines.index.schema import DOCUMENT_COLUMNS
 from sra_pipelines.values import Page, Passage
 
 __all__ = ["StoredDocument", "insert_document", "load_document"]

@@ -12,7 +12,8 @@ from llama_index.core.embeddings import BaseEmbedding
 from sra_pipelines.index.catalog import IndexedDocument, document_keys, list_documents, own_embedding, read_meta
 from sra_pipelines.index.embedding import load_embedding
 from sra_pipelines.index.embedding_identity import EmbeddingIdentity, unit_vectors
-from sra_pipelines.index.schema import StoreError, connect, transaction
+from sra_pipelines.index.schema import connect, transaction
+from sra_pipelines.index.seal import damaged, require_intact
 from sra_pipelines.index.stored_document import load_document
 from sra_pipelines.index.stores.framework_store import FrameworkStore
 from sra_pipelines.index.stores.store_urls import open_store
@@ -55,7 +56,8 @@ class StoredIndex:
     Raises
     ------
     StoreError
-        If there is no index, it is damaged, or it has another format version.
+        If there is no index, it has another format version, or it is damaged: its metadata, texts and vectors are
+        compared with their digests.
     VectorStoreError
         If the store cannot be reached, or does not hold all documents.
     EmbeddingMismatchError
@@ -65,7 +67,8 @@ class StoredIndex:
     def __init__(self, folder: Path | str, embedding: BaseEmbedding, *, store: VectorStore | None = None) -> None:
         self.folder = Path(folder)
         self.embedding = embedding
-        with connect(self.folder) as connection:
+        with connect(self.folder) as connection, transaction(connection, "DEFERRED"):
+            require_intact(connection, self.folder)
             meta = read_meta(connection)
         identity = EmbeddingIdentity.from_meta(meta)
         identity.require_same(EmbeddingIdentity.of(embedding), str(self.folder))
@@ -133,7 +136,10 @@ class StoredIndex:
     def refresh(self) -> bool:
         """Load the current revision from disk; return whether it changed."""
         with connect(self.folder) as connection:
-            number = int(read_meta(connection)["revision"])
+            try:
+                number = int(read_meta(connection)["revision"])
+            except (KeyError, ValueError, TypeError) as error:
+                raise damaged(self.folder, f"its revision cannot be read: {error!r}") from error
         if number == self._now.number:
             return False
         self._now = _load(self.folder, self._store)
@@ -163,6 +169,7 @@ def attached_store(meta: dict[str, Any]) -> FrameworkStore | None:
 def _load(folder: Path, store: VectorStore | None) -> _Revision:
     vectors = store or FaissStore()
     with connect(folder) as connection, transaction(connection, "DEFERRED"):  # all reads see one revision
+        require_intact(connection, folder)
         meta = read_meta(connection)
         dimension = int(meta["embedding_dimension"])
         pages: dict[str, tuple[Page, ...]] = {}
@@ -172,12 +179,11 @@ def _load(folder: Path, store: VectorStore | None) -> _Revision:
         keys = document_keys(connection)
         for number, document in documents.items():
             try:
-                stored, _ = load_document(connection, number, document, dimension)
-            except ValueError as error:
-                raise StoreError(
-                    f"{folder}: the index is damaged ({document.name}: {error}). Rebuild it in another folder, or "
-                    "restore a backup."
-                ) from error
+                stored, digest = load_document(connection, number, document, dimension)
+            except (ValueError, TypeError) as error:
+                raise damaged(folder, f"{document.name}: {error}") from error
+            if stored.digest() != digest:
+                raise damaged(folder, f"{document.name}: its text or vectors differ from the stored digest")
             pages[document.name] = stored.pages
             if number in keys:
                 firsts[keys[number]] = len(passages)

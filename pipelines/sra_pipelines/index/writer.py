@@ -18,17 +18,28 @@ from llama_index.core.embeddings import BaseEmbedding
 
 from sra_pipelines.index.catalog import IndexedDocument, list_documents, read_meta, stored_path
 from sra_pipelines.index.embedding_identity import EmbeddingIdentity
+from sra_pipelines.index.full_disk import delete_piecewise, keep_reserve, release_reserve
 from sra_pipelines.index.lock import writer_lock
 from sra_pipelines.index.plan import Plan, find_files, make_plan
-from sra_pipelines.index.preparation import Progress, Tally, prepare, prepared_before, prepared_here, wanted_files
+from sra_pipelines.index.preparation import (
+    Progress,
+    Tally,
+    prepare,
+    prepared_before,
+    prepared_here,
+    prepared_one_by_one,
+    wanted_files,
+)
 from sra_pipelines.index.prepare_on_ray import IndexWork, prepared_on_ray
 from sra_pipelines.index.removal import AllowRemoval, require_removal_allowed, require_sources
-from sra_pipelines.index.schema import DATABASE, StoreError, connect, create, exists, transaction
+from sra_pipelines.index.schema import DATABASE, StoreError, connect, create, exists, is_full_disk, transaction
+from sra_pipelines.index.seal import require_intact, write_seal
 from sra_pipelines.index.stores.index_vectors import drop_vectors, own_store, push_vectors
 from sra_pipelines.index.stores.vector_store import VectorStore
 from sra_pipelines.ray.cluster import RayOptions
 from sra_pipelines.readers.limits import ReadingLimits
 from sra_pipelines.reading.finding import LeftOut
+from sra_pipelines.reading.processes import LoneReader
 from sra_pipelines.reading.splitting import Splitting
 from sra_pipelines.unicode_forms import composed
 
@@ -99,6 +110,7 @@ def add_documents(
     on_progress: Progress | None = None,
     store: VectorStore | None = None,
     ray: RayOptions | None = None,
+    reader: LoneReader | None = None,
 ) -> AddReport:
     """Update an index with files and folders; create the index if it does not exist.
 
@@ -134,6 +146,8 @@ def add_documents(
     ray
         If given, documents are read, split and embedded on Ray. `workers` is then ignored, and `embedding` is called
         by each worker, so it must be picklable, such as a module-level function.
+    reader
+        If given, a running process that reads and splits the documents one by one; `workers` is then ignored.
 
     Raises
     ------
@@ -162,10 +176,11 @@ def add_documents(
     if sync:
         require_sources(paths)
     files, left_out, sources = find_files(paths, folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with writer_lock(folder):
         model = None if exists(folder) else _create(folder, embedding(), embedding_name, splitting)
         with connect(folder, write=True) as connection:
+            require_intact(connection, folder)  # a change must not put a new seal on damage
             meta = read_meta(connection)
             own = _own_splitting(folder, str(meta["splitting"]), splitting)
             identity = EmbeddingIdentity.from_meta(meta)
@@ -183,7 +198,10 @@ def add_documents(
                 if ray is None:
                     model = model or embedding()
                     identity.require_same(EmbeddingIdentity.of(model, embedding_name), str(folder))
-                    contents = prepared_here(files_to_read, model, own, workers, limits, progress)
+                    if reader is None:
+                        contents = prepared_here(files_to_read, model, own, workers, limits, progress)
+                    else:
+                        contents = prepared_one_by_one(files_to_read, model, own, reader, limits, progress)
                 else:
                     model = None  # the workers have their own
                     work = IndexWork(embedding, embedding_name, identity, str(folder), own, limits)
@@ -196,6 +214,7 @@ def add_documents(
                 revision = _publish(connection, plan, known, prepared | tally.ids)
                 if vectors is not None:
                     drop_vectors(connection, vectors)
+            keep_reserve(folder)
     seconds = time.perf_counter() - started
     return _report_on(plan, known, prepared, tally, left_out, seconds=seconds, revision=revision)
 
@@ -215,6 +234,7 @@ def remove_documents(folder: Path, names: Sequence[str], *, store: VectorStore |
         with connect(folder):  # raises: there is no index
             pass
     with writer_lock(folder), connect(folder, write=True) as connection:
+        require_intact(connection, folder)
         known = list_documents(connection)
         chosen: dict[int, IndexedDocument] = {}
         for name in names:
@@ -230,12 +250,29 @@ def remove_documents(folder: Path, names: Sequence[str], *, store: VectorStore |
         with own_store(connection, store) as vectors:
             if vectors is not None:
                 vectors.held()  # raises here if the store cannot be reached
-            with transaction(connection):
-                connection.executemany("DELETE FROM documents WHERE id = ?", [(number,) for number in chosen])
-                _increment_revision(connection)
+            try:
+                with transaction(connection):
+                    connection.executemany("DELETE FROM documents WHERE id = ?", [(number,) for number in chosen])
+                    _increment_revision(connection)
+            except sqlite3.OperationalError as error:
+                if not is_full_disk(error):
+                    raise
+                release_reserve(folder)
+                _remove_on_full_disk(connection, chosen)
+            keep_reserve(folder)
             if vectors is not None:
                 drop_vectors(connection, vectors)
     return list(chosen.values())
+
+
+def _remove_on_full_disk(connection: sqlite3.Connection, chosen: Mapping[int, IndexedDocument]) -> None:
+    """Unpublish the documents in one commit, then delete them piece by piece."""
+    prepared = list_documents(connection, published=False)
+    delete_piecewise(connection, prepared)  # two unpublished documents may not have the same name
+    with transaction(connection):
+        connection.executemany("UPDATE documents SET published = 0 WHERE id = ?", [(number,) for number in chosen])
+        _increment_revision(connection)
+    delete_piecewise(connection, chosen)
 
 
 def _require_place_for_index(folder: Path) -> None:
@@ -323,8 +360,12 @@ def _publish(
         connection.execute("DELETE FROM documents WHERE published = 0")
         if dropped or plan.moved or ready:
             _increment_revision(connection)
+        else:
+            write_seal(connection)  # a new index, or prepared documents are gone
         return int(read_meta(connection)["revision"])
 
 
 def _increment_revision(connection: sqlite3.Connection) -> None:
+    """Finish a change of the documents, within its transaction."""
     connection.execute("UPDATE meta SET value = value + 1 WHERE key = 'revision'")
+    write_seal(connection)

@@ -15,7 +15,7 @@ from sra_pipelines.readers.content import Content, content_of
 from sra_pipelines.values import Document, DocumentError
 from sra_rag.errors import ConfigError
 
-__all__ = ["ReadingLimits", "limited_memory", "require_extracted_within", "require_within"]
+__all__ = ["ReadingLimits", "limited_memory", "require_extracted_within", "require_few_passages", "require_within"]
 
 _ARCHIVES = (Content.DOCX, Content.XLSX, Content.PPTX, Content.ODT, Content.ODS, Content.EPUB, Content.ZIP)
 _SEPARATORS = (b",", b";", b"\t", b"|")
@@ -37,10 +37,12 @@ class ReadingLimits:
         Maximum ratio of unpacked to packed bytes, for files that unpack to more than 10 MB.
     max_characters
         Maximum number of characters of extracted text, all of which is embedded.
+    max_passages
+        Maximum number of passages of a document, which are embedded in the process of the server.
     max_seconds
-        Time limit for reading in seconds, after which the reading process is terminated.
+        Time limit for reading and splitting in seconds, after which the reading process is terminated.
     max_memory_bytes
-        Maximum memory for reading in bytes, enforced on Linux.
+        Maximum memory for reading and splitting in bytes, enforced on Linux.
 
     Raises
     ------
@@ -54,6 +56,7 @@ class ReadingLimits:
     max_unpacked_bytes: int = 100_000_000
     max_ratio: int = 200
     max_characters: int = 10_000_000
+    max_passages: int = 20_000
     max_seconds: float = 60.0
     max_memory_bytes: int = 2 << 30
 
@@ -97,6 +100,20 @@ def require_extracted_within(document: Document, limits: ReadingLimits) -> None:
         raise DocumentError(
             f"{document.path}: the file has {characters:,} characters of text; at most {limits.max_characters:,} are "
             "accepted. Split it."
+        )
+
+
+def require_few_passages(path: Path, passages: int, limits: ReadingLimits) -> None:
+    """Raise if a document has too many passages.
+
+    Raises
+    ------
+    DocumentError
+        If the document exceeds the limit.
+    """
+    if passages > limits.max_passages:
+        raise DocumentError(
+            f"{path}: the file has {passages:,} passages; at most {limits.max_passages:,} are accepted. Split it."
         )
 
 

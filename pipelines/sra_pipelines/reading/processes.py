@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import faulthandler
 import hashlib
 import multiprocessing
@@ -9,23 +10,61 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from multiprocessing import resource_tracker
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 from sra_pipelines.readers import read_document
-from sra_pipelines.readers.limits import ReadingLimits, limited_memory, require_extracted_within, require_within
-from sra_pipelines.values import Document, DocumentError
+from sra_pipelines.readers.limits import (
+    ReadingLimits,
+    limited_memory,
+    require_extracted_within,
+    require_few_passages,
+    require_within,
+)
+from sra_pipelines.reading.splitting import Splitting, split_document
+from sra_pipelines.values import Document, DocumentError, Page, Passage
 
-__all__ = ["LoneReader", "Reading", "default_workers", "file_hash", "read_documents", "start_worker"]
+__all__ = [
+    "LoneReader",
+    "Reading",
+    "SplitDocument",
+    "default_workers",
+    "file_hash",
+    "read_documents",
+    "start_worker",
+]
 
 _MOST_SECONDS = 600.0  # per document; PDFium needs 0.01 s per page
 _MOST_WORKERS = 4  # embedding takes longer than reading
+_MOST_DOCUMENTS = 50  # a worker is then replaced, because libraries keep memory
 
 Reading = tuple[Path, Document | DocumentError, str]
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SplitDocument:
+    """A document that was read and split in another process.
+
+    Parameters
+    ----------
+    document
+        The document.
+    passages
+        Its passages in reading order.
+    sha256
+        Digest of the file, in hexadecimal.
+    """
+
+    document: Document
+    passages: tuple[Passage, ...]
+    sha256: str
 
 
 def default_workers(n_documents: int) -> int:
@@ -93,18 +132,66 @@ class LoneReader:
         self._seconds = seconds if limits is None else limits.max_seconds
         self._limits = limits
         self._pool: ProcessPoolExecutor | None = None
+        self._read = 0  # documents of this process
+        self._starting = threading.Lock()
+
+    def start(self) -> None:
+        """Start the process and load the readers, so that the first document does not wait for it."""
+        self._submit(_load_readers).result()
 
     def read(self, path: Path) -> Document | DocumentError:
         """Read a document. A crash or timeout is returned as an error."""
-        if self._pool is None:
-            self._pool = _new_pool(1)
         try:
-            with _interrupts_put_off():
-                future = self._pool.submit(_read_watched, path, self._seconds, self._limits)
-            return future.result()[1]
+            return self._submit(_read_watched, path, self._seconds, self._limits).result()[1]
         except BrokenProcessPool:
             self.close()
             return _crashed(path, self._seconds)
+
+    def read_and_split(
+        self, path: Path, name: str, splitting: Splitting, limits: ReadingLimits | None = None
+    ) -> SplitDocument | DocumentError:
+        """Read a document and split it into passages, both within the limits.
+
+        Parameters
+        ----------
+        path
+            Path of the file.
+        name
+            Name of the document in its passages.
+        splitting
+            Settings for splitting.
+        limits
+            Limits for this file; by default those of the reader.
+
+        Returns
+        -------
+        SplitDocument or DocumentError
+            The document, or the reason why it could not be read, such as a crash or timeout.
+        """
+        limits = limits or self._limits
+        seconds = self._seconds if limits is None else limits.max_seconds
+        try:
+            return self._submit(_split_watched, path, name, splitting, seconds, limits).result()
+        except BrokenProcessPool:
+            self.close()
+            return _crashed(path, seconds)
+
+    def _submit(self, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> Future[T]:
+        with self._starting:
+            if self._read >= _MOST_DOCUMENTS:
+                self.close()
+            for _ in range(2):
+                if self._pool is None:
+                    self._pool, self._read = _new_pool(1), 0
+                try:
+                    with _interrupts_put_off():
+                        future = self._pool.submit(work, *arguments, **named)
+                except BrokenProcessPool:  # the process ended after the last document
+                    self.close()
+                else:
+                    self._read += 1
+                    return future
+        raise BrokenProcessPool("The reading process ends as soon as it is started.")
 
     def close(self) -> None:
         """Stop the process; the next document starts a new one."""
@@ -196,6 +283,37 @@ def _read_watched(path: Path, seconds: float, limits: ReadingLimits | None) -> R
             return _read(path, limits)
         finally:
             faulthandler.cancel_dump_traceback_later()
+
+
+def _split_watched(
+    path: Path, name: str, splitting: Splitting, seconds: float, limits: ReadingLimits | None
+) -> SplitDocument | DocumentError:
+    with open(os.devnull, "w") as nowhere:
+        faulthandler.dump_traceback_later(seconds, exit=True, file=nowhere)
+        try:
+            _, document, digest = _read(path, limits)
+            if isinstance(document, DocumentError):
+                return document
+            with nullcontext() if limits is None else limited_memory(limits):
+                passages = tuple(split_document(document, name, splitting))
+            if limits is not None:
+                require_few_passages(path, len(passages), limits)
+        except MemoryError:
+            return DocumentError(f"{path}: splitting the text takes too much memory. Split the file.")
+        except DocumentError as problem:
+            return problem
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+    return SplitDocument(document, passages, digest)
+
+
+def _load_readers() -> None:
+    import docx  # noqa: F401
+    import lxml.html  # noqa: F401
+    import openpyxl  # noqa: F401
+    import pypdfium2  # noqa: F401
+
+    split_document(Document(Path("a.txt"), (Page(0, "1", "The splitter loads its tokenizer."),)))
 
 
 def start_worker() -> None:

@@ -336,7 +336,12 @@ def test_another_version(add, index, word_embedding):
     change_database(index, "PRAGMA user_version = 7")
     with pytest.raises(StoreError, match="format 7, this program reads format 1"):
         StoredIndex(index, word_embedding)
-    change_database(index, "PRAGMA user_version = 1", "UPDATE meta SET value = 'old' WHERE key = 'splitting'")
+    change_database(
+        index,
+        "PRAGMA user_version = 1",
+        "UPDATE meta SET value = 'old' WHERE key = 'splitting'",
+        "DELETE FROM meta WHERE key = 'seal'",
+    )
     assert StoredIndex(index, word_embedding).n_passages
     with pytest.raises(StoreError, match="split with 'old'"):
         add()

@@ -15,6 +15,7 @@ from sra_pipelines.index.catalog import document_keys, list_documents, read_meta
 from sra_pipelines.index.embedding_identity import EmbeddingIdentity
 from sra_pipelines.index.lock import writer_lock
 from sra_pipelines.index.schema import connect, transaction
+from sra_pipelines.index.seal import require_intact, write_seal
 from sra_pipelines.index.stored_document import load_document
 from sra_pipelines.index.stored_index import attached_store
 from sra_pipelines.index.stores.store_urls import check_store_url, open_store
@@ -65,7 +66,9 @@ def bring_vectors(folder: Path | str, store: VectorStore | str, *, on_progress: 
             n_copied = push_vectors(connection, opened, on_progress)
             drop_vectors(connection, opened)
         with transaction(connection):
+            require_intact(connection, folder)
             connection.execute("INSERT OR REPLACE INTO meta VALUES ('vector_store', ?)", (store,))
+            write_seal(connection)
         return n_copied
 
 
@@ -74,7 +77,9 @@ def leave_store(folder: Path) -> None:
     with connect(folder):
         pass
     with writer_lock(folder), connect(folder, write=True) as connection, transaction(connection):
+        require_intact(connection, folder)
         connection.execute("DELETE FROM meta WHERE key = 'vector_store'")
+        write_seal(connection)
 
 
 def named_store(folder: Path) -> str | None:

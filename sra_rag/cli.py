@@ -11,6 +11,7 @@ import importlib.metadata
 import importlib.util
 import os
 import sys
+import unicodedata
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -184,6 +185,11 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _visible(message: str) -> str:
+    """Return a message with control characters escaped, which a terminal would obey; a path in it may hold some."""
+    return "".join(c if c in "\n\t" or unicodedata.category(c)[0] != "C" else ascii(c)[1:-1] for c in message)
+
+
 def main() -> None:
     """Run the command line; bad input ends with one line on standard error and exit code 2."""
     if sys.argv[1:2] != ["harness"]:  # it has no progress bar of its own
@@ -191,7 +197,7 @@ def main() -> None:
     try:
         make_app()()
     except SRAError as error:
-        sys.stderr.write(f"sra-rag: {error}\n")
+        sys.stderr.write(f"sra-rag: {_visible(str(error))}\n")
         sys.exit(_BAD_INPUT)
 
 

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from sra_pipelines.file_names import printable
+from sra_pipelines.file_names import visible_name
 from sra_pipelines.unicode_forms import composed
 from sra_rag.errors import SRAError
 
@@ -78,8 +78,8 @@ class Document:
 
     @property
     def name(self) -> str:
-        """Name of the file without its suffix; bytes that are not UTF-8 are escaped."""
-        return composed(printable(self.path.stem))
+        """Name of the file without its suffix; bytes that are not UTF-8, and control characters, are escaped."""
+        return composed(visible_name(self.path.stem))
 
     @property
     def empty_pages(self) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import openpyxl
 import pytest
 from fpdf import FPDF
 from sra_pipelines import DocumentQA
-from sra_pipelines.file_names import printable
+from sra_pipelines.file_names import printable, visible, visible_name
 from sra_pipelines.index.catalog import index_documents
 from sra_pipelines.index.check import check_index
 from sra_pipelines.index.memory import DocumentIndex
@@ -241,3 +241,24 @@ def test_printable_text():
     assert printable("Größe 北 🚢 \n") == "Größe 北 🚢 \n"
     assert printable(os.fsdecode(bytes(range(128, 256)))) == "".join(f"\\x{byte:02x}" for byte in range(128, 256))
     assert printable("\ud83d|\udfff|\udd00") == "\\ud83d|\\udfff|\\udd00"
+
+
+CONTROLS = "\x1b[31mred\x1b[0m\x07\x9b2J\u202egnp.exe\r"
+
+
+def test_control_characters_are_escaped_where_names_are_shown(tmp_path, word_embedding, capsys, monkeypatch):
+    assert visible_name(f"a\tb\nc{CONTROLS}") == (
+        r"a\x09b\x0ac\x1b[31mred\x1b[0m\x07\x9b2J\u202egnp.exe\x0d"
+    )  # fmt: skip
+    assert visible("Größe\t北 🚢\n") == "Größe\t北 🚢\n"
+    path = tmp_path / f"{CONTROLS}\n.txt"
+    path.write_text(FACT)
+    add_documents(tmp_path / "index", [path], lambda: word_embedding, workers=0)
+    assert index_documents(tmp_path / "index")[0].name == visible_name(path.stem)
+    for arguments in (["index", "list", str(tmp_path / "index")], ["index", "check", str(tmp_path / f"{CONTROLS}")]):
+        monkeypatch.setattr(sys, "argv", ["sra-rag", *arguments])
+        with pytest.raises(SystemExit):
+            main()
+        shown = "".join(capsys.readouterr())
+        assert "red" in shown
+        assert not set("\x1b\x07\x9b\u202e\r") & set(shown)

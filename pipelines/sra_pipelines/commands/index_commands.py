@@ -16,7 +16,7 @@ import typer
 
 from sra_pipelines.commands.json_output import write_json
 from sra_pipelines.commands.shared_options import AsJson, OwnEmbedding, Ray, RayAddress
-from sra_pipelines.file_names import printable
+from sra_pipelines.file_names import visible, visible_name
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -176,8 +176,8 @@ def list_(index: Index, as_json: AsJson = False) -> None:
         return
     for document in documents:
         sys.stdout.write(
-            f"{document.name}  {_count(document.n_pages, 'page')}, {_count(document.n_passages, 'passage')}, read "
-            f"{document.read_at[:10]}  {printable(document.path)}\n"
+            f"{visible_name(document.name)}  {_count(document.n_pages, 'page')}, "
+            f"{_count(document.n_passages, 'passage')}, read {document.read_at[:10]}  {visible_name(document.path)}\n"
         )
     sys.stdout.write(
         f"{_count(len(documents), 'document')}, {_count(sum(a.n_pages for a in documents), 'page')}, "
@@ -304,7 +304,7 @@ def _progress(console: Console) -> Iterator[ProgressCallback]:
 
 def _write_report(report: AddReport, console: Console) -> None:
     def line(text: str, style: str | None = None) -> None:
-        console.print(printable(text), style=style, soft_wrap=True, markup=False, highlight=False)
+        console.print(visible(text), style=style, soft_wrap=True, markup=False, highlight=False)
 
     for label, names in (
         ("added", report.added),

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from sra_pipelines.file_names import printable
+from sra_pipelines.file_names import visible_name
 from sra_pipelines.readers import FORMATS, known_names
 from sra_pipelines.unicode_forms import composed
 from sra_pipelines.values import DocumentError
@@ -57,7 +57,7 @@ class LeftOut:
 
 
 def _few(paths: Sequence[Path]) -> str:
-    names = ", ".join(printable(path.name) for path in paths[:_SHOWN])
+    names = ", ".join(visible_name(path.name) for path in paths[:_SHOWN])
     return f"{names} and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else names
 
 
@@ -131,4 +131,4 @@ def document_names(paths: Sequence[Path], taken: Iterable[str] = ()) -> list[str
 
 
 def _shown(name: str) -> str:
-    return composed(printable(name))
+    return composed(visible_name(name))

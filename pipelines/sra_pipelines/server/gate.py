@@ -9,7 +9,9 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sra_pipelines.server.api.error_responses import error_body
+from sra_pipelines.server.half_sent import received_in_time
 from sra_pipelines.server.server_settings import ServerSettings
+from sra_pipelines.server.wrong_keys import WrongKeys
 
 __all__ = ["Gate"]
 
@@ -31,6 +33,7 @@ class Gate:
     def __init__(self, app: ASGIApp, settings: ServerSettings) -> None:
         self.app = app
         self.settings = settings
+        self.wrong_keys = WrongKeys()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request, or reject it."""
@@ -39,6 +42,10 @@ class Gate:
             return
         headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
         if scope["path"] not in _OPEN and not self._has_key(headers.get("authorization", "")):
+            if "authorization" in headers and (seconds := await self.wrong_keys.delay(_address(scope))):
+                body = error_body("Too many requests with wrong API keys.", "invalid_request_error", "invalid_api_key")
+                await JSONResponse(body, 429, {"Retry-After": str(seconds)})(scope, receive, send)
+                return
             body = error_body("Give an API key: Authorization: Bearer KEY.", "invalid_request_error", "invalid_api_key")
             await JSONResponse(body, 401, {"WWW-Authenticate": "Bearer"})(scope, receive, send)
             return
@@ -48,13 +55,13 @@ class Gate:
             await self._refuse(limit, scope, receive, send)
             return
         scope.setdefault("state", {})["client"] = self._client(scope, headers.get("authorization", ""))
-        await self.app(scope, _counted(receive, limit), send)
+        await self.app(scope, _counted(received_in_time(receive, self.settings.receive_timeout), limit), send)
 
     def _client(self, scope: Scope, authorization: str) -> str:
         """Return the client for fair queueing: its API key, or its address if no keys are configured."""
         if self.settings.api_keys:
             return authorization.removeprefix("Bearer ")
-        return scope["client"][0] if scope.get("client") else ""
+        return _address(scope)
 
     def _has_key(self, authorization: str) -> bool:
         keys = self.settings.api_keys
@@ -69,6 +76,10 @@ class Gate:
     async def _refuse(self, limit: int, scope: Scope, receive: Receive, send: Send) -> None:
         body = error_body(_too_large(limit), "invalid_request_error", "too_large")
         await JSONResponse(body, 413)(scope, receive, send)
+
+
+def _address(scope: Scope) -> str:
+    return scope["client"][0] if scope.get("client") else ""
 
 
 def _too_large(limit: int) -> str:

@@ -27,6 +27,8 @@ class ServerSettings:
         Maximum number of waiting requests; further requests are rejected with status 429.
     request_timeout
         Time limit per answer in seconds, including waiting.
+    receive_timeout
+        Maximum time in seconds between two parts of a request body, before the request is rejected.
     max_body_bytes, max_upload_bytes
         Maximum size in bytes of a request, and of a request that uploads a document.
     grace
@@ -49,13 +51,16 @@ class ServerSettings:
     queue_length: int = 32
     request_timeout: float = 300.0
     grace: float = 30.0
+    receive_timeout: float = 30.0
     max_body_bytes: int = 1 << 20
     max_upload_bytes: int = 64 << 20
     max_new_tokens: int = 512
     sra: SRAConfig | None = None
 
     def __post_init__(self) -> None:
-        for name in ("concurrency", "max_body_bytes", "max_upload_bytes", "max_new_tokens", "request_timeout"):
+        for name in (
+            "concurrency", "max_body_bytes", "max_upload_bytes", "max_new_tokens", "request_timeout", "receive_timeout",
+        ):  # fmt: skip
             if getattr(self, name) <= 0:
                 raise ConfigError(f"{name}={getattr(self, name)!r} is not allowed: it must be above 0.")
         for name in ("queue_length", "grace"):

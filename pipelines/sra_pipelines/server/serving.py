@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import re
 import socket
 import time
 from types import FrameType
@@ -12,10 +14,11 @@ from fastapi import FastAPI
 
 from sra_pipelines.server.api.completions import Completions
 from sra_pipelines.server.api.document_shelf import DocumentShelf
+from sra_pipelines.server.half_sent import ImpatientProtocol
 from sra_pipelines.server.running_answers import LONGEST_STEP, is_computing
 from sra_pipelines.server.server_settings import ServerSettings
 
-__all__ = ["run_server"]
+__all__ = ["run_server", "server_config"]
 
 _LOOK_AGAIN = 0.05
 
@@ -30,14 +33,31 @@ def run_server(app: FastAPI, settings: ServerSettings) -> None:
     settings
         Address of the server, and `grace` seconds for running answers.
     """
+    shelf: DocumentShelf | None = app.state.shelf
+    if shelf is not None:
+        threading.Thread(target=shelf.start, name="sra-rag-start-reader", daemon=True).start()
+    _Server(server_config(app, settings), settings.grace).run()
+
+
+def server_config(app: FastAPI, settings: ServerSettings) -> uvicorn.Config:
+    """Return the configuration of the server: half-sent requests are closed, and its log contains no queries."""
     config = uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
+        http=ImpatientProtocol,
         log_level="info",
         timeout_graceful_shutdown=int(settings.grace + LONGEST_STEP + 1),
     )
-    _Server(config, settings.grace).run()
+    logging.getLogger("uvicorn.access").addFilter(_without_query)
+    return config
+
+
+def _without_query(record: logging.LogRecord) -> bool:
+    """Remove the query from the address in a line of the access log: clients put API keys there by mistake."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(re.sub(r"\?.*", "", a, flags=re.DOTALL) if isinstance(a, str) else a for a in record.args)
+    return True
 
 
 class _Server(uvicorn.Server):

@@ -30,9 +30,9 @@ class QueueFullError(Exception):
         Seconds after which a place should be free.
     """
 
-    def __init__(self, waiting: int, retry_after: int) -> None:
+    def __init__(self, waiting: int, retry_after: int, what: str = "requests") -> None:
         self.retry_after = retry_after
-        super().__init__(f"{waiting} requests are already waiting. Try again in {retry_after} s.")
+        super().__init__(f"{waiting} {what} are already waiting. Try again in {retry_after} s.")
 
 
 @dataclasses.dataclass(eq=False, frozen=True, slots=True)

@@ -6,6 +6,7 @@ gate rejects them. So the page requires the same keys as the API.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from collections import OrderedDict
@@ -18,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sra_pipelines.server.page.rendering import STATIC, render
 from sra_pipelines.server.server_settings import ServerSettings
+from sra_pipelines.server.wrong_keys import WrongKeys
 
 __all__ = ["COOKIE", "PAGE", "PageLogin", "cookie"]
 
@@ -42,6 +44,7 @@ class PageLogin:
     def __init__(self, app: ASGIApp, settings: ServerSettings) -> None:
         self.app = app
         self.settings = settings
+        self.wrong_keys = WrongKeys()
         self._logins: OrderedDict[str, tuple[str, float]] = OrderedDict()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -78,13 +81,18 @@ class PageLogin:
         if request.method != "POST":
             return Response(status_code=405, headers={"Allow": "GET, POST"})
         body = b""
-        async for piece in request.stream():
-            body += piece
-            if len(body) > _LONGEST_FORM:
-                return _form("The text is too long to be an API key. Enter a key of this server.", 413)
+        try:
+            async with asyncio.timeout(self.settings.receive_timeout):
+                async for piece in request.stream():
+                    body += piece
+                    if len(body) > _LONGEST_FORM:
+                        return _form("The text is too long to be an API key. Enter a key of this server.", 413)
+        except TimeoutError:
+            return _form("The key did not arrive completely. Try again.", 408)
         given = parse_qs(body.decode("utf-8", "replace")).get("key", [""])[0].strip().encode()
         held = [key for key in self.settings.api_keys if secrets.compare_digest(given, key.encode())]
         if not held:
+            await self.wrong_keys.delay(request.client.host if request.client else "")
             return _form("This is not an API key of this server. Check it, or ask the administrator.", 401)
         token = secrets.token_urlsafe(32)
         self._logins[token] = held[0], time.monotonic() + _SECONDS

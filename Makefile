@@ -16,7 +16,7 @@ VLLM_VENV := .venv-vllm
 VLLM_BIN := $(VLLM_VENV)/bin
 VLLM_READY := $(VLLM_VENV)/.ready
 
-.PHONY: demo models test test-slow test-vllm test-gpu check docs format bench clean
+.PHONY: demo models test test-slow test-attack audit test-vllm test-gpu check docs format bench clean
 
 # Fetches a model (491 MB) the first time; without it, or with MODEL=embedded, the embedded one answers.
 demo: $(READY)
@@ -34,6 +34,11 @@ test: $(READY)
 test-slow: $(READY)
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow --counts $(COUNTS) -n $(WORKERS) \
 	  --dist loadfile --durations 30
+
+# Each attack in full takes hours. Fewer repetitions: make test-attack ATTACKS="kills=5 flips=20 minutes=1"
+test-attack: $(READY)
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m attack -o timeout=0 -s --durations 0 \
+	  $(addprefix --attack ,$(ATTACKS)) tests/attacks
 
 # Where vLLM cannot be installed, its tests are left out, saying so.
 test-vllm:
@@ -57,6 +62,10 @@ check: $(READY)
 # The documentation site, into build/site; a broken link or reference is an error.
 docs: $(READY)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
+# Known vulnerabilities of the installed dependencies; without a network it says that nothing was audited.
+audit: $(READY)
+	$(BIN)/python -m tools.audit
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

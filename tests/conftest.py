@@ -23,6 +23,10 @@ def pytest_addoption(parser):
         "--counts", choices=("all", "few"), default="all",
         help="few: fewer repetitions of what takes long and rarely breaks, and none of the tests marked long",
     )  # fmt: skip
+    parser.addoption(
+        "--attack", action="append", default=[], metavar="NAME=COUNT",
+        help="how often an attack of tests/attacks is repeated, such as kills=5; may be given several times",
+    )  # fmt: skip
 
 
 def pytest_collection_modifyitems(config, items):
@@ -38,6 +42,17 @@ def count(request):
     """Return a function that chooses between a full count and the smaller one of ``--counts few``."""
     few = request.config.getoption("--counts") == "few"
     return lambda whole, smaller: smaller if few else whole
+
+
+@pytest.fixture(scope="session")
+def attack_count(request):
+    """Return a function that gives the number of repetitions of an attack: its usual one, or that of ``--attack``."""
+    given = dict(text.split("=", 1) for text in request.config.getoption("--attack"))
+
+    def counted(name, usual):
+        return type(usual)(given.get(name, usual))
+
+    return counted
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,128 @@
+"""Kills, damage and failing callbacks: an index is always in its old or its new state, and whole."""
+
+import multiprocessing
+import random
+import sys
+import time
+
+import pytest
+from sra_pipelines.index import embedding as embedding_module
+from sra_pipelines.index.catalog import index_documents
+from sra_pipelines.index.check import check_index
+from sra_pipelines.index.lock import IndexLockedError
+from sra_pipelines.index.stored_index import StoredIndex
+from sra_pipelines.index.writer import add_documents
+
+from sra_rag.cli import main
+from tests.security.test_damaged_index import flips, whole
+
+__all__ = ["whole"]
+
+pytestmark = pytest.mark.attack
+
+
+def run_command(arguments, embedding):
+    """Run the command line in this process; the embedding model is the fast one of the tests."""
+    embedding_module.load_embedding = lambda *_: embedding
+    sys.argv = ["sra-rag", *arguments]
+    sys.stdout = sys.stderr = open("/dev/null", "w")  # noqa: SIM115 - as long as the process lives
+    main()
+
+
+def read_forever(index, embedding, failed):
+    """Search an index again and again, whatever is written to it."""
+    while True:
+        opened = StoredIndex(index, embedding)
+        hits = opened.search("What does the ferry cost?", 3)
+        if opened.n_passages and not hits:
+            failed.set()
+            return
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forks processes")
+def test_killed_commands(tmp_path, make_pdf, word_embedding, attack_count):
+    kills, rng = attack_count("kills", 500), random.Random(5)
+    files, index = tmp_path / "files", tmp_path / "index"
+    files.mkdir()
+
+    def write(number, version):
+        text = f"Version {version} of document {number}. The ferry costs {number} crowns. " * 30
+        make_pdf(f"doc{number}.pdf", text, text).replace(files / f"doc{number}.pdf")
+
+    for number in range(8):
+        write(number, 0)
+    add_documents(index, [files], lambda: word_embedding, workers=0)
+    context, failed = multiprocessing.get_context("fork"), multiprocessing.get_context("fork").Event()
+    reader = context.Process(target=read_forever, args=(index, word_embedding, failed), daemon=True)
+    reader.start()
+    outcomes = {"killed": 0, "finished": 0, "second writer": 0}
+    usual = 1.0
+    for turn in range(kills):
+        number = rng.randrange(8)
+        (files / f"doc{number}.pdf").unlink(missing_ok=True)
+        if rng.random() < 0.7:
+            write(number, turn)
+        commands = [
+            ["index", "add", str(files), "--to", str(index), "--workers", "0"],
+            ["index", "add", str(files), "--to", str(index), "--workers", "0", "--sync"],
+            ["index", "remove", f"doc{number}", "--from", str(index)],
+        ]
+        writers = [
+            context.Process(target=run_command, args=(rng.choice(commands), word_embedding))
+            for _ in range(1 + (rng.random() < 0.3))
+        ]
+        outcomes["second writer"] += len(writers) - 1
+        start = time.monotonic()
+        for writer in writers:
+            writer.start()
+        time.sleep(rng.uniform(0, usual))
+        for writer in writers:
+            if writer.is_alive():
+                writer.kill()
+            writer.join()
+            outcomes["killed" if writer.exitcode == -9 else "finished"] += 1
+        usual = 0.9 * usual + 0.1 * (time.monotonic() - start + 0.1)
+        report = check_index(index)
+        assert report.problems == (), (turn, report)
+        assert reader.is_alive(), f"the reader ended at turn {turn}"
+        assert not failed.is_set()
+    reader.kill()
+    add_documents(index, [files], lambda: word_embedding, workers=0, sync=True, allow_removal=True)
+    assert {document.name for document in index_documents(index)} == {path.stem for path in files.iterdir()}
+    print(f"\n{kills} turns of killed commands: {outcomes}")  # noqa: T201 - the figures for docs/security.md
+
+
+def test_flipped_bits_and_blocks(tmp_path, whole, word_embedding, attack_count):
+    times = attack_count("flips", 300)
+    outcomes = flips(tmp_path, whole, word_embedding, times, seed=7)
+    print(f"\n{times} flips: {outcomes}")  # noqa: T201
+
+
+def test_failing_callbacks(tmp_path, word_embedding, attack_count):
+    times, rng = attack_count("callbacks", 200), random.Random(3)
+    for number in range(5):
+        (tmp_path / f"{number}.txt").write_text(f"Document {number}.\n" * 200)
+    index = tmp_path / "index"
+    add_documents(index, [tmp_path / "0.txt"], lambda: word_embedding, workers=0)
+    raised = 0
+    for turn in range(times):
+        for number in range(5):
+            (tmp_path / f"{number}.txt").write_text(f"Document {number}, turn {turn}.\n" * 200)
+        before, left = index_documents(index), rng.randrange(30)
+
+        def fail(*_):
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise rng.choice((KeyboardInterrupt, RuntimeError, MemoryError))("a callback")
+
+        try:
+            add_documents(index, list(tmp_path.glob("*.txt")), lambda: word_embedding, workers=0, on_progress=fail)
+        except (KeyboardInterrupt, RuntimeError, MemoryError):
+            raised += 1
+            assert index_documents(index) == before
+        except IndexLockedError:
+            pytest.fail("a lock was left")
+        assert check_index(index).problems == ()
+    assert raised
+    print(f"\n{times} adds with a callback, {raised} of which it stopped")  # noqa: T201

@@ -1,0 +1,184 @@
+"""Fuzzed requests, many clients, idle streams and cut uploads against a real server on this machine."""
+
+import json
+import random
+import socket
+import threading
+import time
+
+import httpx
+import pytest
+from sra_pipelines import DocumentQA
+from sra_pipelines.index.stored_index import StoredIndex
+from sra_pipelines.index.writer import add_documents
+from sra_pipelines.server import DocumentShelf, ServerSettings, create_app
+
+from sra_rag import Engine, SamplingOptions
+
+pytestmark = pytest.mark.attack
+
+ASK = {"model": "sra-rag", "messages": [{"role": "user", "content": "What does the ferry cost?"}], "max_tokens": 4}
+CLIENTS = 32
+STRANGE = [
+    None, True, -1, 0, 1e308, -1e308, 2**70, "", "\x00", "\ud800", "a" * 5000, "<|im_end|>", [], {}, [[]], {"a": None},
+    "../../etc/passwd", "http://127.0.0.1:9", {"type": "json_schema", "json_schema": {"schema": {"not": {}}}},
+]  # fmt: skip
+FIELDS = [
+    "model", "messages", "sra", "stream", "stream_options", "max_tokens", "temperature", "top_p", "seed", "stop",
+    "response_format", "n", "user", "metadata", "tools", "logprobs",
+]  # fmt: skip
+PATHS = ["/v1/chat/completions", "/v1/models", "/v1/documents", "/v1/documents/%00", "/v1/documents/../x", "/health",
+         "/metrics", "/page/", "/page/uploads", "/v1", "/%2e%2e/etc"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory, tiny, word_embedding, serving):
+    folder = tmp_path_factory.mktemp("attacked")
+    for number in range(CLIENTS):
+        (folder / f"doc{number}.txt").write_text(f"The code of harbour{number} is {7 * number + 1000}. " * 3)
+    add_documents(folder / "index", list(folder.glob("*.txt")), lambda: word_embedding, workers=0)
+    index = StoredIndex(folder / "index", word_embedding)
+    qa = DocumentQA(index, Engine(tiny, options=SamplingOptions(max_new_tokens=4)), context_tokens=120)
+    shelf = DocumentShelf(index, folder / "uploads")
+    keys = tuple(f"0123456789abcdef-{number}" for number in range(CLIENTS))
+    settings = ServerSettings(api_keys=keys, max_new_tokens=64, queue_length=48, receive_timeout=2.0)
+    with serving(create_app(qa, settings, shelf=shelf)) as address:
+        yield address, keys, shelf
+
+
+def strange_body(rng):
+    body = dict(ASK)
+    for _ in range(rng.randrange(1, 4)):
+        body[rng.choice(FIELDS)] = rng.choice(STRANGE)
+    if rng.random() < 0.3:
+        body["messages"] = [{"role": rng.choice(["user", "tool", None]), "content": rng.choice(STRANGE)}]
+    data = bytearray(json.dumps(body).encode())
+    if rng.random() < 0.3:
+        for _ in range(rng.randrange(1, 5)):
+            data[rng.randrange(len(data))] = rng.randrange(256)
+    return bytes(data)
+
+
+def test_fuzzed_requests(running, attack_count):
+    address, keys, _ = running
+    times, rng = attack_count("requests", 10_000), random.Random(11)
+    statuses: dict[int, int] = {}
+    with httpx.Client(base_url=address, timeout=120, headers={"Authorization": f"Bearer {keys[0]}"}) as client:
+        for number in range(times):
+            headers = {
+                "Content-Type": rng.choice(["application/json", "text/plain", "multipart/form-data", "a/b;c=\xff"])
+            }
+            content = strange_body(rng) if rng.random() < 0.9 else rng.randbytes(rng.randrange(2000))
+            path = PATHS[0] if rng.random() < 0.8 else rng.choice(PATHS)
+            method = "POST" if rng.random() < 0.9 else rng.choice(["GET", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"])
+            answer = client.request(method, path, content=content, headers=headers)
+            statuses[answer.status_code] = statuses.get(answer.status_code, 0) + 1
+            assert answer.status_code < 500, (number, method, path, content, answer.text)
+        assert client.get("/health").status_code == 200
+        assert client.post(PATHS[0], json=ASK).status_code == 200
+    print(f"\n{times} fuzzed requests: {dict(sorted(statuses.items()))}")  # noqa: T201
+
+
+def test_clients_that_ask_for_their_own_document(running, attack_count):
+    address, keys, _ = running
+    minutes = attack_count("minutes", 30.0)
+    until, counts, faults = time.monotonic() + 60 * minutes, [0] * CLIENTS, []
+
+    def ask(client, number):
+        body = {**ASK, "messages": [{"role": "user", "content": f"What is the code of harbour{number}?"}], "seed": 1}
+        while True:
+            answer = client.post(PATHS[0], json=body)
+            if answer.status_code == 200:
+                return answer.json()
+            if answer.status_code != 429:
+                raise AssertionError(answer.text)
+            time.sleep(0.05 * int(answer.headers["Retry-After"]))
+
+    def client_of(number):
+        return httpx.Client(base_url=address, timeout=600, headers={"Authorization": f"Bearer {keys[number]}"})
+
+    expected = []
+    for number in range(CLIENTS):
+        with client_of(number) as client:
+            answer = ask(client, number)
+            expected.append((answer["choices"], answer["citations"], answer["usage"]["prompt_tokens"]))
+    assert len({choices[0]["message"]["content"] for choices, *_ in expected}) > CLIENTS // 2  # they can be told apart
+
+    def run(number):
+        try:
+            with client_of(number) as client:
+                while time.monotonic() < until:
+                    answer = ask(client, number)
+                    got = (answer["choices"], answer["citations"], answer["usage"]["prompt_tokens"])
+                    if got != expected[number]:
+                        faults.append((number, got, expected[number]))
+                    counts[number] += 1
+        except Exception as error:
+            faults.append((number, repr(error)))
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(CLIENTS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not faults, faults[:3]
+    assert min(counts) > 0
+    print(f"\n{CLIENTS} clients, {minutes:g} minutes: {sum(counts)} answers, each its own; per client {min(counts)} to "  # noqa: T201
+          f"{max(counts)}")  # fmt: skip
+
+
+def test_idle_streams(running, attack_count):
+    address, keys, _ = running
+    streams = attack_count("streams", 100)
+    port = int(address.rsplit(":", 1)[1])
+    body = json.dumps({**ASK, "stream": True, "max_tokens": 64}).encode()
+    head = f"POST {PATHS[0]} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {keys[1]}\r\n"
+    head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    opened = []
+    for _ in range(streams):
+        connection = socket.create_connection(("127.0.0.1", port))
+        connection.sendall(head.encode() + body)  # the answer is never read
+        opened.append(connection)
+    slowest = 0.0
+    with httpx.Client(base_url=address, timeout=300, headers={"Authorization": f"Bearer {keys[2]}"}) as client:
+        for _ in range(20):
+            start = time.monotonic()
+            assert client.get("/health").status_code == 200
+            slowest = max(slowest, time.monotonic() - start)
+        start = time.monotonic()
+        while (answer := client.post(PATHS[0], json=ASK)).status_code == 429:
+            time.sleep(0.2)
+        assert answer.status_code == 200
+        waited = time.monotonic() - start
+        for connection in opened:
+            connection.close()
+        until = time.monotonic() + 60
+        while "queue" in client.get("/metrics").text and time.monotonic() < until:
+            if client.post(PATHS[0], json=ASK).status_code == 200:
+                break
+    assert slowest < 1
+    print(f"\n{streams} idle streams: /health at most {slowest:.2f} s, another client's answer after {waited:.1f} s")  # noqa: T201
+
+
+def test_cut_uploads(running, attack_count):
+    address, keys, shelf = running
+    times, rng = attack_count("uploads", 300), random.Random(13)
+    port = int(address.rsplit(":", 1)[1])
+    form = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\n' + b"words " * 20_000
+    head = f"POST /v1/documents HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {keys[0]}\r\n"
+    head += f"Content-Type: multipart/form-data; boundary=x\r\nContent-Length: {len(form) + 5}\r\n\r\n"
+    for _ in range(times):
+        whole = head.encode() + form
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            connection.sendall(whole[: rng.randrange(1, len(whole))])
+            time.sleep(rng.uniform(0, 0.01))
+    until = time.monotonic() + 30
+    while shelf._uploading and time.monotonic() < until:
+        time.sleep(0.05)
+    assert shelf._uploading == 0
+    assert not shelf.uploads.exists() or not list(shelf.uploads.iterdir())
+    with httpx.Client(base_url=address, timeout=60, headers={"Authorization": f"Bearer {keys[0]}"}) as client:
+        files = {"file": ("whole.txt", b"The whole file arrived.")}
+        assert client.post("/v1/documents", files=files).status_code == 201
+        assert client.delete("/v1/documents/whole").status_code == 200
+    print(f"\n{times} cut uploads: nothing is left, and the next one is added")  # noqa: T201

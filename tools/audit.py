@@ -1,0 +1,70 @@
+"""Audit the installed dependencies for known vulnerabilities: ``python -m tools.audit``.
+
+The exit status is 1 if a dependency has a known vulnerability that a later release fixes. If the data of pip-audit
+cannot be reached, for example without a network, the status is 0, and the output says that nothing was audited.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+__all__ = ["main"]
+
+_SECONDS = 300
+
+
+def main() -> int:
+    """Run pip-audit, and return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--ignore", action="append", default=[], metavar="ID", help="a vulnerability to ignore")
+    ignored = set(parser.parse_args().ignore)
+    report, problem = _audit()
+    if report is None:
+        sys.stdout.write(f"The dependencies were NOT audited: {problem}\n")
+        return 0
+    audited = [dependency for dependency in report["dependencies"] if "skip_reason" not in dependency]
+    if not audited:
+        sys.stdout.write("The dependencies were NOT audited: pip-audit could not find the data for any of them.\n")
+        return 0
+    failed = False
+    for dependency in audited:
+        for vulnerability in dependency["vulns"]:
+            fixed = ", ".join(vulnerability["fix_versions"]) or "no release yet"
+            known = not ignored & {vulnerability["id"], *vulnerability.get("aliases", [])}
+            failed |= known and bool(vulnerability["fix_versions"])
+            sys.stdout.write(
+                f"{dependency['name']} {dependency['version']}: {vulnerability['id']}, fixed in {fixed}"
+                f"{'' if known else ' (ignored)'}\n"
+            )
+    n_skipped = len(report["dependencies"]) - len(audited)
+    sys.stdout.write(f"{len(audited)} dependencies were audited, {n_skipped} were skipped.\n")
+    return int(failed)
+
+
+def _audit() -> tuple[dict[str, Any] | None, str]:
+    """Return the report of pip-audit, or None and the reason why there is none."""
+    with tempfile.TemporaryDirectory() as folder:
+        to = Path(folder) / "audit.json"
+        command = [sys.executable, "-m", "pip_audit", "--skip-editable", "--progress-spinner", "off"]
+        try:
+            done = subprocess.run(  # noqa: S603 - this interpreter
+                [*command, "--format", "json", "--output", str(to)],
+                capture_output=True, text=True, timeout=_SECONDS, check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            return None, f"pip-audit did not finish within {_SECONDS} s."
+        if not to.is_file() or not to.stat().st_size:
+            lines = done.stderr.strip().splitlines() or ["pip-audit wrote no report."]
+            return None, lines[-1]
+        report: dict[str, Any] = json.loads(to.read_text(encoding="utf-8"))
+        return report, ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,11 +1,17 @@
 """A JSON schema holds nothing up: it is refused before it is compiled, or compiled elsewhere within limits."""
 
 import json
+import threading
 import time
 
+import httpx
 import pytest
 import xgrammar
+from sra_pipelines import DocumentQA
+from sra_pipelines.index.memory import DocumentIndex
+from sra_pipelines.server import ServerSettings, create_app
 
+from sra_rag import Engine
 from sra_rag.errors import ConfigError
 from sra_rag.generation.constraints import JSONGrammars
 from sra_rag.generation.grammar.compiling_process import CompilingProcess
@@ -106,3 +112,27 @@ def test_a_schema_that_takes_too_much_memory_is_stopped(grammars):
     with pytest.raises(ConfigError, match="too large"):
         process.compile(heavy)
     process.close()
+
+
+def test_the_server_answers_others_while_a_schema_is_compiled(tiny, word_embedding, serving):
+    schema = {"type": "string", "pattern": "^([a-z]{1,25}-){1,25}$"}
+    form = {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}
+    app = create_app(DocumentQA(DocumentIndex([], word_embedding), Engine(tiny)), ServerSettings(max_new_tokens=4))
+    with serving(app) as address, httpx.Client(base_url=address, timeout=100) as client:
+        name = client.get("/v1/models").json()["data"][1]["id"]
+        body = {"model": name, "messages": [{"role": "user", "content": "a"}], "response_format": form}
+        answers = []
+        thread = threading.Thread(target=lambda: answers.append(client.post("/v1/chat/completions", json=body)))
+        thread.start()
+        slowest = 0.0
+        while thread.is_alive():
+            start = time.monotonic()
+            assert client.get("/health").status_code == 200
+            slowest = max(slowest, time.monotonic() - start)
+            time.sleep(0.05)
+        assert slowest < 1
+        assert answers[0].status_code in (200, 400)
+        refused = client.post("/v1/chat/completions", json={**body, "response_format": {**form, "json_schema": {
+            "name": "a", "schema": {"enum": [str(i) for i in range(20_000)]}}}})  # fmt: skip
+        assert refused.status_code == 400
+        assert "too large" in refused.json()["error"]["message"]

@@ -50,7 +50,7 @@ class DocumentShelf:
         Limits on uploaded files.
     queue_length
         Maximum number of uploads at the same time. They are added one after another; further uploads are rejected
-        before they are received.
+        and not stored.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class DocumentShelf:
             raise HTTPException(415, f"{name!r} has an unsupported type. {hint}Send one of {known}.")
         with self._clear_errors(), self._new_folder() as folder:
             path = folder / name
-            with path.open("xb", opener=_for_the_owner) as out:
+            with open(path, "xb", opener=_for_the_owner) as out:
                 while piece := await file.read(_READ_AT_ONCE):
                     await asyncio.to_thread(out.write, piece)
             async with self._changing:
@@ -228,12 +228,17 @@ async def list_documents(request: Request) -> dict[str, Any]:
 async def add_document(request: Request) -> dict[str, Any]:
     """Add a document, sent as a form with the field ``file``."""
     shelf = _shelf(request)
-    with shelf.place():  # before the form is received
-        async with request.form(max_files=1, max_fields=10) as form:
-            file = form.get("file")
-            if not isinstance(file, UploadFile):
-                raise HTTPException(400, "file: Field required. Send a form with the file in the field 'file'.")
-            return _described(await shelf.add(file))
+    try:
+        with shelf.place():  # before the form is stored
+            async with request.form(max_files=1, max_fields=10) as form:
+                file = form.get("file")
+                if not isinstance(file, UploadFile):
+                    raise HTTPException(400, "file: Field required. Send a form with the file in the field 'file'.")
+                return _described(await shelf.add(file))
+    except QueueFullError:
+        async for _ in request.stream():  # many clients only read the answer after they have sent everything
+            pass
+        raise
 
 
 @router.delete("/v1/documents/{name:path}")

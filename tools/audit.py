@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-__all__ = ["main"]
+__all__ = ["main", "outcome"]
 
 _SECONDS = 300
 
@@ -28,23 +28,29 @@ def main() -> int:
     if report is None:
         sys.stdout.write(f"The dependencies were NOT audited: {problem}\n")
         return 0
+    lines, failed = outcome(report, ignored)
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    return int(failed)
+
+
+def outcome(report: dict[str, Any], ignored: set[str]) -> tuple[list[str], bool]:
+    """Return what to print about a report of pip-audit, and whether a vulnerability must be fixed."""
     audited = [dependency for dependency in report["dependencies"] if "skip_reason" not in dependency]
     if not audited:
-        sys.stdout.write("The dependencies were NOT audited: pip-audit could not find the data for any of them.\n")
-        return 0
-    failed = False
+        return ["The dependencies were NOT audited: pip-audit could not find the data for any of them."], False
+    lines, failed = [], False
     for dependency in audited:
         for vulnerability in dependency["vulns"]:
             fixed = ", ".join(vulnerability["fix_versions"]) or "no release yet"
-            known = not ignored & {vulnerability["id"], *vulnerability.get("aliases", [])}
-            failed |= known and bool(vulnerability["fix_versions"])
-            sys.stdout.write(
+            counts = not ignored & {vulnerability["id"], *vulnerability.get("aliases", [])}
+            failed |= counts and bool(vulnerability["fix_versions"])
+            lines.append(
                 f"{dependency['name']} {dependency['version']}: {vulnerability['id']}, fixed in {fixed}"
-                f"{'' if known else ' (ignored)'}\n"
+                f"{'' if counts else ' (ignored)'}"
             )
     n_skipped = len(report["dependencies"]) - len(audited)
-    sys.stdout.write(f"{len(audited)} dependencies were audited, {n_skipped} were skipped.\n")
-    return int(failed)
+    lines.append(f"{len(audited)} dependencies were audited, {n_skipped} were skipped.")
+    return lines, failed
 
 
 def _audit() -> tuple[dict[str, Any] | None, str]:

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from sra_pipelines.commands.engine_choice import EngineChoice
 from sra_pipelines.commands.progress_bar import Advance, progress_bars
-from sra_pipelines.file_names import printable
+from sra_pipelines.file_names import visible
 from sra_pipelines.presets import Preset
 from sra_pipelines.readers import read_document
 from sra_pipelines.reading.finding import LeftOut, find_documents
@@ -114,4 +114,4 @@ def _report_left_out(skipped: LeftOut, console: Console) -> None:
 
 
 def _say(console: Console, text: str, style: str | None = None) -> None:
-    console.print(printable(text), style=style, soft_wrap=True, markup=False, highlight=False)
+    console.print(visible(text), style=style, soft_wrap=True, markup=False, highlight=False)

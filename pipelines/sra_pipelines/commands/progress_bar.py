@@ -25,7 +25,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from sra_pipelines.file_names import printable
+from sra_pipelines.file_names import visible_name
 
 __all__ = ["Advance", "Start", "progress_bars", "show_until"]
 
@@ -84,7 +84,7 @@ def progress_bars(console: Console) -> Iterator[Start]:
                     samples.append((time.monotonic(), done))
                 left.samples = samples
                 show(task)
-                shown = f"{description} {printable(name)}" if name else description
+                shown = f"{description} {visible_name(name)}" if name else description
                 progress.update(task, description=escape(shown), completed=done, total=total)
 
             return advance

@@ -10,7 +10,7 @@ import typer
 
 from sra_pipelines.commands.json_output import write_json
 from sra_pipelines.commands.shared_options import AsJson
-from sra_pipelines.file_names import printable
+from sra_pipelines.file_names import visible, visible_name
 
 if TYPE_CHECKING:
     from sra_pipelines.values import Document, Page
@@ -38,11 +38,11 @@ def read(
     from sra_pipelines.readers import read_document
 
     with progress_bars(Console(stderr=True)) as start:
-        document = read_document(file, start(f"reading {printable(file.name)}"))
+        document = read_document(file, start(f"reading {visible_name(file.name)}"))
     if as_json:
         write_json(_as_dict(document))
     else:
-        sys.stdout.write(printable(_as_text(document)))
+        sys.stdout.write(visible(_as_text(document)))
 
 
 def _as_dict(document: Document) -> dict[str, Any]:

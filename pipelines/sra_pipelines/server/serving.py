@@ -6,6 +6,7 @@ import asyncio
 import logging
 import re
 import socket
+import threading
 import time
 from types import FrameType
 

@@ -8,7 +8,9 @@ import subprocess
 import sys
 import threading
 import weakref
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from sra_rag.errors import ConfigError
 
@@ -44,7 +46,7 @@ class CompilingProcess:
             "answer_bytes": _ANSWER_BYTES,
         }
         self._process: subprocess.Popen[bytes] | None = None
-        self._stop = weakref.finalize(self, lambda: None)
+        self._stop: Callable[[], Any] | None = None
         self._using = threading.Lock()
 
     def compile(self, schema: str) -> str:
@@ -101,7 +103,8 @@ class CompilingProcess:
 
     def _end(self) -> None:
         if self._process is not None:
-            self._stop()
+            if self._stop is not None:
+                self._stop()
             self._process = None
 
 

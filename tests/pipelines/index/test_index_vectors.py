@@ -10,6 +10,7 @@ from sra_pipelines.index.check import check_index
 from sra_pipelines.index.embedding_identity import EmbeddingMismatchError
 from sra_pipelines.index.lock import IndexLockedError, writer_lock
 from sra_pipelines.index.schema import StoreError, connect, transaction
+from sra_pipelines.index.seal import write_seal
 from sra_pipelines.index.stored_index import StoredIndex
 from sra_pipelines.index.stores.index_vectors import bring_vectors, leave_store, named_store
 from sra_pipelines.index.stores.store_urls import open_store
@@ -150,6 +151,7 @@ def test_a_change_that_cannot_reach_the_store_changes_nothing(index, url, opened
     def point_to(address):
         with connect(index, write=True) as connection, transaction(connection):
             connection.execute("UPDATE meta SET value = ? WHERE key = 'vector_store'", (address,))
+            write_seal(connection)
 
     point_to("postgresql://me@127.0.0.1:9/db")
     (folder / "new.txt").write_text("Something new.")

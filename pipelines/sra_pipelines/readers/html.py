@@ -8,8 +8,7 @@ from pathlib import Path
 import lxml.etree
 import lxml.html
 
-from sra_pipelines.readers.txt import decode
-from sra_pipelines.readers.web.encodings import declared_encoding
+from sra_pipelines.readers.encoding import decode_html
 from sra_pipelines.readers.web.page_writer import PageWriter
 from sra_pipelines.values import DocumentError, Page
 
@@ -25,12 +24,10 @@ def read(path: Path, on_page: Callable[[int, int], None] | None = None) -> list[
 
 
 def _text(path: Path) -> str:
-    data = path.read_bytes()
     try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        encoding = declared_encoding(data)
-        return decode(path) if encoding is None else data.decode(encoding, "replace")
+        return decode_html(path.read_bytes())
+    except DocumentError as problem:
+        raise DocumentError(f"{path}: {problem}") from None
 
 
 def html_pages(text: str, path: Path) -> list[Page]:

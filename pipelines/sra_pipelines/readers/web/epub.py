@@ -11,8 +11,8 @@ from urllib.parse import unquote
 from lxml import etree
 
 from sra_pipelines.readers.content import require_small
+from sra_pipelines.readers.encoding import decode_html
 from sra_pipelines.readers.html import html_pages
-from sra_pipelines.readers.web.encodings import declared_encoding
 from sra_pipelines.values import DocumentError, Page
 
 __all__ = ["read"]
@@ -39,7 +39,7 @@ def read(path: Path, on_page: Callable[[int, int], None] | None = None) -> list[
         for number, chapter in enumerate(chapters, start=1):
             data = archive.read(chapter)
             _parse(data)  # a chapter must be well-formed, or its rest would be lost
-            for page in html_pages(data.decode(declared_encoding(data) or "utf-8"), path):
+            for page in html_pages(decode_html(data), path):
                 pages.append(Page(len(pages), str(len(pages) + 1), page.text, page.headings))
             if on_page is not None:
                 on_page(number, len(chapters))

@@ -118,8 +118,8 @@ class ResponseStreamOptions(StrictModel):
 
 
 def _inclusions(value: Any) -> Any:
-    for item in value or ():
-        if item not in _EMPTY_INCLUSIONS:
+    for item in value if isinstance(value, list) else ():
+        if not isinstance(item, str) or item not in _EMPTY_INCLUSIONS:
             raise not_supported(f"{item!r}"[:60], "Omit it.")
     return value
 

@@ -6,7 +6,8 @@
 
 ``similar`` and ``random``: Natural Questions (a row has ``question``, ``answers``, ``title``, ``text``), the gold
 passage at a random place among nine others: those whose embeddings are nearest to the question's, or any.
-``pairs``: one of 75 pairs of UUIDs. ``samples``: the sample documents' answerable questions, 1,500 tokens of passages.
+``pairs``: one of 75 pairs of UUIDs; the answer is begun (``The value is "``). ``samples``: the sample documents'
+answerable questions, 1,500 tokens of passages.
 Answers that are in the results file are not generated again. An answer is right as in `correctness.is_right` of the
 evaluations. It is a copy if it begins with the first eight words of the gold passage.
 """
@@ -51,6 +52,7 @@ class Item:
     answers: tuple[str, ...]
     gold: tuple[int, ...]
     copied: str
+    begun: str = ""  # the beginning of the answer, which is part of the prompt
 
     @property
     def context(self) -> str:
@@ -113,7 +115,7 @@ def pairs(data: Path, rows: slice) -> Iterator[Item]:
             at = [key for key, _ in row["ordered_kv_records"]].index(row["key"])
             instruction = "Give the value of the key that is asked for, from the pairs below."
             question = f'Key: "{row["key"]}". What is its value?'
-            yield Item(question, instruction, lines, "\n", (row["value"],), (at,), lines[at])
+            yield Item(question, instruction, lines, "\n", (row["value"],), (at,), lines[at], 'The value is "')
 
 
 def samples(rows: slice) -> Iterator[Item]:
@@ -209,9 +211,10 @@ def main() -> None:
             if (number, name) in known:
                 continue
             started = time.perf_counter()
-            generation = engine.generate(
-                item.messages(), context=item.context, passages=item.passages, sra=parse_sra(name)
-            )
+            prompt = engine.encode(item.messages(), context=item.context, passages=item.passages)
+            begun = engine.loaded.tokenizer(item.begun, add_special_tokens=False).input_ids if item.begun else []
+            prompt = dataclasses.replace(prompt, token_ids=(*prompt.token_ids, *begun))
+            generation = engine.generate(prompt, sra=parse_sra(name))
             found = None
             if generation.evidence is not None:
                 found = bool(set(generation.evidence.chosen[:1]) & set(item.gold))

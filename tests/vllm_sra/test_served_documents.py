@@ -180,7 +180,8 @@ def test_the_serve_command_exits_when_its_vllm_server_is_killed(tmp_path):
         response = httpx.post(f"http://127.0.0.1:{port}/v1/chat/completions", json=body, timeout=120).json()
         assert response["sra"]["rows"] == "after_context"
         assert response["choices"][0]["message"]["content"]
-        [child] = children(server.pid)
+        started = children(server.pid)
+        [child] = [process for process in started if os.getsid(process) == process]  # the others read uploads
         os.kill(child, signal.SIGKILL)
         assert server.wait(120) == 2, (tmp_path / "log").read_text()
     finally:
@@ -188,10 +189,25 @@ def test_the_serve_command_exits_when_its_vllm_server_is_killed(tmp_path):
         server.wait()
     assert "vLLM has ended unexpectedly (status -9)" in (tmp_path / "log").read_text()
     assert not members(child)
+    wait_for(lambda: not any(is_running(process) for process in started))
 
 
 def children(parent):
     return [int(path.name) for path in Path("/proc").glob("[0-9]*") if parent_of(path) == parent]
+
+
+def wait_for(condition, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def is_running(process):
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def parent_of(path):

@@ -44,6 +44,9 @@ class EvidenceConfig:
     line_weight
         Where the unit is the passage: how many times more a key of its best line counts than the rest of the passage;
         1 is no more.
+    new_words
+        Whether the words of the best line that the question holds already are left as they are, so that the weight is
+        on the value and not on the key, on the amounts of a row and not on its label.
     words
         Whether the words that a line shares with the question count as much as the attention of the heads.
     gate
@@ -63,6 +66,7 @@ class EvidenceConfig:
     passages: int = 1
     unit: Unit = "passage"
     line_weight: float = 1.0
+    new_words: bool = False
     words: bool = True
     gate: Gate = 0.0
 
@@ -78,8 +82,9 @@ class EvidenceConfig:
         if self.gate != "agree":
             allowed = 'a finite number >= 0 (0 is no gate), or "agree"'
             object.__setattr__(self, "gate", _number("gate", self.gate, allowed, least=0))
-        if not isinstance(self.words, bool):
-            raise ConfigError(f"evidence words={self.words!r} is not allowed. Give true or false.")
+        for name in ("words", "new_words"):
+            if not isinstance(given := getattr(self, name), bool):
+                raise ConfigError(f"evidence {name}={given!r} is not allowed. Give true or false.")
         if self.gate == "agree" and not self.words:
             raise ConfigError('evidence gate="agree" is not allowed without words. Give words=True, or a number.')
         if isinstance(self.passages, bool) or not isinstance(self.passages, int) or self.passages < 1:

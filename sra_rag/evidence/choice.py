@@ -6,7 +6,7 @@ added to the key/value cache is removed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from transformers import DynamicCache, PreTrainedModel
@@ -63,7 +63,11 @@ def look_at_context(
 
 
 def choose_evidence(
-    prompt: EncodedPrompt, look: torch.Tensor, config: EvidenceConfig, words: WordMatch | None = None
+    prompt: EncodedPrompt,
+    look: torch.Tensor,
+    config: EvidenceConfig,
+    words: WordMatch | None = None,
+    new_spans: Callable[[Span], Sequence[Span]] | None = None,
 ) -> FoundEvidence:
     """Choose the passages whose keys are weighed, and their best lines.
 
@@ -81,6 +85,8 @@ def choose_evidence(
         How many passages, lines or passages, and the gate.
     words
         How the words of the question match; None where none is shared, or only attention counts.
+    new_spans
+        Returns the parts of a line that the question does not hold. Required with ``config.new_words``.
     """
     look = look.double()
     by_line = (look / look.sum(dim=1, keepdim=True).clamp_min(torch.finfo(look.dtype).tiny)).mean(dim=0)
@@ -101,7 +107,7 @@ def choose_evidence(
         agreed = votes.count(ranked[0]) >= _AGREE
     passes = agreed if config.gate == "agree" and words is not None else _stands_out(shares, ranked[0], config.gate)
     chosen = ranked[: config.passages] if passes else []
-    spans, weights = _weighed(prompt, chosen, best_lines, config)
+    spans, weights = _weighed(prompt, chosen, best_lines, config, new_spans if config.new_words else None)
     return FoundEvidence(tuple(shares.tolist()), tuple(chosen), tuple(best_lines), spans, weights)
 
 
@@ -113,19 +119,26 @@ def _stands_out(shares: torch.Tensor, best: int, gate: Gate) -> bool:
 
 
 def _weighed(
-    prompt: EncodedPrompt, chosen: Sequence[int], best_lines: Sequence[int], config: EvidenceConfig
+    prompt: EncodedPrompt,
+    chosen: Sequence[int],
+    best_lines: Sequence[int],
+    config: EvidenceConfig,
+    new_spans: Callable[[Span], Sequence[Span]] | None,
 ) -> tuple[tuple[Span, ...], tuple[float, ...]]:
     """Return the spans that are weighed, ascending, and their weights: a passage is divided at its best line."""
     weight = config.weight or 1.0
     parts: list[tuple[Span, float]] = []
-    for number in chosen:
-        (first, last), line = prompt.passages[number], prompt.lines[number][best_lines[number]]
+    for number in sorted(chosen):
+        line = prompt.lines[number][best_lines[number]]
+        told = [line] if new_spans is None else new_spans(line)
         if config.unit == "line":
-            parts.append((line, weight))
-        elif config.line_weight == 1:
-            parts.append(((first, last), weight))
+            parts += [(span, weight) for span in told]
+        elif config.line_weight == 1 and new_spans is None:
+            parts.append((prompt.passages[number], weight))
         else:
-            divided = [((first, line[0]), 1.0), (line, config.line_weight), ((line[1], last), 1.0)]
-            parts += [(span, weight * factor) for span, factor in divided if span[0] < span[1]]
-    parts.sort()
+            first, last = prompt.passages[number]
+            parts.append(((first, line[0]), weight))
+            parts += [(span, weight * config.line_weight) for span in told]
+            parts.append(((line[1], last), weight))
+    parts = [(span, of_span) for span, of_span in parts if span[0] < span[1]]
     return tuple(span for span, _ in parts), tuple(of_span for _, of_span in parts)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import itertools
 from collections.abc import Sequence
 
 from transformers import DynamicCache, PreTrainedTokenizerBase
@@ -10,9 +12,9 @@ from transformers import DynamicCache, PreTrainedTokenizerBase
 from sra_rag.attention.evidence import Evidence
 from sra_rag.attention.session import Session
 from sra_rag.evidence.choice import choose_evidence, look_at_context
-from sra_rag.evidence.words import match_words
+from sra_rag.evidence.words import match_words, new_tokens
 from sra_rag.evidence_config import EvidenceConfig
-from sra_rag.generation.prompts import EncodedPrompt
+from sra_rag.generation.prompts import EncodedPrompt, Span
 from sra_rag.generation.result import FoundEvidence
 from sra_rag.heads.known import chosen_heads
 from sra_rag.models.loading import LoadedModel
@@ -41,8 +43,10 @@ def find_evidence(
     heads = chosen_heads(model, config.look)
     lines = [span for spans in prompt.lines for span in spans]
     look = look_at_context(model.model, cache, prompt, heads, lines)
-    words = match_words(*_texts(model.tokenizer, prompt)) if config.words else None
-    return choose_evidence(prompt, look, config, words)
+    question, texts = _texts(model.tokenizer, prompt)
+    words = match_words(question, texts) if config.words else None
+    new_spans = functools.partial(_new_spans, model.tokenizer, prompt, question)
+    return choose_evidence(prompt, look, config, words, new_spans)
 
 
 def weigh(
@@ -145,3 +149,13 @@ def _texts(tokenizer: PreTrainedTokenizerBase, prompt: EncodedPrompt) -> tuple[s
     return question, [
         [str(tokenizer.decode(prompt.token_ids[first:last])) for first, last in lines] for lines in prompt.lines
     ]
+
+
+def _new_spans(tokenizer: PreTrainedTokenizerBase, prompt: EncodedPrompt, question: str, line: Span) -> list[Span]:
+    """Return the tokens of a line that hold something that the question does not, as spans."""
+    tokens = prompt.token_ids[slice(*line)]
+    ends = [len(str(tokenizer.decode(tokens[:count]))) for count in range(1, len(tokens) + 1)]
+    new = new_tokens(question, ends, str(tokenizer.decode(tokens)))
+    runs = itertools.groupby(range(*line), key=lambda position: new[position - line[0]])
+    told = [list(positions) for is_new, positions in runs if is_new]
+    return [(positions[0], positions[-1] + 1) for positions in told]

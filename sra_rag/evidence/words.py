@@ -1,4 +1,7 @@
-"""Compare the words of a question with passages and their lines: BM25, and how much of a row's label was asked for."""
+"""Compare the words of a question with passages and their lines.
+
+BM25, how much of a row's label was asked for, and which words of a line the question does not hold.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,13 @@ import bm25s
 import torch
 from bm25s.stopwords import STOPWORDS_EN_PLUS
 
-__all__ = ["WordMatch", "match_words", "standardized"]
+__all__ = ["WordMatch", "match_words", "new_tokens", "standardized"]
 
 # Letters and digits of one word also count by themselves, so that "2018" matches "FY2018".
 _WORD = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+")
 _MIXED = re.compile(r"(?=[^\W_]*\d)(?=[^\W_]*[^\W\d_])[^\W_]+")
 _FIRST_AMOUNT = re.compile(r"\s[^\w\s]*\d")
+_LETTERS_AND_DIGITS = re.compile(r"[^\W_]+")
 _STOP_WORDS = frozenset(STOPWORDS_EN_PLUS)
 _TELLING = 2  # words: a label that shares fewer of them with the question says less
 
@@ -61,6 +65,38 @@ def match_words(question: str, passages: Sequence[Sequence[str]]) -> WordMatch |
     ]  # the few passages of a context do not show by themselves which words are common
     labels = torch.tensor([_label_match(line, asked) for passage in passages for line in passage], dtype=torch.float64)
     return WordMatch(_bm25(asked, whole), _bm25(asked, lines) + standardized(labels))
+
+
+def new_tokens(question: str, ends: Sequence[int], line: str) -> list[bool]:
+    """Tell which tokens of a line hold something that the question does not.
+
+    Parameters
+    ----------
+    question
+        A text.
+    ends
+        Where each token ends in `line`, in characters.
+    line
+        A text.
+
+    Returns
+    -------
+    new
+        For each token. A token without letters and digits is new unless it stands between words of the question.
+        If the question holds all words of the line, all tokens are new.
+    """
+    asked = {word.lower() for word in _LETTERS_AND_DIGITS.findall(question)}
+    found = [(word.start(), word.end(), word.group().lower() in asked) for word in _LETTERS_AND_DIGITS.finditer(line)]
+    if all(known for _, _, known in found):
+        return [True] * len(ends)
+
+    def is_new(start: int, end: int) -> bool:
+        inside = [known for first, last, known in found if first < end and last > start]
+        beside = [known for _, last, known in found if last <= start][-1:]
+        beside += [known for first, _, known in found if first >= end][:1]
+        return not all(inside) if inside else len(beside) < 2 or not all(beside)
+
+    return [is_new(start, end) for start, end in zip([0, *ends], ends, strict=False)]
 
 
 def _bm25(asked: set[str], tokenized: list[list[str]]) -> torch.Tensor:

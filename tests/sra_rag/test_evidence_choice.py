@@ -6,7 +6,7 @@ import torch
 from sra_rag.errors import ConfigError
 from sra_rag.evidence.choice import choose_evidence
 from sra_rag.evidence.statements import statements
-from sra_rag.evidence.words import match_words
+from sra_rag.evidence.words import match_words, new_tokens
 from sra_rag.evidence_config import EvidenceConfig
 from sra_rag.generation.prompts import EncodedPrompt
 from sra_rag.notation import parse_sra
@@ -143,3 +143,40 @@ def test_settings_for_lines_words_and_votes_in_every_form():
     ):
         with pytest.raises(ConfigError, match=message):
             EvidenceConfig(weight=2, **settings)
+
+
+def new_part(question, tokens):
+    """The tokens that hold something the question does not."""
+    ends = [len("".join(tokens[: count + 1])) for count in range(len(tokens))]
+    new = new_tokens(question, ends, "".join(tokens))
+    return "".join(token for token, is_new in zip(tokens, new, strict=True) if is_new)
+
+
+def test_the_words_of_a_line_that_the_question_does_not_hold():
+    pair = ['"', "2", "a", "8d", "-", "601", "d", '": "', "bb", "3", "ba", '",']
+    assert new_part("What is the value of 2A8D-601d?", pair) == '"": "bb3ba",'
+    row = ["Re", "venue", " of", " 2024", " |", " 612", ".", "6", " |"]
+    assert new_part("What was the revenue of 2024?", row) == " | 612.6 |"
+    # A token that holds the end of a known word and the beginning of a new one is new.
+    assert new_part("cost", ["cost", "-be", "nefit"]) == "-benefit"
+    # Where nothing is new, nothing is left out.
+    assert new_part("Is the mill leased?", ["The", " mill"]) == "The mill"
+    assert new_part("", ["The", " mill"]) == "The mill"
+
+
+def test_only_the_new_words_of_the_best_line_are_weighed():
+    look = torch.tensor([[0.1, 0.1, 0.1, 0.6, 0.05, 0.05]])
+
+    def weighed(**settings):
+        config = EvidenceConfig(weight=4.0, **settings)
+        found = choose_evidence(
+            prompt_of([2, 3, 1]), look, config, new_spans=lambda line: [(line[0] + 2, line[0] + 5), (line[1] - 1, line[1])]
+        )
+        return list(zip(found.spans, found.weights, strict=True))
+
+    assert weighed(new_words=True) == [((20, 30), 4.0), ((32, 35), 4.0), ((39, 40), 4.0), ((40, 50), 4.0)]
+    assert weighed(new_words=True, line_weight=8.0) == [
+        ((20, 30), 4.0), ((32, 35), 32.0), ((39, 40), 32.0), ((40, 50), 4.0),
+    ]  # fmt: skip
+    assert weighed(new_words=True, unit="line") == [((32, 35), 4.0), ((39, 40), 4.0)]
+    assert weighed(unit="line") == [((30, 40), 4.0)]

@@ -66,6 +66,17 @@ def test_lines_are_chosen_within_the_passage(small):
     assert small.loaded.tokenizer.decode(prompt.token_ids[first:last]).strip() in PASSAGES[best].splitlines()
 
 
+def test_the_words_of_the_question_are_left_without_weight(small):
+    settings = {"evidence": STRONG["evidence"] | {"words": True, "new_words": True, "unit": "line"}}
+    evidence = ask(small, sra=settings).evidence
+    prompt = small.encode(messages(QUESTIONS[0]), context=CONTEXT, passages=PASSAGES)
+    weighed = [small.loaded.tokenizer.decode(prompt.token_ids[first:last]) for first, last in evidence.spans]
+    [best] = evidence.chosen
+    line = PASSAGES[best].splitlines()[evidence.best_lines[best]]
+    known = {"how", "long", "does", "the", "lease", "of", "boathouse", "run"}
+    assert "".join(weighed).split() == [word for word in line.split() if word.lower() not in known]
+
+
 def test_several_passages(small):
     evidence = ask(small, sra={"evidence": STRONG["evidence"] | {"passages": 2}}).evidence
     assert len(set(evidence.chosen)) == 2

@@ -13,6 +13,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from sra_evaluations.calibration.profile import Profile, make_profile
 from sra_evaluations.calibration.work import OFF, Deadline, Work
@@ -28,11 +29,21 @@ __all__ = ["EvidenceSearchOptions", "calibrate_evidence", "evidence_candidates"]
 _FIRST_ROUND = 10  # questions
 _SEARCH = 0.6  # of the time
 _ALPHA = 0.3  # of candidates with sharpening
-# Weight of the passage and of its best line, from mild to strong; 1 is none.
-_ALL_HEADS = ((2, 1), (4, 1), (4, 4), (1, 4), (1, 16))
-_BEST_HEADS = ((4, 1), (16, 1), (4, 16), (1, 16), (1, 64))
-_SHARPENED = ((16, 1), (4, 16))
-_BEST = 40
+_BEST, _MANY = 40, 80  # evidence heads
+
+
+class _Weights(NamedTuple):
+    """Weight of the passage and, times it, of its best line; 1 is none."""
+
+    passage: int
+    line: int = 1
+    new_words: bool = False  # the words of the line that are in the question have no weight
+
+
+_ALL_HEADS = (_Weights(2), _Weights(4), _Weights(8), _Weights(4, 4, new_words=True), _Weights(1, 16, new_words=True))
+_BEST_HEADS = (_Weights(4), _Weights(16), _Weights(8, 8, new_words=True), _Weights(1, 64, new_words=True))
+_MANY_HEADS = (_Weights(8, 8, new_words=True),)
+_SHARPENED = (_Weights(16), _Weights(8, 8, new_words=True))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -75,16 +86,17 @@ def evidence_candidates(n_heads: int) -> dict[str, SRAConfig]:
     n_heads
         Number of query heads of the model, all layers together: a model with few has no forty best ones.
     """
-    best = min(_BEST, n_heads // 4)
-    groups: list[tuple[HeadChoice, tuple[tuple[int, int], ...], float]] = [
+    best, many = max(1, min(_BEST, n_heads // 4)), max(1, min(_MANY, n_heads // 2))
+    groups: list[tuple[HeadChoice, tuple[_Weights, ...], float]] = [
         ("all", _ALL_HEADS, 0.0),
-        (max(1, best), _BEST_HEADS, 0.0),
-        (max(1, best), _SHARPENED, _ALPHA),
+        (best, _BEST_HEADS, 0.0),
+        (many, _MANY_HEADS, 0.0),
+        (best, _SHARPENED, _ALPHA),
     ]
     return {
-        _name(heads, passage, line, alpha): _settings(heads, passage, line, alpha)
+        _name(heads, chosen, alpha): _settings(heads, chosen, alpha)
         for heads, weights, alpha in groups
-        for passage, line in weights
+        for chosen in weights
     }
 
 
@@ -170,16 +182,16 @@ def _ranked(work: Work, candidates: Mapping[str, SRAConfig]) -> list[str]:
     return [name for name in sorted(gains, key=lambda name: gains[name], reverse=True) if gains[name] > (0.0, 0.0)]
 
 
-def _name(heads: HeadChoice, passage: int, line: int, alpha: float) -> str:
-    weights = [f"passage {passage}"] if passage > 1 else []
-    weights += [f"line {passage * line}"] if line > 1 else []
+def _name(heads: HeadChoice, weights: _Weights, alpha: float) -> str:
+    told = [f"passage {weights.passage}"] if weights.passage > 1 else []
+    if weights.line > 1:
+        told.append(f"{'new words of the line' if weights.new_words else 'line'} {weights.passage * weights.line}")
     where = "all heads" if heads == "all" else f"{heads} heads"
-    return f"{' and '.join(weights)}, {where}" + (f", alpha {alpha:g}" if alpha else "")
+    return f"{' and '.join(told)}, {where}" + (f", alpha {alpha:g}" if alpha else "")
 
 
-def _settings(heads: HeadChoice, passage: int, line: int, alpha: float) -> SRAConfig:
-    if passage == 1:
-        evidence = EvidenceConfig(weight=line, unit="line", heads=heads, gate="agree")
-    else:
-        evidence = EvidenceConfig(weight=passage, line_weight=line, heads=heads, gate="agree")
-    return SRAConfig(alpha=alpha, rows="after_context", evidence=evidence)
+def _settings(heads: HeadChoice, weights: _Weights, alpha: float) -> SRAConfig:
+    evidence = EvidenceConfig(weight=weights.passage * weights.line, unit="line", heads=heads, gate="agree")
+    if weights.passage > 1:
+        evidence = evidence.replace(weight=weights.passage, line_weight=weights.line, unit="passage")
+    return SRAConfig(alpha=alpha, rows="after_context", evidence=evidence.replace(new_words=weights.new_words))

@@ -239,7 +239,9 @@ class DocumentQA:
         abstained = abstains(text, supported) if retrieval.passages else "nothing found"
         has_sources = not abstained and is_grounded(retrieval.question, retrieval.passages, supported)
         pages = self.retriever.pages()
-        citations = cite(text, retrieval.question, retrieval.passages, pages) if has_sources else []
+        evidence = passage_evidence(retrieval, generation.evidence)
+        best_lines = {number: found.line for number, found in enumerate(evidence or ()) if found.weighed}
+        citations = cite(text, retrieval.question, retrieval.passages, pages, best_lines) if has_sources else []
         mean = None if shares is None else shares.mean()
         notes, calculation = run_checks(
             self.preset.checks, self.engine, retrieval, generation, citations, supported, pages,
@@ -256,7 +258,7 @@ class DocumentQA:
             None if mean is None else tuple(mean.tolist()),
             calculation,
             notes,
-            passage_evidence(retrieval, generation.evidence),
+            evidence,
             retrieval.expansion,
         )
 

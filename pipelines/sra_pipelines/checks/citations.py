@@ -51,7 +51,13 @@ class Citation:
         return f"{self.document}, page {self.page_label}"
 
 
-def cite(answer: str, question: str, passages: Sequence[Passage], pages: Pages | None = None) -> list[Citation]:
+def cite(
+    answer: str,
+    question: str,
+    passages: Sequence[Passage],
+    pages: Pages | None = None,
+    best_lines: Mapping[int, str] | None = None,
+) -> list[Citation]:
     """Find the pages whose passages support an answer, best first, at most three.
 
     Words of the question are ignored if the answer has other words, because all passages that were retrieved with them
@@ -66,7 +72,11 @@ def cite(answer: str, question: str, passages: Sequence[Passage], pages: Pages |
     pages
         All passages of each page, from the index. If given, a citation is omitted if its quote is not on the page at
         the span that it names.
+    best_lines
+        Of the passages that were chosen as evidence, by index: the best line. Where passages, or lines of a passage,
+        have the same words of the answer, these are cited first: a figure alone often is in several.
     """
+    best_lines = best_lines or {}
     words = _words(answer)
     new = words - _words(question)
     weights = {word: _FIGURE_WEIGHT if word[0].isdigit() else 1.0 for word in (new or words)}
@@ -75,14 +85,16 @@ def cite(answer: str, question: str, passages: Sequence[Passage], pages: Pages |
         return []
     numbers = {word for word in weights if word[0].isdigit()}
     best: dict[tuple[str, int], Citation] = {}
-    for passage in passages:
+    # The sort is stable, and a page is replaced only by a larger overlap.
+    for number in sorted(range(len(passages)), key=lambda number: number not in best_lines):
+        passage = passages[number]
         passage_words = _words(passage.text)
         if numbers and not numbers & passage_words:  # a page without any number of the answer does not support it
             continue
         overlap = sum(weight for word, weight in weights.items() if word in passage_words) / total
         page = passage.document, passage.page_index
         if page not in best or overlap > best[page].overlap:
-            start, end = _quote(passage.text, weights)
+            start, end = _quote(passage.text, weights, best_lines.get(number, ""))
             quote = passage.text[start:end]
             first = _position(passage, start, quote, pages)
             citation = Citation(
@@ -116,15 +128,20 @@ def stands(citation: Citation, page: Sequence[Passage]) -> bool:
     return False
 
 
-def _quote(text: str, weights: Mapping[str, float]) -> tuple[int, int]:
-    """Return the span of the sentence or line with the most weight, and of a neighbour that adds half as much."""
+def _quote(text: str, weights: Mapping[str, float], best_line: str) -> tuple[int, int]:
+    """Return the span of the sentence or line with the most weight, and of a neighbour that adds half as much.
+
+    Of lines with the same weight, one that is part of the best line of the evidence is preferred.
+    """
     spans = [match.span() for match in _LINE.finditer(text)] or [(0, len(text))]
     span_words = [{word for word in _words(text[start:end]) if word in weights} for start, end in spans]
 
     def total_weight(words: set[str]) -> float:
         return sum(weights[word] for word in words)
 
-    best = max(range(len(spans)), key=lambda i: total_weight(span_words[i]))
+    best = max(
+        range(len(spans)), key=lambda i: (total_weight(span_words[i]), _is_part(text[slice(*spans[i])], best_line))
+    )
     start, end = spans[best]
     words = span_words[best]
     for neighbour in (best - 1, best + 1):
@@ -132,6 +149,12 @@ def _quote(text: str, weights: Mapping[str, float]) -> tuple[int, int]:
             start, end = min(start, spans[neighbour][0]), max(end, spans[neighbour][1])
             words = words | span_words[neighbour]
     return start, end
+
+
+def _is_part(line: str, best_line: str) -> bool:
+    """Return whether one of two lines contains the other; line breaks do not count."""
+    one, other = " ".join(line.split()), " ".join(best_line.split())
+    return bool(one and other) and (one in other or other in one)
 
 
 def _words(text: str) -> set[str]:

@@ -50,10 +50,13 @@ def test_each_half_asks_about_each_passage_among_ten():
 def test_candidates_are_mild_and_strong_for_all_heads_and_the_best():
     candidates = evidence_candidates(270)
     assert candidates["passage 2, all heads"].evidence == EvidenceConfig(weight=2, gate="agree")
-    assert candidates["line 64, 40 heads"].evidence == EvidenceConfig(weight=64, unit="line", heads=40, gate="agree")
-    assert candidates["passage 4 and line 64, 40 heads, alpha 0.3"].alpha == 0.3
+    new_words = candidates["new words of the line 64, 40 heads"].evidence
+    assert new_words == EvidenceConfig(weight=64, unit="line", new_words=True, heads=40, gate="agree")
+    both = candidates["passage 8 and new words of the line 64, 80 heads"].evidence
+    assert both == EvidenceConfig(weight=8, line_weight=8, new_words=True, heads=80, gate="agree")
+    assert candidates["passage 8 and new words of the line 64, 40 heads, alpha 0.3"].alpha == 0.3
     assert all(sra.rows == "after_context" for sra in candidates.values())
-    assert evidence_candidates(8)["line 64, 2 heads"].evidence.heads == 2
+    assert evidence_candidates(8)["new words of the line 64, 2 heads"].evidence.heads == 2
 
 
 def test_a_model_that_answers_nothing_gets_off_and_a_second_run_goes_on(tiny, tmp_path):

@@ -92,3 +92,20 @@ def test_words_of_the_question_do_not_earn_a_citation():
     cited = cite("The yearly rent of the warehouse is 82,400.", "What is the yearly rent of the warehouse?", passages)
     assert [c.page_index for c in cited] == [1]
     assert str(cited[0]) == "facts, page 2"
+
+
+def test_evidence_decides_between_pages_and_lines_with_the_same_figure():
+    fee = passage("The deposit of the cellar is 420.\nThe fee of the barn is 420.", 0)
+    rent = passage("The rent of the mill is 300.\nThe rent of the barn is 420.", 1)
+    question = "How much is it?"
+
+    def cited(best_lines):
+        return [(c.page_index, c.quote) for c in cite("420", question, [fee, rent], None, best_lines)]
+
+    assert cited({}) == [(0, "The deposit of the cellar is 420."), (1, "The rent of the barn is 420.")]
+    assert cited({1: "The rent of the\nbarn is 420."})[0] == (1, "The rent of the barn is 420.")
+    assert cited({0: "The fee of the barn is 420."})[0] == (0, "The fee of the barn is 420.")
+    # The figure decides first: evidence without it is not cited.
+    assert cited({1: "The rent of the mill is 300."})[0] == (1, "The rent of the barn is 420.")
+    other = passage("The rent of the mill is 300.", 1)
+    assert [c.page_index for c in cite("420", question, [fee, other], None, {1: other.text})] == [0]

@@ -20,7 +20,8 @@ _FULL = 0.75  # of the widest line: a line of wrapped text is at least as long, 
 _SHORT = 25  # characters: what is shorter stays with the sentence that follows, such as "No. 5"
 _AMOUNTS = re.compile(r"(?:\s[^\w\s]*\d[\d.,]*[^\w\s]*){2,}\s*$")  # a row of a table ends with two numbers or more
 _ITEM = re.compile(r"\s*(?:[-*•\u2013]|\(?\w{1,3}[.)]|\d+(?:\.\d+)+)\s")
-_STATEMENT_END = re.compile(r"""[.!?;:](?=\s+["'(]?[^\W_a-z])|[\u3002\uff01\uff1f\uff1b]""")
+# A colon ends nothing: what stands before it names what follows ("Yearly rent of the warehouse: 82,400").
+_STATEMENT_END = re.compile(r"""[.!?;](?=\s+["'(]?[^\W_a-z])|[\u3002\uff01\uff1f\uff1b]""")
 
 
 def paragraphs(text: str) -> list[tuple[int, int]]:

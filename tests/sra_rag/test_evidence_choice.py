@@ -54,6 +54,14 @@ def test_prose_on_one_line_is_divided_at_its_sentences_and_short_pieces_stay():
     assert statements(" \n ") == []
 
 
+@pytest.mark.parametrize(
+    "pair",
+    ["Yearly rent of the warehouse at Venlo: 82,400 euros", '"9993c962-d242-4aa5-9f0d-9ffc0bdd01fa": "973f4ff1-00a2-4866",'],
+)
+def test_a_name_and_its_value_are_one_statement(pair):
+    assert texts(pair) == [pair]
+
+
 def test_statements_cover_every_word_of_a_passage_once():
     for passage in (TABLE, CLAUSE):
         assert "".join("".join(texts(passage)).split()) == "".join(passage.split())

@@ -1,12 +1,12 @@
-"""What sharpened attention costs: time and memory against plain attention, as ratios taken side by side.
+"""Cost of sharpened attention: time and memory as ratios to plain attention.
 
     make bench                                    the table of the README, with the embedded model
-    python benchmarks/attention.py --quick        1,024 tokens only, in a minute
-    python benchmarks/attention.py --model NAME   another model, on whatever device it loads to
-    python benchmarks/attention.py --shape FOLDER a model as FOLDER/config.json says, with arbitrary weights
+    python benchmarks/attention.py --quick        1,024 tokens only; takes a minute
+    python benchmarks/attention.py --model NAME   another model, on the device that load_model chooses
+    python benchmarks/attention.py --shape FOLDER the architecture of FOLDER/config.json, with random weights
 
 Each repetition runs the variants one after the other and divides each time by that of "sdpa" in the same
-repetition; the table shows the median ratio and, in brackets, the least and greatest.
+repetition. The table shows the median ratio and, in brackets, the minimum and maximum.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from sra_rag.attention.visibility import Visibility
 from sra_rag.generation.prefix_cache import cache_argument
 
 ALPHA = 0.2
-QUESTION_TOKENS = 64  # rows behind the context, for rows="after_context"
+QUESTION_TOKENS = 64  # rows after the context, for rows="after_context"
 DECODED = 24
 VARIANTS: dict[str, SRAConfig | None] = {
     "sdpa": None,
@@ -45,10 +45,10 @@ def main() -> None:
     """Measure and print the tables as Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="embedded", help="as for load_model (default: embedded)")
-    parser.add_argument("--shape", metavar="FOLDER", help="a folder with a config.json: its shape, arbitrary weights")
+    parser.add_argument("--shape", metavar="FOLDER", help="folder with a config.json: its architecture, random weights")
     parser.add_argument("--dtype", default="auto", help="as for load_model (default: auto)")
-    parser.add_argument("--repetitions", type=int, default=3, help="of each measurement (default: 3)")
-    parser.add_argument("--quick", action="store_true", help="1,024 tokens only, no memory")
+    parser.add_argument("--repetitions", type=int, default=3, help="repetitions of each measurement (default: 3)")
+    parser.add_argument("--quick", action="store_true", help="measure 1,024 tokens only, and no memory")
     parser.add_argument("--peak-of", metavar="VARIANT", help=argparse.SUPPRESS)
     parser.add_argument("--length", type=int, default=8192 - QUESTION_TOKENS, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -77,22 +77,22 @@ def main() -> None:
 
 
 def loaded(options: argparse.Namespace) -> tuple[str, transformers.PreTrainedModel]:
-    """Load the model that is asked for."""
-    found = load_model(options.model, dtype=options.dtype)
-    return found.name, found.model
+    """Load the model of the option ``--model``."""
+    model = load_model(options.model, dtype=options.dtype)
+    return model.name, model.model
 
 
 def arbitrary(options: argparse.Namespace) -> tuple[str, transformers.PreTrainedModel]:
-    """Make a model of a shape, where load_model would put it."""
+    """Create a model with random weights, on the device that load_model would choose."""
     config = transformers.AutoConfig.from_pretrained(options.shape)
     dtype = "bfloat16" if options.dtype == "auto" else options.dtype
     with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
         model = transformers.AutoModelForCausalLM.from_config(config, dtype=getattr(torch, dtype)).eval()
-    return f"of arbitrary weights in the shape of {options.shape}", model
+    return f"with random weights and the architecture of {options.shape}", model
 
 
 def prefill_table(model: transformers.PreTrainedModel, lengths: list[int], repetitions: int) -> None:
-    """Print the ratios of reading a prompt."""
+    """Print the ratios for the prefill of a prompt."""
     cells: dict[str, list[str]] = {name: [] for name in VARIANTS}
     for length in lengths:
         prefill(model, length, None)  # warm up
@@ -109,7 +109,7 @@ def prefill_table(model: transformers.PreTrainedModel, lengths: list[int], repet
 
 @torch.inference_mode()
 def prefill(model: transformers.PreTrainedModel, length: int, sra: SRAConfig | None) -> float:
-    """Seconds to read `length` tokens."""
+    """Return the seconds of a prefill of `length` tokens."""
     ids = tokens(model, length)
     with reattend(model, sra, context_length=length - QUESTION_TOKENS):
         return timed(model, lambda: model(ids, use_cache=True, logits_to_keep=1))
@@ -117,7 +117,7 @@ def prefill(model: transformers.PreTrainedModel, length: int, sra: SRAConfig | N
 
 @torch.inference_mode()
 def decode_table(model: transformers.PreTrainedModel, length: int, repetitions: int) -> None:
-    """Print the ratios of one more token after `length`; the variants take turns, token by token."""
+    """Print the ratios for decoding one token after `length` tokens; the variants alternate for each token."""
     ids = tokens(model, length)
     caches, seconds = {}, {name: [] for name in VARIANTS}
     for name, sra in VARIANTS.items():
@@ -129,10 +129,10 @@ def decode_table(model: transformers.PreTrainedModel, length: int, repetitions: 
             with reattend(model, sra, context_length=length - QUESTION_TOKENS):
                 step = lambda cache=caches[name]: model(ids[:, :1], use_cache=True, **cache)  # noqa: E731
                 seconds[name].append(timed(model, step))
-    print(f"| a token decoded after {length:,} | median of {DECODED * repetitions}, and the middle half |\n|---|---|")
+    print(f"| decoding a token after {length:,} tokens | median of {DECODED * repetitions} (middle half) |\n|---|---|")
     print(f"| sdpa | {statistics.median(seconds['sdpa']):.3g} s |")
     for name in list(VARIANTS)[1:]:
-        ratios = [one / base for one, base in zip(seconds[name], seconds["sdpa"], strict=True)]
+        ratios = [variant / base for variant, base in zip(seconds[name], seconds["sdpa"], strict=True)]
         low, middle, high = statistics.quantiles(ratios, n=4)
         print(f"| {name} | {middle:.2f}x ({low:.2f}-{high:.2f}) |", flush=True)
     print()
@@ -140,22 +140,22 @@ def decode_table(model: transformers.PreTrainedModel, length: int, repetitions: 
 
 @torch.inference_mode()
 def against_reference(model: transformers.PreTrainedModel, lengths: list[int], repetitions: int) -> None:
-    """Print one layer's attention against the eager reference, which holds all scores."""
+    """Print the time of the attention of one layer, as a ratio to the eager reference, which stores all scores."""
     config = model.config.get_text_config()
     heads, kv_heads = config.num_attention_heads, config.num_key_value_heads
     size = getattr(config, "head_dim", None) or config.hidden_size // heads
     sra = SRAConfig(alpha=ALPHA)
-    print("| one layer's attention, fast path against the eager reference | time |\n|---|---|")
+    print("| attention of one layer | time of the fast path / the eager reference |\n|---|---|")
     for n in lengths:
         q, k, v = (
             torch.randn(1, h, n, size, dtype=model.dtype, device=model.device) for h in (heads, kv_heads, kv_heads)
         )
         visibility = Visibility(Session(sra, 1, heads), n, n)
 
-        def fast(q=q, k=k, v=v, visibility=visibility) -> None:  # noqa: ANN001 - bound, not taken
+        def fast(q=q, k=k, v=v, visibility=visibility) -> None:  # noqa: ANN001 - the defaults bind values; callers pass nothing
             fast_reattention(q, k, v, visibility=visibility, layer=0, scale=size**-0.5)
 
-        def eager(q=q, k=k, v=v) -> None:  # noqa: ANN001 - bound, not taken
+        def eager(q=q, k=k, v=v) -> None:  # noqa: ANN001 - the defaults bind values; callers pass nothing
             scaled_reattention(q, k, v, alpha=ALPHA, is_causal=True)
 
         fast()
@@ -165,20 +165,20 @@ def against_reference(model: transformers.PreTrainedModel, lengths: list[int], r
 
 
 def memory(options: argparse.Namespace) -> None:
-    """Print the peak memory of a process that reads one long prompt, each variant in a process of its own."""
+    """Print the peak memory of the prefill of one long prompt; each variant runs in its own process."""
     print(f"| peak memory of the process, prefill of {options.length:,} tokens | |\n|---|---|")
     peaks = {}
     for name in VARIANTS:
         chosen = ["--shape", options.shape] if options.shape else ["--model", options.model]
         command = [sys.executable, __file__, *chosen, "--dtype", options.dtype, "--peak-of", name]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - this very file
+        done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - this file
         peaks[name] = int(done.stdout.split()[-1])
         shown = f"{peaks[name] / 2**30:.2f} GiB" if name == "sdpa" else f"{peaks[name] / peaks['sdpa']:.2f}x"
         print(f"| {name} | {shown} |", flush=True)
 
 
 def memory_of_gpu(model: transformers.PreTrainedModel, length: int) -> None:
-    """Print the most memory of the GPU that reading one long prompt takes, the weights included."""
+    """Print the peak GPU memory of the prefill of one long prompt, including the weights."""
     print(f"| peak memory of the GPU, prefill of {length:,} tokens | |\n|---|---|")
     peaks = {}
     for name, sra in VARIANTS.items():
@@ -190,19 +190,19 @@ def memory_of_gpu(model: transformers.PreTrainedModel, length: int) -> None:
 
 
 def peak_bytes() -> int:
-    """Most memory that this process has held."""
+    """Return the peak memory of this process in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
 
 def tokens(model: transformers.PreTrainedModel, length: int) -> torch.Tensor:
-    """Draw the same tokens every time."""
+    """Return random tokens, the same in every call."""
     generator = torch.Generator().manual_seed(0)
     return torch.randint(100, model.config.vocab_size - 100, (1, length), generator=generator).to(model.device)
 
 
 def timed(model: transformers.PreTrainedModel, work: Callable[[], object]) -> float:
-    """Seconds that `work` takes, on the device too."""
+    """Return the seconds that `work` takes, including work on the device."""
     synchronize = torch.cuda.synchronize if model.device.type == "cuda" else lambda: None
     synchronize()
     started = time.perf_counter()
@@ -212,7 +212,7 @@ def timed(model: transformers.PreTrainedModel, work: Callable[[], object]) -> fl
 
 
 def spread(ratios: list[float]) -> str:
-    """Median, least and greatest."""
+    """Return the median and, in brackets, the minimum and maximum."""
     return f"{statistics.median(ratios):.2f}x ({min(ratios):.2f}-{max(ratios):.2f})"
 
 

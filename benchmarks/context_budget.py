@@ -1,12 +1,12 @@
-"""How much context a model should read: right answers and seconds by budget, without and with evidence.
+"""How many tokens of context a model should get: right answers and seconds by budget, with and without evidence.
 
     python benchmarks/context_budget.py --model embedded --to budgets.jsonl
     python benchmarks/context_budget.py --report budgets.jsonl
 
-The questions are every n-th of those about the sample documents. Each budget is the maximum number of tokens of
-passages in the prompt. Every answer is a line of the file; a run that was stopped continues in it. Seconds are
-processor seconds of a whole answer without a reused prefill, which other programs on the machine change little (set
-OMP_NUM_THREADS=1). An answer to a question that the documents do not answer is right if it says so.
+The script asks every N-th question about the sample documents. A budget is the maximum number of tokens of passages in
+the prompt. Each answer is one line of the results file; run the same command again to continue after a stop. Seconds
+are processor seconds of a complete answer without a reused prefill; other programs on the machine hardly change them
+(set OMP_NUM_THREADS=1). If the documents do not contain the answer, an answer is right if it says so.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ SETTINGS = ("off", "evidence")
 
 
 def main() -> None:
-    """Measure, or print the table of what was measured."""
+    """Measure and print the table, or only print the table of a results file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="embedded", help="as for load_model (default: embedded)")
     parser.add_argument("--budgets", type=int, nargs="+", default=[450, 1500, 6000], help="tokens of passages")
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def measure(model: str, budgets: list[int], every: int, max_new_tokens: int, to: Path) -> None:
-    """Answer the questions, and add a line for each answer to the file."""
+    """Answer the questions and append each answer to the results file."""
     done = {(r["model"], r["budget"], r["sra"], r["question"]) for r in _records(to)}
     index = DocumentIndex([read_document(path) for path in sample_documents()], load_embedding())
     engine = Engine(load_model(model), max_prefixes=1)
@@ -75,7 +75,7 @@ def measure(model: str, budgets: list[int], every: int, max_new_tokens: int, to:
 
 
 def report(file: Path) -> str:
-    """Return the table of a file as Markdown: right answers, of how many, and seconds an answer."""
+    """Return the table of a results file as Markdown: right answers, number of questions, and seconds per answer."""
     questions = {question.id: question for question in sample_questions()}
     cells: dict[tuple[str, int, str], list[tuple[float, float]]] = defaultdict(list)
     for record in _records(file):
@@ -92,7 +92,7 @@ def report(file: Path) -> str:
 
 
 def is_right(answer: str, question: SampleQuestion) -> bool:
-    """Return whether an answer is right; where the documents do not answer, whether it says so."""
+    """Return whether an answer is right or, if the documents do not contain the answer, whether it says so."""
     if question.answer is None:
         return abstains(answer, Support((), ())) == "model says so"
     scores = score_answer(answer, Example(question.id, "", "", question.question, (question.answer,)))

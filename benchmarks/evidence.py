@@ -1,13 +1,13 @@
-"""Does weight on the evidence raise right answers? The same prompts with each setting, one after the other.
+"""Do evidence weights increase the number of right answers? Runs the same prompts with each setting.
 
     python benchmarks/evidence.py similar --data multidoc_qa.jsonl.gz --model embedded --rows 200:260 --to results.jsonl
     python benchmarks/evidence.py pairs --data kv_retrieval_75.jsonl.gz --rows 60:70
     python benchmarks/evidence.py samples
 
 ``similar`` and ``random``: Natural Questions (a row has ``question``, ``answers``, ``title``, ``text``), the gold
-passage at a random place among nine others: those whose embeddings are nearest to the question's, or any.
-``pairs``: one of 75 pairs of UUIDs; the answer is begun (``The value is "``). ``samples``: the sample documents'
-answerable questions, 1,500 tokens of passages.
+passage at a random position among nine others: those whose embeddings are most similar to the question, or random ones.
+``pairs``: one of 75 pairs of UUIDs; the prompt includes the beginning of the answer (``The value is "``). ``samples``:
+the questions about the sample documents whose answer is in the documents, with 1,500 tokens of passages.
 Answers that are in the results file are not generated again. An answer is right as in `correctness.is_right` of the
 evaluations. It is a copy if it begins with the first eight words of the gold passage.
 """
@@ -43,7 +43,7 @@ SEED = 11
 
 @dataclasses.dataclass(frozen=True)
 class Item:
-    """A prompt, its right answers, and which of its passages hold them."""
+    """A prompt, its right answers, and the indices of the passages that contain them."""
 
     question: str
     instruction: str
@@ -65,7 +65,7 @@ class Item:
 
 
 def natural_questions(data: Path, rows: slice, *, similar: bool, passages: int, vectors: Path | None) -> Iterator[Item]:
-    """Take rows of Natural Questions."""
+    """Yield prompts from rows of Natural Questions."""
     with gzip.open(data, "rt", encoding="utf-8") as file:
         everything = [json.loads(line) for line in file]
     order = list(range(len(everything)))
@@ -91,24 +91,24 @@ def natural_questions(data: Path, rows: slice, *, similar: bool, passages: int, 
 
 
 def _similarities(rows: Sequence[dict[str, Any]], vectors: Path | None) -> np.ndarray:
-    """Cosine of each question with each passage, ``(rows, rows)``; embeddings are kept in the file `vectors`."""
+    """Return the cosine of each question and passage, ``(rows, rows)``. The file `vectors` stores the embeddings."""
     if vectors is not None and vectors.exists():
-        known = np.load(vectors)
-        return known["q"] @ known["p"].T
+        stored = np.load(vectors)
+        return stored["q"] @ stored["p"].T
     from sra_pipelines.index.embedding import load_embedding
 
     model = load_embedding()
     texts = model.get_text_embedding_batch([f"{row['title']}\n{row['text']}" for row in rows], show_progress=True)
     questions = [model.get_query_embedding(row["question"]) for row in track(rows, "questions")]
-    one, other = (np.array(found) for found in (questions, texts))
-    one, other = (found / np.linalg.norm(found, axis=1, keepdims=True) for found in (one, other))
+    arrays = (np.array(embeddings) for embeddings in (questions, texts))
+    q, p = (array / np.linalg.norm(array, axis=1, keepdims=True) for array in arrays)
     if vectors is not None:
-        np.savez(vectors, q=one, p=other)
-    return one @ other.T
+        np.savez(vectors, q=q, p=p)
+    return q @ p.T
 
 
 def pairs(data: Path, rows: slice) -> Iterator[Item]:
-    """Take rows of key-value retrieval."""
+    """Yield prompts from rows of key-value retrieval."""
     with gzip.open(data, "rt", encoding="utf-8") as file:
         for row in [json.loads(line) for line in file][rows]:
             lines = tuple(f'"{key}": "{value}",' for key, value in row["ordered_kv_records"])
@@ -119,13 +119,13 @@ def pairs(data: Path, rows: slice) -> Iterator[Item]:
 
 
 def samples(rows: slice) -> Iterator[Item]:
-    """Ask the sample documents; questions whose page is not retrieved are left out."""
+    """Yield questions about the sample documents, without those whose gold page is not retrieved."""
     from sra_pipelines import DocumentIndex, DocumentQA, read_document
     from sra_pipelines.index.embedding import load_embedding
     from sra_pipelines.samples import sample_documents, sample_questions
 
     index = DocumentIndex([read_document(path) for path in sample_documents()], load_embedding())
-    # Retrieval counts the embedded model's tokens, so that all models see the same passages.
+    # Retrieval counts tokens with the embedded model, so that all models get the same passages.
     qa = DocumentQA(index, Engine(load_model("embedded")), context_tokens=1500)
     for question in [question for question in sample_questions() if question.evidence][rows]:
         found = qa.retrieve(question.question)
@@ -152,7 +152,7 @@ def judge(answer: str, item: Item) -> dict[str, float]:
 
 
 def report(records: Sequence[dict[str, Any]], settings: Sequence[str]) -> None:
-    """Print the table."""
+    """Print the table of results."""
     by_setting = {name: {r["item"]: r for r in records if r["setting"] == name} for name in settings}
     shared = sorted(set.intersection(*(set(rows) for rows in by_setting.values())))
     off = by_setting[settings[0]]
@@ -177,20 +177,20 @@ def report(records: Sequence[dict[str, Any]], settings: Sequence[str]) -> None:
 
 
 def main() -> None:
-    """Ask and report."""
+    """Generate the answers and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("task", choices=["similar", "random", "pairs", "samples"])
-    parser.add_argument("--data", type=Path, help="the task's rows, JSONL with gzip")
+    parser.add_argument("--data", type=Path, help="rows of the task, as JSONL compressed with gzip")
     parser.add_argument("--model", default="embedded")
     parser.add_argument("--dtype", default="auto")
-    parser.add_argument("--rows", default="0:20", help="which rows, such as 200:260")
+    parser.add_argument("--rows", default="0:20", help="range of rows, such as 200:260")
     parser.add_argument("--passages", type=int, default=10)
-    parser.add_argument("--tokens", type=int, default=64, help="tokens of an answer")
+    parser.add_argument("--tokens", type=int, default=64, help="maximum number of tokens of an answer")
     parser.add_argument(
-        "--sra", action="append", help="a setting, as for sra-rag ask; several; off is always the first"
+        "--sra", action="append", help="a setting, as for sra-rag ask; repeat it for several; off is always the first"
     )
-    parser.add_argument("--vectors", type=Path, help="keep the embeddings of 'similar' in this file (.npz)")
-    parser.add_argument("--to", type=Path, help="keep answers in this file, and go on from it")
+    parser.add_argument("--vectors", type=Path, help="store the embeddings of 'similar' in this file (.npz)")
+    parser.add_argument("--to", type=Path, help="store answers in this file; continue if it exists")
     given = parser.parse_args()
     rows = slice(*(int(number) for number in given.rows.split(":")))
     settings = list(dict.fromkeys(["off", *(given.sra or ["alpha=0.3,rows=after_context", "evidence"])]))

@@ -1,11 +1,11 @@
-"""What evidence costs: whole answers with it against without, side by side, and peak memory.
+"""Cost of evidence: time of complete answers with and without it, and peak memory.
 
     python benchmarks/evidence_cost.py
     python benchmarks/evidence_cost.py --model NAME --lengths 1500 4000 --repetitions 5
 
-Each repetition answers a prompt without settings and with each setting, in turn, reusing no earlier prefill, and
-divides each time by that without. The table shows the median ratio and, in brackets, the least and greatest. All
-answers have the same number of tokens. The prompts are invented passages, repeated up to the length.
+Each repetition answers a prompt with evidence off and with each setting, without reusing a prefill, and divides the
+time of each setting by that of "off". The table shows the median ratio and, in brackets, the minimum and maximum. All
+answers have the same number of tokens. The prompts are invented passages, repeated up to the required length.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ def main() -> None:
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
         return
     evidence_heads(engine.loaded)
-    print(f"| whole answer, {options.tokens} tokens | " + " | ".join(f"{n:,} tokens" for n in options.lengths) + " |")
+    print(f"| answer of {options.tokens} tokens | " + " | ".join(f"{n:,} tokens" for n in options.lengths) + " |")
     print("|---" * (len(options.lengths) + 1) + "|")
     columns = [times(engine, length, options.repetitions) for length in options.lengths]
     print("| off | " + " | ".join(f"{statistics.median(column['off']):.2f} s" for column in columns) + " |")
     for name in SETTINGS:
         cells = []
         for column in columns:
-            ratios = [one / base for one, base in zip(column[name], column["off"], strict=True)]
+            ratios = [seconds / base for seconds, base in zip(column[name], column["off"], strict=True)]
             cells.append(f"{statistics.median(ratios):.2f}x ({min(ratios):.2f}-{max(ratios):.2f})")
         print(f"| `{name}` | " + " | ".join(cells) + " |")
     peaks = {}
@@ -68,12 +68,12 @@ def main() -> None:
 
 
 def times(engine: Engine, length: int, repetitions: int) -> dict[str, list[float]]:
-    """Return the seconds of each repetition by setting; one answer before them is not counted."""
+    """Return the seconds of each repetition by setting, after one answer that is not timed."""
     answer(engine, length, "off")
     seconds: dict[str, list[float]] = {name: [] for name in ("off", *SETTINGS)}
     names = list(seconds)
     for repetition in range(repetitions):
-        first = repetition % len(names)  # each setting comes first in turn
+        first = repetition % len(names)  # another setting is first in each repetition
         for name in names[first:] + names[:first]:
             started = time.perf_counter()
             answer(engine, length, name)
@@ -82,7 +82,7 @@ def times(engine: Engine, length: int, repetitions: int) -> dict[str, list[float
 
 
 def answer(engine: Engine, length: int, setting: str) -> None:
-    """Answer one question from about `length` tokens of passages."""
+    """Answer one question with about `length` tokens of passages."""
     passages: list[str] = []
     total = 0
     for text in itertools.cycle(probe.passages[probe.gold] for probe in make_probes(80)):

@@ -1,17 +1,18 @@
-"""Answers on FinanceBench's open sample: gold pages in the context, gold figures in the answers.
+"""Answers on the open sample of FinanceBench: gold pages in the context, gold amounts in the answers.
 
     python benchmarks/financebench.py FOLDER --to results.jsonl
 
-FOLDER holds `questions.jsonl` (id, document, question, answer, evidence: [{page, text}]) and `pdfs/`. Each question
-is asked of its own filing. All settings see the same prompt. Results are appended as they come; a run that was stopped
-goes on where it was.
+FOLDER contains `questions.jsonl` (id, document, question, answer, evidence: [{page, text}]) and `pdfs/`. Each question
+is answered from its own filing. All settings have the same prompt. Results are appended one by one; run the same
+command again to continue after a stop.
 
     python benchmarks/financebench.py FOLDER --retrieval-only --to found.jsonl
 
-asks no model: it only measures whether a gold page is among what is retrieved, for several budgets of tokens (counted
-with the tokenizer of `--model`), searching by meaning, by words, by both, and by both with whole pages.
+generates no answers. It only measures whether a gold page is among the retrieved passages, for several budgets of
+tokens (counted with the tokenizer of `--model`), with search by meaning, by words, by both, and by both with whole
+pages.
 
-Each filing gets an index on disk beside the results, made once and used by every later run.
+The index of each filing is stored in the folder of the results and used again by later runs.
 """
 
 from __future__ import annotations
@@ -45,19 +46,19 @@ RETRIEVERS: dict[str, dict[str, Any]] = {
     "both, fused, whole pages": {},
 }
 BUDGETS = (1500, 3000, 6000)  # tokens
-_FIGURE = re.compile(r"\d[\d,]*\.?\d*")
+_AMOUNT = re.compile(r"\d[\d,]*\.?\d*")
 _TOLERANCE = 0.01  # relative: gold answers are rounded
 
 
 def main() -> None:
-    """Ask all questions and print the table."""
+    """Answer all questions and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="folder of questions.jsonl and pdfs/")
-    parser.add_argument("--to", type=Path, required=True, help="JSONL file of results, continued if it exists")
+    parser.add_argument("folder", type=Path, help="folder with questions.jsonl and pdfs/")
+    parser.add_argument("--to", type=Path, required=True, help="JSONL file of results; continued if it exists")
     parser.add_argument("--model", default="embedded", help="as for load_model (default: embedded)")
     parser.add_argument("--context-tokens", type=int, default=1500, help="tokens of passages (default: 1500)")
-    parser.add_argument("--indexes", type=Path, help="folder of the filings' indexes (default: beside the results)")
-    parser.add_argument("--retrieval-only", action="store_true", help="measure retrieval; ask no model")
+    parser.add_argument("--indexes", type=Path, help="folder of the indexes (default: in the folder of the results)")
+    parser.add_argument("--retrieval-only", action="store_true", help="measure retrieval only; generate no answers")
     options = parser.parse_args()
     transformers_logging.disable_progress_bar()
 
@@ -84,7 +85,7 @@ def main() -> None:
 
 
 def indexed(filing: Path, folder: Path) -> tuple[StoredIndex, float | None]:
-    """Open the index of one filing, made if there is none; with the seconds a page that took, None if nothing was."""
+    """Return the index of a filing, created if needed, and the seconds per page that this took (None if it existed)."""
     at = folder / f"{filing.stem}.index"
     started = time.perf_counter()
     report = add_documents(at, [filing], load_embedding)
@@ -94,21 +95,21 @@ def indexed(filing: Path, folder: Path) -> tuple[StoredIndex, float | None]:
 
 
 def search(qa: DocumentQA, question: dict[str, Any]) -> dict[str, Any]:
-    """Retrieve for one question in every way, at every budget."""
+    """Retrieve passages for one question with every retriever and budget."""
     gold = {evidence["page"] for evidence in question["evidence"]}
-    found: dict[str, dict[str, Any]] = {}
+    by_retriever: dict[str, dict[str, Any]] = {}
     for name, settings in RETRIEVERS.items():
         retriever = Retriever(qa.index, **settings)
         started = time.perf_counter()
         ranked = [passage.page_index for passage in retriever.search(question["question"])]
-        found[name] = {
+        by_retriever[name] = {
             "seconds": time.perf_counter() - started,
             "rank": next((rank for rank, page in enumerate(ranked, start=1) if page in gold), None),
         }
         for budget in BUDGETS:
             passages = retriever.retrieve(question["question"], budget, qa.count_tokens)
-            found[name][str(budget)] = any(passage.page_index in gold for passage in passages)
-    return {"id": question["id"], "found": found}
+            by_retriever[name][str(budget)] = any(passage.page_index in gold for passage in passages)
+    return {"id": question["id"], "found": by_retriever}
 
 
 def report_retrieval(results: list[dict[str, Any]]) -> None:
@@ -118,24 +119,24 @@ def report_retrieval(results: list[dict[str, Any]]) -> None:
     for name in RETRIEVERS:
         shares = [share(sum(r["found"][name][str(b)] for r in results), len(results)) for b in BUDGETS]
         print(f"| {name} | {' | '.join(shares)} |")
-    print("\nNot found within the largest budget, with the rank of the first passage on a gold page:")
+    print("\nNo gold page within the largest budget; in brackets the rank of the first passage on a gold page:")
     for name in RETRIEVERS:
         missed = [(r["id"], r["found"][name]) for r in results if not r["found"][name][str(BUDGETS[-1])]]
-        listed = [f"{name_} ({found['rank']})" for name_, found in missed]
+        listed = [f"{question} ({result['rank']})" for question, result in missed]
         print(f"- {name}: {', '.join(listed) or 'none'}")
 
 
 def ask(qa: DocumentQA, question: dict[str, Any]) -> dict[str, Any]:
-    """Ask one question with every setting."""
-    found = qa.retrieve(question["question"])
-    given = {passage.page_index for passage in found.passages}
-    gold = figures(question["answer"])
+    """Answer one question with every setting."""
+    retrieval = qa.retrieve(question["question"])
+    pages = {passage.page_index for passage in retrieval.passages}
+    gold = amounts(question["answer"])
     answers = {}
-    for name, answer in zip(SETTINGS, qa.compare(found, list(SETTINGS.values())), strict=True):
+    for name, answer in zip(SETTINGS, qa.compare(retrieval, list(SETTINGS.values())), strict=True):
         timing = answer.generation.timing
         answers[name] = {
             "text": answer.text,
-            "holds_gold_figure": any(near(one, other) for one in gold for other in figures(answer.text)),
+            "holds_gold_figure": any(near(amount, other) for amount in gold for other in amounts(answer.text)),
             "cites_gold_page": any(
                 c.page_index == evidence["page"] for c in answer.citations for evidence in question["evidence"]
             ),
@@ -147,25 +148,25 @@ def ask(qa: DocumentQA, question: dict[str, Any]) -> dict[str, Any]:
         "id": question["id"],
         "gold": question["answer"],
         "gold_has_figure": bool(gold),
-        "gold_page_in_context": any(evidence["page"] in given for evidence in question["evidence"]),
+        "gold_page_in_context": any(evidence["page"] in pages for evidence in question["evidence"]),
         "answers": answers,
     }
 
 
-def figures(text: str) -> list[float]:
-    """Numbers in a text, without years (they stand in most questions)."""
-    numbers = [found.replace(",", "").rstrip(".") for found in _FIGURE.findall(text)]
+def amounts(text: str) -> list[float]:
+    """Return the numbers in a text, except years, which occur in most questions."""
+    numbers = [number.replace(",", "").rstrip(".") for number in _AMOUNT.findall(text)]
     return [float(number) for number in numbers if not re.fullmatch(r"(19|20)\d\d", number)]
 
 
-def near(one: float, other: float) -> bool:
-    """Whether two figures are the same but for rounding."""
-    return abs(one - other) <= _TOLERANCE * max(abs(one), abs(other), 1e-9)
+def near(amount: float, other: float) -> bool:
+    """Return whether two amounts are equal except for rounding."""
+    return abs(amount - other) <= _TOLERANCE * max(abs(amount), abs(other), 1e-9)
 
 
 def report(results: list[dict[str, Any]]) -> None:
-    """Print what came out, with 95% intervals (Wilson)."""
-    print(f"| {len(results)} questions | gold page in the context | gold figure in the answer | gold page cited |")
+    """Print the table of results, with 95% intervals (Wilson)."""
+    print(f"| {len(results)} questions | gold page in the context | gold amount in the answer | gold page cited |")
     print("|---|---|---|---|")
     in_context = share(sum(r["gold_page_in_context"] for r in results), len(results))
     with_figure = [r for r in results if r["gold_has_figure"]]
@@ -176,7 +177,7 @@ def report(results: list[dict[str, Any]]) -> None:
 
 
 def share(count: int, total: int) -> str:
-    """Count, share and interval."""
+    """Return a count with its share and interval."""
     if total == 0:
         return "-"
     interval = binomtest(count, total).proportion_ci(method="wilson")

@@ -1,10 +1,11 @@
-"""Whether the page with the answer to a follow-up question is found: twenty dialogues over the sample documents.
+"""Retrieval for follow-up questions, in twenty dialogues about the sample documents.
 
     python benchmarks/follow_ups.py --model embedded
 
-Each dialogue has a question, its answer and a follow-up question. The table shows for how many follow-ups the text with
-the answer is among the passages: with every question rewritten by the model, as earlier versions did, and with
-`Chat.standalone`, which leaves complete questions alone and discards rewritten ones that lose or add a name.
+Each dialogue has a question, its answer and a follow-up question. The output shows for how many follow-up questions the
+text with the answer is among the retrieved passages: with the question as it was asked, with every question rewritten
+by the model, as in earlier versions, and with `Chat.standalone`, which does not rewrite complete questions and discards
+rewritten questions in which a name is missing or added.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ DIALOGUES = Path(__file__).parent.parent / "tests" / "pipelines" / "answering" /
 
 
 def main() -> None:
-    """Measure and print each question and the table."""
+    """Retrieve for all dialogues; print each question and the totals."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="embedded", help="as for load_model (default: embedded)")
-    parser.add_argument("--context-tokens", type=int, default=450, help="of the passages (default: 450)")
+    parser.add_argument("--context-tokens", type=int, default=450, help="tokens of passages (default: 450)")
     options = parser.parse_args()
     index = DocumentIndex([read_document(path) for path in sample_documents()], load_embedding())
     qa = DocumentQA(index, Engine(load_model(options.model)), context_tokens=options.context_tokens)
-    found = {"as asked": 0, "rewritten": 0, "standalone": 0}
+    hits = {"as asked": 0, "rewritten": 0, "standalone": 0}
     dialogues = [json.loads(line) for line in DIALOGUES.read_text(encoding="utf-8").splitlines()]
     for dialogue in dialogues:
         chat = Chat(qa, history=[(dialogue["first"], dialogue["answer"])], rewrite_timeout=None)
@@ -45,15 +46,15 @@ def main() -> None:
         }
         for name, question in questions.items():
             passages = qa.retrieve(question, max_new_tokens=64).passages
-            is_found = any(
+            is_hit = any(
                 passage.document == dialogue["document"]
                 and " ".join(dialogue["text"].split()) in " ".join(passage.text.split())
                 for passage in passages
             )
-            found[name] += is_found
-            print(f"{'found' if is_found else 'not found':9} {name:10} {question}")
+            hits[name] += is_hit
+            print(f"{'found' if is_hit else 'not found':9} {name:10} {question}")
     print()
-    for name, count in found.items():
+    for name, count in hits.items():
         print(f"{name}: {count} of {len(dialogues)}")
 
 

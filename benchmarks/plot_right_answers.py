@@ -1,9 +1,9 @@
-"""Draw the README's plot of right answers, without and with evidence, from committed results.
+"""Draw the plot of right answers in the README, with and without evidence, from committed results.
 
     python benchmarks/plot_right_answers.py
 
-``docs/results/right_answers.json`` holds one row for each model and task: what was asked, how many questions, and how
-many were answered right. `docs/measurements.md` has the commands that produced them.
+``docs/results/right_answers.json`` has one row per model and task, with the number of questions and of right answers.
+`docs/measurements.md` lists the commands that produced them.
 """
 
 from __future__ import annotations

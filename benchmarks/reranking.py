@@ -1,11 +1,11 @@
-"""How often the passage with the answer comes first: by the model's evidence heads, and by the embedding model.
+"""How often the passage with the answer is ranked first, by the evidence heads and by the embedding model.
 
     python benchmarks/reranking.py DATA.jsonl.gz --questions 20
 
-DATA has one JSON object a line, ``.gz`` or not, with question, answers, title and text (the passage with the answer),
-such as the Natural Questions of "Lost in the Middle" (arXiv 2307.03172). Each passage is ranked among those of other
-questions in which no answer occurs: chosen at random, or (`--distractors similar`) those whose cosine to the question
-is highest, which is the hardest choice for the cosine.
+DATA has one JSON object per line, ``.gz`` or not, with question, answers, title and text (the passage with the answer),
+such as the Natural Questions of "Lost in the Middle" (arXiv 2307.03172). Each passage is ranked together with passages
+of other questions that do not contain the answer: random ones, or (`--distractors similar`) those with the highest
+cosine to the question, which are the hardest ones for the embedding model.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from sra_rag import Engine, load_model
 
 
 def main() -> None:
-    """Rank the passages of each question both ways and print the table."""
+    """Rank the passages of each question with both methods and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="JSONL file of questions and passages, .gz or not")
     parser.add_argument("--questions", type=int, default=20, help="how many questions (default: 20)")
-    parser.add_argument("--passages", type=int, default=10, help="passages of a question (default: 10)")
+    parser.add_argument("--passages", type=int, default=10, help="passages per question (default: 10)")
     parser.add_argument("--distractors", choices=("random", "similar"), default="random", help="default: random")
     parser.add_argument("--model", default="embedded", help="as for load_model (default: embedded)")
-    parser.add_argument("--seed", type=int, default=0, help="chooses questions, passages and places (default: 0)")
-    parser.add_argument("--to", type=Path, help="JSONL file of results, continued if it exists (same options)")
+    parser.add_argument("--seed", type=int, default=0, help="seed for questions, passages and positions (default: 0)")
+    parser.add_argument("--to", type=Path, help="JSONL file of results; continued if it exists (use the same options)")
     options = parser.parse_args()
     transformers_logging.disable_progress_bar()
 
@@ -73,7 +73,7 @@ def main() -> None:
         if options.to is not None:
             with options.to.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(result) + "\n")
-    print(f"\n| {options.passages} passages, {options.distractors} | the right one first | among the first three |")
+    print(f"\n| {options.passages} passages, {options.distractors} | the right one is first | among the first three |")
     print("|---|---|---|")
     for name in ("heads", "cosine"):
         places = [place_of(result[name], result["gold"]) for result in results]
@@ -82,19 +82,19 @@ def main() -> None:
 
 
 def without_answer(rows: list[dict[str, Any]], gold: int) -> list[int]:
-    """Return the other rows whose passages hold no answer to a question."""
+    """Return the indices of the rows whose passages do not contain an answer to the question of row `gold`."""
     answers = [str(answer).lower() for answer in rows[gold]["answers"]]
-    held = [str(row["text"]).lower() for row in rows]
-    return [n for n, text in enumerate(held) if n != gold and not any(answer in text for answer in answers)]
+    texts = [str(row["text"]).lower() for row in rows]
+    return [n for n, text in enumerate(texts) if n != gold and not any(answer in text for answer in answers)]
 
 
 def place_of(scores: list[float], gold: int) -> int:
-    """Return the place of the right passage, 1 for the first; equal scores count as above it."""
+    """Return the rank of the right passage, from 1; passages with an equal score are counted as better."""
     return 1 + sum(score >= scores[gold] for number, score in enumerate(scores) if number != gold)
 
 
 def share(places: list[int], first: int) -> str:
-    """Say how many places are among the first, with Wilson's interval of 95%."""
+    """Return how many ranks are at most `first`, with the 95% Wilson interval."""
     hits = sum(place <= first for place in places)
     low, high = binomtest(hits, len(places)).proportion_ci(method="wilson")
     return f"{hits} of {len(places)}: {hits / len(places):.0%} ({low:.0%}-{high:.0%})"

@@ -1,19 +1,21 @@
-"""The server under load: streaming clients that check whether each answer is the one to their question.
+"""A load test of the server: streaming clients check that each answer belongs to their question.
 
     python benchmarks/server_load.py                          # 32 clients for 5 minutes on the embedded model
-    python benchmarks/server_load.py --clients 4 --seconds 15 # a quick look
+    python benchmarks/server_load.py --clients 4 --seconds 15 # a short run
 
-A real `sra-rag serve` is started on 127.0.0.1, on an index of the sample documents in a temporary folder, and stopped
-at the end. First every question is asked alone; then all clients ask at once, each with a key of its own, with and
-without reattention, and compare text, citations and settings with those first answers (all greedy). What differs is
-told as "mixed up" where it is the answer to another question, and as "different" otherwise.
+The script starts `sra-rag serve` on 127.0.0.1, with an index of the sample documents in a temporary folder, and stops
+it at the end. First each question is sent alone. Then all clients send questions concurrently, each client with its own
+API key, with and without reattention, and compare text, citations and settings with the first answers (decoding is
+greedy). An answer that differs is reported as "mixed up" if it is the answer to another question, otherwise as
+"different".
 
-The queue is a little shorter than the number of clients, so that some are refused with 429 and come back when
-`Retry-After` says. `--greedy` requests are open at once from the first client: it should get no more than the others.
-`--leavers` clients break off every other answer in the middle and look how soon the server has noticed.
+The queue is shorter than the number of clients, so that some requests are rejected with status 429. Their clients try
+again after the time in `Retry-After`. The first client has `--greedy` requests open at the same time; it should not get
+more answers than the other clients. `--leavers` clients disconnect in the middle of every second answer and measure how
+soon the server notices it.
 
-The load ends by itself, at the latest a minute after `--seconds` and `--request-timeout`. Results are printed as
-Markdown and written to `--to` as JSON; the exit status is 1 where an answer was lost, mixed up, different or failed.
+The test ends at the latest a minute after `--seconds` and `--request-timeout`. Results are printed as Markdown and
+written to `--to` as JSON. The exit status is 1 if an answer was lost, mixed up, different or failed.
 """
 
 from __future__ import annotations
@@ -40,11 +42,11 @@ from server_load_report import as_markdown, summarize
 from sra_pipelines.samples import sample_documents, sample_questions
 
 _SRA_RAG = [sys.executable, "-c", "from sra_rag.cli import main; main()"]
-_EVERY = 2.0  # seconds between two looks at the server's memory
+_EVERY = 2.0  # seconds between two measurements of the memory of the server
 
 
 def main() -> int:
-    """Run the load and print what came of it."""
+    """Run the load test and print the results."""
     options = _arguments()
     keys = [f"load-client-{number:03d}-{secrets.token_hex(8)}" for number in range(options.clients)]
     settings: tuple[float | None, ...] = (None, 0.3)
@@ -52,7 +54,7 @@ def main() -> int:
     cases = [Case(question, alpha) for question in questions for alpha in settings]
     with tempfile.TemporaryDirectory(prefix="server-load-") as folder:
         with _served(Path(folder), keys, options) as (process, address):
-            print(f"{address}: asking {len(cases)} questions alone", file=sys.stderr)
+            print(f"{address}: sending {len(cases)} questions one by one", file=sys.stderr)
             asyncio.run(ask_alone(cases, address, keys[0], options.max_tokens))
             load = Load(
                 address, keys, cases, seconds=options.seconds, max_tokens=options.max_tokens,
@@ -76,16 +78,16 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clients", type=int, default=32, help="clients, each with its own key (default: 32)")
-    parser.add_argument("--seconds", type=float, default=300, help="for how long they ask (default: 300)")
-    parser.add_argument("--questions", type=int, default=12, help="questions, each asked two ways (default: 12)")
-    parser.add_argument("--max-tokens", type=int, default=8, help="tokens of an answer (default: 8)")
+    parser.add_argument("--seconds", type=float, default=300, help="how long the clients send questions (default: 300)")
+    parser.add_argument("--questions", type=int, default=12, help="questions, each with two settings (default: 12)")
+    parser.add_argument("--max-tokens", type=int, default=8, help="maximum number of tokens of an answer (default: 8)")
     parser.add_argument("--context-tokens", type=int, default=150, help="tokens of passages (default: 150)")
-    parser.add_argument("--queue-length", type=int, help="of the server (default: three quarters of the clients)")
-    parser.add_argument("--concurrency", type=int, default=1, help="answers written at once (default: 1)")
-    parser.add_argument("--greedy", type=int, default=4, help="requests the first client has open (default: 4)")
-    parser.add_argument("--leavers", type=int, help="clients that break off answers (default: an eighth)")
+    parser.add_argument("--queue-length", type=int, help="queue of the server (default: 3/4 of the clients)")
+    parser.add_argument("--concurrency", type=int, default=1, help="answers generated concurrently (default: 1)")
+    parser.add_argument("--greedy", type=int, default=4, help="concurrent requests of the first client (default: 4)")
+    parser.add_argument("--leavers", type=int, help="clients that disconnect (default: an eighth)")
     parser.add_argument("--request-timeout", type=float, default=300, help="seconds for an answer (default: 300)")
-    parser.add_argument("--dtype", default="float32", help="of the model (default: float32)")
+    parser.add_argument("--dtype", default="float32", help="data type of the model (default: float32)")
     parser.add_argument("--to", type=Path, default=Path("server_load.json"), help="JSON (default: server_load.json)")
     options = parser.parse_args()
     if options.clients < 1 or options.seconds <= 0 or options.greedy < 1:
@@ -102,7 +104,7 @@ def _served(folder: Path, keys: list[str], options: argparse.Namespace) -> Itera
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     documents = [str(path) for path in sample_documents()]
     adding = [*_SRA_RAG, "index", "add", *documents, "--to", str(index)]
-    subprocess.run(adding, check=True, timeout=300, **quiet)  # noqa: S603 - our own command
+    subprocess.run(adding, check=True, timeout=300, **quiet)  # noqa: S603 - the command is fixed
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -140,7 +142,7 @@ def _wait(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
 
 
 async def _measured(load: Load, process: psutil.Process) -> list[tuple[float, float]]:
-    """Run the load; return seconds and resident megabytes of the server while it ran."""
+    """Run the load test; return the resident memory of the server as pairs of seconds and megabytes."""
     memory: list[tuple[float, float]] = []
     running = asyncio.create_task(load.run())
     started = time.monotonic()

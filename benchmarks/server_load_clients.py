@@ -1,4 +1,4 @@
-"""The clients of `server_load.py`: they ask, check what they get, wait when told to, and some break off."""
+"""The clients of `server_load.py`: they send questions, check the answers, obey `Retry-After`, and some disconnect."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LONG = {"model": "embedded", "messages": [{"role": "user", "content": "Count to
 
 @dataclasses.dataclass
 class Case:
-    """A question with its settings, and what the server answers to it when nobody else asks."""
+    """A question with its settings, and the answer of the server without other requests."""
 
     question: str
     alpha: float | None
@@ -26,33 +26,35 @@ class Case:
 
 @dataclasses.dataclass
 class Client:
-    """What one client saw."""
+    """Counts of one client."""
 
     answers: int = 0
     left: int = 0
     refused: int = 0
-    longest_wait: float = 0.0  # seconds until the first token, refusals included
+    longest_wait: float = 0.0  # seconds until the first token, including rejections
 
 
 class Load:
-    """Clients that ask one question after the other until the time is over.
+    """Clients that send one question after the other until the time is over.
 
     Parameters
     ----------
-    address, keys
-        The server, and a key for each client.
+    address
+        URL of the server.
+    keys
+        API keys, one per client.
     cases
-        What is asked, with the expected answers.
+        Questions, with the expected answers.
     seconds
-        For how long questions are begun.
+        How long new questions are sent.
     max_tokens
-        Of an answer.
+        Maximum number of tokens of an answer.
     greedy
-        Requests that the first client has open at once; the others have one.
+        Number of concurrent requests of the first client; the other clients have one.
     leavers
-        How many clients, the last ones, break off every other answer.
+        Number of clients (the last ones) that disconnect during every second answer.
     timeout
-        Seconds for one answer.
+        Maximum seconds of an answer.
     """
 
     def __init__(
@@ -71,10 +73,10 @@ class Load:
         self.faults: list[dict[str, Any]] = []
         self.first_tokens: list[float] = []
         self.totals: list[float] = []
-        self.freed: list[float] = []  # seconds until the server noticed that a client had gone
+        self.freed: list[float] = []  # seconds until the server noticed that a client had disconnected
 
     async def run(self) -> None:
-        """Ask until the time is over, and wait for what was begun."""
+        """Send questions until the time is over, and wait for the open requests."""
         until = time.monotonic() + self.seconds
         async with asyncio.timeout(self.seconds + self.timeout + 60), asyncio.TaskGroup() as group:
             for number in range(len(self.clients)):
@@ -102,19 +104,19 @@ class Load:
         stream = await self._admitted(api, number, until, _request(case, self.max_tokens))
         if stream is None:
             return
-        got, first, ended = await _read(stream)
+        answer, first, ended = await _read(stream)
         client = self.clients[number]
         if not ended:
-            self._fault("lost", number, case, f"the stream ended after {got[0]!r}")
+            self._fault("lost", number, case, f"the stream ended after {answer[0]!r}")
             return
         client.answers += 1
         self.first_tokens.append(first - began)
         self.totals.append(time.monotonic() - began)
         client.longest_wait = max(client.longest_wait, first - began)
-        if got != case.expected:
-            others = [other for other in self.cases if other is not case and other.expected == got]
+        if answer != case.expected:
+            others = [other for other in self.cases if other is not case and other.expected == answer]
             kind = "mixed up" if others else "different"
-            self._fault(kind, number, case, f"got {got!r} instead of {case.expected!r}")
+            self._fault(kind, number, case, f"received {answer!r} instead of {case.expected!r}")
 
     async def _leave(self, api: openai.AsyncOpenAI, number: int, began: float, until: float) -> None:
         stream = await self._admitted(api, number, until, _LONG)
@@ -133,7 +135,7 @@ class Load:
         await stream.close()
         while await self._cancelled(number) < expected:
             if time.monotonic() - gone > 10:
-                self._fault("failed", number, None, "the server did not notice within 10 s that the client had gone")
+                self._fault("failed", number, None, "the server did not notice the disconnect within 10 s")
                 break
             await asyncio.sleep(0.02)
         self.freed.append(time.monotonic() - gone)
@@ -141,7 +143,7 @@ class Load:
     async def _admitted(
         self, api: openai.AsyncOpenAI, number: int, until: float, request: dict[str, Any]
     ) -> openai.AsyncStream[Any] | None:
-        """Ask, and come back as often as the server says, until there is a stream or the time is over."""
+        """Send a request, again after each rejection, until it is accepted or the time is over (None)."""
         while True:
             try:
                 return await api.chat.completions.create(**request, stream=True)
@@ -167,19 +169,19 @@ class Load:
 
 
 async def ask_alone(cases: list[Case], address: str, key: str, max_tokens: int) -> None:
-    """Ask each question when nobody else asks, and keep the answers in `cases`.
+    """Send the questions one by one, and store the answers in `cases`.
 
     Raises
     ------
     RuntimeError
-        If the server does not answer one even then.
+        If the server does not answer a question completely.
     """
     async with _openai(address, key, 120) as api:
         for case in cases:
-            got, _, ended = await _read(await api.chat.completions.create(**_request(case, max_tokens), stream=True))
+            answer, _, ended = await _read(await api.chat.completions.create(**_request(case, max_tokens), stream=True))
             if not ended:
-                raise RuntimeError(f"{case.question!r} got no answer: {got}")
-            case.expected = got
+                raise RuntimeError(f"The answer to {case.question!r} is not complete: {answer}")
+            case.expected = answer
 
 
 def _openai(address: str, key: str, timeout: float) -> openai.AsyncOpenAI:
@@ -193,7 +195,7 @@ def _request(case: Case, max_tokens: int) -> dict[str, Any]:
 
 
 async def _read(stream: openai.AsyncStream[Any]) -> tuple[tuple[str, Any, Any], float, bool]:
-    """Return text, citations and settings; when the first token came; and whether the answer was whole."""
+    """Return text, citations and settings; the time of the first token; and whether the answer was complete."""
     text, citations, sra = "", None, None
     first, ended = 0.0, False
     async for chunk in stream:

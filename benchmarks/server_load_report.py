@@ -1,4 +1,4 @@
-"""What the clients of `server_load.py` saw, in figures and as a table."""
+"""Results of `server_load.py`, as a dict and as a table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["as_markdown", "summarize"]
 
 
 def summarize(load: Load, memory: list[tuple[float, float]]) -> dict[str, Any]:
-    """Return the figures of one run; `memory` is seconds and megabytes."""
+    """Return the results of a run; `memory` has pairs of seconds and megabytes."""
     kinds = collections.Counter(fault["kind"] for fault in load.faults)
     turns = [client.answers + client.left for client in load.clients]
     asking = turns[: len(turns) - load.leavers] or turns
@@ -54,27 +54,27 @@ def summarize(load: Load, memory: list[tuple[float, float]]) -> dict[str, Any]:
 
 
 def as_markdown(result: dict[str, Any]) -> str:
-    """Return the figures as a Markdown table."""
+    """Return the results as a Markdown table."""
     settings, answers, seconds = result["settings"], result["answers"], result["seconds"]
     fairness, memory = result["fairness"], result["memory"]
     rows = [
         ("clients, seconds", f"{settings['clients']}, {settings['seconds']:g}"),
-        ("answers that came whole", f"{answers['whole']:,}"),
+        ("complete answers", f"{answers['whole']:,}"),
         ("lost / mixed up / different / failed",
          " / ".join(str(answers[name]) for name in ("lost", "mixed up", "different", "failed"))),
-        ("refused with 429, came back when told", f"{answers['refused with 429']:,}"),
-        ("broken off by their clients", f"{answers['broken off by the client']:,}"),
-        ("slot free again after that, s (p50 / p95 / longest)", _three(seconds["slot free again"])),
-        ("first token, waiting included, s (p50 / p95 / longest)", _three(seconds["first token"])),
-        ("whole answer, waiting included, s (p50 / p95 / longest)", _three(seconds["whole answer"])),
-        ("turns per client (fewest-most; the greedy one)",
+        ("requests rejected with 429 and sent again", f"{answers['refused with 429']:,}"),
+        ("answers during which the client disconnected", f"{answers['broken off by the client']:,}"),
+        ("slot free again after a disconnect, s (p50 / p95 / maximum)", _three(seconds["slot free again"])),
+        ("first token, including the queue, s (p50 / p95 / maximum)", _three(seconds["first token"])),
+        ("complete answer, including the queue, s (p50 / p95 / maximum)", _three(seconds["whole answer"])),
+        ("answers per client (minimum-maximum; the greedy client)",
          f"{fairness['fewest']}-{fairness['most']}; {fairness['of the greedy client']}"),
-        ("Jain's index of turns", f"{fairness['jain']:.3f}"),
-        ("longest wait for a first token, s (all others; the greedy one)",
+        ("Jain's fairness index of the answers", f"{fairness['jain']:.3f}"),
+        ("longest wait for a first token, s (other clients; the greedy client)",
          f"{fairness['longest wait']:g}; {fairness['longest wait of the greedy client']:g}"),
-        ("resident memory, MB (start / half time / end)",
+        ("resident memory, MB (start / middle / end)",
          f"{memory['first']:,.0f} / {memory['at half time']:,.0f} / {memory['last']:,.0f}"),
-        ("its slope in the second half, MB a minute", f"{memory['MB a minute in the second half']:+.2f}"),
+        ("slope of the memory in the second half, MB per minute", f"{memory['MB a minute in the second half']:+.2f}"),
         ("seconds from SIGTERM to the end", f"{result['seconds_to_stop']:g}"),
     ]  # fmt: skip
     return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])

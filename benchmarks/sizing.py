@@ -1,11 +1,12 @@
-"""What reattention adds to the work of a model, computed from its shape: nothing is run, nothing is loaded.
+"""Additional computation of reattention, from the architecture of a model. No model is loaded or run.
 
-    python benchmarks/sizing.py                                     the shapes written out below
-    python benchmarks/sizing.py meta-llama/Llama-3.1-8B FOLDER      by config.json: a name on the hub, or a folder
+    python benchmarks/sizing.py                                     the models in SHAPES
+    python benchmarks/sizing.py meta-llama/Llama-3.1-8B FOLDER      models on the hub, or folders, with a config.json
     python benchmarks/sizing.py Llama-3.1-8B --on cpu --contexts 4096 131072
 
-A multiplication and its addition are two FLOPs. Counted are products of matrices: weights, scores, sums of values. Not
-counted: exponentials, norms, and the multiplication of a query by its factor, which is all that policy=constant adds.
+A multiplication with its addition counts as two FLOPs. Only products of matrices are counted: with weights, of queries
+and keys, and of attention weights and values. Exponentials, norms, and the multiplication of a query by its factor are
+not counted; that multiplication is all that policy=constant adds.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, PretrainedConfig, Qwen3Config
 
-# Numbers of the config.json that each model's authors publish with it; `count_weights` checks them against its name.
+# From the config.json that the authors of each model publish. A test compares the number of weights with the name.
 SHAPES: dict[str, PretrainedConfig] = {
     "SmolLM2-135M": LlamaConfig(
         num_hidden_layers=30, hidden_size=576, intermediate_size=1536, num_attention_heads=9, num_key_value_heads=3,
@@ -41,29 +42,33 @@ SHAPES: dict[str, PretrainedConfig] = {
     ),
 }  # fmt: skip
 
-# Products that finding the entropy of a row adds, in prefill and in decoding. Plain attention has two: of queries and
-# keys, and of weights and values. The prefill of vLLM's CPU backend calls a kernel with the keys in the values' place;
-# everything else needs the scores alone.
+# Products that the entropy of a row requires, in prefill and in decoding. Plain attention has two products: of queries
+# and keys, and of attention weights and values. The prefill of vLLM's CPU backend calls a kernel with the keys as
+# values, which computes both; all other paths need only the scores.
 PRODUCTS = {"cpu": (2, 1), "gpu": (1, 1)}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Shape:
-    """What of a model its work follows from.
+    """The numbers of a model that determine its computation.
 
     Parameters
     ----------
-    heads, kv_heads, head_size
-        Of one layer.
+    heads
+        Number of query heads of a layer.
+    kv_heads
+        Number of key/value heads of a layer.
+    head_size
+        Size of a head.
     windows
-        For each layer how many keys a row sees at most; None for all.
+        For each layer, the maximum number of keys that a row attends to; None for all.
     weights
-        Numbers in the matrices that a token passes, of a mixture of experts those that it is sent to; without the
-        output layer.
+        Number of weights that are used for a token, without the output layer. In a mixture of experts, only the chosen
+        experts count.
     output_weights
-        Numbers in the output layer, which one token of a prompt passes.
+        Number of weights of the output layer, which is used for one token of a prompt.
     element_bytes
-        Of a key's number.
+        Bytes of one number of a key.
     """
 
     heads: int
@@ -75,44 +80,44 @@ class Shape:
     element_bytes: int = 2
 
     def seen(self, first: int, stop: int) -> int:
-        """Pairs of a row at ``first..stop - 1`` and a key it sees, over all layers."""
+        """Return the number of pairs of a row ``first..stop - 1`` and a key that it attends to, over all layers."""
         return sum(_pairs(first, stop, window) for window in self.windows)
 
     def product(self, seen: int) -> int:
-        """FLOPs of one product of rows with the keys, or the values, that they see."""
+        """Return the FLOPs of one product of rows and keys (or values), for `seen` pairs."""
         return 2 * self.heads * self.head_size * seen
 
     def prefill(self, tokens: int) -> int:
-        """FLOPs of reading a prompt, the plain model's."""
+        """Return the FLOPs of the prefill of a prompt, without reattention."""
         return 2 * (self.weights * tokens + self.output_weights) + 2 * self.product(self.seen(0, tokens))
 
     def decode(self, keys: int) -> int:
-        """FLOPs of a token that sees `keys` keys, its own included; the plain model's."""
+        """Return the FLOPs of decoding a token that attends to `keys` keys, including its own, without reattention."""
         return 2 * (self.weights + self.output_weights) + 2 * self.product(self.seen(keys - 1, keys))
 
     def added(self, first: int, stop: int, products: int) -> int:
-        """FLOPs that sharpening the rows at ``first..stop - 1`` in all layers adds."""
+        """Return the additional FLOPs of sharpening the rows ``first..stop - 1`` in all layers."""
         return products * self.product(self.seen(first, stop))
 
     def keys_read(self, keys: int) -> int:
-        """Bytes of the keys that a token sees, over all layers: half of what plain attention reads of the cache."""
+        """Return the bytes of the keys that a token attends to, over all layers: half of what plain attention reads."""
         return self.kv_heads * self.head_size * self.element_bytes * self.seen(keys - 1, keys)
 
 
 def _pairs(first: int, stop: int, window: int | None) -> int:
-    """Sum over positions p of ``min(p + 1, window)``."""
-    whole = max(first, min(stop, window)) if window is not None else stop  # rows before it see all up to their own
+    """Return the sum of ``min(p + 1, window)`` over the positions p from `first` to ``stop - 1``."""
+    whole = max(first, min(stop, window)) if window is not None else stop  # earlier rows attend to all previous keys
     triangle = (whole * (whole + 1) - first * (first + 1)) // 2
     return triangle + (stop - whole) * (window or 0)
 
 
 def shape_of(config: PretrainedConfig) -> Shape:
-    """Read a config.
+    """Return the shape of a model from its config.
 
     Raises
     ------
     ValueError
-        If its attention is of a kind that reattention does not serve.
+        If reattention does not support the attention of the model.
     """
     text = config.get_text_config()
     kinds = getattr(text, "layer_types", None) or ["full_attention"] * text.num_hidden_layers
@@ -120,7 +125,7 @@ def shape_of(config: PretrainedConfig) -> Shape:
     if getattr(text, "kv_lora_rank", None) is not None:
         odd |= {"latent attention (MLA)"}
     if odd:
-        raise ValueError(f"{text.model_type} has {', '.join(sorted(odd))}, which reattention does not serve.")
+        raise ValueError(f"{text.model_type} has {', '.join(sorted(odd))}, which reattention does not support.")
     window = getattr(text, "sliding_window", None)
     if getattr(text, "layer_types", None) is None and window is not None and getattr(text, "use_sliding_window", True):
         kinds = ["sliding_attention"] * text.num_hidden_layers
@@ -136,7 +141,7 @@ def shape_of(config: PretrainedConfig) -> Shape:
 
 
 def count_weights(config: PretrainedConfig) -> tuple[int, int, int]:
-    """Return how many numbers a model has, how many in matrices that a token passes, and in its output layer."""
+    """Return the number of weights of a model, of those used for a token, and of those in the output layer."""
     text = config.get_text_config()
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(text)
@@ -156,30 +161,30 @@ def count_weights(config: PretrainedConfig) -> tuple[int, int, int]:
 def main() -> None:
     """Print a table for each model."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="*", metavar="MODEL", help=f"one of {', '.join(SHAPES)}, a folder, a hub name")
+    parser.add_argument("models", nargs="*", metavar="MODEL", help=f"{', '.join(SHAPES)}, a folder, or a hub name")
     parser.add_argument("--contexts", type=int, nargs="+", default=[1024, 4096, 16384, 65536, 131072], metavar="TOKENS")
-    parser.add_argument("--question", type=int, default=128, metavar="TOKENS", help="behind the context (default: 128)")
-    parser.add_argument("--on", choices=PRODUCTS, default="gpu", help="which of vLLM's backends (default: gpu)")
+    parser.add_argument("--question", type=int, default=128, metavar="TOKENS", help="after the context (default: 128)")
+    parser.add_argument("--on", choices=PRODUCTS, default="gpu", help="backend of vLLM (default: gpu)")
     options = parser.parse_args()
     if min(options.contexts) <= options.question or options.question < 1:
-        parser.error("a context is longer than its question, and that is 1 token at least")
+        parser.error("each value of --contexts must be larger than --question, and --question must be at least 1")
     for name in options.models or SHAPES:
         try:
             config = SHAPES[name] if name in SHAPES else AutoConfig.from_pretrained(name)
             shape = shape_of(config)
         except (OSError, ValueError) as error:
             kind = "the folder" if Path(name).is_dir() else "the model"
-            parser.error(f"{kind} {name!r} cannot be sized: {error}")
+            parser.error(f"the sizes of {kind} {name!r} cannot be computed: {error}")
         copied = 8192 * shape.heads * shape.head_size * shape.element_bytes / 1e6
-        print(f"{name}, {count_weights(config)[0] / 1e9:.2f} billion numbers, on {options.on}\n")
+        print(f"{name}, {count_weights(config)[0] / 1e9:.2f} billion weights, on {options.on}\n")
         print(table(shape, options.contexts, options.question, *PRODUCTS[options.on]))
-        print(f"\nMemory kept: none. While a layer runs: a copy of its queries, {copied:.0f} MB for 8,192 tokens.\n")
+        print(f"\nAdditional memory: a copy of one layer's queries while it runs, {copied:.0f} MB for 8,192 tokens.\n")
 
 
 def table(shape: Shape, contexts: list[int], question: int, prefill_products: int, decode_products: int) -> str:
-    """Write a table in Markdown; `contexts` include the question."""
+    """Return the table as Markdown; `contexts` are tokens including the question."""
     lines = [
-        "| context | prefill, TFLOP | all rows | after_context | a token, GFLOP | sharpened | keys read again |",
+        "| context | prefill, TFLOP | all rows | after_context | GFLOP per token | sharpened | keys read again |",
         "|---|---|---|---|---|---|---|",
     ]
     for tokens in contexts:
@@ -196,7 +201,7 @@ def table(shape: Shape, contexts: list[int], question: int, prefill_products: in
 
 
 def _short(number: float) -> str:
-    """Three digits that matter."""
+    """Format a number with three significant digits."""
     return f"{float(f'{number:.3g}'):,g}"
 
 

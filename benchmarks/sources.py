@@ -1,11 +1,11 @@
-"""How often the sources of an answer are right: the answers of benchmarks/context_budget.py, cited in two ways.
+"""How often the sources of an answer are right, for the answers of benchmarks/context_budget.py and two rules.
 
     python benchmarks/sources.py budgets.jsonl
 
-"always" cites each answer that does not say that the documents do not answer, as before; "supported" cites
-only answers that the passages support, as `DocumentQA` does. A source is right if it is a gold page of the question.
-Precision is the share of sources that are right, over all answers; recall is the share of right answers that have a
-right source.
+"always" gives sources for each answer, except if it says that the documents do not contain the answer; earlier versions
+did this. "supported" gives sources only for answers that the passages support, as `DocumentQA` does. A source is right
+if it is a gold page of the question. Precision is the share of right sources among all sources; recall is the share of
+right answers with at least one right source.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from sra_rag.models.loading import load_tokenizer
 
 
 def main() -> None:
-    """Count and print the table as Markdown."""
+    """Compute the table and print it as Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("answers", type=Path, help="file of benchmarks/context_budget.py")
+    parser.add_argument("answers", type=Path, help="results file of benchmarks/context_budget.py")
     records = [json.loads(line) for line in parser.parse_args().answers.read_text(encoding="utf-8").splitlines()]
     retriever = Retriever(DocumentIndex([read_document(path) for path in sample_documents()], load_embedding()))
     tokenizer = load_tokenizer("embedded")

@@ -1,16 +1,16 @@
 """How long sra-rag takes to start, and how soon an upload can be searched.
 
-    python benchmarks/startup.py                 all of it, in about two minutes
-    python benchmarks/startup.py --rounds 3      a quick look
+    python benchmarks/startup.py                 everything, in about two minutes
+    python benchmarks/startup.py --rounds 3      a short run
     python benchmarks/startup.py --no-server     without the upload
 
-Each round runs all commands one after the other, and `python -c "import typer"` among them; a command's time is divided
-by that of typer in the same round. The table shows the median seconds, the median ratio (in brackets the least and the
-greatest) and the peak memory of the process.
+Each round runs all commands one after the other, including `python -c "import typer"`. The time of a command is divided
+by that of typer in the same round. The table shows the median seconds, the median ratio (in brackets the minimum and
+maximum) and the peak memory of the process.
 
-For the upload a real `sra-rag serve` is started on an index in a temporary folder. Every round sends a new file with
-one line of text and takes the time until the server answers, which it does when the document can be searched. The first
-upload is shown apart from the later ones.
+For the upload, the script starts `sra-rag serve` with an index in a temporary folder. Each round sends a new file with
+one line of text and measures the time until the server answers, which it does when the document can be searched. The
+first upload is reported separately.
 
 The exit status is 1 if a target is missed: four times typer for `--help`, `--version` and `index list`, and 1.5 s for
 an upload.
@@ -42,7 +42,7 @@ def main() -> int:
     """Measure, print tables as Markdown and return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7, help="how often each command runs (default: 7)")
-    parser.add_argument("--no-server", action="store_true", help="leave out the upload")
+    parser.add_argument("--no-server", action="store_true", help="do not measure the upload")
     options = parser.parse_args()
     if options.rounds < 1:
         parser.error("--rounds must be at least 1.")
@@ -51,7 +51,7 @@ def main() -> int:
         note = Path(folder) / "note.txt"
         note.write_text("The rent of the house in Elm Street is 1,200 a month.\n", encoding="utf-8")
         adding = [*_SRA_RAG, "index", "add", str(note), "--to", str(index)]
-        subprocess.run(adding, check=True, timeout=300, stdout=subprocess.DEVNULL)  # noqa: S603 - our own command
+        subprocess.run(adding, check=True, timeout=300, stdout=subprocess.DEVNULL)  # noqa: S603 - the command is fixed
         missed = measure_commands(index, options.rounds)
         if not options.no_server:
             missed += measure_uploads(index, options.rounds)
@@ -61,7 +61,7 @@ def main() -> int:
 
 
 def measure_commands(index: Path, rounds: int) -> list[str]:
-    """Time the commands side by side, print a table and return the targets that were missed."""
+    """Measure the commands, print a table and return the targets that were missed."""
     python = sys.executable
     limited = {
         "sra-rag --help": [*_SRA_RAG, "--help"],
@@ -79,7 +79,7 @@ def measure_commands(index: Path, rounds: int) -> list[str]:
     }
     seconds: dict[str, list[float]] = {name: [] for name in commands}
     peaks = dict.fromkeys(commands, 0)
-    for command in commands.values():  # fills the caches of files
+    for command in commands.values():  # fills the file caches
         run(command)
     for _ in range(rounds):
         for name, command in commands.items():
@@ -96,24 +96,24 @@ def measure_commands(index: Path, rounds: int) -> list[str]:
             f"{max(ratios):.1f}) | {peaks[name] / 1e6:.0f} |"
         )
         if name in limited and ratio > _MOST_RATIO:
-            missed.append(f"{name} takes {ratio:.1f} times typer; at most {_MOST_RATIO:g} is wanted")
+            missed.append(f"{name} takes {ratio:.1f} times as long as typer; the target is at most {_MOST_RATIO:g}")
     return missed
 
 
 def run(command: list[str]) -> tuple[float, int]:
-    """Run a command to its end; return its seconds and the peak memory of its process in bytes."""
+    """Run a command; return its seconds and the peak memory of its process in bytes."""
     began = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603 - our own command
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603 - the command is fixed
     _, status, usage = os.wait4(process.pid, 0)
     taken = time.perf_counter() - began
-    process.returncode = os.waitstatus_to_exitcode(status)  # otherwise it would be waited for again
+    process.returncode = os.waitstatus_to_exitcode(status)  # tells subprocess that the process has ended
     if process.returncode != 0:
         raise SystemExit(f"{' '.join(command)} ended with status {process.returncode}.")
     return taken, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def measure_uploads(index: Path, rounds: int) -> list[str]:
-    """Time uploads of one line, print a table and return the targets that were missed."""
+    """Measure uploads of one line, print a table and return the targets that were missed."""
     seconds = []
     with served(index) as address:
         for number in range(rounds + 1):
@@ -131,19 +131,19 @@ def measure_uploads(index: Path, rounds: int) -> list[str]:
     print(f"\n| upload of one line | seconds |\n|---|---|\n| first | {seconds[0]:.2f} |")
     print(f"| later | {statistics.median(later):.2f} ({min(later):.2f} to {max(later):.2f}) |")
     slowest = max(seconds[0], statistics.median(later))
-    return [f"an upload takes {slowest:.2f} s; at most {_MOST_SECONDS} s are wanted"] if slowest > _MOST_SECONDS else []
+    return [f"an upload takes {slowest:.2f} s; the target is {_MOST_SECONDS} s"] if slowest > _MOST_SECONDS else []
 
 
 @contextmanager
 def served(index: Path) -> Iterator[str]:
-    """Serve an index until the block ends, without the web page; return the server's address."""
+    """Run a server for an index, without the web page, until the block ends; yield its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [*_SRA_RAG, "serve", str(index), "--port", str(port), "--no-page"]
     log = index.with_name("server.log")
     with log.open("w") as output:
-        server = subprocess.Popen(command, stdout=output, stderr=output)  # noqa: S603 - our own command
+        server = subprocess.Popen(command, stdout=output, stderr=output)  # noqa: S603 - the command is fixed
         try:
             address = f"http://127.0.0.1:{port}"
             until = time.monotonic() + 120

@@ -1,10 +1,11 @@
-"""How well the text of scanned pages is recognized, and how long it takes.
+"""Accuracy and time of the text recognition of scanned pages.
 
     python benchmarks/text_recognition.py FOLDER --pages 6
 
-FOLDER holds PDF files with text. Pages with tables are rendered as pictures, clean and as a bad scan (turned by 0.8
-degrees, 200 dots per inch, noise, blur, JPEG of quality 40), and recognized. The text of the file is the reference: an
-amount is right if it is anywhere on the page, a row if one line has the last word of its label and then its amounts.
+FOLDER contains PDF files with text. Pages with tables are rendered as pictures, clean and as a bad scan (rotated by 0.8
+degrees, 200 dots per inch, noise, blur, JPEG quality 40), and recognized. The text of the file is the reference: an
+amount is right if it is anywhere on the page; a row is right if one line contains the last word of its label and after
+it its amounts.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def rows_of(text: str) -> list[tuple[str, list[str]]]:
 
 
 def has_row(label: str, amounts: list[str], lines: list[str]) -> bool:
-    """Whether one line has the label and then the amounts, in order."""
+    """Return whether one line contains the label and after it the amounts, in order."""
     cells = "".join(rf".*?(?<![\d,.]){re.escape(amount)}(?!\d)" for amount in amounts)
     pattern = re.compile(rf"{re.escape(label)}{cells}", re.IGNORECASE)
     return any(pattern.search(line) for line in lines)
@@ -61,16 +62,16 @@ def bad_scan(page: pypdfium2.PdfPage) -> Image.Image:
 def main() -> None:
     """Measure both kinds of scans and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="folder of PDF files")
+    parser.add_argument("folder", type=Path, help="folder with PDF files")
     parser.add_argument("--pages", type=int, default=6, help="number of pages (default: 6)")
-    parser.add_argument("--show-lost", action="store_true", help="print the rows that are lost")
+    parser.add_argument("--show-lost", action="store_true", help="print the rows that are not recognized")
     options = parser.parse_args()
     places = []
     for path in sorted(options.folder.rglob("*.pdf")):
         with pypdfium2.PdfDocument(path) as pdf:
             places += [(path, index) for index in range(len(pdf)) if len(rows_of(page_text(pdf[index]))) >= _LEAST_ROWS]
     chosen = random.Random(5).sample(places, min(options.pages, len(places)))  # noqa: S311
-    print("| scan | pages | rows | amounts | processor seconds a page | seconds a page | straightening |")
+    print("| scan | pages | rows | amounts | processor seconds per page | seconds per page | straightening |")
     print("|---|---|---|---|---|---|---|")
     for name, scan in (("clean", clean_scan), ("bad", bad_scan)):
         counts: Counter[str] = Counter()

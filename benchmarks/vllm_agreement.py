@@ -1,11 +1,12 @@
-"""Whether vLLM with reattention says what transformers with reattention says, within the rounding of the data type.
+"""Agreement of vLLM and transformers with reattention, compared with the rounding of the data type.
 
     .venv-vllm/bin/python benchmarks/vllm_agreement.py                      20 prompts, 100 to 4,000 tokens, bfloat16
     .venv-vllm/bin/python benchmarks/vllm_agreement.py --longest 800 --dtype float32
 
-The same tokens go through both, and the log-probability of each is compared: first with reattention off, which shows
-how far the two stand apart by themselves, then with it on. Then vLLM goes on greedily, and its tokens are compared
-where the two best of transformers stand further apart than twice the greatest difference seen with reattention off.
+Both process the same tokens, and the log-probability of each token is compared: first with reattention off, which shows
+the difference without it, then with it on. Then vLLM continues with greedy decoding. Its tokens are compared with those
+of transformers where the choice is clear: the logits of the two best tokens in transformers differ by more than twice
+the largest difference with reattention off.
 """
 
 from __future__ import annotations
@@ -37,19 +38,20 @@ PROSE = Path(__file__).parents[1] / "tools" / "sample_documents" / "prose"
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Comparison:
-    """One prompt, compared.
+    """Comparison of one prompt.
 
     Parameters
     ----------
     length
-        In tokens.
+        Length of the prompt in tokens.
     off, on
-        How far the log-probabilities of the prompt's tokens stand apart in the two, without and with reattention.
+        Absolute differences of the log-probabilities of the prompt's tokens in nats, without and with reattention.
     effect
-        How far they move in transformers through reattention.
-    clear, equal
-        Of the tokens that vLLM generated with reattention, how many were clear, and how many of those are
-        transformers' own choice.
+        Absolute changes of the log-probabilities in transformers by reattention, in nats.
+    clear
+        Number of tokens that vLLM generated with reattention where the choice is clear.
+    equal
+        Number of clear tokens that transformers chooses too.
     """
 
     length: int
@@ -61,14 +63,14 @@ class Comparison:
 
 
 class Pair:
-    """A model in vLLM and in transformers.
+    """The same model in vLLM and in transformers.
 
     Parameters
     ----------
     llm
-        vLLM's.
+        The ``LLM`` of vLLM.
     model
-        The same in transformers, with the attention ``"sra"``.
+        The model of transformers, with the attention ``"sra"``.
     """
 
     def __init__(self, llm: Any, model: transformers.PreTrainedModel) -> None:
@@ -78,12 +80,12 @@ class Pair:
         """Compare a prompt without and with reattention."""
         none = SRAConfig(alpha=0)
         plain, _, _ = self._transformers(ids, [], none, context_length)
-        off = _apart(self._vllm(ids, none, context_length)[0], plain)
-        found, generated = self._vllm(ids, sra, context_length, GENERATED)
-        wanted, choices, margins = self._transformers(ids, generated, sra, context_length)
+        off = _differences(self._vllm(ids, none, context_length)[0], plain)
+        actual, generated = self._vllm(ids, sra, context_length, GENERATED)
+        expected, choices, margins = self._transformers(ids, generated, sra, context_length)
         clear = [n for n, margin in enumerate(margins) if margin > 2 * max(off)]
         return Comparison(
-            len(ids), off, _apart(found, wanted), _apart(wanted, plain), len(clear),
+            len(ids), off, _differences(actual, expected), _differences(expected, plain), len(clear),
             sum(choices[n] == generated[n] for n in clear),
         )  # fmt: skip
 
@@ -104,31 +106,31 @@ class Pair:
     def _transformers(
         self, ids: list[int], generated: list[int], sra: SRAConfig, context_length: int
     ) -> tuple[list[float], list[int], list[float]]:
-        """Log-probabilities of the prompt's tokens; of each generated one the best in its place, and its margin."""
+        """Return log-probabilities of the prompt; for each generated token the best token and its margin in logits."""
         tokens = torch.tensor([ids + generated[:-1]], device=self.model.device)
         with torch.inference_mode(), reattend(self.model, sra, context_length=context_length, prompt_length=len(ids)):
             logits = self.model(tokens).logits[0].float()
         own = torch.tensor(ids[1:], device=logits.device)[:, None]
-        said = logits[: len(ids) - 1].log_softmax(-1).gather(1, own)[:, 0].tolist()
+        logprobs = logits[: len(ids) - 1].log_softmax(-1).gather(1, own)[:, 0].tolist()
         best = logits[len(ids) - 1 :].topk(2)
-        return said, best.indices[:, 0].tolist(), (best.values[:, 0] - best.values[:, 1]).tolist()
+        return logprobs, best.indices[:, 0].tolist(), (best.values[:, 0] - best.values[:, 1]).tolist()
 
 
-def _apart(one: Sequence[float], other: Sequence[float]) -> tuple[float, ...]:
-    return tuple(abs(a - b) for a, b in zip(one, other, strict=True))
+def _differences(first: Sequence[float], second: Sequence[float]) -> tuple[float, ...]:
+    return tuple(abs(a - b) for a, b in zip(first, second, strict=True))
 
 
 def settings(number: int, length: int) -> tuple[SRAConfig, int]:
-    """Say with which settings, and with how long a context, a prompt is asked: all rows and after_context in turn."""
+    """Return the settings and the context length of a prompt: alternately all rows and after_context."""
     return SRAConfig(alpha=0.3, rows="after_context" if number % 2 else "all"), length // 2
 
 
 def main() -> None:
     """Compare prompts from the sample documents and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default=None, help="a folder or a name on the hub (default: the embedded model)")
+    parser.add_argument("--model", default=None, help="folder, or name on the hub (default: the embedded model)")
     parser.add_argument("--dtype", default="bfloat16", choices=["bfloat16", "float16", "float32"])
-    parser.add_argument("--longest", type=int, default=LENGTHS[-1], metavar="TOKENS", help="leave longer prompts out")
+    parser.add_argument("--longest", type=int, default=LENGTHS[-1], metavar="TOKENS", help="leave out longer prompts")
     options = parser.parse_args()
     lengths = [length for length in LENGTHS if length <= options.longest]
     if not lengths:
@@ -150,7 +152,7 @@ def main() -> None:
     text = "\n\n".join(path.read_text(encoding="utf-8") for path in sorted(PROSE.glob("*.md")))
     tokens = AutoTokenizer.from_pretrained(folder)(text)["input_ids"]
     pair = Pair(llm, model)
-    print(f"{options.dtype}; nats apart, mean and greatest\n")
+    print(f"{options.dtype}; differences in nats, mean and maximum\n")
     print("| prompt | off | on | effect of reattention | clear tokens equal |\n|---|---|---|---|---|")
     every = []
     for number, length in enumerate(lengths):

@@ -1,14 +1,14 @@
-"""What reattention costs inside vLLM: prefill and decoding, with and without, in turn in one engine.
+"""Cost of reattention in vLLM: prefill and decoding with and without it, alternately in one engine.
 
-Run it in an environment with vLLM (`make test-vllm` makes one)::
+Run it in an environment with vLLM (`make test-vllm` creates one)::
 
     .venv-vllm/bin/python benchmarks/vllm_cost.py
     .venv-vllm/bin/python benchmarks/vllm_cost.py --layers 4     in a tenth of the time
-    OMP_NUM_THREADS=1 .venv-vllm/bin/python benchmarks/vllm_cost.py --clock cpu    on a machine that others use too
+    OMP_NUM_THREADS=1 .venv-vllm/bin/python benchmarks/vllm_cost.py --clock cpu    on a shared machine
 
-Every repetition measures all settings one after the other, and ratios are taken within a repetition, so that what else
-the machine does spoils them less. Decoding is timed by step of the engine, all requests in each, behind prompts that it
-has cached.
+Each repetition measures all settings one after the other, and ratios are computed within a repetition, so that other
+programs on the machine affect them less. Decoding is measured per step of the engine, with all requests in each step,
+after prompts that are in the cache.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
 os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-QUESTION = 128  # tokens behind the context
+QUESTION = 128  # tokens after the context
 PREFILL = {
     "vLLM": None,
     'rows="all"': {"sra": 0.2},
@@ -49,7 +49,7 @@ class Engine:
     Parameters
     ----------
     options
-        Of the command line.
+        Options of the command line.
     """
 
     def __init__(self, options: argparse.Namespace) -> None:
@@ -67,16 +67,16 @@ class Engine:
         self.tokens = options.tokens
         self.clock: Callable[[], float] = CLOCKS[options.clock]
         self._vocabulary = self.llm.llm_engine.vllm_config.model_config.get_vocab_size()
-        self._rng = random.Random(0)  # noqa: S311 - any prompt will do
+        self._rng = random.Random(0)  # noqa: S311 - the content of the prompts does not matter
         self._asked = 0
 
     @property
     def dtype(self) -> str:
-        """Of the model."""
+        """Data type of the model."""
         return str(self.llm.llm_engine.vllm_config.model_config.dtype)
 
     def prompt(self) -> Prompt:
-        """Make one that nothing is cached of; of one token more than is measured, for one is always computed anew."""
+        """Return a new random prompt. It has one more token, because vLLM never takes the last token from its cache."""
         return {"prompt_token_ids": [self._rng.randrange(100, self._vocabulary) for _ in range(self.tokens + 1)]}
 
     def steps(self, prompts: list[Prompt], extra: dict[str, Any] | None, new_tokens: int) -> list[float]:
@@ -101,7 +101,7 @@ class Engine:
 
 
 def fewer_layers(model: str, layers: int) -> dict[str, Any]:
-    """Say how vLLM makes a model of some layers with arbitrary weights, and of as much of its output layer."""
+    """Return options of vLLM for random weights and fewer layers, with the output layer reduced by the same factor."""
     from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(model)
@@ -113,33 +113,35 @@ def fewer_layers(model: str, layers: int) -> dict[str, Any]:
 def main() -> None:
     """Measure and print two tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default=None, help="a folder or a name on the hub (default: the embedded model)")
-    parser.add_argument("--part", choices=["prefill", "decoding"], help="measure it alone (default: both)")
-    parser.add_argument("--tokens", type=int, default=4096, help="of a prompt (default: 4096)")
-    parser.add_argument("--batch", type=int, default=8, help="requests that decode at once (default: 8)")
-    parser.add_argument("--new-tokens", type=int, default=8, help="decoded in a repetition (default: 8)")
-    parser.add_argument("--repetitions", type=int, default=3, help="(default: 3)")
+    parser.add_argument("--model", default=None, help="folder, or name on the hub (default: the embedded model)")
+    parser.add_argument("--part", choices=["prefill", "decoding"], help="measure only this part (default: both)")
+    parser.add_argument("--tokens", type=int, default=4096, help="tokens of a prompt (default: 4096)")
+    parser.add_argument("--batch", type=int, default=8, help="requests that are decoded together (default: 8)")
+    parser.add_argument("--new-tokens", type=int, default=8, help="tokens decoded per repetition (default: 8)")
+    parser.add_argument("--repetitions", type=int, default=3, help="number of repetitions (default: 3)")
     parser.add_argument("--dtype", default="auto", help="as for vLLM (default: auto)")
     parser.add_argument(
         "--layers", type=int, metavar="N",
-        help="serve a model of N such layers with arbitrary weights, which cost what its own do, in less time",
+        help="use N layers with random weights, which have the same relative cost, to save time",
     )  # fmt: skip
     parser.add_argument(
-        "--off", action="store_true", help="vLLM alone: to compare with it as it is without sra-rag (VLLM_PLUGINS=)"
+        "--off", action="store_true", help="measure only vLLM, to compare with vLLM without sra-rag (VLLM_PLUGINS=)"
     )
     parser.add_argument(
-        "--compiled", action="store_true", help="as vLLM serves by default: compiled, and on GPUs in CUDA graphs"
+        "--compiled", action="store_true", help="the default of vLLM: compiled, and with CUDA graphs on GPUs"
     )
     parser.add_argument(
         "--clock", choices=CLOCKS, default="wall",
-        help="wall (default), or cpu: the time of the processor that all threads take, which others do not lengthen",
+        help="wall (default), or cpu: processor time of all threads, which other programs hardly change",
     )  # fmt: skip
     options = parser.parse_args()
     if min(options.tokens - QUESTION, options.batch, options.new_tokens - 1, options.repetitions) < 1:
-        parser.error(f"give more than {QUESTION} tokens, 2 new ones, and 1 of the others at least")
+        parser.error(
+            f"required: --tokens above {QUESTION}, --new-tokens of at least 2, --batch and --repetitions of at least 1"
+        )
 
     engine = Engine(options)
-    engine.steps([engine.prompt()], None, 2)  # what is done once
+    engine.steps([engine.prompt()], None, 2)  # first call, which includes work that is done only once
     layers = "" if options.layers is None else f"{options.layers} layers, "
     print(f"{layers}{engine.dtype}, prompts of {options.tokens} tokens, {options.clock} time\n", flush=True)
     if options.part != "decoding":
@@ -149,7 +151,7 @@ def main() -> None:
 
 
 def measure_prefill(engine: Engine, options: argparse.Namespace) -> None:
-    """Time prompts of which nothing is cached."""
+    """Measure prompts that are not in the cache."""
     table(
         "prefill of one prompt",
         options.repetitions,
@@ -162,10 +164,10 @@ def measure_prefill(engine: Engine, options: argparse.Namespace) -> None:
 
 
 def measure_decoding(engine: Engine, options: argparse.Namespace) -> None:
-    """Time the steps behind cached prompts, all requests in each."""
+    """Measure decoding steps after cached prompts, with all requests in each step."""
     batch = []
     for number in range(options.batch):
-        print(f"\rreading prompt {number + 1} of {options.batch}", end="", file=sys.stderr, flush=True)
+        print(f"\rprefill of prompt {number + 1} of {options.batch}", end="", file=sys.stderr, flush=True)
         batch.append(engine.prompt())
         engine.steps(batch[-1:], None, 1)
     table(
@@ -180,7 +182,7 @@ def measure_decoding(engine: Engine, options: argparse.Namespace) -> None:
 
 
 def table(title: str, repetitions: int, variants: dict[str, Callable[[], float]]) -> None:
-    """Measure, and print medians of ratios to the first, with the least and greatest."""
+    """Measure the variants; print median, minimum and maximum of the ratios to the first variant."""
     rounds = []
     for repetition in range(repetitions):
         rounds.append({})
@@ -189,7 +191,7 @@ def table(title: str, repetitions: int, variants: dict[str, Callable[[], float]]
             rounds[-1][name] = measure()
     print("\r" + " " * 100 + "\r", end="", file=sys.stderr)
     first, *others = variants
-    print(f"| {title} | median of {repetitions}, least and greatest |\n|---|---|")
+    print(f"| {title} | median of {repetitions} (minimum-maximum) |\n|---|---|")
     print(f"| {first} | {statistics.median(r[first] for r in rounds):.4g} s |")
     for name in others:
         ratios = sorted(r[name] / r[first] for r in rounds)

@@ -114,7 +114,7 @@ def test_a_table(capsys, monkeypatch):
 
 
 def test_what_cannot_be_sized_is_named(capsys, monkeypatch, tmp_path):
-    for arguments, said in ((["nowhere/at-all"], "nowhere/at-all"), (["--contexts", "64"], "longer than its question")):
+    for arguments, said in ((["nowhere/at-all"], "nowhere/at-all"), (["--contexts", "64"], "larger than --question")):
         monkeypatch.setattr("sys.argv", ["sizing.py", *arguments])
         with pytest.raises(SystemExit):
             SIZING["main"]()

@@ -1,6 +1,6 @@
-"""`SRADocumentCompressor`: orders LangChain documents by where a model's own evidence heads look.
+"""`SRADocumentCompressor`: ranks LangChain documents by the attention that the evidence heads of a model give them.
 
-This file only translates between LangChain and `sra_rag.Engine.rank_passages`, which does the work.
+This file only translates between LangChain and `sra_rag.Engine.rank_passages`, which ranks the passages.
 """
 
 from __future__ import annotations
@@ -23,18 +23,17 @@ __all__ = ["SRADocumentCompressor"]
 class SRADocumentCompressor(BaseDocumentCompressor):
     """Order documents by the attention that a model's evidence heads give them, and keep the best.
 
-    All documents are read in one prompt; see `sra_rag.Engine.rank_passages`. The documents returned are copies with
-    their share of attention as ``metadata["relevance_score"]``; documents with equal shares stay in the order in which
-    they came.
+    All documents are in one prompt; see `sra_rag.Engine.rank_passages`. The returned documents are copies with their
+    share of the attention as ``metadata["relevance_score"]``. Documents with equal shares keep their order.
 
     Parameters
     ----------
     model
-        Name of the model, as given to `sra_rag.load_model`. It is loaded when it is first needed.
+        Name of the model, as given to `sra_rag.load_model`. It is loaded at the first call.
     engine
         An `Engine` or a `LoadedModel` to use instead of loading one, such as ``chat.engine`` of `ChatSRAHuggingFace`.
     top_n
-        How many documents are returned, at most; None for all.
+        Maximum number of documents that are returned; None for all.
 
     Examples
     --------
@@ -70,7 +69,7 @@ class SRADocumentCompressor(BaseDocumentCompressor):
 
     @property
     def engine(self) -> Engine:
-        """The engine that ranks, to share with other integrations; the model is loaded if it was not."""
+        """The engine that ranks the documents, which other integrations can share. Loads the model if needed."""
         return self.engines.get(ModelSource(name=self.model))
 
     def compress_documents(
@@ -81,11 +80,11 @@ class SRADocumentCompressor(BaseDocumentCompressor):
         Parameters
         ----------
         documents
-            The documents; they stay as they are.
+            The documents, which are not changed.
         query
             The question.
         callbacks
-            Not used: no model is asked for an answer.
+            Not used, because no text is generated.
         """
         if not documents:
             return []
@@ -94,7 +93,7 @@ class SRADocumentCompressor(BaseDocumentCompressor):
     async def acompress_documents(
         self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
     ) -> list[Document]:
-        """As `compress_documents`; the event loop stays free, and cancelling the task ends the work."""
+        """Rank without blocking the event loop; cancelling the task stops the work."""
         if not documents:
             return []
         engine = await asyncio.to_thread(lambda: self.engine)

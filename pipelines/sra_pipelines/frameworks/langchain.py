@@ -1,4 +1,4 @@
-"""An index as a LangChain retriever, and `DocumentQA` as a chain: its own steps around `ChatSRAHuggingFace`."""
+"""A LangChain retriever for an index, and a chain with the steps of `DocumentQA` and a `ChatSRAHuggingFace`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sra_rag.errors import ConfigError, require_extra
 
 require_extra("sra_pipelines.frameworks.langchain", "langchain", "langchain_core")
 
-from langchain_core.callbacks import (  # noqa: E402 - only once its package is known to be there
+from langchain_core.callbacks import (  # noqa: E402 - imported after the check that the package is installed
     AsyncCallbackManagerForRetrieverRun,
     CallbackManagerForRetrieverRun,
 )
@@ -34,14 +34,14 @@ __all__ = ["AnswerSteps", "PassageRetriever", "answer_chain", "answer_steps", "t
 
 
 class PassageRetriever(BaseRetriever):
-    """Searches an index for LangChain: by meaning and words, as the retriever given does.
+    """Search an index, as a LangChain retriever.
 
     Parameters
     ----------
     retriever
-        ``Retriever(index)`` over an index in memory or on disk.
+        Retriever of an index in memory or on disk: ``Retriever(index)``.
     k
-        How many passages are returned, best first.
+        Maximum number of passages that are returned, best first.
 
     Examples
     --------
@@ -63,16 +63,16 @@ class PassageRetriever(BaseRetriever):
 
 
 class AnswerSteps(NamedTuple):
-    """What `answer_chain` is made of: each takes a dict and returns it with one more entry.
+    """The steps of `answer_chain`. Each step takes a dict and returns it with one more entry.
 
     Parameters
     ----------
     retrieve
-        From ``question`` to ``found``, a `Retrieval`.
+        Reads ``question`` and adds ``retrieval``, a `Retrieval`.
     generate
-        From ``found`` to ``message``, the model's.
+        Reads ``retrieval`` and adds ``message``, the message of the model.
     conclude
-        From ``found`` and ``message``, if there is one, to ``answer``, an `Answer`.
+        Reads ``retrieval`` and, if there is one, ``message``, and adds ``answer``, an `Answer`.
     """
 
     retrieve: Runnable[Any, dict[str, Any]]
@@ -81,24 +81,26 @@ class AnswerSteps(NamedTuple):
 
 
 def answer_chain(qa: DocumentQA, llm: ChatSRAHuggingFace | None = None) -> Runnable[str, Answer]:
-    """Return a chain from a question to its `Answer`: passages, text and citations are those of ``qa.ask``.
+    """Return a chain that takes a question and returns an `Answer`, with the same content as that of ``qa.ask``.
 
     Parameters
     ----------
     qa
-        What is asked, and how its passages are found and packed.
+        Retrieves and packs the passages, and checks and cites the answer.
     llm
-        Answers, with its own settings; it must share the engine: ``ChatSRAHuggingFace(engine=qa.engine, sra=0.2)``.
+        Chat model that answers, with its own settings. It must share the engine of `qa`:
+        ``ChatSRAHuggingFace(engine=qa.engine, sra=0.2)``. By default it is created from the engine of `qa`.
 
     Notes
     -----
-    ``sra`` may come with the config: ``chain.invoke(question, {"configurable": {"sra": 0.2}})``. The text comes piece
-    by piece from ``astream_events``. ``answer.generation.token_ids`` is empty: messages do not carry them.
+    ``sra`` can also be passed with the config: ``chain.invoke(question, {"configurable": {"sra": 0.2}})``.
+    ``astream_events`` streams the text. ``answer.generation.token_ids`` is empty, because LangChain messages do not
+    contain token ids.
 
     Raises
     ------
     ConfigError
-        If the model answers with another engine, or is on a server.
+        If `llm` has another engine, or the model of `qa` is on a server.
     """
     retrieve, generate, conclude = answer_steps(qa, llm)
     ask = RunnableBranch((_has_passages, generate), RunnablePassthrough())
@@ -106,41 +108,41 @@ def answer_chain(qa: DocumentQA, llm: ChatSRAHuggingFace | None = None) -> Runna
 
 
 def answer_steps(qa: DocumentQA, llm: ChatSRAHuggingFace | None = None) -> AnswerSteps:
-    """Return the steps of `answer_chain`, to put together otherwise; see there."""
+    """Return the steps of `answer_chain` for custom chains. Parameters and errors are those of `answer_chain`."""
     if qa.engine.loaded is None:
         raise ConfigError(
-            f"The DocumentQA answers with {qa.engine.name!r} on a server, and a chain with a model in this process. "
-            "Ask with qa.ask, or give it an Engine."
+            f"The DocumentQA uses {qa.engine.name!r} on a server, but a chain needs a model in this process. "
+            "Call qa.ask instead, or create the DocumentQA with an Engine."
         )
     model = llm or ChatSRAHuggingFace(engines=qa.engine)
     if model.engine is not qa.engine:
         raise ConfigError(
-            "The chat model answers with another engine than the DocumentQA counts tokens with. Share it: "
-            "ChatSRAHuggingFace(engine=qa.engine, ...)."
+            "The chat model and the DocumentQA have different engines, so tokens would be counted with another model "
+            "than the one that answers. Share the engine: ChatSRAHuggingFace(engine=qa.engine, ...)."
         )
 
-    def find(state: dict[str, Any]) -> Retrieval:
+    def retrieve(state: dict[str, Any]) -> Retrieval:
         return qa.retrieve(state["question"], max_new_tokens=model.max_tokens)
 
-    def read(state: dict[str, Any]) -> Runnable[Any, AIMessage]:
-        # A step that returns a chain is that chain: what it streams is streamed on.
-        return _to_messages | model.bind(context=state["found"].context)
+    def generate(state: dict[str, Any]) -> Runnable[Any, AIMessage]:
+        # LangChain runs a runnable that a step returns, and passes on what it streams.
+        return _to_messages | model.bind(context=state["retrieval"].context)
 
     def conclude(state: dict[str, Any]) -> Answer:
         message = state.get("message")
-        # A graph's checkpoint brings tuples back as lists.
-        found = dataclasses.replace(state["found"], passages=tuple(state["found"].passages))
-        return qa.conclude(found, None if message is None else _to_generation(message))
+        # Checkpoints of a graph restore tuples as lists.
+        retrieval = dataclasses.replace(state["retrieval"], passages=tuple(state["retrieval"].passages))
+        return qa.conclude(retrieval, None if message is None else _to_generation(message))
 
     return AnswerSteps(
-        RunnablePassthrough.assign(found=RunnableLambda(find, name="retrieve")),
-        RunnablePassthrough.assign(message=RunnableLambda(read, name="generate")),
+        RunnablePassthrough.assign(retrieval=RunnableLambda(retrieve, name="retrieve")),
+        RunnablePassthrough.assign(message=RunnableLambda(generate, name="generate")),
         RunnablePassthrough.assign(answer=RunnableLambda(conclude, name="conclude")),
     )
 
 
 def to_document(passage: Passage) -> Document:
-    """Return a passage with its place and score as LangChain keeps them; the id tells it from others of the index."""
+    """Return a passage as a LangChain document: position and score are metadata, and the id is unique in the index."""
     metadata = {**passage_metadata(passage), "score": passage.score}
     return Document(passage.text, id="/".join(map(str, passage.key)), metadata=metadata)
 
@@ -150,11 +152,11 @@ def _question(question: str) -> dict[str, Any]:
 
 
 def _messages(state: dict[str, Any]) -> list[BaseMessage]:
-    return convert_to_messages(state["found"].messages())
+    return convert_to_messages(state["retrieval"].messages())
 
 
 def _has_passages(state: dict[str, Any]) -> bool:
-    return bool(state["found"].passages)
+    return bool(state["retrieval"].passages)
 
 
 _to_state = RunnableLambda(_question, name="question")
@@ -162,15 +164,15 @@ _to_messages = RunnableLambda(_messages, name="prompt")
 
 
 def _to_generation(message: AIMessage) -> Generation:
-    told, used = message.response_metadata, message.usage_metadata
-    prompt, completion = (used["input_tokens"], used["output_tokens"]) if used else (0, 0)
-    cached = used.get("input_token_details", {}).get("cache_read", 0) if used else 0
+    metadata, usage = message.response_metadata, message.usage_metadata
+    prompt, completion = (usage["input_tokens"], usage["output_tokens"]) if usage else (0, 0)
+    cached = usage.get("input_token_details", {}).get("cache_read", 0) if usage else 0
     return Generation(
         text=str(message.text),
-        finish_reason=told["finish_reason"],
+        finish_reason=metadata["finish_reason"],
         usage=Usage(prompt, completion, cached),
-        timing=Timing(**told["timing"]),
+        timing=Timing(**metadata["timing"]),
         token_ids=(),
-        sra=SRAConfig.coerce(told["sra"]),
-        context_length=told["context_tokens"],
+        sra=SRAConfig.coerce(metadata["sra"]),
+        context_length=metadata["context_tokens"],
     )

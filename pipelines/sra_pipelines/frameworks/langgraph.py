@@ -1,4 +1,4 @@
-"""`DocumentQA` as a LangGraph graph: the steps of `answer_chain` as nodes."""
+"""`DocumentQA` as a LangGraph graph, whose nodes are the steps of `answer_chain`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sra_rag.errors import require_extra
 
 require_extra("sra_pipelines.frameworks.langgraph", "langgraph", "langgraph")
 
-from langchain_core.messages import AIMessage  # noqa: E402 - only once its package is known to be there
+from langchain_core.messages import AIMessage  # noqa: E402 - imported after the check that the package is installed
 from langchain_sra import ChatSRAHuggingFace  # noqa: E402
 from langgraph.graph import END, START, StateGraph  # noqa: E402
 from langgraph.graph.state import CompiledStateGraph  # noqa: E402
@@ -33,26 +33,26 @@ CHECKPOINT_TYPES = (
     Answer, Calculation, Citation, Claim, Amount, Expansion, Generation, Operand, Passage, Retrieval, SRAConfig,
     Support, Timing, Usage,
 )  # fmt: skip
-"""What a checkpoint holds, for ``JsonPlusSerializer(allowed_msgpack_modules=CHECKPOINT_TYPES)``."""
+"""Types in the checkpoints of the graph, for ``JsonPlusSerializer(allowed_msgpack_modules=CHECKPOINT_TYPES)``."""
 
 
 class AnswerState(TypedDict, total=False):
-    """What the graph knows of a question.
+    """State of the graph.
 
     Parameters
     ----------
     question
-        Given.
-    found
-        Passages, packed.
+        The question; the input of the graph.
+    retrieval
+        The passages that were retrieved and packed for the question.
     message
-        What the model wrote; none where nothing was found.
+        The message of the model. Missing if no passages were retrieved.
     answer
-        The outcome.
+        The answer; the output of the graph.
     """
 
     question: str
-    found: Retrieval
+    retrieval: Retrieval
     message: AIMessage
     answer: Answer
 
@@ -60,14 +60,14 @@ class AnswerState(TypedDict, total=False):
 def answer_graph(
     qa: DocumentQA, llm: ChatSRAHuggingFace | None = None, **compile_options: Any
 ) -> CompiledStateGraph[AnswerState, Any, Any, Any]:
-    """Return a graph from ``question`` to ``answer``, with nodes ``retrieve``, ``generate`` and ``conclude``.
+    """Return a graph that takes ``question`` and returns ``answer``; its nodes are the steps of `AnswerSteps`.
 
     Parameters
     ----------
     qa, llm
         See `answer_chain`.
     **compile_options
-        For `StateGraph.compile`, such as ``checkpointer``.
+        Keyword arguments of `StateGraph.compile`, such as ``checkpointer``.
 
     Raises
     ------
@@ -87,4 +87,4 @@ def answer_graph(
 
 
 def _next(state: AnswerState) -> Literal["generate", "conclude"]:
-    return "generate" if state["found"].passages else "conclude"
+    return "generate" if state["retrieval"].passages else "conclude"

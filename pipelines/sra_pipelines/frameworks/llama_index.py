@@ -1,4 +1,4 @@
-"""An index as a LlamaIndex retriever, and `DocumentQA` and `Chat` wherever a LlamaIndex engine is expected."""
+"""LlamaIndex retrievers for an index, and `DocumentQA` as a LlamaIndex query engine."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ __all__ = [
 
 
 class PassageRetriever(BaseRetriever):
-    """Searches an index for LlamaIndex: by meaning and words, as the retriever given does.
+    """Search an index, as a LlamaIndex retriever.
 
     Parameters
     ----------
     retriever
-        ``Retriever(index)`` over an index in memory or on disk.
+        Retriever of an index in memory or on disk: ``Retriever(index)``.
     k
-        How many passages are returned, best first.
+        Maximum number of passages that are returned, best first.
     callback_manager
-        LlamaIndex's.
+        Callback manager of LlamaIndex.
 
     Examples
     --------
@@ -65,18 +65,18 @@ class PassageRetriever(BaseRetriever):
 
 
 class PackedRetriever(BaseRetriever):
-    """Finds and packs what `DocumentQA` would give its model: as much as there is room for, in its order.
+    """Retrieve the passages that `DocumentQA` gives to its model, in the same order.
 
     Parameters
     ----------
     qa
-        Its index, retriever and budget are used.
+        Retrieves the passages, with its index, retriever and token budget.
     callback_manager
-        LlamaIndex's.
+        Callback manager of LlamaIndex.
 
     Examples
     --------
-    The answers of ``qa.ask``, by LlamaIndex's own engine:
+    The same answers as from ``qa.ask``, with a query engine of LlamaIndex:
 
     >>> RetrieverQueryEngine.from_args(
     ...     PackedRetriever(qa), llm=SRAHuggingFaceLLM(model=qa.engine), text_qa_template=question_prompt()
@@ -95,25 +95,25 @@ class PackedRetriever(BaseRetriever):
 
 
 class DocumentQAEngine(BaseQueryEngine):
-    """`DocumentQA` as a LlamaIndex query engine: responses carry its answers, passages and citations.
+    """`DocumentQA` as a LlamaIndex query engine: responses contain its answers, passages and citations.
 
     Parameters
     ----------
     qa
-        Answers.
+        Answers the queries.
     sra
-        Settings of the attention, None for off.
+        Settings of Scaled ReAttention; None for off.
     streaming
-        Respond piece by piece; ``metadata`` is filled when the last piece is out.
+        Whether responses are streamed. The ``metadata`` of a streamed response is empty until the text is complete.
     callback_manager
-        LlamaIndex's.
+        Callback manager of LlamaIndex.
     **changes
-        Changed options of generation, such as ``max_new_tokens``.
+        Options of generation that differ from those of the engine, such as ``max_new_tokens``.
 
     Notes
     -----
-    ``response.source_nodes`` are the passages that the model read, ``response.metadata["answer"]`` is the `Answer`, and
-    ``response.metadata["citations"]`` are its citations as text.
+    ``response.source_nodes`` are the passages in the prompt, ``response.metadata["answer"]`` is the `Answer`, and
+    ``response.metadata["citations"]`` are its citations as strings.
     """
 
     def __init__(
@@ -132,64 +132,64 @@ class DocumentQAEngine(BaseQueryEngine):
         self.changes = changes
 
     def retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        """Return the passages that the model would read."""
-        return to_nodes(self._found(query_bundle).passages)
+        """Return the passages that would be in the prompt."""
+        return to_nodes(self._retrieval(query_bundle).passages)
 
     async def aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        """As `retrieve`; the event loop stays free."""
+        """Retrieve without blocking the event loop."""
         return await asyncio.to_thread(self.retrieve, query_bundle)
 
     def _get_prompt_modules(self) -> PromptMixinType:
         return {}
 
     def _query(self, query_bundle: QueryBundle) -> Response | StreamingResponse:
-        found = self._found(query_bundle)
+        retrieval = self._retrieval(query_bundle)
         if not self.streaming:
-            answer = self.qa.ask(found, sra=self.sra, **self.changes)
+            answer = self.qa.ask(retrieval, sra=self.sra, **self.changes)
             return Response(answer.text, to_nodes(answer.passages), answer_metadata(answer))
         metadata: dict[str, Any] = {}
 
         def pieces() -> Generator[str, None, None]:
-            for piece in self.qa.stream(found, sra=self.sra, **self.changes):
+            for piece in self.qa.stream(retrieval, sra=self.sra, **self.changes):
                 if isinstance(piece, Answer):
                     metadata.update(answer_metadata(piece))
                 else:
                     yield piece
 
-        return StreamingResponse(pieces(), to_nodes(found.passages), metadata)
+        return StreamingResponse(pieces(), to_nodes(retrieval.passages), metadata)
 
     async def _aquery(self, query_bundle: QueryBundle) -> Response | AsyncStreamingResponse:
-        found = await asyncio.to_thread(self._found, query_bundle)
+        retrieval = await asyncio.to_thread(self._retrieval, query_bundle)
         if not self.streaming:
-            answer = await self.qa.aask(found, sra=self.sra, **self.changes)
+            answer = await self.qa.aask(retrieval, sra=self.sra, **self.changes)
             return Response(answer.text, to_nodes(answer.passages), answer_metadata(answer))
         metadata: dict[str, Any] = {}
 
         async def pieces() -> AsyncGenerator[str, None]:
-            async with aclosing(self.qa.astream(found, sra=self.sra, **self.changes)) as stream:
+            async with aclosing(self.qa.astream(retrieval, sra=self.sra, **self.changes)) as stream:
                 async for piece in stream:
                     if isinstance(piece, Answer):
                         metadata.update(answer_metadata(piece))
                     else:
                         yield piece
 
-        return AsyncStreamingResponse(pieces(), to_nodes(found.passages), metadata)
+        return AsyncStreamingResponse(pieces(), to_nodes(retrieval.passages), metadata)
 
-    def _found(self, query_bundle: QueryBundle) -> Retrieval:
+    def _retrieval(self, query_bundle: QueryBundle) -> Retrieval:
         return self.qa.retrieve(query_bundle.query_str, max_new_tokens=self.changes.get("max_new_tokens"))
 
 
 def question_prompt(preset: str | Path | Preset = "general") -> PromptTemplate:
-    """Return the prompt of `DocumentQA`, with places for passages and question, as a ``text_qa_template``."""
+    """Return the prompt of `DocumentQA` as a ``text_qa_template``, with variables for the passages and the question."""
     instruction = load_preset(preset).instruction.replace("{", "{{").replace("}", "}}")
     [message] = Retrieval("{query_str}", (), "{context_str}", instruction).messages()
     return PromptTemplate(message["content"])
 
 
 def _to_node(passage: Passage) -> NodeWithScore:
-    """Return a passage as LlamaIndex keeps it: models read it under its document and page, as in `DocumentQA`."""
-    shown = format_passages([passage])
-    heading = shown[: len(shown) - len(passage.text)].replace("{", "{{").replace("}", "}}")
+    """Return a passage as a LlamaIndex node. In prompts its document and page precede it, as in `DocumentQA`."""
+    formatted = format_passages([passage])
+    heading = formatted[: len(formatted) - len(passage.text)].replace("{", "{{").replace("}", "}}")
     node = TextNode(
         id_="/".join(map(str, passage.key)),
         text=passage.text,
@@ -201,10 +201,10 @@ def _to_node(passage: Passage) -> NodeWithScore:
 
 
 def to_nodes(passages: Iterable[Passage]) -> list[NodeWithScore]:
-    """Return passages as LlamaIndex keeps them."""
+    """Return passages as LlamaIndex nodes with scores."""
     return [_to_node(passage) for passage in passages]
 
 
 def answer_metadata(answer: Answer) -> dict[str, Any]:
-    """Return what a response carries beside text and passages."""
+    """Return the metadata of a response: the `Answer` and its citations as strings."""
     return {"answer": answer, "citations": [str(citation) for citation in answer.citations]}

@@ -1,4 +1,4 @@
-"""`Chat` wherever a LlamaIndex chat engine is expected."""
+"""`Chat` as a LlamaIndex chat engine."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ __all__ = ["DocumentChatEngine", "DocumentChatStream"]
 
 @dataclasses.dataclass
 class DocumentChatStream(StreamingAgentChatResponse):
-    """A response that comes piece by piece, with what `DocumentQAEngine` says of an answer once it is done."""
+    """A streamed response of `DocumentChatEngine`; its source nodes and metadata are set when the text is complete."""
 
     metadata: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def done(self, answer: Answer) -> None:
-        """Take over what is known at the end."""
+        """Set the source nodes and the metadata from the complete answer."""
         self.source_nodes = to_nodes(answer.passages)
         self.metadata = answer_metadata(answer)
         self.is_done = True
@@ -42,25 +42,25 @@ class DocumentChatEngine(BaseChatEngine):
     Parameters
     ----------
     qa
-        Answers each question.
+        Answers the questions.
     memory_tokens
-        See `Chat`.
+        Maximum number of tokens of earlier questions and answers that are kept; see `Chat`.
     sra
-        Settings of the attention, None for off.
+        Settings of Scaled ReAttention; None for off.
     chat_history
-        Earlier messages, user and assistant by turns.
+        Earlier messages: alternately a question of the user and an answer of the assistant.
     **changes
-        Changed options of generation, such as ``max_new_tokens``.
+        Options of generation that differ from those of the engine, such as ``max_new_tokens``.
 
     Notes
     -----
-    ``source_nodes`` and ``metadata`` of a response are those of `DocumentQAEngine`; while streaming they are filled
-    when the last piece is out. A ``chat_history`` given with a call takes the place of what is remembered.
+    ``source_nodes`` and ``metadata`` of a response are those of `DocumentQAEngine`. In a streamed response they are
+    empty until the text is complete. A ``chat_history`` that is passed with a call replaces the remembered one.
 
     Raises
     ------
     ConfigError
-        If a history is not questions and answers by turns.
+        If a chat history is not a sequence of alternating questions and answers.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class DocumentChatEngine(BaseChatEngine):
 
     @property
     def chat_history(self) -> list[ChatMessage]:
-        """What is remembered, oldest first."""
+        """The messages that are remembered, oldest first."""
         roles = (MessageRole.USER, MessageRole.ASSISTANT)
         return [
             ChatMessage(role=role, content=text)
@@ -96,7 +96,7 @@ class DocumentChatEngine(BaseChatEngine):
         return _response(self._chat.ask(message, **self._arguments))
 
     async def achat(self, message: str, chat_history: list[ChatMessage] | None = None) -> AgentChatResponse:
-        """As `chat`; the event loop stays free, and cancelling the task ends the work."""
+        """Answer the next question without blocking the event loop; cancelling the task stops the generation."""
         self._remember(chat_history)
         async with aclosing(self._pieces(message)) as pieces:
             async for piece in pieces:
@@ -105,9 +105,9 @@ class DocumentChatEngine(BaseChatEngine):
         raise RuntimeError("The stream ended without an answer.")  # pragma: no cover - it always ends with one
 
     def stream_chat(self, message: str, chat_history: list[ChatMessage] | None = None) -> DocumentChatStream:
-        """Answer the next question piece by piece."""
+        """Stream the answer to the next question."""
         self._remember(chat_history)
-        response = DocumentChatStream(is_writing_to_memory=False)  # `Chat` remembers
+        response = DocumentChatStream(is_writing_to_memory=False)  # `Chat` has its own memory
 
         def pieces() -> Generator[ChatResponse, None, None]:
             for piece in self._chat.stream(message, **self._arguments):
@@ -120,7 +120,7 @@ class DocumentChatEngine(BaseChatEngine):
         return response
 
     async def astream_chat(self, message: str, chat_history: list[ChatMessage] | None = None) -> DocumentChatStream:
-        """As `stream_chat`; the event loop stays free."""
+        """Stream the answer to the next question without blocking the event loop."""
         self._remember(chat_history)
         response = DocumentChatStream(is_writing_to_memory=False)
 
@@ -159,8 +159,8 @@ def _turns(messages: Sequence[ChatMessage]) -> list[tuple[str, str]]:
     roles = [message.role for message in messages]
     if roles != [MessageRole.USER, MessageRole.ASSISTANT] * (len(roles) // 2):
         raise ConfigError(
-            f"chat_history has messages of {', '.join(role.value for role in roles)}. Give questions (user) and "
-            "answers (assistant) by turns; instructions of your own have no place in the prompt of DocumentQA."
+            f"chat_history has messages of these roles: {', '.join(role.value for role in roles)}. Give alternating "
+            "questions (user) and answers (assistant). For other instructions, give DocumentQA a preset."
         )
     texts = [message.content or "" for message in messages]
     return list(zip(texts[::2], texts[1::2], strict=True))

@@ -276,7 +276,7 @@ async def test_the_chat_engine_is_the_chat(qa, monkeypatch):
     engine.reset()
     assert engine.chat_history == []
     for wrong in ([ChatMessage("Be rude.", role="system")], history[:1]):
-        with pytest.raises(ConfigError, match="by turns"):
+        with pytest.raises(ConfigError, match="alternating questions"):
             engine.chat("Why?", chat_history=wrong)
 
 

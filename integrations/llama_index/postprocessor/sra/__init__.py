@@ -1,4 +1,4 @@
-"""LlamaIndex re-ranker by the model's own heads: ``from llama_index.postprocessor.sra import SRARerank``."""
+"""LlamaIndex re-ranker with the evidence heads of a model: ``from llama_index.postprocessor.sra import SRARerank``."""
 
 from typing import TYPE_CHECKING
 
@@ -9,7 +9,7 @@ require_extra("llama_index.postprocessor.sra", "llama-index", "llama_index.core"
 
 if TYPE_CHECKING:
     from llama_index.postprocessor.sra.node_postprocessor import SRARerank
-else:  # type checkers would take any name for public if they saw a __getattr__
+else:  # hidden from type checkers, which would accept any name because of __getattr__
     __getattr__, __dir__ = lazy_names(
         __name__,
         {

@@ -1,6 +1,6 @@
-"""`SRARerank`: orders LlamaIndex nodes by where a model's own evidence heads look.
+"""`SRARerank`: ranks LlamaIndex nodes by the attention that the evidence heads of a model give them.
 
-This file only translates between LlamaIndex and `sra_rag.Engine.rank_passages`, which does the work.
+This file only translates between LlamaIndex and `sra_rag.Engine.rank_passages`, which ranks the passages.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ _dispatcher = get_dispatcher(__name__)
 class SRARerank(BaseNodePostprocessor):
     """Order nodes by the attention that a model's evidence heads give them, and keep the best.
 
-    All nodes are read in one prompt, as the model will see them (`MetadataMode.LLM`); see
-    `sra_rag.Engine.rank_passages`. The nodes returned are copies whose ``score`` is their share of attention; nodes
-    with equal shares stay in the order in which they came.
+    All nodes are in one prompt, with the text that the model will receive (`MetadataMode.LLM`); see
+    `sra_rag.Engine.rank_passages`. The returned nodes are copies whose ``score`` is their share of the attention. Nodes
+    with equal shares keep their order.
 
     Parameters
     ----------
     top_n
-        How many nodes are returned, at most.
+        Maximum number of nodes that are returned.
     model
         Name of the model, as given to `sra_rag.load_model`, or an `Engine` or `LoadedModel` to share, such as
         ``llm.engine`` of `llama_index.llms.sra.SRAHuggingFaceLLM`.
@@ -43,7 +43,7 @@ class SRARerank(BaseNodePostprocessor):
     Raises
     ------
     ConfigError
-        If `model` is something else.
+        If `model` has another type.
     ModelLoadError, UnsupportedModelError
         See `sra_rag.load_model`.
 
@@ -53,7 +53,7 @@ class SRARerank(BaseNodePostprocessor):
     >>> index.as_query_engine(llm=llm, similarity_top_k=10, node_postprocessors=[rerank])  # doctest: +SKIP
     """
 
-    top_n: int = Field(default=2, ge=1, description="How many nodes are returned, at most.")
+    top_n: int = Field(default=2, ge=1, description="Maximum number of nodes that are returned.")
     model: str = Field(default="embedded", description="Name of the model whose heads rank the nodes.")
 
     _engine: Engine = PrivateAttr()
@@ -70,12 +70,12 @@ class SRARerank(BaseNodePostprocessor):
 
     @classmethod
     def class_name(cls) -> str:
-        """Name under which LlamaIndex knows the class."""
+        """Return the name that LlamaIndex uses to serialize the class."""
         return "SRARerank"
 
     @property
     def engine(self) -> Engine:
-        """The engine that ranks, to share with other integrations."""
+        """The engine that ranks the nodes, which can be shared with other integrations."""
         return self._engine
 
     def _postprocess_nodes(
@@ -100,7 +100,7 @@ class SRARerank(BaseNodePostprocessor):
 
     @contextmanager
     def _reported(self, nodes: list[NodeWithScore], question: str) -> Iterator[list[NodeWithScore]]:
-        """Send LlamaIndex's events of a re-ranking; the block fills the list of nodes that it yields."""
+        """Send LlamaIndex's events of a re-ranking. The caller adds the ranked nodes to the list that this yields."""
         best: list[NodeWithScore] = []
         _dispatcher.event(ReRankStartEvent(query=question, nodes=nodes, top_n=self.top_n, model_name=self.model))
         payload: dict[str, Any] = {
@@ -117,7 +117,7 @@ class SRARerank(BaseNodePostprocessor):
 
 def _question(query_bundle: QueryBundle | None) -> str:
     if query_bundle is None:
-        raise ConfigError("The question is missing. Give query_str or query_bundle: nodes are ranked for a question.")
+        raise ConfigError("The question is missing. Pass query_str or query_bundle.")
     return query_bundle.query_str
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sra_rag.heads.known import evidence_heads, measured_settings
+from sra_rag.heads.plot import check_plot_file, plot_heads
 from sra_rag.models.loading import load_model
 
 __all__ = ["heads"]
@@ -23,6 +25,13 @@ def heads(
     ] = "embedded",
     top: Annotated[int, typer.Option(help="How many heads to show.", min=1)] = 20,
     dtype: Annotated[str, typer.Option(help="float32, bfloat16, float16 or auto.")] = "auto",
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Also write a picture of layers and heads: an .svg, .png or .pdf file. Needs matplotlib.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Show the evidence heads of a model: those that attend to the passage that answers a question.
@@ -35,9 +44,20 @@ def heads(
       sra-rag heads
 
       sra-rag heads --model Qwen/Qwen2.5-1.5B-Instruct --top 40
+
+      sra-rag heads --plot heads.svg
     """
+    if plot is not None:
+        check_plot_file(plot)
     loaded = load_model(model, dtype=dtype)
-    best = evidence_heads(loaded)[:top]
+    ranked = evidence_heads(loaded)
+    best = ranked[:top]
+    if plot is not None:
+        text = loaded.model.config.get_text_config(decoder=True)
+        plot_heads(
+            ranked, plot, n_layers=text.num_hidden_layers, n_heads=text.num_attention_heads, top=top,
+            title=f"Evidence heads of {model}",
+        )  # fmt: skip
     settings = measured_settings(loaded)
     if as_json:
         content = {"model": model, "heads": [dataclasses.asdict(head) for head in best], "sra": settings.to_dict()}

@@ -7,6 +7,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig
 from vllm import LLM, SamplingParams
 
 from sra_rag import SRAConfig
+from sra_rag.attention.evidence import Evidence
 from sra_rag.attention.reattend import reattend
 
 VOCABULARY = 128
@@ -85,12 +86,22 @@ class Reference:
     def __init__(self, folder, dtype=torch.float32):
         self.model = AutoModelForCausalLM.from_pretrained(folder, attn_implementation="sra", dtype=dtype).eval()
 
-    def logprobs(self, tokens, prompt_length, sra=None, context_length=None):
-        """Return the log-probability of each token after the prompt, given the preceding tokens."""
+    def logprobs(self, tokens, prompt_length, sra=None, context_length=None, evidence=None):
+        """Return the log-probability of each token after the prompt, given the preceding tokens.
+
+        `evidence` are the weighed spans: a list of ``[start, end, weight]``.
+        """
         sra = SRAConfig(alpha=0) if sra is None else sra
         with torch.no_grad(), reattend(
             self.model, sra, context_length=context_length, prompt_length=prompt_length
-        ):  # fmt: skip
+        ) as session:  # fmt: skip
+            if evidence is not None:
+                spans, weights = [part[:2] for part in evidence], [part[2] for part in evidence]
+                heads = None if sra.evidence.heads == "all" else sra.evidence.heads
+                session.evidence = Evidence(
+                    [spans], [context_length], weight=[weights], heads=heads,
+                    n_layers=SHAPE["num_hidden_layers"], n_heads=SHAPE["num_attention_heads"],
+                )  # fmt: skip
             logits = self.model(torch.tensor([tokens])).logits[0]
         logprobs = logits.float().log_softmax(-1)
         return [logprobs[i - 1, tokens[i]].item() for i in range(prompt_length, len(tokens))]

@@ -1,5 +1,6 @@
 """Decoding rows with a cache of transposed keys, compared with the reference. Most tests need no vLLM."""
 
+import math
 from importlib.util import find_spec
 
 import pytest
@@ -10,6 +11,7 @@ from vllm_sra.cpu.decoding import DecodingRows, decoding_spans
 from vllm_sra.plugin.batch import RowSpan
 
 from sra_rag import SRAConfig
+from sra_rag.attention.evidence import Evidence
 from sra_rag.attention.reference import scaled_reattention
 from sra_rag.attention.session import Session
 
@@ -21,7 +23,7 @@ SCALE = D**-0.5
 class Batch:
     """Decoding requests whose blocks are scattered in one cache."""
 
-    def __init__(self, lengths, configs, dtype=torch.float32):
+    def __init__(self, lengths, configs, dtype=torch.float32, evidence=None):
         torch.manual_seed(1)
         self.keys, self.values = (
             [torch.randn(1, KV_HEADS, n, D).to(dtype) for n in lengths] for _ in ("keys", "values")
@@ -41,6 +43,11 @@ class Batch:
                 in_rows = self.cache[block, :, 1].view(KV_HEADS, BLOCK, D)
                 in_rows[:, : part.shape[1]] = values[0, :, index * BLOCK : (index + 1) * BLOCK]
             session = Session(config, LAYERS, HEADS, context_length=3, prompt_length=keys.shape[2] - 1)
+            if evidence is not None and evidence[row]:
+                spans, weights = zip(*evidence[row].items(), strict=True)
+                session.evidence = Evidence(
+                    [spans], [spans[-1][1]], weight=[weights], heads=WEIGHING, n_layers=LAYERS, n_heads=HEADS
+                )
             table = torch.cat((blocks, torch.zeros(4, dtype=torch.long))).int()  # padded, like vLLM's block table
             self.spans.append(RowSpan(session, row, row + 1, keys.shape[2] - 1, table, row))
 
@@ -55,14 +62,20 @@ class Batch:
     def beta(self, row, **settings):
         return self.reference(row, **settings).beta.flatten()
 
-    def reference(self, row, alpha=0.5, policy="entropy", window=None):
+    def reference(self, row, alpha=0.5, policy="entropy", window=None, evidence=None):
         query, keys, values = (x.float() for x in (self.query[None, row, :, None], self.keys[row], self.values[row]))
         mask = None
         if window is not None:
             mask = (torch.arange(keys.shape[2]) >= keys.shape[2] - window)[None]
-        return scaled_reattention(query, keys, values, attention_mask=mask, scale=SCALE, alpha=alpha, policy=policy)
+        extra = torch.zeros(HEADS, 1, keys.shape[2])
+        for (first, last), weight in (evidence or {}).items():
+            extra[[head for layer, head in WEIGHING if layer == 1], :, first:last] = math.log(weight)
+        return scaled_reattention(
+            query, keys, values, attention_mask=mask, scale=SCALE, alpha=alpha, policy=policy, log_weight=extra
+        )
 
 
+WEIGHING = ((1, 0), (1, 2), (1, 5), (2, 0))
 LENGTHS = [1, 31, 32, 33, 250, 97]
 SHARPENED = [SRAConfig(alpha=0.5, rows=rows) for rows in ("all", "all", "generated", "all", "all", "generated")]
 
@@ -154,6 +167,46 @@ def test_attention_of_rows_with_different_settings(threads, monkeypatch):
         expected = batch.reference(row, alpha=alpha, policy=policy).output[0, :, 0]
         torch.testing.assert_close(attended[row], expected, atol=1e-5, rtol=1e-5)
     assert batch.attended(layer=2) is not None  # two of the three requests are sharpened in layer 2
+
+
+# In one block, over several, two spans with different weights, of other heads only, and none.
+EVIDENCE = [{(3, 7): 8.0}, {(20, 190): 16.0}, {(0, 40): 4.0, (60, 61): 1e30}, {(1, 2): 3.0}, {}]
+WEIGHED = [SRAConfig(alpha=alpha, rows="after_context", evidence=4.0) for alpha in (0.0, 0.5, 0.5, 0.5, 0.5)]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("window", [None, 33])
+@pytest.mark.usefixtures("compiled")
+def test_evidence_counts_as_many_times_as_its_weight(dtype, window):
+    batch = Batch([31, 250, 97, 40, 64], WEIGHED, dtype, EVIDENCE)
+    attended = batch.attended(window=window)
+    changed = 0
+    for row, (config, evidence) in enumerate(zip(WEIGHED, EVIDENCE, strict=True)):
+        expected, plain = (
+            batch.reference(row, alpha=config.alpha, window=window, evidence=given).output[0, :, 0]
+            for given in (evidence, None)
+        )
+        torch.testing.assert_close(attended[row], expected, atol=1e-5, rtol=1e-5)
+        changed += not torch.allclose(expected, plain, atol=1e-2)
+    assert changed == (4 if window is None else 1)
+
+
+@pytest.mark.usefixtures("compiled")
+def test_rows_are_weighed_but_not_sharpened_before_the_answer():
+    config = SRAConfig(alpha=0.7, rows="generated", evidence=4.0)
+    batch = Batch([97], [config], evidence=[{(5, 30): 4.0}])
+    batch.spans[0].session.sharpen_only([False])  # as for the last row of the prompt
+    expected = batch.reference(0, alpha=0.0, evidence={(5, 30): 4.0}).output[0, :, 0]
+    torch.testing.assert_close(batch.attended()[0], expected, atol=1e-5, rtol=1e-5)
+    assert torch.equal(batch.scaled(layer=0), batch.query)
+
+
+def test_rows_that_weigh_evidence_are_not_multiplied_by_their_factors():
+    batch = Batch([97, 97], [WEIGHED[1]] * 2, evidence=[EVIDENCE[0], {}])
+    scaled = batch.scaled()
+    assert torch.equal(scaled[0], batch.query[0])
+    torch.testing.assert_close(scaled[1], batch.query[1] * batch.beta(1)[:, None])
+    assert not torch.equal(batch.scaled(layer=0)[0], batch.query[0])  # no head weighs there
 
 
 @pytest.mark.usefixtures("compiled")

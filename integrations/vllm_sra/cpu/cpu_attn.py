@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from vllm import _custom_ops as ops
@@ -17,7 +17,8 @@ from vllm.v1.attention.backends.cpu_attn import (
 
 from vllm_sra.cpu.decoding import DecodingRows, decoding_spans
 from vllm_sra.cpu.key_layout import KeyLayout, find_layout
-from vllm_sra.plugin.batch import RowSpan, scaled_query, sharpened_spans
+from vllm_sra.plugin.batch import ReadKeys, RowSpan, scaled_query, sharpened_spans, weigh_rows
+from vllm_sra.plugin.observed import ObservedRows, observe, observed_rows
 from vllm_sra.plugin.request_table import request_table
 from vllm_sra.plugin.servable_models import (
     head_share,
@@ -28,6 +29,14 @@ from vllm_sra.plugin.servable_models import (
 )
 
 __all__ = ["SRACPUAttentionBackend", "SRACPUAttentionImpl", "SRACPUAttentionMetadata", "SRACPUAttentionMetadataBuilder"]
+
+
+class Places(TypedDict):
+    """Parameters of a layer that all functions over its cache need."""
+
+    scale: float
+    block_size: int
+    window: int | None
 
 
 class SRACPUAttentionBackend(CPUAttentionBackend):
@@ -54,15 +63,22 @@ class SRACPUAttentionMetadata(CPUAttentionMetadata):
         Rows of requests with settings, without the rows in `decoding`.
     decoding
         Rows of requests with exactly one row, if the cache layout allows processing them together.
-    layout
-        Layout of the keys in the cache.
+    weighed
+        Rows that weigh evidence; those of one layer are computed again after vLLM's kernel.
+    observed
+        Rows whose attention is returned.
+    layout, value_layout
+        Layout of the keys and of the values in the cache.
     attended
         Whether `decoding` has all rows of the pass, so that attention can be computed without vLLM's kernel.
     """
 
     spans: tuple[RowSpan, ...] = ()
     decoding: DecodingRows | None = None
+    weighed: tuple[RowSpan, ...] = ()
+    observed: tuple[ObservedRows, ...] = ()
     layout: KeyLayout | None = None
+    value_layout: KeyLayout | None = None
     attended: bool = False
 
 
@@ -75,11 +91,13 @@ class SRACPUAttentionMetadataBuilder(CPUAttentionMetadataBuilder):
         refuse_uncompiled_stages(self.vllm_config)
         self._table = request_table(self.vllm_config)
         self._share = head_share(self.vllm_config, self.num_heads)
-        self._layout = find_layout(
-            lambda keys: self._write_block(keys, torch.zeros_like(keys))[0], self.block_size, self.head_dim, self.dtype
+        self._layout, self._value_layout = (
+            find_layout(write, self.block_size, self.head_dim, self.dtype)
+            for write in (
+                lambda keys: self._write_block(keys, torch.zeros_like(keys))[0],
+                lambda values: self._write_block(torch.zeros_like(values), values)[1],
+            )
         )
-        values = torch.randn(self.block_size, self.head_dim, generator=torch.Generator().manual_seed(0)).to(self.dtype)
-        self._values_in_rows = torch.equal(self._write_block(values, values)[1], values)
 
     def build(
         self, common_prefix_len: int, common_attn_metadata: CommonAttentionMetadata, fast_build: bool = False
@@ -87,28 +105,29 @@ class SRACPUAttentionMetadataBuilder(CPUAttentionMetadataBuilder):
         """Build the metadata of a forward pass."""
         plain = super().build(common_prefix_len, common_attn_metadata, fast_build)
         spans: list[RowSpan] = []
+        observed: list[ObservedRows] = []
         decoding = None
         if self._table.entries:
-            spans = sharpened_spans(
-                self._table.entries,
-                self._share,
-                common_attn_metadata.query_start_loc_cpu.tolist(),
-                common_attn_metadata.seq_lens.tolist(),
-                common_attn_metadata.block_table_tensor,
-            )
+            query_start = common_attn_metadata.query_start_loc_cpu.tolist()
+            n_keys = common_attn_metadata.seq_lens.tolist()
+            blocks = common_attn_metadata.block_table_tensor
+            spans = sharpened_spans(self._table.entries, self._share, query_start, n_keys, blocks)
+            observed = observed_rows(self._table.entries, query_start, n_keys, blocks)
+        weighed = tuple(span for span in spans if span.weighs)
         if self._layout.transposed:
             single, spans = decoding_spans(spans)
             decoding = DecodingRows(single) if single else None
         attended = (
-            self._values_in_rows
+            self._value_layout.in_order
             and decoding is not None
             and not spans
             and decoding.count == common_attn_metadata.num_actual_tokens
         )
         fields = {field.name: getattr(plain, field.name) for field in dataclasses.fields(plain)}
         return SRACPUAttentionMetadata(
-            **fields, spans=tuple(spans), decoding=decoding, layout=self._layout, attended=attended
-        )
+            **fields, spans=tuple(spans), decoding=decoding, weighed=weighed, observed=tuple(observed),
+            layout=self._layout, value_layout=self._value_layout, attended=attended,
+        )  # fmt: skip
 
     def _write_block(self, keys: torch.Tensor, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Write a block with vLLM; return the memory of its keys and of its values, each ``(block_size, D)``."""
@@ -121,7 +140,10 @@ class SRACPUAttentionMetadataBuilder(CPUAttentionMetadataBuilder):
 
 
 class SRACPUAttentionImpl(CPUAttentionBackendImpl):
-    """Multiplies each query row by its factor, then computes attention like vLLM."""
+    """Multiplies each query row by its factor, then computes attention like vLLM.
+
+    Rows that weigh evidence are computed separately.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -146,40 +168,55 @@ class SRACPUAttentionImpl(CPUAttentionBackendImpl):
         output_block_scale: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Compute attention; arguments and shapes are those of vLLM's CPU backend."""
-        if isinstance(attn_metadata, SRACPUAttentionMetadata) and attn_metadata.layout is not None:
-            if attn_metadata.attended and self._attended(layer_index(layer), query, kv_cache, attn_metadata, output):
-                return output
-            query = self._sharpened(layer_index(layer), query, kv_cache, attn_metadata, attn_metadata.layout)
-        return super().forward(
-            layer, query, key, value, kv_cache, attn_metadata, output, output_scale, output_block_scale
+        if not isinstance(attn_metadata, SRACPUAttentionMetadata) or attn_metadata.layout is None:
+            return super().forward(
+                layer, query, key, value, kv_cache, attn_metadata, output, output_scale, output_block_scale
+            )
+        index = layer_index(layer)
+        if attn_metadata.observed:
+            read_keys, _ = self._readers(kv_cache, attn_metadata)
+            observe(query, attn_metadata.observed, read_keys, layer=index, **self._places(kv_cache))
+        if attn_metadata.attended and self._attended(index, query, kv_cache, attn_metadata, output):
+            return output
+        scaled = self._sharpened(index, query, kv_cache, attn_metadata)
+        attended = super().forward(
+            layer, scaled, key, value, kv_cache, attn_metadata, output, output_scale, output_block_scale
         )
+        if attn_metadata.weighed:
+            readers = self._readers(kv_cache, attn_metadata)
+            rows = attended.view(-1, *query.shape[1:])
+            weigh_rows(query, attn_metadata.weighed, *readers, rows, layer=index, **self._places(kv_cache))
+        return attended
 
     def _sharpened(
-        self,
-        layer: int,
-        query: torch.Tensor,
-        kv_cache: torch.Tensor,
-        metadata: SRACPUAttentionMetadata,
-        layout: KeyLayout,
+        self, layer: int, query: torch.Tensor, kv_cache: torch.Tensor, metadata: SRACPUAttentionMetadata
     ) -> torch.Tensor:
         if metadata.spans:
-            blocks, kv_heads, block_size, _ = kv_cache.shape
-            # The view that vLLM uses: ``(blocks, H_kv, 2 * block_size, D)``, keys first.
-            key_cache = kv_cache.view(blocks, kv_heads, 2 * block_size, -1)[:, :, :block_size]
-            query = scaled_query(
-                query,
-                metadata.spans,
-                lambda blocks, n_keys, one_row: layout.read(key_cache, blocks, n_keys, columns=one_row),
-                layer=layer,
-                scale=self.scale,
-                block_size=block_size,
-                window=self._window,
-            )
+            read_keys, _ = self._readers(kv_cache, metadata)
+            query = scaled_query(query, metadata.spans, read_keys, layer=layer, **self._places(kv_cache))
         if metadata.decoding is not None:
             query = metadata.decoding.scaled(
                 query, _transposed(kv_cache), layer=layer, scale=self.scale, window=self._window
             )
         return query
+
+    def _readers(self, kv_cache: torch.Tensor, metadata: SRACPUAttentionMetadata) -> tuple[ReadKeys, ReadKeys]:
+        """Return functions that read keys and values from the cache."""
+        blocks, kv_heads, block_size, _ = kv_cache.shape
+        # The view that vLLM uses: ``(blocks, H_kv, 2 * block_size, D)``, keys first.
+        parts = kv_cache.view(blocks, kv_heads, 2 * block_size, -1).chunk(2, dim=2)
+
+        def reader(cache: torch.Tensor, layout: KeyLayout | None) -> ReadKeys:
+            def read(blocks: torch.Tensor, n_keys: int, one_row: bool) -> torch.Tensor:
+                assert layout is not None  # noqa: S101 - set for every pass with requests, see `build`
+                return layout.read(cache, blocks, n_keys, columns=one_row)
+
+            return read
+
+        return reader(parts[0], metadata.layout), reader(parts[1], metadata.value_layout)
+
+    def _places(self, kv_cache: torch.Tensor) -> Places:
+        return {"scale": self.scale, "block_size": kv_cache.shape[2], "window": self._window}
 
     def _attended(
         self,

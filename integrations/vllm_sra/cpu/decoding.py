@@ -1,15 +1,18 @@
-"""Sharpening of decoding rows without copying keys, for caches in which the keys of a block are transposed.
+"""Decoding rows without copying keys, for caches in which the keys of a block are transposed.
 
-Entropy does not depend on the order of keys, so the results of blocks are merged like partial softmaxes.
+Entropy does not depend on the order of keys, so the results of blocks are merged like partial softmaxes. Evidence of
+weight ``w`` adds ``log w`` to scores that were multiplied by the factor beta, so ``log(w) / beta`` to those before.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
 import torch
 
+from sra_rag.attention.evidence import LayerEvidence
 from sra_rag.attention.session import Session
 from vllm_sra.cpu.block_sums import SeenBlocks, block_sums
 from vllm_sra.plugin.batch import RowSpan
@@ -35,16 +38,16 @@ class DecodingRows:
     """
 
     def __init__(self, spans: Sequence[RowSpan]) -> None:
-        by_config: dict[object, list[RowSpan]] = {}
+        groups: dict[object, list[RowSpan]] = {}
         for span in spans:
-            by_config.setdefault(span.session.config, []).append(span)
-        self._groups = [_Group(tuple(group)) for group in by_config.values()]
+            groups.setdefault((span.session.config, _is_sharpened(span), span.weighs), []).append(span)
+        self._groups = [_Group(tuple(group)) for group in groups.values()]
         self.count = len(spans)
 
     def scaled(
         self, query: torch.Tensor, cache: torch.Tensor, *, layer: int, scale: float, window: int | None
     ) -> torch.Tensor:
-        """Multiply the rows by their factors.
+        """Multiply the rows by their factors, except for rows that weigh evidence in this layer.
 
         Parameters
         ----------
@@ -62,7 +65,7 @@ class DecodingRows:
         """
         scaled = None
         for group in self._groups:
-            if not group.session.sharpens(layer):
+            if not group.sharpens(layer) or group.weighs(layer):
                 continue
             group_query = query[group.rows]
             beta = group.factors(group_query, cache, layer, scale, window)
@@ -87,9 +90,9 @@ class DecodingRows:
         Returns
         -------
         attended
-            ``(rows, H_q, D)``, float32. None if no row is sharpened in this layer or the kernels are not available.
+            ``(rows, H_q, D)``, float32. None if no row is changed in this layer or the kernels are not available.
         """
-        if not any(group.session.sharpens(layer) for group in self._groups):
+        if not any(group.sharpens(layer) or group.weighs(layer) for group in self._groups):
             return None
         attended = torch.empty(query.shape, dtype=torch.float32)
         for group in self._groups:
@@ -100,14 +103,27 @@ class DecodingRows:
         return attended
 
 
+def _is_sharpened(span: RowSpan) -> bool:
+    return span.session.config.sharpens and span.session.first_row(span.position, 1) == 0
+
+
 class _Group:
-    """Rows with the same settings."""
+    """Rows with the same settings; evidence may be in other positions for each row."""
 
     def __init__(self, spans: tuple[RowSpan, ...]) -> None:
         self._spans = spans
+        self._sharpened = _is_sharpened(spans[0])
         self.session: Session = spans[0].session
         self.rows = torch.tensor([span.start for span in spans])
         self._seen: dict[int | None, _SeenKeys] = {}
+
+    def sharpens(self, layer: int) -> bool:
+        """Whether the rows are sharpened in a layer."""
+        return self._sharpened and self.session.sharpens(layer)
+
+    def weighs(self, layer: int) -> bool:
+        """Whether the rows weigh evidence in a layer."""
+        return self._spans[0].evidence(layer) is not None
 
     def factors(
         self, query: torch.Tensor, cache: torch.Tensor, layer: int, scale: float, window: int | None
@@ -126,11 +142,14 @@ class _Group:
         if not seen.attends:
             return None
         measured = seen.measure(query, cache, scale)
-        if self.session.sharpens(layer):
+        if self.sharpens(layer):
             beta = self._beta(layer, seen, measured.entropy)
         else:
             beta = torch.ones_like(measured.entropy)[..., None]
-        return seen.attend(measured, beta.expand(*query.shape[:2], 1)[..., 0], cache)
+        beta = beta.expand(*query.shape[:2], 1)[..., 0]
+        if (evidence := self._spans[0].evidence(layer)) is not None:
+            measured = seen.weighed(measured, beta, evidence)
+        return seen.attend(measured, beta, cache)
 
     def _seen_keys(self, window: int | None, query: torch.Tensor, cache: torch.Tensor) -> _SeenKeys:
         if window not in self._seen:  # the same for all layers of a forward pass
@@ -186,6 +205,8 @@ class _SeenKeys:
         # In reverse order: attention starts with the first keys, which were then read last and are still in the cache.
         seen = SeenBlocks(*torch.cat(parts, 1).flip(1).contiguous())
         self._sums = block_sums(seen, n_heads, cache)
+        self._owners = seen.owners
+        self._evidence = _evidence_in_blocks(spans, parts, size, n_blocks)
         self._by_row = torch.nn.utils.rnn.pad_sequence(
             list(torch.arange(n_blocks - 1, -1, -1).split(counts)), batch_first=True, padding_value=n_blocks
         )
@@ -207,6 +228,43 @@ class _SeenKeys:
         mean = (weight * torch.addcmul(weighted, total, shift)).sum(1) / normaliser
         return _Measured(normaliser.log_().sub_(mean).clamp_min_(0), peak, scores)
 
+    def weighed(self, measured: _Measured, beta: torch.Tensor, evidence: LayerEvidence) -> _Measured:
+        """Add the weights of evidence to the scores, in place, for attention with factors `beta`.
+
+        Of `evidence` only the heads are used: they are the same for all rows, and the spans are those of each row.
+        """
+        index, column, log_weight = self._evidence
+        if not len(index):  # outside the window
+            return measured
+        extra = torch.where(evidence.weighs, log_weight[:, None] / beta[self._owners[index]], 0.0)
+        measured.scores[index, :, column] += extra
+        peak = measured.peak + torch.where(evidence.weighs, log_weight.amax() / beta, 0.0)
+        return dataclasses.replace(measured, peak=peak)
+
     def attend(self, measured: _Measured, beta: torch.Tensor, cache: torch.Tensor) -> torch.Tensor:
         """Compute attention with factors ``(R, H_q)``."""
         return self._sums.attend(measured.scores, beta, measured.peak, cache)
+
+
+def _evidence_in_blocks(
+    spans: Sequence[RowSpan], parts: Sequence[torch.Tensor], size: int, n_blocks: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return the visible keys of evidence: index of the block in the scores, column in the block, and log weight.
+
+    `parts` has the fields of `SeenBlocks` for each row, of all visible blocks of the row in order. The scores are in
+    reverse order.
+    """
+    index, column, log_weight = [], [], []
+    before = 0
+    for span, part in zip(spans, parts, strict=True):
+        if span.weighs and span.session.evidence is not None:
+            top = -(-span.n_keys // size) - part.shape[1]
+            hidden = top * size + int(part[2, 0])
+            [own], [weights] = span.session.evidence.spans, span.session.evidence.weights
+            for (first, last), weight in zip(own, weights, strict=True):
+                for position in range(max(first, hidden), last):
+                    index.append(n_blocks - 1 - (before + position // size - top))
+                    column.append(position % size)
+                    log_weight.append(math.log(weight))
+        before += part.shape[1]
+    return torch.tensor(index, dtype=torch.long), torch.tensor(column, dtype=torch.long), torch.tensor(log_weight)

@@ -38,6 +38,11 @@ class KeyLayout:
     order: torch.Tensor | None
     transposed: bool
 
+    @property
+    def in_order(self) -> bool:
+        """Whether a block is stored as ``(block_size, D)``."""
+        return self.order is None and not self.transposed
+
     def read(self, cache: torch.Tensor, blocks: torch.Tensor, n_keys: int, *, columns: bool) -> torch.Tensor:
         """Copy the keys of blocks.
 

@@ -1,4 +1,4 @@
-"""The query rows of a forward pass that belong to requests with settings, and their sharpening factors."""
+"""The query rows of a forward pass that belong to requests with settings: their factors, and their evidence weights."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
-from sra_rag.attention.fast import sharpening_factors
+from sra_rag.attention.evidence import Evidence, LayerEvidence
+from sra_rag.attention.fast import fast_reattention, sharpening_factors
+from sra_rag.attention.look import Look
 from sra_rag.attention.session import Session
 from sra_rag.attention.visibility import Visibility
 from vllm_sra.plugin.request_settings import RequestSettings
 
-__all__ = ["BatchEntry", "HeadShare", "RowSpan", "scaled_query", "sharpened_spans"]
+__all__ = ["BatchEntry", "HeadShare", "ReadKeys", "RowSpan", "scaled_query", "sharpened_spans", "weigh_rows"]
 
 ReadKeys = Callable[[torch.Tensor, int, bool], torch.Tensor]
 """Reads keys from the cache as ``(1, H_kv, K, D)``. Arguments: block indices, number of keys ``K``, and whether only
@@ -30,10 +32,13 @@ class BatchEntry:
         Settings of the request.
     prompt_length
         Number of tokens of its prompt.
+    look
+        Record of its attention, if this is returned.
     """
 
     settings: RequestSettings
     prompt_length: int
+    look: Look | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -84,6 +89,29 @@ class RowSpan:
         """Number of keys up to the last row."""
         return self.position + self.stop - self.start
 
+    @property
+    def weighs(self) -> bool:
+        """Whether its rows weigh evidence in some layer."""
+        evidence = self.session.evidence
+        return evidence is not None and self.position >= evidence.starts[0]
+
+    def evidence(self, layer: int) -> LayerEvidence | None:
+        """Return the evidence that its rows weigh in a layer; None if they weigh none."""
+        if self.session.evidence is None or not self.weighs:
+            return None
+        return self.session.evidence.of_layer(layer, self.blocks.device)
+
+    def visibility(self, block_size: int, window: int | None) -> tuple[Visibility, torch.Tensor]:
+        """Return the keys that its rows attend to, and the cache blocks that contain these keys."""
+        first_key = 0 if window is None else max(0, self.position - window + 1)
+        first_block = first_key // block_size
+        offset = first_block * block_size
+        visibility = Visibility(
+            self.session, self.stop - self.start, self.n_keys - offset,
+            position=self.position, key_position=offset, window=window,
+        )  # fmt: skip
+        return visibility, self.blocks[first_block : -(-self.n_keys // block_size)]
+
 
 def sharpened_spans(
     entries: Mapping[int, BatchEntry],
@@ -92,7 +120,7 @@ def sharpened_spans(
     n_keys: Sequence[int],
     block_table: torch.Tensor,
 ) -> list[RowSpan]:
-    """Return the rows that settings apply to.
+    """Return the rows that settings apply to. Rows that weigh evidence are in separate spans.
 
     Parameters
     ----------
@@ -112,10 +140,18 @@ def sharpened_spans(
         if index >= len(n_keys):  # a warm-up pass of vLLM
             continue
         start, stop = query_start[index], query_start[index + 1]
-        session = _session(entry, share)
+        session = _session(entry.settings, entry.prompt_length, share)
         position = n_keys[index] - (stop - start)
-        if session.first_row(position, stop - start) < stop - start:
-            spans.append(RowSpan(session, start, stop, position, block_table[index], index))
+        weighed = stop
+        if session.evidence is not None:
+            weighed = min(start + max(0, session.evidence.starts[0] - position), stop)
+        for first, last in ((start, weighed), (weighed, stop)):
+            if first == last:
+                continue
+            span = RowSpan(session, first, last, position + first - start, block_table[index], index)
+            sharpened = session.config.sharpens and session.first_row(span.position, last - first) < last - first
+            if sharpened or span.weighs:
+                spans.append(span)
     return spans
 
 
@@ -129,7 +165,7 @@ def scaled_query(
     block_size: int,
     window: int | None,
 ) -> torch.Tensor:
-    """Multiply sharpened query rows by their factors.
+    """Multiply sharpened query rows by their factors, except for rows that weigh evidence in this layer.
 
     No other change is needed: ``softmax(beta_i * s_i) V`` is ordinary attention with the query ``beta_i q_i``.
 
@@ -151,18 +187,11 @@ def scaled_query(
     """
     scaled = None
     for span in spans:
-        if not span.session.sharpens(layer):
+        if not span.session.sharpens(layer) or span.evidence(layer) is not None:
             continue
-        rows = span.stop - span.start
-        first_key = 0 if window is None else max(0, span.position - window + 1)
-        first_block = first_key // block_size
-        offset = first_block * block_size
-        blocks = span.blocks[first_block : -(-span.n_keys // block_size)]
-        visibility = Visibility(
-            span.session, rows, span.n_keys - offset, position=span.position, key_position=offset, window=window
-        )
+        visibility, blocks = span.visibility(block_size, window)
         if span.session.needs_entropy:
-            keys = read_keys(blocks, span.n_keys - offset, rows == 1)
+            keys = read_keys(blocks, visibility.n_keys, visibility.n_rows == 1)
         else:  # the keys are not used
             keys = query.new_empty(1, 1, 0, query.shape[-1])
         first, beta = sharpening_factors(
@@ -178,14 +207,76 @@ def scaled_query(
     return query if scaled is None else scaled
 
 
+def weigh_rows(
+    query: torch.Tensor,
+    spans: Sequence[RowSpan],
+    read_keys: ReadKeys,
+    read_values: ReadKeys,
+    output: torch.Tensor,
+    *,
+    layer: int,
+    scale: float,
+    block_size: int,
+    window: int | None,
+) -> None:
+    """Compute attention of the rows that weigh evidence in this layer, with the code of the transformers path.
+
+    Parameters
+    ----------
+    query
+        Query rows, ``(rows, H_q, D)``, not multiplied by factors.
+    spans
+        See `sharpened_spans`.
+    read_keys, read_values
+        Functions that read keys and values from the cache.
+    output
+        Attention of all rows, ``(rows, H_q, D)``. The rows that weigh evidence are replaced.
+    layer, scale, block_size, window
+        See `scaled_query`.
+    """
+    for span in spans:
+        if span.evidence(layer) is None:
+            continue
+        visibility, blocks = span.visibility(block_size, window)
+        keys, values = (read(blocks, visibility.n_keys, False) for read in (read_keys, read_values))
+        attended = fast_reattention(
+            query[span.start : span.stop].transpose(0, 1)[None],
+            keys,
+            values,
+            visibility=visibility,
+            layer=layer,
+            scale=scale,
+        )
+        output[span.start : span.stop] = attended[0].transpose(0, 1)
+
+
 @functools.lru_cache(maxsize=1024)
-def _session(entry: BatchEntry, share: HeadShare) -> Session:
-    settings = entry.settings
+def _session(settings: RequestSettings, prompt_length: int, share: HeadShare) -> Session:
     return Session(
         settings.sra,
         share.n_layers,
         share.n_heads,
         context_length=settings.context_length,
-        prompt_length=entry.prompt_length,
+        prompt_length=prompt_length,
         heads=range(share.first_head, share.last_head),
+        evidence=_evidence(settings, share),
+    )
+
+
+def _evidence(settings: RequestSettings, share: HeadShare) -> Evidence | None:
+    """Return the evidence of a request in the heads of this worker."""
+    given = settings.evidence
+    if given is None:
+        return None
+    heads = given.heads
+    if heads is not None:
+        here = range(share.first_head, share.last_head)
+        heads = tuple((layer, head - here.start) for layer, head in heads if head in here)
+    return Evidence(
+        [given.spans],
+        [settings.context_length or 0],
+        weight=[given.weights],
+        heads=heads,
+        n_layers=share.n_layers,
+        n_heads=share.last_head - share.first_head,
     )

@@ -2,12 +2,15 @@
 
 A sharpened row changes the keys and values of its position in all later layers. So a block is shared only if it ends
 before the first sharpened row. These are the blocks of the context for ``rows="after_context"``, the blocks of the
-whole prompt for ``rows="generated"``, and no blocks for ``rows="all"``.
+whole prompt for ``rows="generated"``, and no blocks for ``rows="all"``. Evidence changes rows after the context only.
+
+A request that returns attention needs the rows after its context, so it takes only the context from the cache.
 """
 
 from __future__ import annotations
 
 import functools
+import uuid
 from typing import TYPE_CHECKING, Any
 
 from vllm.v1.core import kv_cache_utils
@@ -25,14 +28,17 @@ _NAME = "sra"
 def sharpening_key(request: Request, end: int) -> tuple[str, str, int] | None:
     """Return the extra hash key of a block that ends before position `end`; None if no settings affect the block.
 
-    The key includes the position of the first sharpened row: with another position, the same tokens and settings give
-    other keys and values.
+    The key includes the position of the first changed row: with another position, the same tokens and settings give
+    other keys and values. If attention is returned, each block after the context has a key that no other block has.
     """
     if request.sampling_params is None:
         return None
     settings = read_settings(request.sampling_params.extra_args)
     if settings is None:
         return None
+    if settings.look is not None:
+        observed = settings.context_length or 0
+        return (_NAME, uuid.uuid4().hex, observed) if end > observed else None
     first = settings.first_changed(request.num_prompt_tokens)
     return (_NAME, settings.cache_key(), first) if end > first else None
 

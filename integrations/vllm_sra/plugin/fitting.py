@@ -11,10 +11,10 @@ from vllm.platforms import current_platform
 from vllm.v1.engine.input_processor import InputProcessor
 
 from sra_rag.attention.session import Session
-from sra_rag.config import SRAConfig
 from sra_rag.errors import ConfigError
 from vllm_sra.gpu.factor_rules import line
-from vllm_sra.plugin.request_settings import read_settings
+from vllm_sra.plugin.request_evidence import EVIDENCE, RETURN_EVIDENCE, LookRequest
+from vllm_sra.plugin.request_settings import RequestSettings, read_settings
 
 if TYPE_CHECKING:
     from vllm import SamplingParams
@@ -39,29 +39,62 @@ def refuse_unfit_settings() -> None:
     @functools.wraps(plain)
     def fitted(self: InputProcessor, vllm_config: VllmConfig, *args: Any, **kwargs: Any) -> None:
         plain(self, vllm_config, *args, **kwargs)
-        text = vllm_config.model_config.hf_text_config
-        check = functools.partial(_check, self.validate_logits_processors_params)
         self.validate_logits_processors_params = functools.partial(
-            check, text.num_hidden_layers, text.num_attention_heads
+            _check, self.validate_logits_processors_params, vllm_config
         )
 
     setattr(fitted, _MARK, True)
     InputProcessor.__init__ = fitted
 
 
-def _check(others: Callable[[SamplingParams], None], n_layers: int, n_heads: int, params: SamplingParams) -> None:
+def _check(others: Callable[[SamplingParams], None], vllm_config: VllmConfig, params: SamplingParams) -> None:
     others(params)
     settings = read_settings(params.extra_args)
     if settings is None:
         return
+    text = vllm_config.model_config.hf_text_config
     try:
-        _fit(settings.sra, n_layers, n_heads)
+        _fit(settings, text.num_hidden_layers, text.num_attention_heads)
+        if settings.look is not None:
+            _refuse_look(settings.look, vllm_config, params)
     except ConfigError as error:
         raise VLLMValidationError(str(error)) from error
 
 
 @functools.lru_cache(maxsize=1024)
-def _fit(sra: SRAConfig, n_layers: int, n_heads: int) -> None:
-    Session(sra, n_layers, n_heads, context_length=0, prompt_length=0)
-    if not current_platform.is_cpu():
-        line(sra)  # the GPU kernel supports only policies that are a straight line
+def _fit(settings: RequestSettings, n_layers: int, n_heads: int) -> None:
+    on_cpu = current_platform.is_cpu()
+    Session(settings.sra, n_layers, n_heads, context_length=0, prompt_length=0)
+    if not on_cpu:
+        line(settings.sra)  # the GPU kernel supports only policies that are a straight line
+    if settings.evidence is None and settings.look is None:
+        return
+    if not on_cpu:
+        raise ConfigError(
+            "Evidence inside vLLM is supported on CPUs only: attention over the weighed keys is not in the GPU "
+            "backends. Use other settings, or load the model with transformers (--engine here)."
+        )
+    for heads in (part.heads for part in (settings.evidence, settings.look) if part is not None):
+        for layer, head in heads or ():
+            if layer >= n_layers or head >= n_heads:
+                raise ConfigError(
+                    f"The evidence names head {layer}.{head}, but the model has {n_layers} layers of {n_heads} heads "
+                    f"(0.0 to {n_layers - 1}.{n_heads - 1})."
+                )
+
+
+def _refuse_look(look: LookRequest, vllm_config: VllmConfig, params: SamplingParams) -> None:
+    """Reject a request to return attention if it could not be computed or returned."""
+    parallel, spans = vllm_config.parallel_config, len(look.spans)
+    if parallel.tensor_parallel_size > 1 or parallel.pipeline_parallel_size > 1:
+        raise ConfigError(
+            f"{RETURN_EVIDENCE} is not supported with tensor or pipeline parallelism: each worker observes only its "
+            f"own heads and layers. Give the spans in {EVIDENCE}, or serve with one worker."
+        )
+    if spans > vllm_config.model_config.get_vocab_size():
+        raise ConfigError(f"{RETURN_EVIDENCE} has {spans} spans, more than the vocabulary of the model has tokens.")
+    if params.max_tokens != 1 or params.n != 1 or params.logprobs != spans:
+        raise ConfigError(
+            f"{RETURN_EVIDENCE} returns the share of span i as the log-probability of token i. Request one token "
+            f"(max_tokens=1, n=1) with logprobs={spans}, the number of spans."
+        )

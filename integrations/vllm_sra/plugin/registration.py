@@ -39,6 +39,7 @@ def register() -> None:
     from vllm_sra.plugin.caching import salt_changed_blocks
     from vllm_sra.plugin.fitting import refuse_unfit_settings
     from vllm_sra.plugin.request_settings import read_settings
+    from vllm_sra.plugin.returned import return_attention
     from vllm_sra.plugin.workers import carry_default_to_ray
 
     if not served_on(current_platform):
@@ -54,6 +55,7 @@ def register() -> None:
         register_backend(AttentionBackendEnum[name], path)
     salt_changed_blocks()
     refuse_unfit_settings()
+    return_attention()
     carry_default_to_ray()
 
 

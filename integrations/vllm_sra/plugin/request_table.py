@@ -8,6 +8,7 @@ the table that the attention backend reads.
 from __future__ import annotations
 
 import weakref
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,6 +16,7 @@ from vllm.platforms import current_platform
 from vllm.v1.sample.logits_processor import BatchUpdate, LogitsProcessor, MoveDirectionality
 from vllm.v1.worker.gpu.sample.logits_processor.interface import LogitsProcessor as RunnerV2LogitsProcessor
 
+from sra_rag.attention.look import Look
 from sra_rag.errors import ConfigError
 from vllm_sra.plugin import handshake
 from vllm_sra.plugin.batch import BatchEntry
@@ -46,7 +48,8 @@ class RequestTable:
             if settings is None:
                 self.entries.pop(index, None)
             else:
-                self.entries[index] = BatchEntry(settings, settings.own_prompt(len(prompt or ())))
+                look = None if settings.look is None else settings.look.start(settings.context_length or 0)
+                self.entries[index] = BatchEntry(settings, settings.own_prompt(len(prompt or ())), look)
         for source, target, direction in update.moved:
             moved = self.entries.pop(source, None)
             other = self.entries.pop(target, None)
@@ -97,6 +100,12 @@ class SRALogitsProcessor(LogitsProcessor, RunnerV2LogitsProcessor):
             refuse_configuration(vllm_config)
         refuse_different_workers()
         self._table = request_table(vllm_config)
+
+    def looks(self) -> Iterator[tuple[int, Look]]:
+        """Yield the index in the batch and the record of each request that returns attention."""
+        for index, entry in self._table.entries.items():
+            if entry.look is not None:
+                yield index, entry.look
 
     def is_argmax_invariant(self) -> bool:
         """Return True: greedy decoding does not need this processor."""

@@ -1,0 +1,162 @@
+"""Evidence in the settings of a request: the keys that get more weight, or the spans whose attention is returned."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sra_rag.attention.look import Look
+from sra_rag.errors import ConfigError
+from sra_rag.evidence_config import EvidenceConfig
+
+__all__ = ["EVIDENCE", "RETURN_EVIDENCE", "EvidenceSpans", "LookRequest", "read_evidence", "read_look"]
+
+EVIDENCE, RETURN_EVIDENCE = "sra_evidence", "sra_return_evidence"
+"""Arguments of a request: the weighed spans, and the request to return attention."""
+
+Span = tuple[int, int]
+Heads = tuple[tuple[int, int], ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class EvidenceSpans:
+    """Keys that count several times in the softmax of the rows after the context.
+
+    Parameters
+    ----------
+    spans
+        Token spans of the context, as (start, end) with exclusive end, ascending.
+    weights
+        Weight of each span, above 1.
+    heads
+        ``(layer, query head)`` of the heads that weigh the spans; None for all.
+    """
+
+    spans: tuple[Span, ...]
+    weights: tuple[float, ...]
+    heads: Heads | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LookRequest:
+    """Spans whose share of attention is returned, instead of an answer.
+
+    Parameters
+    ----------
+    spans
+        Token spans of the context, as (start, end) with exclusive end, ascending.
+    heads
+        ``(layer, query head)`` of the heads that are observed; None for all.
+    """
+
+    spans: tuple[Span, ...]
+    heads: Heads | None
+
+    def start(self, context_length: int) -> Look:
+        """Return an empty record of the attention of the rows from `context_length` on."""
+        return Look(self.spans, context_length, self.heads)
+
+
+def read_evidence(value: Any, config: EvidenceConfig, context_length: int) -> EvidenceSpans:
+    """Read the weighed spans of a request.
+
+    Parameters
+    ----------
+    value
+        ``[[start, end, weight], ...]``, as a list or as JSON text.
+    config
+        Evidence settings of the request: the heads that weigh the spans.
+    context_length
+        Number of tokens of the context; spans are within it.
+
+    Raises
+    ------
+    ConfigError
+        If a value is not allowed.
+    """
+    parts = _parsed(EVIDENCE, value)
+    if not isinstance(parts, list) or not all(isinstance(part, list) and len(part) == 3 for part in parts) or not parts:
+        raise ConfigError(
+            f"{EVIDENCE}={value!r} is not allowed: give a list of [start, end, weight], such as [[5, 9, 4]]."
+        )
+    weights = []
+    for *_, weight in parts:
+        number = isinstance(weight, int | float) and not isinstance(weight, bool)
+        if not number or not math.isfinite(weight) or weight <= 1:
+            raise ConfigError(f"{EVIDENCE}: the weight {weight!r} is not allowed: give a finite number above 1.")
+        weights.append(float(weight))
+    spans = _spans(EVIDENCE, [part[:2] for part in parts], context_length)
+    return EvidenceSpans(spans, tuple(weights), _heads("evidence.heads", config.heads))
+
+
+def read_look(value: Any, context_length: int | None) -> LookRequest:
+    """Read the request to return attention.
+
+    Parameters
+    ----------
+    value
+        ``{"spans": [[start, end], ...], "heads": [[layer, head], ...]}``, as a mapping or as JSON text. Without heads,
+        all are observed.
+    context_length
+        Number of tokens of the context; spans are within it.
+
+    Raises
+    ------
+    ConfigError
+        If a value is not allowed.
+    """
+    content = _parsed(RETURN_EVIDENCE, value)
+    if not isinstance(content, Mapping) or "spans" not in content or not {"spans", "heads"}.issuperset(content):
+        raise ConfigError(
+            f"{RETURN_EVIDENCE}={value!r} is not allowed: give an object with spans, such as [[0, 20], [20, 55]], and "
+            "heads, such as [[18, 7]] (layer, head), or no heads for all."
+        )
+    if context_length is None:
+        raise ConfigError(
+            f"{RETURN_EVIDENCE} requires sra_context_length: the number of prompt tokens up to the end of the context."
+        )
+    heads = EvidenceConfig(look=content.get("heads", "all")).look
+    spans = content["spans"]
+    if not isinstance(spans, list) or not spans:
+        raise ConfigError(f"{RETURN_EVIDENCE}: spans={spans!r} is not allowed: give a list of [start, end].")
+    return LookRequest(_spans(RETURN_EVIDENCE, spans, context_length), _heads("heads", heads))
+
+
+def _parsed(name: str, value: Any) -> Any:
+    return _parsed_text(name, value if isinstance(value, str) else json.dumps(value))
+
+
+# Cached: vLLM asks for the settings of a request with every block of its prompt.
+@functools.lru_cache(maxsize=1024)
+def _parsed_text(name: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ConfigError(f"{name}={text!r} is not valid JSON: {error}.") from error
+
+
+def _spans(name: str, parts: Sequence[Any], context_length: int) -> tuple[Span, ...]:
+    end, spans = 0, []
+    for part in parts:
+        pair = isinstance(part, list) and len(part) == 2 and all(type(edge) is int for edge in part)
+        if not pair or not end <= part[0] < part[1] <= context_length:
+            raise ConfigError(
+                f"{name}: the span {part!r} is not allowed: give [start, end] in tokens of the prompt, with at least "
+                f"one token, ascending, not overlapping, and within the {context_length} tokens of the context."
+            )
+        end = part[1]
+        spans.append((part[0], part[1]))
+    return tuple(spans)
+
+
+def _heads(name: str, heads: Any) -> Heads | None:
+    if isinstance(heads, int):
+        raise ConfigError(
+            f'{name}={heads} is not allowed inside vLLM, which ranks no heads. Give pairs (layer, head), or "all". '
+            "sra-rag heads shows the best heads of a model."
+        )
+    return None if heads == "all" else heads

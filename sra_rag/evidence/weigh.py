@@ -7,6 +7,7 @@ import functools
 import itertools
 from collections.abc import Sequence
 
+import torch
 from transformers import DynamicCache, PreTrainedTokenizerBase
 
 from sra_rag.attention.evidence import Evidence
@@ -19,7 +20,7 @@ from sra_rag.generation.result import FoundEvidence
 from sra_rag.heads.known import chosen_heads
 from sra_rag.models.loading import LoadedModel
 
-__all__ = ["evidence_weights", "find_evidence", "weigh"]
+__all__ = ["candidate_lines", "evidence_of_look", "evidence_weights", "find_evidence", "weigh"]
 
 
 def find_evidence(
@@ -38,15 +39,56 @@ def find_evidence(
     config
         How the evidence is chosen.
     """
-    if prompt.candidates:
-        return _among_candidates(model, cache, prompt, config)
-    heads = chosen_heads(model, config.look)
-    lines = [span for spans in prompt.lines for span in spans]
-    look = look_at_context(model.model, cache, prompt, heads, lines)
-    question, texts = _texts(model.tokenizer, prompt)
+    look = look_at_context(model.model, cache, prompt, chosen_heads(model, config.look), candidate_lines(prompt))
+    return evidence_of_look(model.tokenizer, prompt, look, config)
+
+
+def candidate_lines(prompt: EncodedPrompt) -> list[Span]:
+    """Return the token spans of the lines of all passages that evidence is chosen from, in their order."""
+    return [span for number in _candidates(prompt) for span in prompt.lines[number]]
+
+
+def evidence_of_look(
+    tokenizer: PreTrainedTokenizerBase, prompt: EncodedPrompt, look: torch.Tensor, config: EvidenceConfig
+) -> FoundEvidence:
+    """Choose what is weighed, wherever the model is that looked.
+
+    Parameters
+    ----------
+    tokenizer
+        Tokenizer of the model.
+    prompt
+        A prompt with passages.
+    look
+        ``(heads, lines)``: the attention of the heads that look to `candidate_lines`.
+    config
+        How the evidence is chosen.
+
+    Returns
+    -------
+    found
+        Passages that evidence is not chosen from have no share.
+    """
+    kept = _candidates(prompt)
+    among = dataclasses.replace(
+        prompt,
+        passages=tuple(prompt.passages[number] for number in kept),
+        lines=tuple(prompt.lines[number] for number in kept),
+        candidates=(),
+    )
+    question, texts = _texts(tokenizer, among)
     words = match_words(question, texts) if config.words else None
-    new_spans = functools.partial(_new_spans, model.tokenizer, prompt, question)
-    return choose_evidence(prompt, look, config, words, new_spans)
+    new_spans = functools.partial(_new_spans, tokenizer, among, question)
+    found = choose_evidence(among, look, config, words, new_spans)
+    shares, best_lines = [0.0] * len(prompt.passages), [0] * len(prompt.passages)
+    for number, share, line in zip(kept, found.shares, found.best_lines, strict=True):
+        shares[number], best_lines[number] = share, line
+    chosen = tuple(kept[number] for number in found.chosen)
+    return dataclasses.replace(found, shares=tuple(shares), chosen=chosen, best_lines=tuple(best_lines))
+
+
+def _candidates(prompt: EncodedPrompt) -> Sequence[int]:
+    return prompt.candidates or range(len(prompt.passages))
 
 
 def weigh(
@@ -65,29 +107,6 @@ def weigh(
     session.evidence = evidence_weights(model, config, found, padding, contexts)
     if session.config.rows != "all":
         session.sharpen_only([evidence is not None and bool(evidence.spans) for evidence in found])
-
-
-def _among_candidates(
-    model: LoadedModel, cache: DynamicCache, prompt: EncodedPrompt, config: EvidenceConfig
-) -> FoundEvidence:
-    """Choose among some passages only; the others have no share."""
-    kept = prompt.candidates
-    found = find_evidence(
-        model,
-        cache,
-        dataclasses.replace(
-            prompt,
-            passages=tuple(prompt.passages[number] for number in kept),
-            lines=tuple(prompt.lines[number] for number in kept),
-            candidates=(),
-        ),
-        config,
-    )
-    shares, best_lines = [0.0] * len(prompt.passages), [0] * len(prompt.passages)
-    for number, share, line in zip(kept, found.shares, found.best_lines, strict=True):
-        shares[number], best_lines[number] = share, line
-    chosen = tuple(kept[number] for number in found.chosen)
-    return dataclasses.replace(found, shares=tuple(shares), chosen=chosen, best_lines=tuple(best_lines))
 
 
 def evidence_weights(

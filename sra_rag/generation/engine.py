@@ -88,6 +88,11 @@ class Engine:
         return True
 
     @property
+    def weighs_evidence(self) -> bool:
+        """Whether settings may have evidence: here they may."""
+        return True
+
+    @property
     def in_flight(self) -> int:
         """How many requests it is worth having under way at once: more than one would share the processor."""
         return 1

@@ -49,6 +49,11 @@ class EngineProtocol(Protocol):
         ...
 
     @property
+    def weighs_evidence(self) -> bool:
+        """Whether settings may have evidence without naming the heads."""
+        ...
+
+    @property
     def in_flight(self) -> int:
         """How many requests it is worth having under way at once: 1 where they would only wait for each other."""
         ...

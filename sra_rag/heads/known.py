@@ -13,7 +13,7 @@ import logging
 import os
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -33,11 +33,15 @@ from sra_rag.models.loading import LoadedModel
 
 __all__ = [
     "UNMEASURED",
+    "best_heads",
     "chosen_heads",
     "evidence_heads",
     "fitted_settings",
+    "fitted_to",
     "keep_settings",
+    "known_heads",
     "measured_settings",
+    "settings_of",
 ]
 
 logger = logging.getLogger(__name__)
@@ -81,14 +85,38 @@ def chosen_heads(model: LoadedModel, choice: HeadChoice) -> tuple[tuple[int, int
                     f"heads (0.0 to {n_layers - 1}.{n_heads - 1})."
                 )
         return choice
-    best = evidence_heads(model)
-    count = min(int(choice), n_layers * n_heads)
-    if count > len(best):
+    return best_heads(evidence_heads(model), min(choice, n_layers * n_heads))
+
+
+def best_heads(ranked: Sequence[EvidenceHead], count: int) -> tuple[tuple[int, int], ...]:
+    """Return the best heads of a model, as pairs of layer and query head.
+
+    Raises
+    ------
+    ConfigError
+        If fewer are ranked.
+    """
+    if count > len(ranked):
         raise ConfigError(
-            f"The evidence setting asks for the {count} best heads, but only {len(best)} are ranked. Ask for at most "
-            f'{len(best)}, or for "all".'
+            f"The evidence setting asks for the {count} best heads, but only {len(ranked)} are ranked. Ask for at most "
+            f'{len(ranked)}, or for "all".'
         )
-    return tuple((head.layer, head.head) for head in best[:count])
+    return tuple((head.layer, head.head) for head in ranked[:count])
+
+
+def known_heads(name: str) -> tuple[EvidenceHead, ...] | None:
+    """Return the evidence heads of the model with a fingerprint, best first; None if they were never found."""
+    known = _measured().get(name)
+    if known is not None:
+        return _heads_of(known)
+    path = _heads_path(name)
+    if not path.is_file():
+        return None
+    try:
+        return _heads_of(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        logger.warning("The evidence heads in %s cannot be read (%s) and are not used.", path, error)
+        return None
 
 
 def measured_settings(model: LoadedModel) -> SRAConfig:
@@ -96,7 +124,11 @@ def measured_settings(model: LoadedModel) -> SRAConfig:
 
     Settings that the user found (`keep_settings`) precede those that come with sra-rag.
     """
-    name = fingerprint(model.model)
+    return settings_of(fingerprint(model.model))
+
+
+def settings_of(name: str) -> SRAConfig:
+    """Return the measured settings of the model with a fingerprint, or `UNMEASURED` if it was not measured."""
     path = _settings_path(name)
     if path.is_file():
         try:
@@ -127,8 +159,16 @@ def fitted_settings(sra: SRAConfig | None, model: LoadedModel) -> SRAConfig | No
     """Replace automatic evidence settings (without a weight) with the measured settings of the model."""
     if sra is None or sra.evidence is None or not sra.evidence.automatic:
         return sra
-    measured = measured_settings(model)
+    return fitted_to(measured_settings(model), sra)
+
+
+def fitted_to(measured: SRAConfig, sra: SRAConfig) -> SRAConfig:
+    """Return automatic evidence settings with the measured values of a model; given sharpening is kept."""
     return sra.replace(evidence=measured.evidence) if sra.sharpens else measured
+
+
+def _heads_path(name: str) -> Path:
+    return cache_folder() / "heads" / f"{name}.json"
 
 
 def _settings_path(name: str) -> Path:
@@ -140,7 +180,7 @@ def _look_up(model: LoadedModel) -> tuple[EvidenceHead, ...]:
     known = _measured().get(name)
     if known is not None:
         return _heads_of(known)
-    path = cache_folder() / "heads" / f"{name}.json"
+    path = _heads_path(name)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_suffix(".lock")):

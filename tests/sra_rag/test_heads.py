@@ -9,9 +9,9 @@ from sra_rag import Engine, LoadedModel, SamplingOptions, SRAConfig
 from sra_rag.errors import ConfigError
 from sra_rag.heads import known
 from sra_rag.heads.head_search import encode_probe, find_evidence_heads
-from sra_rag.heads.known import chosen_heads, evidence_heads, measured_settings
+from sra_rag.heads.known import chosen_heads, evidence_heads, known_heads, measured_settings
 from sra_rag.heads.probes import make_probes
-from sra_rag.models.fingerprint import fingerprint
+from sra_rag.models.fingerprint import fingerprint, fingerprint_of_files
 from tests.sra_rag.tiny_models import tiny_model
 
 
@@ -56,6 +56,7 @@ def test_heads_are_found_once_and_kept(small, monkeypatch, capsys):
     )
     heads = evidence_heads(small)
     assert len(heads) == 3 * 6
+    assert known_heads(fingerprint(small.model)) == heads
     assert "Finding the evidence heads of tiny" in capsys.readouterr().err
     again = LoadedModel(tiny_model("llama", vocabulary=len(small.tokenizer)), small.tokenizer, "again")
 
@@ -73,7 +74,9 @@ def test_a_broken_file_in_the_cache_is_not_trusted(small, monkeypatch, tmp_path)
     )
     path = tmp_path / "heads" / f"{fingerprint(small.model)}.json"
     path.parent.mkdir()
+    assert known_heads(fingerprint(small.model)) is None
     path.write_text('{"heads": [[0')
+    assert known_heads(fingerprint(small.model)) is None
     assert len(evidence_heads(small)) == 18
 
 
@@ -94,6 +97,16 @@ def test_settings_that_name_a_number_of_heads_find_them(small, monkeypatch):
 def test_more_heads_than_are_ranked_are_refused(embedded):
     with pytest.raises(ConfigError, match="asks for the 101 best heads, but only 100 are ranked"):
         chosen_heads(embedded, 101)
+
+
+def test_files_have_the_fingerprint_of_the_model_that_they_hold(small, tmp_path):
+    folder = tmp_path / "model"
+    small.model.save_pretrained(folder, max_shard_size="100KB")
+    assert len(list(folder.glob("*.safetensors"))) > 1
+    assert fingerprint_of_files(folder) == fingerprint(small.model)
+    tiny_model("llama").save_pretrained(tmp_path / "other")
+    assert fingerprint_of_files(tmp_path / "other") != fingerprint(small.model)
+    assert fingerprint_of_files(tmp_path) is None
 
 
 def test_the_fingerprint_is_that_of_the_weights_in_each_dtype(small):

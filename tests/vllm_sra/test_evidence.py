@@ -174,6 +174,9 @@ def test_what_cannot_be_weighed_or_returned_is_rejected_and_the_engine_works_on(
     for options, message in (({"max_tokens": 2}, "max_tokens=1"), ({"logprobs": 3}, "logprobs=4")):
         with pytest.raises(VLLMValidationError, match=message):
             look(llm, PROMPTS[0], **options)
+    many = [[position, position + 1] for position in range(65)]
+    with pytest.raises(VLLMValidationError, match="logprobs of 65.*max allowed: 64"):  # the client adds --max-logprobs
+        look(llm, prompt(1, 100), spans=many, context=70)
     check(run(llm, PROMPTS[:1], [weighed]), reference, SETTINGS[1:2], PROMPTS[:1])
 
 

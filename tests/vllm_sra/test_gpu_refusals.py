@@ -193,12 +193,44 @@ def test_a_policy_that_the_kernel_does_not_support_is_rejected_per_request(monke
 
     def ask():
         fitting._fit.cache_clear()
-        fitting._check(lambda _: None, 2, 4, given)
+        fitting._check(lambda _: None, engine_config(), given)
 
     ask()  # CPUs support any curve
     monkeypatch.setattr(fitting, "current_platform", SimpleNamespace(is_cpu=lambda: False))
     with pytest.raises(VLLMValidationError, match="not linear in the entropy"):
         ask()
+    fitting._fit.cache_clear()
+
+
+def engine_config(**parallel):
+    parallel = {"tensor_parallel_size": 1, "pipeline_parallel_size": 1} | parallel
+    text = SimpleNamespace(num_hidden_layers=2, num_attention_heads=4)
+    model = SimpleNamespace(hf_text_config=text, get_vocab_size=lambda: 8)
+    return SimpleNamespace(model_config=model, parallel_config=SimpleNamespace(**parallel))
+
+
+WEIGHED = {"sra": "evidence=4", "sra_evidence": [[2, 5, 4]], "sra_context_length": 9}
+RETURNED = {"sra_return_evidence": {"spans": [[2, 5], [5, 6]]}, "sra_context_length": 9}
+
+
+def test_evidence_is_rejected_per_request_where_it_is_not_supported(monkeypatch):
+    def ask(extra, spans=2, **parallel):
+        fitting._fit.cache_clear()
+        params = SimpleNamespace(extra_args=extra, max_tokens=1, n=1, logprobs=spans)
+        fitting._check(lambda _: None, engine_config(**parallel), params)
+
+    ask(WEIGHED, tensor_parallel_size=2)
+    ask(RETURNED)
+    for size in ("tensor_parallel_size", "pipeline_parallel_size"):
+        with pytest.raises(VLLMValidationError, match="tensor or pipeline parallelism"):
+            ask(RETURNED, **{size: 2})
+    many = {"spans": [[n, n + 1] for n in range(9)]}
+    with pytest.raises(VLLMValidationError, match="more than the vocabulary"):
+        ask({**RETURNED, "sra_return_evidence": many}, spans=9)
+    monkeypatch.setattr(fitting, "current_platform", SimpleNamespace(is_cpu=lambda: False))
+    for extra in (WEIGHED, RETURNED):
+        with pytest.raises(VLLMValidationError, match="supported on CPUs only"):
+            ask(extra)
     fitting._fit.cache_clear()
 
 

@@ -53,9 +53,12 @@ def local(embedded):
 
 def test_answers_and_citations_equal_those_of_a_local_model(index, served, local):
     there, here = (DocumentQA(index, engine, context_tokens=200) for engine in (served, local))
-    for sra in (None, AFTER):
+    for sra in (None, AFTER, "evidence"):
         answer, expected = there.ask(QUESTION, sra=sra), here.ask(QUESTION, sra=sra)
         assert (answer.text, answer.citations) == (expected.text, expected.citations)
+        looks = zip(answer.evidence or (), expected.evidence or (), strict=True)
+        assert all((look.line, look.weighed) == (other.line, other.weighed) for look, other in looks)
+        assert (answer.evidence is not None) == (sra == "evidence")
         assert answer.generation.context_length == expected.generation.context_length > 20
     reply = Chat(there, history=[(QUESTION, "82,400 crowns.")]).ask("Until when is it due?", sra=0.2)
     assert reply.generation.sra.alpha == 0.2

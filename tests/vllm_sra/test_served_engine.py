@@ -1,5 +1,6 @@
 """A model on a real vLLM server behaves like the same model in this process."""
 
+import dataclasses
 import threading
 import time
 import urllib.request
@@ -15,6 +16,7 @@ from sra_rag import Engine, SamplingOptions
 from sra_rag.attention.shares import AttentionShares
 from sra_rag.errors import ConfigError, ContextOverflowError, GenerationTimeoutError, ModelLoadError
 from sra_rag.generation.likelihood import answer_likelihood
+from sra_rag.notation import parse_sra
 
 CONTEXT = "\n".join(f"The rent of house {n} is {n}1,{n}00 crowns a year." for n in range(1, 13))
 MESSAGES = [{"role": "user", "content": f"Answer from the text.\n\n{CONTEXT}\n\nWhat is the rent of house 7?"}]
@@ -54,6 +56,64 @@ def test_answers_and_likelihoods_equal_those_of_a_local_model(served, local, sra
     if sra is not None:
         off = served.answer_likelihood(MESSAGES, gold, context=CONTEXT)
         assert max(abs(a - b) for a, b in zip(likelihood.log_probabilities, off.log_probabilities, strict=True)) > 0.02
+
+
+PASSAGES = CONTEXT.split("\n")
+EVIDENCE = [
+    "evidence",
+    {"evidence": {"weight": 8, "unit": "line", "words": False}, "alpha": 0.3},
+    {"evidence": {"weight": 8, "gate": 50}, "alpha": 0.3},
+]
+
+
+@pytest.mark.parametrize("sra", EVIDENCE, ids=["measured", "lines and sharpening", "nothing stands out"])
+def test_evidence_and_answers_equal_those_of_a_local_model(served, local, sra):
+    arguments = {"context": CONTEXT, "passages": PASSAGES, "sra": sra}
+    actual, expected = served.generate(MESSAGES, **arguments), local.generate(MESSAGES, **arguments)
+    assert (actual.text, actual.token_ids, actual.sra) == (expected.text, expected.token_ids, expected.sra)
+    found, wanted = actual.evidence, expected.evidence
+    assert (found.chosen, found.best_lines, found.spans) == (wanted.chosen, wanted.best_lines, wanted.spans)
+    assert found.weights == wanted.weights
+    assert found.shares == pytest.approx(wanted.shares, abs=1e-4)
+    assert max(found.shares) > 2 / len(PASSAGES)
+    gold = "71,700 crowns a year."
+    likelihood = served.answer_likelihood(MESSAGES, gold, **arguments)
+    assert likelihood.log_probabilities == pytest.approx(
+        answer_likelihood(local, MESSAGES, gold, **arguments).log_probabilities, abs=2e-3
+    )
+    off = served.answer_likelihood(MESSAGES, gold, context=CONTEXT)
+    changed = max(abs(a - b) for a, b in zip(likelihood.log_probabilities, off.log_probabilities, strict=True))
+    assert changed > 0.02 if found.chosen else changed < 1e-4
+
+
+def test_evidence_in_streams_in_batches_and_without_reuse(served):
+    arguments = {"context": CONTEXT, "passages": PASSAGES, "sra": "evidence"}
+    whole = served.generate(MESSAGES, **arguments)
+    assert whole.evidence.chosen == (6,)
+    *_, last = served.stream(MESSAGES, **arguments)
+    assert (last.generation.text, last.generation.evidence) == (whole.text, whole.evidence)
+    batch = served.generate_batch(
+        [MESSAGES, QUESTION], contexts=[CONTEXT, None], passage_lists=[PASSAGES, None], sra="evidence"
+    )
+    assert batch[0].token_ids == whole.token_ids
+    assert batch[1].evidence is None
+    assert batch[1].token_ids == served.generate(QUESTION).token_ids
+    assert served.generate(MESSAGES, **arguments).usage.cached_tokens > 100
+    with served.isolated() as isolated:
+        assert isolated.generate(MESSAGES, **arguments).usage.cached_tokens == 0
+
+
+def test_a_model_whose_heads_are_not_known_here_is_asked_for_with_named_heads(vllm_server, served, local):
+    model = dataclasses.replace(served.model, source="someone/unknown")
+    with ServedEngine(model, api_key=vllm_server.api_key, options=served.options) as engine:
+        assert not engine.weighs_evidence
+        assert served.weighs_evidence
+        for sra in ("evidence", "evidence=4"):
+            with pytest.raises(ConfigError, match="sra-rag heads"):
+                engine.generate(MESSAGES, context=CONTEXT, passages=PASSAGES, sra=parse_sra(sra))
+        sra = parse_sra("evidence=4,evidence.look=18.7+17.4,evidence.heads=18.7+15.6")
+        actual = engine.generate(MESSAGES, context=CONTEXT, passages=PASSAGES, sra=sra)
+        assert actual.token_ids == local.generate(MESSAGES, context=CONTEXT, passages=PASSAGES, sra=sra).token_ids
 
 
 def test_a_stream_gives_the_same_text_and_ends_with_the_complete_answer(served):
@@ -151,6 +211,7 @@ def test_the_timeout_is_applied(vllm_server, served):
         ({"no_repeat_ngram_size": 2}, "no_repeat_ngram_size"),
         ({"sra": {"alpha": 0.2, "bounds": "observed"}}, "rejected the request.*observed"),
         ({"sra": {"alpha": 0.2, "layers": [77]}}, "layers"),
+        ({"sra": {"alpha": 0.2, "rows": "all", "evidence": 4}}, "rows=.all. is not available with evidence"),
         ({"shares": AttentionShares([(0, 1)], 2)}, "not available from a model on a server"),
     ],
 )

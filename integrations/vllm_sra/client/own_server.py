@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 _POLL_INTERVAL = 0.5  # seconds between two health checks
 _GRACE = 20.0  # seconds to end after SIGTERM, before SIGKILL
 _OUTPUT_TIMEOUT = 2.0  # seconds to read the rest of the output after the process has ended
+_LINES = "4096"  # lines of a context that evidence is chosen from; their attention is returned as log-probabilities
 _KEPT_LINES = 40  # last lines of output, for error messages
 
 
@@ -60,7 +61,7 @@ class OwnServer:
         source = model_source(model)
         command = [
             sys.executable, "-m", "vllm_sra.client.own_server_child", "--model", source, "--served-model-name", model,
-            "--host", "127.0.0.1", "--port", str(port), "--enable-prompt-tokens-details",
+            "--host", "127.0.0.1", "--port", str(port), "--enable-prompt-tokens-details", "--max-logprobs", _LINES,
             "--disable-uvicorn-access-log", *arguments,
         ]  # fmt: skip
         # The key is not passed as an argument: every user of the machine can read arguments.

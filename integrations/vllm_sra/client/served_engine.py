@@ -33,6 +33,7 @@ require_extra("A model on a server", "openai", "openai")
 import openai  # noqa: E402 - after the check that the extra is installed
 
 from vllm_sra.client.background_loop import BackgroundLoop  # noqa: E402
+from vllm_sra.client.served_evidence import ServedEvidence  # noqa: E402
 from vllm_sra.client.served_model import ServedModel, find_model  # noqa: E402
 from vllm_sra.client.served_reply import Reply  # noqa: E402
 from vllm_sra.client.served_request import chat_body, refuse_unservable, settings_body, token_body  # noqa: E402
@@ -84,6 +85,7 @@ class ServedEngine:
         self.in_flight = in_flight
         self.where = where or model.address
         self.encoder = PromptEncoder(model.tokenizer)
+        self._evidence = ServedEvidence(model)
         self._client = openai.AsyncOpenAI(base_url=model.address, api_key=api_key or "none")
         self._loop = BackgroundLoop()
         self._salted = False
@@ -124,6 +126,11 @@ class ServedEngine:
     def close(self) -> None:
         """Cancel running requests and close the connection. The engine cannot be used afterwards."""
         self._loop.close(self._client.close())
+
+    @property
+    def weighs_evidence(self) -> bool:
+        """Whether settings may have evidence: if the server supports it and the heads of the model are known here."""
+        return self.model.reattends and self._evidence.known
 
     @property
     def measures_likelihood(self) -> bool:
@@ -268,13 +275,9 @@ class ServedEngine:
         length = len(encoded.token_ids)
         if length + len(answer_ids) + 1 > self.context_window:  # the server always generates at least one token
             raise ContextOverflowError(length, len(answer_ids) + 1, self.context_window)
-        request = Request((encoded,), SRAConfig.coerce(sra), self.options, cancel or Cancellation())
-        refuse_unservable(self.model, dataclasses.replace(request, options=SamplingOptions()))
+        request = self._fitted(Request((encoded,), SRAConfig.coerce(sra), SamplingOptions(), cancel or Cancellation()))
         tokens = [*encoded.token_ids, *answer_ids]
-        settings = settings_body(
-            self.model, request.sra, encoded.context_length, prompt_length=length, salt=self._salt()
-        )
-        response = self._loop.submit(self._score(tokens, settings, request.cancel)).result()
+        response = self._loop.submit(self._score(encoded, list(answer_ids), request)).result()
         rows = (response.choices[0].model_extra or {}).get("prompt_logprobs") or []
         if len(rows) != len(tokens):
             raise ConfigError(f"{self.where} does not return the likelihoods of prompt tokens. Serve with vLLM.")
@@ -289,7 +292,8 @@ class ServedEngine:
         arguments: RequestArguments,
         contexts: Sequence[str | None] | None = None,
         passage_lists: Sequence[Sequence[str] | None] | None = None,
-    ) -> tuple[Request, list[dict[str, Any]]]:
+    ) -> tuple[Request, Sequence[dict[str, Any] | None]]:
+        """Return the request, and the bodies of a server that receives messages; others depend on the evidence."""
         request = read_request(
             prompts,
             arguments,
@@ -300,16 +304,25 @@ class ServedEngine:
             options=self.options,
             context_window=self.context_window,
         )
-        refuse_unservable(self.model, request)
+        request = self._fitted(request)
         if self.model.takes_tokens:
-            return request, [token_body(self.model, encoded, request, self._salt()) for encoded in request.prompts]
+            return request, [None] * len(prompts)
         has_kwargs = bool(arguments.get("template_kwargs"))
         return request, [chat_body(self.model, prompt, request, has_kwargs) for prompt in prompts]
+
+    def _fitted(self, request: Request) -> Request:
+        """Return the request with settings for this model, or raise if the server does not support them."""
+        refuse_unservable(self.model, request)
+        request = dataclasses.replace(request, sra=self._evidence.fitted(request.sra))
+        if request.sra is not None and request.sra.evidence is not None:
+            for choice in (request.sra.evidence.look, request.sra.evidence.heads):
+                self._evidence.heads(choice)  # before anything is sent, as it may be impossible
+        return request
 
     def _salt(self) -> str | None:
         return uuid.uuid4().hex if self._salted else None
 
-    def _stream(self, request: Request, body: dict[str, Any]) -> Generator[TextDelta, None, None]:
+    def _stream(self, request: Request, body: dict[str, Any] | None) -> Generator[TextDelta, None, None]:
         pieces: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         work = self._loop.submit(self._answer(request, 0, body, pieces.put))
         work.add_done_callback(lambda _: pieces.put(None))
@@ -321,7 +334,7 @@ class ServedEngine:
             work.cancel()
 
     async def _answer(
-        self, request: Request, number: int, body: dict[str, Any], on_text: Callable[[str], None]
+        self, request: Request, number: int, body: dict[str, Any] | None, on_text: Callable[[str], None]
     ) -> Generation:
         """Send a request and check for cancellation and timeout. Closing the connection ends the work on the server."""
         reply = Reply(self.where, request.prompts[number], request)
@@ -342,8 +355,13 @@ class ServedEngine:
         finally:
             await _cancelled(reading)
 
-    async def _gather(self, body: dict[str, Any], reply: Reply, on_text: Callable[[str], None]) -> Generation:
+    async def _gather(self, body: dict[str, Any] | None, reply: Reply, on_text: Callable[[str], None]) -> Generation:
         completions: Any = self._client.completions if self.model.takes_tokens else self._client.chat.completions
+        if body is None:
+            salt = self._salt()
+            evidence = await self._evidence.prepared(self._client, reply.prompt, reply.request.sra, salt, self.where)
+            reply.evidence, reply.look_usage = evidence.found, evidence.usage
+            body = token_body(self.model, reply.prompt, reply.request, salt, evidence)
         with server_errors(self.where):
             async with await completions.create(**body) as chunks:
                 async for chunk in chunks:
@@ -355,11 +373,16 @@ class ServedEngine:
             on_text(text)
         return reply.complete()
 
-    async def _score(self, tokens: list[int], settings: dict[str, Any], cancel: Cancellation) -> Any:
+    async def _score(self, prompt: EncodedPrompt, answer: list[int], request: Request) -> Any:
         async def request_scores() -> Any:
+            salt = self._salt()
+            evidence = await self._evidence.prepared(self._client, prompt, request.sra, salt, self.where)
+            settings = settings_body(
+                self.model, evidence, prompt.context_length, prompt_length=len(prompt.token_ids), salt=salt
+            )
             with server_errors(self.where):
                 return await self._client.completions.create(
-                    model=self.name, prompt=tokens, max_tokens=1, temperature=0.0,
+                    model=self.name, prompt=[*prompt.token_ids, *answer], max_tokens=1, temperature=0.0,
                     extra_body={"prompt_logprobs": 0, **settings},
                 )  # fmt: skip
 
@@ -367,7 +390,7 @@ class ServedEngine:
         try:
             while not scoring.done():
                 await asyncio.wait({scoring}, timeout=_POLL_INTERVAL)
-                if cancel.is_set():
+                if request.cancel.is_set():
                     raise asyncio.CancelledError
             return await scoring
         finally:

@@ -49,6 +49,8 @@ class ServedModel:
     says_off
         Whether requests must switch reattention off explicitly: true for ``sra-rag serve``, which may have default
         settings.
+    source
+        What the server reports as the source of the model: a path on its machine or a name on the Hugging Face Hub.
     """
 
     address: str
@@ -58,6 +60,7 @@ class ServedModel:
     takes_tokens: bool
     versions: Mapping[str, str]
     says_off: bool = False
+    source: str | None = None
 
     @property
     def reattends(self) -> bool:
@@ -112,7 +115,11 @@ def find_model(
             root_client = client.with_options(base_url=root_url(address))
             versions |= _version(root_client)
             _check_tokenizer(root_client, name, sample, address)
-    return ServedModel(address, name, loaded, window, takes_tokens, versions, card.get("owned_by") == "sra-rag")
+    root = card.get("root")
+    return ServedModel(
+        address, name, loaded, window, takes_tokens, versions,
+        says_off=card.get("owned_by") == "sra-rag", source=root if isinstance(root, str) else None,
+    )  # fmt: skip
 
 
 def _cards(client: openai.OpenAI) -> list[Mapping[str, Any]]:

@@ -8,10 +8,10 @@ from typing import Any
 from sra_rag.generation.prompts import EncodedPrompt
 from sra_rag.generation.repetition import find_repetition
 from sra_rag.generation.request import Request
-from sra_rag.generation.result import FinishReason, Generation, Timing, Usage
+from sra_rag.generation.result import FinishReason, FoundEvidence, Generation, Timing, Usage
 from vllm_sra.client.prompt_context import VLLMServerError
 
-__all__ = ["Reply"]
+__all__ = ["Reply", "cached_tokens"]
 
 _REASONS: dict[str, FinishReason] = {"stop": "stop", "length": "length"}
 
@@ -42,6 +42,8 @@ class Reply:
         self.usage: Any = None
         self.started = time.perf_counter()
         self.first_piece: float | None = None
+        self.evidence: FoundEvidence | None = None
+        self.look_usage: Any = None
 
     def add(self, chunk: Any) -> str:
         """Add a chunk of a completion or chat completion; return the text that is certain now and was not before."""
@@ -111,11 +113,18 @@ class Reply:
             token_ids=tuple(self.token_ids),
             sra=sra if sra is not None and sra.enabled else None,
             context_length=self.prompt.context_length,
+            evidence=self.evidence,
         )
 
     def _usage(self) -> Usage:
         if self.usage is None:  # sent in the last chunk, so missing after a cancellation
             return Usage(len(self.prompt.token_ids), len(self.token_ids))
-        details = self.usage.prompt_tokens_details
-        cached = (details.cached_tokens or 0) if details is not None else 0
+        # The look reads the prompt first, and the answer takes the context from it.
+        cached = cached_tokens(self.usage if self.look_usage is None else self.look_usage)
         return Usage(self.usage.prompt_tokens, self.usage.completion_tokens, cached)
+
+
+def cached_tokens(usage: Any) -> int:
+    """Return how many tokens of a prompt a server took from an earlier prefill; 0 if it does not report it."""
+    details = getattr(usage, "prompt_tokens_details", None)
+    return (details.cached_tokens or 0) if details is not None else 0

@@ -6,11 +6,11 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sra_rag.config import SRAConfig
 from sra_rag.errors import ConfigError, PromptError
 from sra_rag.generation.prompts import EncodedPrompt, Prompt
 from sra_rag.generation.request import Request
 from sra_rag.generation.sampling import SamplingOptions
+from vllm_sra.client.served_evidence import PreparedSettings
 from vllm_sra.client.served_model import ServedModel
 
 __all__ = ["chat_body", "refuse_unservable", "settings_body", "token_body"]
@@ -32,12 +32,13 @@ def refuse_unservable(model: ServedModel, request: Request) -> None:
             f"Attention weights are not available from a model on a server ({model.address}). Remove --attention, or "
             "load the model in this process."
         )
-    if request.sra is not None and request.sra.evidence is not None:
+    sra = request.sra
+    if sra is not None and sra.evidence is not None and sra.sharpens and sra.rows == "all":
         raise ConfigError(
-            f"Evidence is not available from a model on a server yet ({model.address}). Ask without it (--sra off), or "
-            "load the model in this process."
+            f'rows="all" is not available with evidence from a model on a server ({model.address}): the evidence is '
+            'looked for in a context that is not sharpened. Use rows="after_context".'
         )
-    if request.sra is not None and request.sra.enabled and not model.reattends:
+    if sra is not None and sra.enabled and not model.reattends:
         raise ConfigError(
             f"{model.address} does not support Scaled ReAttention: it is not a vLLM server with sra-rag installed, or "
             "the plugin is off. Use --sra off, or see docs/vllm.md."
@@ -58,15 +59,24 @@ def refuse_unservable(model: ServedModel, request: Request) -> None:
         )
 
 
-def token_body(model: ServedModel, prompt: EncodedPrompt, request: Request, salt: str | None) -> dict[str, Any]:
-    """Return the arguments for ``completions.create``, with every option, as servers have different defaults."""
+def token_body(
+    model: ServedModel,
+    prompt: EncodedPrompt,
+    request: Request,
+    salt: str | None,
+    prepared: PreparedSettings,
+) -> dict[str, Any]:
+    """Return the arguments for ``completions.create``, with every option, as servers have different defaults.
+
+    `salt` and `prepared` are those of `settings_body`.
+    """
     options = request.options
     extra = {
         "top_k": options.top_k or 0,
         "min_p": options.min_p or 0.0,
         "repetition_penalty": options.repetition_penalty,
         "return_token_ids": True,
-        **settings_body(model, request.sra, prompt.context_length, salt=salt),
+        **settings_body(model, prepared, prompt.context_length, salt=salt),
     }
     if options.json_schema is not None:
         extra["response_format"] = _response_format(options.json_schema)
@@ -106,7 +116,7 @@ def chat_body(model: ServedModel, prompt: Prompt, request: Request, has_template
 
 def settings_body(
     model: ServedModel,
-    sra: SRAConfig | None,
+    prepared: PreparedSettings,
     context_length: int,
     *,
     prompt_length: int | None = None,
@@ -118,7 +128,7 @@ def settings_body(
     ----------
     model
         Model that receives the request.
-    sra
+    prepared
         Settings. Off is sent explicitly, as the server may have other default settings.
     context_length, prompt_length
         Number of tokens up to the end of the context, and up to the start of a given answer.
@@ -128,12 +138,13 @@ def settings_body(
     body: dict[str, Any] = {} if salt is None else {"cache_salt": salt}
     if not model.reattends:
         return body
+    sra = prepared.sra
     if sra is None or not sra.enabled:
         return body | {"vllm_xargs": {"sra": "off"}}
     settings: dict[str, str | int] = {"sra": json.dumps(sra.to_dict()), "sra_context_length": context_length}
     if prompt_length is not None:
         settings["sra_prompt_length"] = prompt_length
-    return body | {"vllm_xargs": settings}
+    return body | {"vllm_xargs": settings | dict(prepared.arguments)}
 
 
 def _common(options: SamplingOptions) -> dict[str, Any]:

@@ -166,7 +166,7 @@ def chosen_settings(
 ) -> SRAConfig | None:
     """Return the attention settings given by ``--sra``, or by the separate options; None means off.
 
-    The default is evidence, with values that depend on the model. Servers do not support evidence yet, so the default
+    The default is evidence, with values that depend on the model. Not every server supports evidence, so the default
     for a model on a server is sharpening.
     """
     if settings is not None:

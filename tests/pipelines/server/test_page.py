@@ -441,6 +441,7 @@ class OnAServer:
     """An engine whose model is not in this process, as far as the page can see."""
 
     loaded = None
+    weighs_evidence = False
 
     def __init__(self, engine):
         self.engine = engine

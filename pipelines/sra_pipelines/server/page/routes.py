@@ -166,8 +166,8 @@ def _require_question(state: PageState, question: str) -> None:
 
 
 def _weighs_evidence(state: PageState) -> bool:
-    """Whether the model is in this process, where evidence can be weighed."""
-    return state.completions.qa.engine.loaded is not None
+    """Whether evidence can be weighed: with a model in this process, and on some servers."""
+    return state.completions.qa.engine.weighs_evidence
 
 
 def _server_default(state: PageState) -> SRAConfig | None:

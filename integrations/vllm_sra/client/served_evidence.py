@@ -1,0 +1,219 @@
+"""Evidence for a model on a server: its heads and settings, found by its files, and what is chosen of a prompt.
+
+The look is a request of its own. It returns the attention to each line of the context; what is chosen of it, and how,
+is the same as for a model in this process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import functools
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from huggingface_hub import try_to_load_from_cache
+from huggingface_hub.errors import HFValidationError
+
+from sra_rag.config import SRAConfig
+from sra_rag.errors import ConfigError
+from sra_rag.evidence.weigh import candidate_lines, evidence_of_look
+from sra_rag.evidence_config import HeadChoice
+from sra_rag.generation.prompts import EncodedPrompt, Span
+from sra_rag.generation.result import FoundEvidence
+from sra_rag.heads.head_search import EvidenceHead
+from sra_rag.heads.known import UNMEASURED, best_heads, fitted_to, known_heads, settings_of
+from sra_rag.models.fingerprint import fingerprint_of_files
+from vllm_sra.client.prompt_context import VLLMServerError
+from vllm_sra.client.served_model import ServedModel
+from vllm_sra.client.server_errors import server_errors
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+__all__ = ["PreparedSettings", "ServedEvidence"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class PreparedSettings:
+    """The settings of one answer.
+
+    Parameters
+    ----------
+    sra
+        Settings that the server receives; None for off.
+    arguments
+        Arguments for the weighed spans.
+    found
+        What was chosen; None without evidence, or if the context has no passages.
+    usage
+        Usage of the request that returned the attention, as the server reports it.
+    """
+
+    sra: SRAConfig | None
+    arguments: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    found: FoundEvidence | None = None
+    usage: Any = None
+
+
+class ServedEvidence:
+    """The evidence heads and settings of a model on a server, known from its files on this machine.
+
+    Parameters
+    ----------
+    model
+        The model.
+    """
+
+    def __init__(self, model: ServedModel) -> None:
+        self.model = model
+
+    @property
+    def known(self) -> bool:
+        """Whether the evidence heads of the model are known on this machine."""
+        return self._ranked is not None
+
+    def fitted(self, sra: SRAConfig | None) -> SRAConfig | None:
+        """Replace automatic evidence settings (without a weight) with the measured settings of the model."""
+        if sra is None or sra.evidence is None or not sra.evidence.automatic:
+            return sra
+        return fitted_to(UNMEASURED if self._fingerprint is None else settings_of(self._fingerprint), sra)
+
+    def heads(self, choice: HeadChoice) -> tuple[tuple[int, int], ...] | None:
+        """Return the heads that a setting chooses, as pairs of layer and query head; None for all.
+
+        Raises
+        ------
+        ConfigError
+            If the setting is a number of heads, and the heads of the model are not known on this machine.
+        """
+        if choice == "all":
+            return None
+        if not isinstance(choice, int):
+            return choice
+        if self._ranked is None:
+            raise ConfigError(
+                f"The evidence heads of {self.model.name!r} on {self.model.address} are not known here: they are found "
+                "from the files of the model on this machine. Run sra-rag heads --model with these files, or give the "
+                "heads, such as evidence=4,evidence.look=18.7+17.4,evidence.heads=all (layer.head)."
+            )
+        return best_heads(self._ranked, choice)
+
+    async def prepared(
+        self, client: AsyncOpenAI, prompt: EncodedPrompt, sra: SRAConfig | None, salt: str | None, where: str
+    ) -> PreparedSettings:
+        """Find the evidence in a prompt, if the settings have evidence.
+
+        Parameters
+        ----------
+        client
+            Client of the server.
+        prompt
+            The prompt.
+        sra
+            Settings, from `fitted`.
+        salt
+            See `vllm_sra.client.served_request.settings_body`.
+        where
+            Name of the server in error messages.
+
+        Raises
+        ------
+        ConfigError
+            If the server rejects the request for the attention.
+        VLLMServerError
+            If it cannot be reached, fails, or returns something else.
+        """
+        if sra is None or sra.evidence is None:
+            return PreparedSettings(sra)
+        if not prompt.has_passages:
+            return PreparedSettings(_without_evidence(sra))
+        body = _look_body(prompt, self.heads(sra.evidence.look), salt)
+        try:
+            with server_errors(where):
+                response = await client.completions.create(model=self.model.name, **body)
+        except ConfigError as error:
+            if "logprobs" not in str(error):
+                raise
+            raise ConfigError(
+                f"{error} The evidence of this prompt is chosen from {body['logprobs']} lines: start vLLM with "
+                "--max-logprobs of at least as many, such as 4096."
+            ) from error
+        look = _shares(prompt, response, where)[None]
+        # In another thread, so that other requests go on while words are compared.
+        found = await asyncio.to_thread(evidence_of_look, self.model.tokenizer, prompt, look, sra.evidence)
+        if not found.spans:
+            return PreparedSettings(_without_evidence(sra), {}, found, response.usage)
+        heads = self.heads(sra.evidence.heads)
+        evidence = sra.evidence.replace(heads="all" if heads is None else heads, look="all")
+        weighed = [[*span, weight] for span, weight in zip(found.spans, found.weights, strict=True)]
+        arguments = {"sra_evidence": json.dumps(weighed)}
+        return PreparedSettings(sra.replace(evidence=evidence), arguments, found, response.usage)
+
+    @functools.cached_property
+    def _fingerprint(self) -> str | None:
+        folder = _local_folder(self.model.source)
+        return None if folder is None else fingerprint_of_files(folder)
+
+    @functools.cached_property
+    def _ranked(self) -> tuple[EvidenceHead, ...] | None:
+        return None if self._fingerprint is None else known_heads(self._fingerprint)
+
+
+def _without_evidence(sra: SRAConfig) -> SRAConfig | None:
+    """Return the settings where nothing stands out: nothing is sharpened either; see `sra_rag.evidence.weigh.weigh`."""
+    return sra.replace(evidence=None) if sra.rows == "all" else None
+
+
+def _look_body(prompt: EncodedPrompt, heads: Sequence[tuple[int, int]] | None, salt: str | None) -> dict[str, Any]:
+    """Return the request for the attention of heads (None for all) to the lines of a prompt."""
+    spans = _spans(prompt)
+    look = {"spans": spans, "heads": "all" if heads is None else heads}
+    extra: dict[str, Any] = {
+        "vllm_xargs": {"sra_return_evidence": json.dumps(look), "sra_context_length": prompt.context_length},
+        "return_tokens_as_token_ids": True,
+    }
+    return {
+        "prompt": list(prompt.token_ids),
+        "max_tokens": 1,
+        "temperature": 0.0,
+        "logprobs": len(spans),
+        "extra_body": extra if salt is None else extra | {"cache_salt": salt},
+    }
+
+
+def _shares(prompt: EncodedPrompt, response: Any, where: str) -> torch.Tensor:
+    """Return the share of each line of a prompt, ``(lines,)``, float32."""
+    logprobs = response.choices[0].logprobs
+    by_token: Mapping[str, float] = (logprobs.top_logprobs or [{}])[0] if logprobs is not None else {}
+    count = len(_spans(prompt))
+    returned = [by_token[name] for index in range(count) if (name := f"token_id:{index}") in by_token]
+    if not returned or len(returned) < count:
+        raise VLLMServerError(
+            f"{where} returned {len(returned)} of {count} shares of attention. Serve with the release of sra-rag that "
+            "is installed here."
+        )
+    shares = iter(returned)
+    return torch.tensor([math.exp(next(shares)) if last > first else 0.0 for first, last in candidate_lines(prompt)])
+
+
+def _spans(prompt: EncodedPrompt) -> list[Span]:
+    """Return the lines that have a token; a line without one has no share."""
+    return [(first, last) for first, last in candidate_lines(prompt) if last > first]
+
+
+def _local_folder(source: str | None) -> Path | None:
+    """Return the folder with the files of a model, from a path or from the local cache of the hub."""
+    if source is None:
+        return None
+    if Path(source).is_dir():
+        return Path(source)
+    try:
+        config = try_to_load_from_cache(source, "config.json")
+    except HFValidationError:
+        return None
+    return Path(config).parent if isinstance(config, str) else None

@@ -14,6 +14,7 @@ after prompts that are in the cache.
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import random
 import statistics
@@ -27,6 +28,9 @@ os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 QUESTION = 128  # tokens after the context
+LINES = 100  # spans of the context that evidence is chosen from
+LOOKING = 10  # heads that look; all weigh
+EVIDENCE = "evidence"
 PREFILL = {
     "vLLM": None,
     'rows="all"': {"sra": 0.2},
@@ -61,7 +65,7 @@ class Engine:
         length = options.tokens + 1 + options.new_tokens + 2
         self.llm = LLM(
             model, dtype=options.dtype, enforce_eager=not options.compiled, seed=0, skip_tokenizer_init=True,
-            max_model_len=length, max_num_seqs=options.batch, max_num_batched_tokens=length,
+            max_model_len=length, max_num_seqs=options.batch, max_num_batched_tokens=length, max_logprobs=LINES,
             **({} if options.layers is None else fewer_layers(model, options.layers)),
         )  # fmt: skip
         self.tokens = options.tokens
@@ -69,6 +73,13 @@ class Engine:
         self._vocabulary = self.llm.llm_engine.vllm_config.model_config.get_vocab_size()
         self._rng = random.Random(0)  # noqa: S311 - the content of the prompts does not matter
         self._asked = 0
+        edges = [(self.tokens + 1 - QUESTION) * n // LINES for n in range(LINES + 1)]
+        spans = list(itertools.pairwise(edges))
+        layers = self.llm.llm_engine.vllm_config.model_config.hf_text_config.num_hidden_layers
+        heads = sorted({(layers * n // LOOKING, 0) for n in range(LOOKING)})
+        self.look = {"sra_return_evidence": {"spans": spans, "heads": heads}}
+        # Ten lines: a passage.
+        self.evidence = {"sra": "evidence=4", "sra_evidence": [[spans[LINES // 2][0], spans[LINES // 2 + 9][1], 4]]}
 
     @property
     def dtype(self) -> str:
@@ -83,11 +94,13 @@ class Engine:
         """Answer prompts; return the seconds of each step of the engine."""
         from vllm import SamplingParams
 
-        if extra is not None and "after_context" in str(extra["sra"]):
+        logprobs = None
+        if extra is not None and ("after_context" in str(extra.get("sra")) or extra in (self.look, self.evidence)):
+            logprobs = LINES if extra is self.look else None
             extra = extra | {"sra_context_length": self.tokens + 1 - QUESTION}
         engine = self.llm.llm_engine
         params = SamplingParams(
-            max_tokens=new_tokens, temperature=0, ignore_eos=True, detokenize=False, extra_args=extra
+            max_tokens=new_tokens, temperature=0, ignore_eos=True, detokenize=False, extra_args=extra, logprobs=logprobs
         )
         for prompt in prompts:
             self._asked += 1
@@ -159,8 +172,15 @@ def measure_prefill(engine: Engine, options: argparse.Namespace) -> None:
             name: lambda extra=extra: sum(engine.steps([engine.prompt()], extra, 1))
             for name, extra in PREFILL.items()
             if extra is None or not options.off
-        },
+        }
+        | ({} if options.off else {f"{EVIDENCE}, the look and the answer": lambda: _look_and_answer(engine)}),
     )
+
+
+def _look_and_answer(engine: Engine) -> float:
+    """Time both requests: the second takes the context from the prefix cache."""
+    prompt = engine.prompt()
+    return sum(engine.steps([prompt], engine.look, 1)) + sum(engine.steps([prompt], engine.evidence, 1))
 
 
 def measure_decoding(engine: Engine, options: argparse.Namespace) -> None:
@@ -170,12 +190,13 @@ def measure_decoding(engine: Engine, options: argparse.Namespace) -> None:
         print(f"\rprefill of prompt {number + 1} of {options.batch}", end="", file=sys.stderr, flush=True)
         batch.append(engine.prompt())
         engine.steps(batch[-1:], None, 1)
+    decoding = DECODING if options.off else DECODING | {EVIDENCE: engine.evidence}
     table(
         f"a step of decoding, {options.batch} requests",
         options.repetitions,
         {
             name: lambda extra=extra: statistics.median(engine.steps(batch, extra, options.new_tokens)[1:])
-            for name, extra in DECODING.items()
+            for name, extra in decoding.items()
             if extra is None or not options.off
         },
     )

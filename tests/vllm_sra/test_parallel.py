@@ -10,7 +10,11 @@ import pytest
 pytest.importorskip("vllm", reason="needs vLLM in an environment of its own: make test-vllm")
 
 from tests.vllm_sra.engines import Reference, prompt, save_tiny
+from sra_rag import SRAConfig
 from tests.vllm_sra.test_engine import CONFIGS
+
+EVIDENCE = SRAConfig(alpha=0.0, evidence={"weight": 4, "heads": [[0, 1], [1, 0], [1, 3], [2, 2]]})
+SPANS = [[3, 9, 8.0], [40, 57, 16.0]]
 
 # Each engine runs in a separate process: workers are separate processes, and compilation changes the imported modules.
 SCRIPT = """
@@ -20,9 +24,10 @@ from tests.vllm_sra.test_engine import SETTINGS
 
 if __name__ == "__main__":
     llm = start(sys.argv[1], **json.loads(sys.argv[2]))
-    names = ["off", "all", "heads", "after_context"]
-    outputs = run(llm, [prompt(n, 90) for n in range(len(names))], [SETTINGS[name] for name in names])
-    print("RESULT", json.dumps({name: tokens_and_logprobs(output) for name, output in zip(names, outputs)}))
+    settings = {name: SETTINGS[name] for name in ("off", "all", "heads", "after_context")}
+    settings["evidence"] = json.loads(sys.argv[3])
+    outputs = run(llm, [prompt(n, 90) for n in range(len(settings))], list(settings.values()))
+    print("RESULT", json.dumps({name: tokens_and_logprobs(output) for name, output in zip(settings, outputs)}))
     stop(llm)
 """
 
@@ -46,15 +51,16 @@ def test_the_results_are_the_same(tmp_path, options):
     environment = os.environ | {
         "VLLM_ENABLE_V1_MULTIPROCESSING": "1", "PYTHONPATH": os.getcwd(), "VLLM_CACHE_ROOT": str(tmp_path / "cache"),
     }  # fmt: skip
-    completed = subprocess.run(
-        [sys.executable, str(script), str(model), options], env=environment, capture_output=True, text=True, check=False
-    )
+    weighed = json.dumps({"sra": EVIDENCE.to_dict(), "sra_evidence": SPANS, "sra_context_length": 57})
+    command = [sys.executable, str(script), str(model), options, weighed]
+    completed = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     lines = [line for line in completed.stdout.splitlines() if line.startswith("RESULT ")]
     assert lines, completed.stderr[-3000:]
     outputs_by_name = json.loads(lines[0].removeprefix("RESULT "))
     reference = Reference(model)
     for n, (name, (tokens, logprobs)) in enumerate(outputs_by_name.items()):
         ids = prompt(n, 90)
-        context = 57 if name == "after_context" else None
-        expected = reference.logprobs(ids + tokens, len(ids), CONFIGS[name], context)
+        context = 57 if name in ("after_context", "evidence") else None
+        sra, evidence = (EVIDENCE, SPANS) if name == "evidence" else (CONFIGS[name], None)
+        expected = reference.logprobs(ids + tokens, len(ids), sra, context, evidence)
         assert logprobs == pytest.approx(expected, abs=5e-5), name

@@ -144,6 +144,14 @@ def test_attention_is_returned(served):
     assert shares(look(llm, ids, heads="all")) == pytest.approx(expected_shares(reference, ids, heads=every), abs=1e-5)
 
 
+def test_a_prompt_without_rows_after_its_context_has_no_shares(served):
+    llm, _ = served
+    output = look(llm, PROMPTS[0][:CONTEXT])
+    [of_token] = output.outputs[0].logprobs
+    assert of_token.pop(len(LINES)).logprob == 0
+    assert {entry.logprob for entry in of_token.values()} == {-math.inf}
+
+
 def test_requests_that_return_attention_do_not_change_others(served):
     llm, reference = served
     asked = {"sra_return_evidence": {"spans": LINES, "heads": HEADS}, "sra_context_length": CONTEXT}

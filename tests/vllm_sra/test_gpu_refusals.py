@@ -224,9 +224,9 @@ def test_evidence_is_rejected_per_request_where_it_is_not_supported(monkeypatch)
     for size in ("tensor_parallel_size", "pipeline_parallel_size"):
         with pytest.raises(VLLMValidationError, match="tensor or pipeline parallelism"):
             ask(RETURNED, **{size: 2})
-    many = {"spans": [[n, n + 1] for n in range(9)]}
-    with pytest.raises(VLLMValidationError, match="more than the vocabulary"):
-        ask({**RETURNED, "sra_return_evidence": many}, spans=9)
+    many = {"spans": [[n, n + 1] for n in range(8)]}
+    with pytest.raises(VLLMValidationError, match="has not more tokens"):
+        ask({**RETURNED, "sra_return_evidence": many}, spans=8)
     monkeypatch.setattr(fitting, "current_platform", SimpleNamespace(is_cpu=lambda: False))
     for extra in (WEIGHED, RETURNED):
         with pytest.raises(VLLMValidationError, match="supported on CPUs only"):

@@ -9,8 +9,8 @@ import pytest
 
 pytest.importorskip("vllm", reason="needs vLLM in an environment of its own: make test-vllm")
 
-from tests.vllm_sra.engines import Reference, prompt, save_tiny
 from sra_rag import SRAConfig
+from tests.vllm_sra.engines import Reference, prompt, save_tiny
 from tests.vllm_sra.test_engine import CONFIGS
 
 EVIDENCE = SRAConfig(alpha=0.0, evidence={"weight": 4, "heads": [[0, 1], [1, 0], [1, 3], [2, 2]]})

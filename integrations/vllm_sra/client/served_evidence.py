@@ -192,10 +192,10 @@ def _shares(prompt: EncodedPrompt, response: Any, where: str) -> torch.Tensor:
     by_token: Mapping[str, float] = (logprobs.top_logprobs or [{}])[0] if logprobs is not None else {}
     count = len(_spans(prompt))
     returned = [by_token[name] for index in range(count) if (name := f"token_id:{index}") in by_token]
-    if not returned or len(returned) < count:
+    if not returned or len(returned) < count or math.exp(max(returned)) == 0:
         raise VLLMServerError(
-            f"{where} returned {len(returned)} of {count} shares of attention. Serve with the release of sra-rag that "
-            "is installed here."
+            f"{where} returned no attention to the {count} lines of the context. Either it put the request off while "
+            "it read the question (send it again), or it has another release of sra-rag."
         )
     shares = iter(returned)
     return torch.tensor([math.exp(next(shares)) if last > first else 0.0 for first, last in candidate_lines(prompt)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, TypedDict
 
 import torch
@@ -183,10 +184,27 @@ class SRACPUAttentionImpl(CPUAttentionBackendImpl):
             layer, scaled, key, value, kv_cache, attn_metadata, output, output_scale, output_block_scale
         )
         if attn_metadata.weighed:
-            readers = self._readers(kv_cache, attn_metadata)
-            rows = attended.view(-1, *query.shape[1:])
-            weigh_rows(query, attn_metadata.weighed, *readers, rows, layer=index, **self._places(kv_cache))
+            self._weigh(index, query, kv_cache, attn_metadata, attended.view(-1, *query.shape[1:]))
         return attended
+
+    def _weigh(
+        self,
+        layer: int,
+        query: torch.Tensor,
+        kv_cache: torch.Tensor,
+        metadata: SRACPUAttentionMetadata,
+        output: torch.Tensor,
+    ) -> None:
+        """Replace the rows that weigh evidence."""
+        weighed: Sequence[RowSpan] = metadata.weighed
+        decoding = metadata.decoding
+        in_order = metadata.value_layout is not None and metadata.value_layout.in_order
+        if in_order and decoding is not None:
+            cache = _transposed(kv_cache)
+            if decoding.weigh(query, cache, output, layer=layer, scale=self.scale, window=self._window):
+                _, weighed = decoding_spans(weighed)
+        readers = self._readers(kv_cache, metadata)
+        weigh_rows(query, weighed, *readers, output, layer=layer, **self._places(kv_cache))
 
     def _sharpened(
         self, layer: int, query: torch.Tensor, kv_cache: torch.Tensor, metadata: SRACPUAttentionMetadata

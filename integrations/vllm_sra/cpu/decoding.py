@@ -102,6 +102,35 @@ class DecodingRows:
             attended[group.rows] = part
         return attended
 
+    def weigh(
+        self,
+        query: torch.Tensor,
+        cache: torch.Tensor,
+        output: torch.Tensor,
+        *,
+        layer: int,
+        scale: float,
+        window: int | None,
+    ) -> bool:
+        """Replace the rows of `output` that weigh evidence in this layer; return False if it is not possible.
+
+        Parameters
+        ----------
+        query
+            Query rows, ``(rows, H_q, D)``, not multiplied by factors.
+        cache, layer, scale, window
+            See `attended`.
+        output
+            Attention of all rows, ``(rows, H_q, D)``.
+        """
+        for group in self._groups:
+            if group.weighs(layer):
+                part = group.attended(query[group.rows], cache, layer, scale, window)
+                if part is None:
+                    return False
+                output[group.rows] = part.to(output.dtype)
+        return True
+
 
 def _is_sharpened(span: RowSpan) -> bool:
     return span.session.config.sharpens and span.session.first_row(span.position, 1) == 0

@@ -91,8 +91,8 @@ def _refuse_look(look: LookRequest, vllm_config: VllmConfig, params: SamplingPar
             f"{RETURN_EVIDENCE} is not supported with tensor or pipeline parallelism: each worker observes only its "
             f"own heads and layers. Give the spans in {EVIDENCE}, or serve with one worker."
         )
-    if spans > vllm_config.model_config.get_vocab_size():
-        raise ConfigError(f"{RETURN_EVIDENCE} has {spans} spans, more than the vocabulary of the model has tokens.")
+    if spans >= vllm_config.model_config.get_vocab_size():
+        raise ConfigError(f"{RETURN_EVIDENCE} has {spans} spans, but the vocabulary of the model has not more tokens.")
     if params.max_tokens != 1 or params.n != 1 or params.logprobs != spans:
         raise ConfigError(
             f"{RETURN_EVIDENCE} returns the share of span i as the log-probability of token i. Request one token "

@@ -94,13 +94,11 @@ def observe(
 
 
 def distribution(look: Look) -> torch.Tensor:
-    """Return the share of each span in the attention to all spans, ``(spans,)``, float32; they sum to 1.
+    """Return the share of each span in the attention to all spans, ``(spans,)``, float32.
 
-    Each head has the same weight, regardless of how much attention it gives to the spans. This is what
-    `sra_rag.evidence.choice.choose_evidence` uses.
+    At least one row must have been observed. Each head has the same weight, regardless of how much attention it gives
+    to the spans. This is what `sra_rag.evidence.choice.choose_evidence` uses.
     """
     shares = look.shares().double()
-    if not len(shares):
-        return torch.full((len(look.spans),), 1 / len(look.spans))
     of_heads = shares / shares.sum(dim=1, keepdim=True).clamp_min(torch.finfo(shares.dtype).tiny)
     return of_heads.mean(dim=0).float()

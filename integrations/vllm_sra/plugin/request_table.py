@@ -8,7 +8,7 @@ the table that the attention backend reads.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,7 +16,6 @@ from vllm.platforms import current_platform
 from vllm.v1.sample.logits_processor import BatchUpdate, LogitsProcessor, MoveDirectionality
 from vllm.v1.worker.gpu.sample.logits_processor.interface import LogitsProcessor as RunnerV2LogitsProcessor
 
-from sra_rag.attention.look import Look
 from sra_rag.errors import ConfigError
 from vllm_sra.plugin import handshake
 from vllm_sra.plugin.batch import BatchEntry
@@ -101,11 +100,10 @@ class SRALogitsProcessor(LogitsProcessor, RunnerV2LogitsProcessor):
         refuse_different_workers()
         self._table = request_table(vllm_config)
 
-    def looks(self) -> Iterator[tuple[int, Look]]:
-        """Yield the index in the batch and the record of each request that returns attention."""
-        for index, entry in self._table.entries.items():
-            if entry.look is not None:
-                yield index, entry.look
+    @property
+    def observed(self) -> Mapping[int, BatchEntry]:
+        """The requests that return attention, by their index in the batch."""
+        return {index: entry for index, entry in self._table.entries.items() if entry.look is not None}
 
     def is_argmax_invariant(self) -> bool:
         """Return True: greedy decoding does not need this processor."""

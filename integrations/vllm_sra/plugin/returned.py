@@ -1,7 +1,8 @@
 """Return attention through vLLM's sampler, as log-probabilities of the first token.
 
 vLLM has no other channel for numbers from a worker to a client. The answer of a request that returns attention is one
-token: the log-probability of token ``i`` is the logarithm of the share of span ``i``, and other tokens have none.
+token: the log-probability of token ``i`` is the logarithm of the share of span ``i``, and other tokens have none. If
+some rows after the context were not observed, because the request was put off between them, no span has a share.
 """
 
 from __future__ import annotations
@@ -51,9 +52,14 @@ def _with_attention(logits: torch.Tensor, sampling_metadata: SamplingMetadata) -
     for processor in sampling_metadata.logitsprocs.argmax_invariant:
         if not isinstance(processor, SRALogitsProcessor):
             continue
-        for index, look in processor.looks():
-            if index < len(logits):
-                replaced = logits.float().clone() if replaced is None else replaced
-                replaced[index] = -torch.inf
-                replaced[index, : len(look.spans)] = distribution(look).clamp_min(_LEAST).log().to(replaced.device)
+        for index, entry in processor.observed.items():
+            if index >= len(logits) or entry.look is None:
+                continue
+            look, n_spans = entry.look, len(entry.look.spans)
+            replaced = logits.float().clone() if replaced is None else replaced
+            replaced[index] = -torch.inf
+            if 0 < look.n_rows == entry.prompt_length - look.start:
+                replaced[index, :n_spans] = distribution(look).clamp_min(_LEAST).log().to(replaced.device)
+            else:
+                replaced[index, n_spans] = 0  # a token of no span
     return logits if replaced is None else replaced

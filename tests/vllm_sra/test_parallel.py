@@ -49,7 +49,8 @@ def test_the_results_are_the_same(tmp_path, options):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
     environment = os.environ | {
-        "VLLM_ENABLE_V1_MULTIPROCESSING": "1", "PYTHONPATH": os.getcwd(), "VLLM_CACHE_ROOT": str(tmp_path / "cache"),
+        "VLLM_ENABLE_V1_MULTIPROCESSING": "1", "PYTHONPATH": os.pathsep.join(["", *sys.path]),
+        "VLLM_CACHE_ROOT": str(tmp_path / "cache"),
     }  # fmt: skip
     weighed = json.dumps({"sra": EVIDENCE.to_dict(), "sra_evidence": SPANS, "sra_context_length": 57})
     command = [sys.executable, str(script), str(model), options, weighed]

@@ -1,4 +1,4 @@
-"""Layout of keys within a block of a paged cache, determined by writing test keys.
+"""Layout of keys within a block of a paged cache, determined by writing test keys. Values are read in the same way.
 
 vLLM's CPU kernels store the keys of a block in an order that depends on the instruction set. Each order is a
 permutation of ``(block_size, head_size)``. The layout is determined by writing keys whose values encode their index. It
@@ -105,7 +105,7 @@ def find_layout(write: Write, block_size: int, head_size: int, dtype: torch.dtyp
         if torch.equal(read[0, 0], keys):
             return layout
     raise UnsupportedModelError(
-        f"This build of vLLM stores {dtype} keys in blocks of {block_size} x {head_size} in an unknown layout, so they "
-        "cannot be read back. Serve without reattention (VLLM_PLUGINS without sra), or with another --block-size or "
+        f"This build of vLLM stores {dtype} keys or values in blocks of {block_size} x {head_size} in an unknown "
+        "layout, so they cannot be read back. Serve without reattention (VLLM_PLUGINS without sra), or with another --block-size or "
         "--dtype."
     )

@@ -106,6 +106,6 @@ def find_layout(write: Write, block_size: int, head_size: int, dtype: torch.dtyp
             return layout
     raise UnsupportedModelError(
         f"This build of vLLM stores {dtype} keys or values in blocks of {block_size} x {head_size} in an unknown "
-        "layout, so they cannot be read back. Serve without reattention (VLLM_PLUGINS without sra), or with another --block-size or "
-        "--dtype."
+        "layout, so they cannot be read back. Serve without reattention (VLLM_PLUGINS without sra), or with another "
+        "--block-size or --dtype."
     )

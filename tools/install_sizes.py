@@ -47,8 +47,8 @@ def main() -> None:
         sys.stdout.write("| extra | packages | MB |\n|---|---|---|\n")
         for extra in (CORE, *extras()):
             packages, missing = closure(extra)
-            size = f"not installed: {', '.join(sorted(missing))}" if missing else f"{megabytes(packages):,.0f}"
-            sys.stdout.write(f"| `{extra}` | {len(packages)} | {size} |\n")
+            shown = f"not installed: {', '.join(sorted(missing))}" if missing else f"{megabytes(packages):,.0f}"
+            sys.stdout.write(f"| `{extra}` | {len(packages)} | {shown} |\n")
         return
     sys.stdout.write(
         f"| {options.installer} install | packages | MB | seconds | processor seconds |\n|---|---|---|---|---|\n"
@@ -72,7 +72,8 @@ def closure(extra: str) -> tuple[set[str], set[str]]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     optional = project["optional-dependencies"]
     waiting = [Requirement(line) for line in project["dependencies"] + ([] if extra == CORE else optional[extra])]
-    packages, missing, seen = {"sra-rag"}, set(), set()
+    packages, missing = {"sra-rag"}, set[str]()
+    seen = set[tuple[str, str]]()
     while waiting:
         requirement = waiting.pop()
         name = canonicalize_name(requirement.name)

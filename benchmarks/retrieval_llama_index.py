@@ -57,13 +57,13 @@ class _Row:
         self.retriever, self.positions = retriever, positions
 
     def __call__(self, question: str, budget: int, count: Callable[[str], int]) -> set[int]:
-        """Return the pages of the best chunks that fit; the first that does not fit ends the context."""
+        """Return the pages of the best chunks that fit; chunks that do not fit are skipped, as by `pack_passages`."""
         pages: set[int] = set()
         for hit in self.retriever.retrieve(question):
-            budget -= count(hit.node.get_content())
-            if budget < 0:
-                break
-            pages.add(self.positions[hit.node.metadata["page_label"]])
+            cost = count(hit.node.get_content())
+            if cost <= budget:
+                budget -= cost
+                pages.add(self.positions[hit.node.metadata["page_label"]])
         return pages
 
 

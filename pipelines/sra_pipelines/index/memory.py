@@ -9,6 +9,7 @@ import numpy as np
 from llama_index.core.embeddings import BaseEmbedding
 
 from sra_pipelines.index.embedding_identity import unit_vectors
+from sra_pipelines.index.query_vectors import query_vector
 from sra_pipelines.index.stores.vector_store import FaissStore, VectorDocument
 from sra_pipelines.reading.finding import document_names
 from sra_pipelines.reading.splitting import Splitting, embedded_text, split_document
@@ -70,11 +71,11 @@ class DocumentIndex:
         """Return all passages, grouped by document, in reading order."""
         return self._passages
 
-    def search(self, question: str, limit: int) -> list[Passage]:
-        """Return the passages closest in meaning to a question, best first."""
+    def search(self, question: str, limit: int, *, keep: bool = False) -> list[Passage]:
+        """Return the passages closest in meaning to a question, best first; see `query_vector` for `keep`."""
         if self.n_passages == 0 or limit < 1:
             return []
-        [vector] = unit_vectors([self.embedding.get_query_embedding(question)])
+        vector = query_vector(self.embedding, question, keep=keep)
         return [
             dataclasses.replace(self._passages[hit.position], score=hit.score)
             for hit in self._store.search(vector, limit)

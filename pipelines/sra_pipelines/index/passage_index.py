@@ -27,6 +27,9 @@ class PassageIndex(Protocol):
         """Return all passages, grouped by document, in reading order."""
         ...
 
-    def search(self, question: str, limit: int) -> list[Passage]:
-        """Return the passages closest in meaning to a question, best first, with their scores."""
+    def search(self, question: str, limit: int, *, keep: bool = False) -> list[Passage]:
+        """Return the passages closest in meaning to a question, best first, with their scores.
+
+        With `keep`, the embedding of the question is kept for later searches, see `query_vector`.
+        """
         ...

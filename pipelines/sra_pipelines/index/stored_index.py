@@ -11,7 +11,8 @@ from llama_index.core.embeddings import BaseEmbedding
 
 from sra_pipelines.index.catalog import IndexedDocument, document_keys, list_documents, own_embedding, read_meta
 from sra_pipelines.index.embedding import load_embedding
-from sra_pipelines.index.embedding_identity import EmbeddingIdentity, unit_vectors
+from sra_pipelines.index.embedding_identity import EmbeddingIdentity
+from sra_pipelines.index.query_vectors import query_vector
 from sra_pipelines.index.schema import connect, transaction
 from sra_pipelines.index.seal import damaged, require_intact
 from sra_pipelines.index.stored_document import load_document
@@ -111,12 +112,15 @@ class StoredIndex:
         """Return all passages, grouped by document, in reading order."""
         return self._now.passages
 
-    def search(self, question: str, limit: int) -> list[Passage]:
-        """Return the passages closest in meaning to a question, best first; scores are cosines."""
+    def search(self, question: str, limit: int, *, keep: bool = False) -> list[Passage]:
+        """Return the passages closest in meaning to a question, best first; scores are cosines.
+
+        With `keep`, the embedding of the question is kept for later searches, see `query_vector`.
+        """
         now = self._now  # the question is not affected by a refresh in another thread
         if not now.passages or limit < 1:
             return []
-        [vector] = unit_vectors([self.embedding.get_query_embedding(question)])
+        vector = query_vector(self.embedding, question, keep=keep)
         most = min(limit, len(now.passages))
         n_hits, hits = most, now.vectors.search(vector, most)
         # A store that other processes write to may contain documents that are newer than this revision.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from sra_pipelines.index.passage_index import PassageIndex
 from sra_pipelines.retrieval.keywords import KeywordIndex
@@ -35,7 +35,7 @@ class Revision:
         self.keywords = KeywordIndex(self.passages)
         self.pages: Pages = by_page(self.passages)
         self.documents = tuple(dict.fromkeys(passage.document for passage in self.passages))
-        self._search: Callable[[str, int], list[Passage]] = index.search
+        self._search = index.search
         self._lock = threading.Lock()
         self._kinds: dict[str, tuple[list[PageKind], frozenset[str]]] | None = None
         self._rankings: dict[VocabularyEntry, Rankings] = {}
@@ -56,7 +56,7 @@ class Revision:
             names = set(self.of_type(entry.documents))
             text = "; ".join(entry.written)
             everything = len(names) == len(self._structure())
-            dense = self._search(text, _BY_MEANING if everything else len(self.passages))
+            dense = self._search(text, _BY_MEANING if everything else len(self.passages), keep=True)
             words = self.keywords.search(text, _BY_WORDS if everything else len(self.passages))
             found = (self.passages[number] for number, _ in words)
             known = (

@@ -73,7 +73,8 @@ def add_topics(
     for entry in entries:
         rankings += revision.rankings(entry)
         weights += [settings.dense / len(entries), settings.keywords / len(entries)]
-    rankings.append(_on_pages_of(entries, _fused(rankings, weights), revision))
+    ranked = [passage for passage, _ in _ranked(rankings, weights)]
+    rankings.append(_on_pages_of(entries, ranked, revision))
     return _fused(rankings, [*weights, settings.pages])
 
 
@@ -85,9 +86,14 @@ def about(entry: VocabularyEntry, ranked: Sequence[Passage], revision: Revision)
 
 
 def _fused(rankings: Sequence[Sequence[Passage]], weights: Sequence[float]) -> list[Passage]:
+    return [dataclasses.replace(passage, score=score) for passage, score in _ranked(rankings, weights)]
+
+
+def _ranked(rankings: Sequence[Sequence[Passage]], weights: Sequence[float]) -> list[tuple[Passage, float]]:
+    """Return the fused ranking without the cost of new passages: their scores are those of their first ranking."""
     by_key = {passage.key: passage for ranking in reversed(rankings) for passage in ranking}
     fused = reciprocal_rank_fusion([[passage.key for passage in ranking] for ranking in rankings], weights=weights)
-    return [dataclasses.replace(by_key[key], score=score) for key, score in fused]
+    return [(by_key[key], score) for key, score in fused]
 
 
 def _on_pages_of(entries: Sequence[VocabularyEntry], ranked: Sequence[Passage], revision: Revision) -> list[Passage]:

@@ -71,8 +71,7 @@ class VocabularyEntry:
 
     def matches(self, question: str) -> bool:
         """Return whether a question asks about the topic."""
-        plain = " ".join(question.split())
-        return any(_compiled(pattern).search(plain) for pattern in self.asked)
+        return _any_of(self.asked).search(" ".join(question.split())) is not None
 
     def describes(self, page: PageKind) -> bool:
         """Return whether a page is of one of the kinds of the topic."""
@@ -117,6 +116,11 @@ class Expansion:
 def expand(question: str, vocabulary: Iterable[VocabularyEntry]) -> list[VocabularyEntry]:
     """Return the entries of a vocabulary that a question matches, in the order of the vocabulary."""
     return [entry for entry in vocabulary if entry.matches(question)]
+
+
+@cache
+def _any_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    return _compiled("|".join(f"(?:{pattern})" for pattern in patterns))
 
 
 @cache

@@ -248,4 +248,5 @@ def test_the_model_and_its_context_window_are_discovered(vllm_server):
     with ServedEngine.at(vllm_server.address, api_key=vllm_server.api_key, context_window=1000) as engine:
         assert (engine.name, engine.context_window, engine.model.takes_tokens) == ("embedded", 1000, True)
         assert engine.model.reattends
+        assert engine.model.returns_evidence
         assert set(engine.model.versions) == {"vllm", "sra-rag"}

@@ -130,7 +130,7 @@ class ServedEngine:
     @property
     def weighs_evidence(self) -> bool:
         """Whether settings may have evidence: if the server supports it and the heads of the model are known here."""
-        return self.model.reattends and self._evidence.known
+        return self.model.returns_evidence and self._evidence.known
 
     @property
     def measures_likelihood(self) -> bool:

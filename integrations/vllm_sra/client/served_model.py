@@ -51,6 +51,8 @@ class ServedModel:
         settings.
     source
         What the server reports as the source of the model: a path on its machine or a name on the Hugging Face Hub.
+    returns_evidence
+        Whether the server returns attention, which evidence is chosen by.
     """
 
     address: str
@@ -61,6 +63,7 @@ class ServedModel:
     versions: Mapping[str, str]
     says_off: bool = False
     source: str | None = None
+    returns_evidence: bool = False
 
     @property
     def reattends(self) -> bool:
@@ -111,6 +114,7 @@ def find_model(
         sample = list(loaded(_SAMPLE, add_special_tokens=False).input_ids)
         takes_tokens, version = _probe(client, name, sample)
         versions = {} if version is None else {"sra-rag": version}
+        returns_evidence = version is not None and _returns_evidence(client, name, sample)
         if takes_tokens:
             root_client = client.with_options(base_url=root_url(address))
             versions |= _version(root_client)
@@ -119,6 +123,7 @@ def find_model(
     return ServedModel(
         address, name, loaded, window, takes_tokens, versions,
         says_off=card.get("owned_by") == "sra-rag", source=root if isinstance(root, str) else None,
+        returns_evidence=returns_evidence,
     )  # fmt: skip
 
 
@@ -192,6 +197,22 @@ def _probe(client: openai.OpenAI, name: str, tokens: list[int]) -> tuple[bool, s
         returned = [(choice.model_extra or {}).get("prompt_token_ids") for choice in choices]
         return returned == [tokens], None
     return False, None
+
+
+def _returns_evidence(client: openai.OpenAI, name: str, tokens: list[int]) -> bool:
+    """Return whether the server returns attention: the only span here gets all of it, so the logarithm is 0."""
+    look = {"sra_return_evidence": '{"spans": [[0, 1]], "heads": [[0, 0]]}', "sra_context_length": len(tokens) - 1}
+    body = {"vllm_xargs": look, "return_tokens_as_token_ids": True}
+    try:
+        response = client.completions.create(
+            model=name, prompt=tokens, max_tokens=1, temperature=0, logprobs=1, extra_body=body
+        )
+    except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
+        logger.debug("%s does not return attention: %s", name, error)
+        return False
+    logprobs = response.choices[0].logprobs
+    by_token = (logprobs.top_logprobs or [{}])[0] if logprobs is not None else {}
+    return by_token.get("token_id:0") == 0
 
 
 def _version(client: openai.OpenAI) -> dict[str, str]:

@@ -144,6 +144,14 @@ def test_attention_is_returned(served):
     assert shares(look(llm, ids, heads="all")) == pytest.approx(expected_shares(reference, ids, heads=every), abs=1e-5)
 
 
+def test_the_only_span_gets_all_of_the_attention(served):
+    llm, _ = served
+    ids = PROMPTS[0]
+    for context in (len(ids) - 1, 1):  # the first is the question of the client: does this server return attention?
+        [of_token] = look(llm, ids, [[0, 1]], [[0, 0]], context).outputs[0].logprobs
+        assert of_token[0].logprob == 0
+
+
 def test_a_prompt_without_rows_after_its_context_has_no_shares(served):
     llm, _ = served
     output = look(llm, PROMPTS[0][:CONTEXT])

@@ -211,7 +211,7 @@ def _returns_evidence(client: openai.OpenAI, name: str, tokens: list[int]) -> bo
         logger.debug("%s does not return attention: %s", name, error)
         return False
     logprobs = response.choices[0].logprobs
-    by_token = (logprobs.top_logprobs or [{}])[0] if logprobs is not None else {}
+    by_token: Mapping[str, float] = (logprobs.top_logprobs or [{}])[0] if logprobs is not None else {}
     return by_token.get("token_id:0") == 0
 
 

@@ -31,7 +31,7 @@ __all__ = ["read"]
 _P, _TBL, _TR, _TC = (qn(f"w:{name}") for name in ("p", "tbl", "tr", "tc"))
 _TRPR, _TCPR, _MERGED, _SECTION_END = qn("w:trPr"), qn("w:tcPr"), qn("w:vMerge"), f"{qn('w:pPr')}/{qn('w:sectPr')}"
 _CONTROLS = (qn("w:sdt"), qn("w:sdtContent"), qn("w:customXml"))
-_DELETED_ENDS = [f"{qn('w:pPr')}/{qn('w:rPr')}/{qn(tag)}" for tag in ("w:del", "w:moveFrom")]
+_END_MARK, _DELETED_ENDS = f"{qn('w:pPr')}/{qn('w:rPr')}", (qn("w:del"), qn("w:moveFrom"))
 _MOST_COLUMNS = 1_000
 _HEADING_STYLE = re.compile(r"title|heading \d", re.IGNORECASE)
 
@@ -109,7 +109,7 @@ class _Body:
                 if not text and self._runs.is_hidden(child):
                     continue
                 boxes = list(text_boxes(child)) if next(child.iter(TEXT_BOX), None) is not None else []
-                if any(child.find(mark) is not None for mark in _DELETED_ENDS) and not boxes:
+                if not boxes and _has_deleted_end(child):
                     kept = text
                     continue
                 kept = ""
@@ -158,6 +158,11 @@ class _Body:
         """Return whether a cell is merged into the cell above it, so that its paragraphs are not shown or numbered."""
         merged = None if properties is None else properties.find(_MERGED)
         return merged is not None and merged.get(qn("w:val")) != "restart" and not self._runs.text(cell).strip()
+
+
+def _has_deleted_end(paragraph: Any) -> bool:
+    mark = paragraph.find(_END_MARK)
+    return mark is not None and next(mark.iterchildren(*_DELETED_ENDS), None) is not None
 
 
 def _rows_of(table: Any) -> Iterator[Any]:

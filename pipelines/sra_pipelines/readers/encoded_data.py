@@ -15,6 +15,7 @@ _DATA_URI = re.compile(rf"data:(?P<type>[\w.+-]*+/?[\w.+-]*+)(?:;(?!base64,)[\w.
 _LONG_WORD = re.compile(rf"(?<![{_BASE64}])[{_BASE64}]{{1000,}}+")
 _BLOCK = re.compile(rf"(?<![{_BASE64}])(?:[{_BASE64}]{{60,}}+[ \t]*+\n[ \t]*+){{9,}}+[{_BASE64}]*+")
 _SHORTEST = 30  # characters; shorter text has no encoded data
+_SHORTEST_LINE = 60  # characters of a line in a block of them, see `_BLOCK`
 _LEAST_KINDS = (0.15, 0.15, 0.05)  # share of upper-case letters, lower-case letters and digits; base64 has .41 .41 .16
 
 
@@ -24,7 +25,7 @@ def without_encoded_data(text: str) -> tuple[str, tuple[str, ...]]:
     Data is the content of ``data:`` addresses, and long words and blocks of lines of the base64 alphabet in which
     upper-case letters, lower-case letters and digits are mixed as in encoded bytes. Other long words stay.
     """
-    if len(text) < _SHORTEST:
+    if len(text) < _SHORTEST or not _has_long_word(text):
         return text, ()
     left_out = [0, 0]
 
@@ -49,6 +50,11 @@ def without_encoded_data(text: str) -> tuple[str, tuple[str, ...]]:
         return text, ()
     what = "1 encoded picture or file is" if left_out[0] == 1 else f"{left_out[0]} encoded pictures or files are"
     return text, (f"{what} left out ({left_out[1]:,} characters of base64)",)
+
+
+def _has_long_word(text: str) -> bool:
+    """Return whether a text has the address of data, or a word as long as a line of base64; most texts have neither."""
+    return ";base64," in text or max(map(len, text.split()), default=0) >= _SHORTEST_LINE
 
 
 def _is_mixed(data: str) -> bool:

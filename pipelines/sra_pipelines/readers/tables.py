@@ -75,12 +75,13 @@ def _lines(grid: Iterator[GridRow], first_row_names: bool) -> Iterator[str]:
     margin = _margin(window)
     while window:
         row = window.popleft()
-        window.extend(islice(grid, LOOK_AHEAD - len(window)))
+        if len(window) < LOOK_AHEAD:
+            window.extend(islice(grid, LOOK_AHEAD - len(window)))
         if row.is_empty:
             starts = True
             yield ""
             continue
-        heading = find_heading(row, list(window), names, starts=starts, first_row_names=first_row_names)
+        heading = find_heading(row, window, names, starts=starts, first_row_names=first_row_names)
         if heading is not None:
             names, starts = heading.names, False
             yield _with_notes(names.line, row)
@@ -94,11 +95,14 @@ def _lines(grid: Iterator[GridRow], first_row_names: bool) -> Iterator[str]:
         if starts and names is not None and not names.applies_to(row):
             names = None
         starts = False
-        margin = min([margin, *row.filled[:1]])
+        if margin and row.filled:
+            margin = min(margin, row.filled[0])
         yield _with_notes(_plain(row, margin) if names is None else names.name(row), row)
 
 
 def _with_notes(line: str, row: GridRow) -> str:
+    if not row.notes:
+        return line
     return " ".join(filter(None, [line, *(f"({note})" for note in row.notes)]))
 
 

@@ -1,8 +1,11 @@
 """Tables of all formats: spans, empty cells, headings of several levels, and rows that no heading applies to."""
 
+import time
+
 import docx
 import pytest
 from sra_pipelines.readers import read_document
+from sra_pipelines.readers.grid.kinds import Kind, kind_of
 from sra_pipelines.readers.grid.wide_rows import join_cells
 from sra_pipelines.readers.tables import Cell, table_lines, whole_table_lines
 from sra_pipelines.reading.splitting import split_document
@@ -276,3 +279,40 @@ def test_word_tables_with_merged_and_empty_cells(tmp_path):
         "Region: North | 2022: 120",
         "Region: South | 2022: 1 | 2023: 2",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("Margin", Kind.TEXT),
+        ("Marginal cost 5", Kind.TEXT),
+        ("Market 2023", Kind.TEXT),
+        ("Endowment fund", Kind.TEXT),
+        ("Junebug", Kind.TEXT),
+        ("March 2020", Kind.PERIOD),
+        ("sept 2020", Kind.PERIOD),
+        ("Year ended December 31,", Kind.PERIOD),
+        ("Balance as of 31 March", Kind.PERIOD),
+        ("Position AS AT year end", Kind.PERIOD),
+        ("March 5, 2020", Kind.DATE),
+        ("USD 5", Kind.AMOUNT),
+        ("USDEUR5", Kind.AMOUNT),
+        ("krUSD 5", Kind.AMOUNT),
+        ("TRUE", Kind.AMOUNT),
+        ("Null", Kind.PLACEHOLDER),
+        ("None", Kind.PLACEHOLDER),
+    ],
+)
+def test_text_that_begins_with_a_word_is_a_label_unless_another_kind_begins_so(text, kind):
+    assert kind_of(text) is kind
+
+
+def test_currency_signs_of_many_rows_are_joined_in_linear_time():
+    def seconds(count):
+        rows = [["Item", "", "2023"], *[[f"Item {row}", "$" if row % 2 else "", f"{row:,}"] for row in range(count)]]
+        start = time.process_time()
+        assert whole_table_lines(rows)[2] == "Item: Item 1 | 2023: $ 1"
+        return time.process_time() - start
+
+    seconds(100)
+    assert min(seconds(4_000) for _ in range(3)) < 30 * min(seconds(400) for _ in range(3))

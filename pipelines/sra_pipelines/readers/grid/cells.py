@@ -70,11 +70,14 @@ class GridRow:
     below: frozenset[int] = frozenset()
     marked: bool = False
     notes: tuple[str, ...] = ()
+    _filled: list[int] | None = dataclasses.field(default=None, init=False, repr=False, compare=False)
 
     @property
     def filled(self) -> list[int]:
-        """First columns of the cells with text."""
-        return [column for column, text in enumerate(self.texts) if text]
+        """First columns of the cells with text; the texts must not change after this was read."""
+        if self._filled is None:
+            self._filled = [column for column, text in enumerate(self.texts) if text]
+        return self._filled
 
     @property
     def is_empty(self) -> bool:
@@ -111,20 +114,30 @@ def laid_out(rows: Iterable[Sequence[Cell | str]]) -> Iterator[GridRow]:
     """
     spans: dict[int, _Span] = {}
     last = GridRow([], [])  # the last one with cells
+    owners: list[int] = []  # of rows without spans, shared by those of equal length
     for row in rows:
-        if not spans and all(_is_simple(cell) for cell in row):
-            texts = [" ".join((cell if isinstance(cell, str) else cell.text).split()) for cell in row]
-            placed = GridRow(texts, list(range(len(texts))))
+        texts = None if spans else _simple_texts(row)
+        if texts is not None:
+            if len(owners) != len(texts):
+                owners = list(range(len(texts)))
+            placed = GridRow([" ".join(text.split()) for text in texts], owners)
         else:
             placed = _Placing(spans, last).place(row)
         last = placed if placed.texts else last
         yield placed
 
 
-def _is_simple(cell: Cell | str) -> bool:
-    if isinstance(cell, str):
-        return True
-    return cell.rows == cell.columns == 1 and not (cell.above or cell.header or cell.note)
+def _simple_texts(row: Sequence[Cell | str]) -> list[str] | None:
+    """Return the texts of a row in which each cell is in one column and has no marks; otherwise None."""
+    texts: list[str] = []
+    for cell in row:
+        if isinstance(cell, str):
+            texts.append(cell)
+        elif cell.rows == cell.columns == 1 and not (cell.above or cell.header or cell.note):
+            texts.append(cell.text)
+        else:
+            return None
+    return texts
 
 
 @dataclasses.dataclass(slots=True)
@@ -188,6 +201,8 @@ class _Placing:
             self._put("", 1)
 
     def _continue_spans(self) -> None:
+        if not self._open:
+            return
         for column in [column for column in self._open if column < len(self._row.texts)]:
             self._end_row_of(column)  # overlapped by a cell of this row
         while (column := len(self._row.texts)) in self._open:
@@ -232,8 +247,10 @@ def compacted(rows: Sequence[GridRow]) -> list[GridRow]:
 
 def _join_currency(rows: Sequence[GridRow], column: int) -> None:
     holding = [row for row in rows if column < len(row.texts) and row.owners[column] == column and row.texts[column]]
-    signs = [row for row in holding if _CURRENCY.fullmatch(row.texts[column])]
-    rest = [row for row in holding if row not in signs]
+    signs: list[GridRow] = []
+    rest: list[GridRow] = []
+    for row in holding:
+        (signs if _CURRENCY.fullmatch(row.texts[column]) else rest).append(row)
     if not signs or any(row.end(column) <= column + 1 for row in rest):  # a heading may span sign and amount
         return
     amounts = [row for row in rows if column + 1 < len(row.texts) and row.texts[column + 1]]

@@ -8,6 +8,7 @@ no names, and a heading applies to rows after a blank row only if their values h
 from __future__ import annotations
 
 import dataclasses
+import operator
 import re
 from collections.abc import Sequence
 
@@ -76,12 +77,15 @@ class ColumnNames:
         """Return a row as a line, or several if it is long, with the name of its column before each cell."""
         self._rows += 1
         filled = row.filled
+        texts = row.texts
         for column in filled:
-            if column not in self._amounts and kind_of(row.texts[column]) in _VALUES:
+            if column not in self._amounts and kind_of(texts[column]) in _VALUES:
                 self._amounts.add(column)
-        if self._is_simple and row.is_simple and len(row.texts) <= len(self.texts):
-            cells = [self._prefixes[column] + row.texts[column] for column in filled]
-            return row_text(cells, [row.texts[column] for column in filled])
+        if self._is_simple and row.is_simple and len(texts) <= len(self.texts):
+            if len(filled) < len(texts):
+                cells = [self._prefixes[column] + texts[column] for column in filled]
+                return row_text(cells, [texts[column] for column in filled])
+            return row_text(list(map(operator.add, self._prefixes, texts)), texts)
         pieces: list[tuple[int, str, str]] = []  # group, name, text
         for column in filled:
             text = row.texts[column]
@@ -128,10 +132,9 @@ def find_heading(
     first_row_names
         Whether by convention the first row of such a table names its columns, as in CSV files.
     """
-    if row.filled == [0]:
+    if not _may_be_heading(row):
         return None
-    if not row.marked and any(kind_of(text) not in _NAMES for text in reversed(row.texts) if text):
-        return None
+    below = list(below)
     levels = _levels(row, below)
     last = levels[-1]
     rest = _until_blank(below[len(levels) - 1 :])
@@ -149,6 +152,14 @@ def find_heading(
     elif not rest and current is not None:
         return None
     return Heading(ColumnNames(levels), len(levels))
+
+
+def _may_be_heading(row: GridRow) -> bool:
+    """Return whether a row is a heading as far as its own cells show; most rows have an amount, usually at the end."""
+    if row.filled == [0]:
+        return False
+    texts = row.texts
+    return row.marked or all(kind_of(texts[column]) in _NAMES for column in reversed(row.filled))
 
 
 def _levels(row: GridRow, below: Sequence[GridRow]) -> list[GridRow]:

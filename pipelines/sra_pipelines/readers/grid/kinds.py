@@ -49,6 +49,12 @@ _LONGEST_STEP = 5  # years between two columns
 _SIMPLE_AMOUNT = re.compile(r"[-(]?[$€£]?(?:\d{1,3}(?:,\d{3})*|\d{5,})(?:\.\d+)?%?\)?")
 _WORDS = re.compile(r"(?!none|null|january|february|march|april|june|july|august|september|october|november|december)"
                     r"[A-Za-z]{4,}(?: (?!ended|ending|as of|as at)[a-z]{2,})*", re.IGNORECASE)  # fmt: skip
+# Texts that begin with a word are the most frequent labels. The first word of any other kind is shorter, or is one of
+# these; only a period can also have its words elsewhere.
+_BEGINS_WITH_WORD = re.compile(
+    r"(?!none|null|true|false|january|february|march|april|june|july|august|sept|october|november|december|"
+    r"usd|eur|gbp|chf|czk|jpy|inr|pln|sek|nok|dkk|kr|rs)[a-z]{4}"
+)
 _PLACEHOLDER = re.compile(
     r"=.*|[-\u2013\u2014\u2212.*…]+|n\.?/?a\.?|n\.?m\.?|nil|none|tbd|tba|null|#\w+[/!?\w]*", re.IGNORECASE
 )
@@ -79,6 +85,8 @@ def kind_of(text: str) -> Kind:
     """Return the kind of a cell."""
     if not text:
         return Kind.EMPTY
+    if text.isascii() and _begins_as_label(text.lower()):
+        return Kind.TEXT
     if _SIMPLE_AMOUNT.fullmatch(text) or text in ("TRUE", "FALSE"):
         return Kind.AMOUNT
     if len(text) > _LONGEST_VALUE or _WORDS.fullmatch(text):
@@ -90,6 +98,11 @@ def kind_of(text: str) -> Kind:
     if _PERIOD.fullmatch(text):
         return Kind.PERIOD
     return Kind.AMOUNT if _AMOUNT.fullmatch(text) else Kind.TEXT
+
+
+def _begins_as_label(lower: str) -> bool:
+    """Return whether no other kind begins like this text, or has its words within."""
+    return _BEGINS_WITH_WORD.match(lower) is not None and "end" not in lower and "as " not in lower
 
 
 def may_name_columns(texts: list[str]) -> bool:

@@ -60,7 +60,8 @@ def _lines(cells: list[str], label: list[str]) -> Iterator[str]:
     line: list[str] = []
     length = 0
     for cell in cells:
-        for part in _parts(cell):
+        is_whole = len(cell) <= _LONGEST_CELL and not cell.endswith(": ")
+        for part in (cell,) if is_whole else _parts(cell):
             if line and length + len(part) > _LONGEST_LINE:
                 yield join_cells(line)
                 line = list(label)

@@ -9,6 +9,7 @@ import dataclasses
 import datetime
 import operator
 import re
+from collections.abc import Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from functools import cache
 
@@ -24,11 +25,68 @@ _TOKEN = re.compile(
 _CURRENCY = re.compile(r"\$([^-]*)(?:-[0-9A-F]+)?", re.IGNORECASE)
 _CONDITION = re.compile(r"(<=|>=|<>|<|>|=)(-?\d+(?:\.\d+)?)")
 _ELAPSED = re.compile(r"h{1,2}|m{1,2}|s{1,2}", re.IGNORECASE)
+_NOT_ZERO = re.compile(r"[1-9]")
+_THOUSANDS = re.compile(r"(?<=\d)(?=(?:\d{3})+$)")
 _LONGEST = 255  # characters of a format; Excel accepts no more
 _MOST_DIGITS = 40
 _LARGEST = 1e21  # larger numbers have an exponent in any format
 _WRITTEN = ("text", "literal")
 _TESTS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "=": operator.eq, "<>": operator.ne}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Layout:
+    """The places for digits in a section, found once for all cells with the format.
+
+    Parameters
+    ----------
+    whole, decimals, digits
+        Places before the decimal point, after it, and of the exponent.
+    exponent
+        The sign of the exponent, such as ``E+``; None without one.
+    factor
+        By what the number is multiplied: for per cent, thousands and millions.
+    grouped
+        Whether thousands are separated.
+    before, after
+        Texts around the digits.
+    is_pattern
+        Whether texts are between the digits, as in a telephone number.
+    """
+
+    whole: tuple[str, ...]
+    decimals: tuple[str, ...]
+    digits: tuple[str, ...]
+    exponent: str | None
+    factor: Decimal
+    grouped: bool
+    before: str
+    after: str
+    is_pattern: bool
+
+    @classmethod
+    def of(cls, tokens: tuple[tuple[str, str], ...]) -> _Layout:
+        """Return the layout of a section with a place for a digit."""
+        first = next(i for i, (kind, _) in enumerate(tokens) if kind in ("digit", "point"))
+        places = [i for i, (kind, _) in enumerate(tokens) if kind == "digit"]
+        last = places[-1]
+        point = next((i for i, (kind, _) in enumerate(tokens) if kind == "point"), len(tokens))
+        exponent = next((i for i, (kind, _) in enumerate(tokens) if kind == "exponent"), len(tokens))
+        commas = [i for i, (kind, _) in enumerate(tokens) if kind == "comma"]
+        whole = [i for i in places if i < min(point, exponent)]
+        last_whole = max(whole, default=min(point, exponent))
+        thousands = sum(last_whole < i < min(point, exponent) or last < i for i in commas)
+        return cls(
+            whole=tuple(tokens[i][1] for i in whole),
+            decimals=tuple(tokens[i][1] for i in places if point < i < exponent),
+            digits=tuple(tokens[i][1] for i in places if i > exponent),
+            exponent=tokens[exponent][1] if exponent < len(tokens) else None,
+            factor=Decimal(100) ** sum(kind == "percent" for kind, _ in tokens) / Decimal(1000) ** thousands,
+            grouped=any(first < i < max(whole, default=0) for i in commas),
+            before="".join(text for kind, text in tokens[:first] if kind in ("literal", "percent")),
+            after="".join(text for kind, text in tokens[last + 1 :] if kind in ("literal", "percent")),
+            is_pattern=any(kind in ("literal", "slash") for kind, _ in tokens[first : last + 1]),
+        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -43,11 +101,14 @@ class _Section:
         Operator and number; None for the usual order of positive, negative and zero.
     kinds
         The kinds of its parts.
+    layout
+        The places for digits; None if there are none.
     """
 
     tokens: tuple[tuple[str, str], ...]
     condition: tuple[str, float] | None
     kinds: frozenset[str]
+    layout: _Layout | None = None
 
     def has(self, kind: str) -> bool:
         return kind in self.kinds
@@ -87,7 +148,9 @@ def _sections(number_format: str) -> tuple[_Section, ...]:
     condition = None
     for match in [*_TOKEN.finditer(number_format), None]:
         if match is None or match["other"] == ";":
-            sections.append(_Section(tuple(tokens), condition, frozenset(kind for kind, _ in tokens)))
+            kinds = frozenset(kind for kind, _ in tokens)
+            layout = _Layout.of(tuple(tokens)) if "digit" in kinds else None
+            sections.append(_Section(tuple(tokens), condition, kinds, layout))
             tokens, condition = [], None
         elif match["bracket"] is not None:
             if found := _CONDITION.fullmatch(match["bracket"]):
@@ -125,16 +188,15 @@ def _shown_number(value: float, sections: tuple[_Section, ...]) -> str:
     if section.has("date") or section.has("elapsed"):  # a number that is no valid date
         return _general(value)
     number = abs(Decimal(repr(value))) if negative else Decimal(repr(value))
-    if not any(section.has(kind) for kind in ("digit", "general", "text")):
+    if section.layout is None and not section.has("general") and not section.has("text"):
         return "".join(text for kind, text in section.tokens if kind in ("literal", "percent", "slash")).strip()
     if section.has("general") or section.has("text"):
         pieces = (_general(float(number)) if kind in ("general", "text") else text for kind, text in section.tokens)
         return "".join(pieces).strip()
-    if section.has("slash"):
+    if section.layout is None or section.has("slash"):
         return _general(float(number))  # a fraction
-    sign = "-" if number < 0 else ""
-    text = _with_digits(abs(number), section)
-    return f"{sign}{text}".strip() if sign and not re.fullmatch(r"[^1-9]*", text) else text.strip()
+    text = _with_digits(abs(number), section.tokens, section.layout)
+    return f"-{text}".strip() if number < 0 and _NOT_ZERO.search(text) else text.strip()
 
 
 def _section_for(value: float, sections: tuple[_Section, ...]) -> tuple[_Section | None, bool]:
@@ -152,56 +214,36 @@ def _section_for(value: float, sections: tuple[_Section, ...]) -> tuple[_Section
     return sections[0], False
 
 
-def _with_digits(number: Decimal, section: _Section) -> str:
-    tokens = section.tokens
-    first = next(i for i, (kind, _) in enumerate(tokens) if kind in ("digit", "point"))
-    places = [i for i, (kind, _) in enumerate(tokens) if kind == "digit"]
-    last = places[-1]
-    point = next((i for i, (kind, _) in enumerate(tokens) if kind == "point"), len(tokens))
-    exponent = next((i for i, (kind, _) in enumerate(tokens) if kind == "exponent"), len(tokens))
-    number *= Decimal(100) ** sum(kind == "percent" for kind, _ in tokens)
-    end = min(point, exponent)
-    whole = [tokens[i][1] for i in places if i < end]
-    decimals = [tokens[i][1] for i in places if point < i < exponent]
-    commas = [i for i, (kind, _) in enumerate(tokens) if kind == "comma"]
-    last_whole = max((i for i in places if i < end), default=end)
-    number /= Decimal(1000) ** sum(last_whole < i < end or last < i for i in commas)
-    grouped = any(first < i < max((p for p in places if p < end), default=0) for i in commas)
-    if exponent < len(tokens):
-        digits = [tokens[i][1] for i in places if i > exponent]
-        body = _scientific(number, whole, decimals, digits, tokens[exponent][1])
-    elif _is_pattern(tokens, first, last):
+def _with_digits(number: Decimal, tokens: tuple[tuple[str, str], ...], layout: _Layout) -> str:
+    if layout.factor != 1:
+        number *= layout.factor
+    if layout.exponent is not None:
+        body = _scientific(number, layout)
+    elif layout.is_pattern:
         return _patterned(number, tokens)
     else:
-        body = _plain(number, whole, decimals, grouped)
-    before = "".join(text for kind, text in tokens[:first] if kind in ("literal", "percent"))
-    after = "".join(text for kind, text in tokens[last + 1 :] if kind in ("literal", "percent"))
-    return f"{before}{body}{after}"
+        body = _plain(number, layout.whole, layout.decimals, layout.grouped)
+    return f"{layout.before}{body}{layout.after}"
 
 
-def _plain(number: Decimal, whole: list[str], decimals: list[str], grouped: bool) -> str:
+def _plain(number: Decimal, whole: Sequence[str], decimals: Sequence[str], grouped: bool) -> str:
     step = Decimal(1).scaleb(-len(decimals[:_MOST_DIGITS]))
     rounded = number.quantize(step, ROUND_HALF_UP) if number.adjusted() < _MOST_DIGITS // 2 else number
     integer, _, fraction = f"{rounded:f}".partition(".")
     integer = integer.lstrip("0").zfill(whole.count("0")) if whole.count("0") or integer.strip("0") else ""
     if grouped:
-        integer = re.sub(r"(?<=\d)(?=(?:\d{3})+$)", ",", integer)
+        integer = _THOUSANDS.sub(",", integer) if len(integer) > 3 else integer
     needed = max((i + 1 for i, place in enumerate(decimals) if place != "#"), default=0)
     fraction = fraction[:needed] + fraction[needed:].rstrip("0")
     return f"{integer}.{fraction}" if fraction else integer or ("" if decimals else "0" if "0" in whole else "")
 
 
-def _scientific(number: Decimal, whole: list[str], decimals: list[str], digits: list[str], sign: str) -> str:
-    width = max(1, len(whole))
+def _scientific(number: Decimal, layout: _Layout) -> str:
+    width, sign = max(1, len(layout.whole)), layout.exponent or "E+"
     power = 0 if not number else number.adjusted() - (number.adjusted() % width if width > 1 else 0)
-    mantissa = _plain(number.scaleb(-power), whole, decimals, False)
+    mantissa = _plain(number.scaleb(-power), layout.whole, layout.decimals, False)
     mark = "-" if power < 0 else "+" if sign.endswith("+") else ""
-    return f"{mantissa}{sign[0]}{mark}{str(abs(power)).zfill(digits.count('0'))}"
-
-
-def _is_pattern(tokens: tuple[tuple[str, str], ...], first: int, last: int) -> bool:
-    """Return whether texts are between the digits, as in a telephone number."""
-    return any(kind in ("literal", "slash") for kind, _ in tokens[first : last + 1])
+    return f"{mantissa}{sign[0]}{mark}{str(abs(power)).zfill(layout.digits.count('0'))}"
 
 
 def _patterned(number: Decimal, tokens: tuple[tuple[str, str], ...]) -> str:

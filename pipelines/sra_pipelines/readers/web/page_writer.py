@@ -11,47 +11,24 @@ from sra_pipelines.readers.notation.equations import equation_text
 from sra_pipelines.readers.notation.superscripts import lowered, raised
 from sra_pipelines.readers.tables import Cell, whole_table_lines
 from sra_pipelines.readers.web.controls import ListNumbers, control_text
+from sra_pipelines.readers.web.open_elements import OpenElement, Style, opened_element
 from sra_pipelines.values import Heading, Page
 
 __all__ = ["PageWriter"]
 
-_INVISIBLE = {"script", "style", "head", "noscript", "template", "svg", "object", "iframe", "button", "datalist", "rp",
-              "audio", "video", "canvas", "ix:header", "ix:hidden"}  # fmt: skip
 _CONTROLS = {"input", "select", "textarea"}
-# Any other element is inline, as in browsers: a tag of another vocabulary, such as inline XBRL, does not end a line.
-_BLOCKS = {"address", "article", "aside", "blockquote", "body", "br", "caption", "center", "dd", "details", "dialog",
-           "dir", "div", "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "frameset", "h1", "h2", "h3",
-           "h4", "h5", "h6", "header", "hgroup", "hr", "html", "legend", "li", "listing", "main", "menu", "nav", "ol",
-           "p", "plaintext", "pre", "search", "section", "summary", "table", "tbody", "tfoot", "thead", "tr", "ul",
-           "xmp"}  # fmt: skip
 _HEADINGS = {"h1", "h2", "h3", "h4", "h5", "h6"}
 _LISTS = {"ol", "ul", "menu", "dir"}
-_HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
-_DISPLAY = re.compile(r"display\s*:\s*(inline|block|list-item|flex|grid)\b(?!-)", re.IGNORECASE)
-_BREAK = re.compile(r"(?:page-)?break-(before|after)\s*:\s*(?:always|page)", re.IGNORECASE)
 _MOST_ROWS = 65_534
 _MOST_COLUMNS = 1_000
 _SOFT_HYPHEN = "\u00ad"
-
-
-def _is_hidden(element: lxml.html.HtmlElement) -> bool:
-    if not element.attrib:
-        return element.tag in _INVISIBLE
-    style = element.get("style")
-    return (
-        element.tag in _INVISIBLE
-        or element.get("hidden") is not None
-        or (style is not None and bool(_HIDDEN.search(style)))
-    )
-
-
-def _is_block(tag: str, style: str) -> bool:
-    display = _DISPLAY.search(style) if style else None
-    return tag in _BLOCKS if display is None or tag in ("br", "tr", "table") else display[1].lower() != "inline"
+_SPACES = re.compile(r"[^\S ]\s*| \s+")  # all but single blanks
 
 
 def _span(text: str | None, most: int) -> int:
-    digits = (text or "").strip()
+    if text is None:
+        return min(1, most)
+    digits = text.strip()
     number = int(digits) if digits.isdecimal() and len(digits) <= 6 else 1
     return min(number, most)
 
@@ -94,6 +71,7 @@ class PageWriter:
         self.lists: list[ListNumbers] = []
         self.mark = ""  # the number of an item whose text has not begun
         self.scripts: list[int] = []  # for each open superscript or subscript, where it starts in the piece
+        self.open: list[OpenElement] = []
         self.hidden = 0
         self.skipped = 0  # depth within an element whose text was taken as a whole
         self.preformatted = 0
@@ -105,33 +83,35 @@ class PageWriter:
 
     def take(self, event: str, element: lxml.html.HtmlElement) -> None:
         """Take the start or end of an element, or a comment."""
-        tag = element.tag.lower() if isinstance(element.tag, str) else ""
         if event == "start":
-            self.hidden += _is_hidden(element)
-            if self.skipped or tag == "math" or tag in _CONTROLS:
+            opened = opened_element(element)
+            self.open.append(opened)
+            self.hidden += opened.hidden
+            if self.skipped or opened.tag == "math" or opened.tag in _CONTROLS:
                 if not self.hidden and not self.skipped:
-                    self._add(equation_text(element) if tag == "math" else f" {control_text(element)} ")
+                    self._add(equation_text(element) if opened.tag == "math" else f" {control_text(element)} ")
                 self.skipped += 1
             elif not self.hidden:
-                self._open(tag, element)
+                self._open(opened, element)
             return
-        if tag and event == "end":
+        if event == "end":
+            opened = self.open.pop()
             if self.skipped:
                 self.skipped -= 1
             elif not self.hidden:
-                self._close(tag, element)
-            self.hidden -= _is_hidden(element)
-        if not self.hidden and not self.skipped and element.tail:
-            self._add(element.tail)
+                self._close(opened)
+            self.hidden -= opened.hidden
+        if not self.hidden and not self.skipped and (tail := element.tail):
+            self._add(tail)
 
-    def _open(self, tag: str, element: lxml.html.HtmlElement) -> None:
-        style = element.get("style") or ""
-        self._break_page(style, "before")
+    def _open(self, opened: OpenElement, element: lxml.html.HtmlElement) -> None:
+        tag = opened.tag
+        self._break_page(opened.style, "before")
         if tag == "table":
             self._begin_table()
         elif self.tables and tag in ("tr", "td", "th", "thead"):
             self._open_part(tag, element)
-        elif _is_block(tag, style):
+        elif opened.is_block:
             self._end_line()
         if tag in _LISTS:
             self.lists.append(ListNumbers(element))
@@ -143,11 +123,11 @@ class PageWriter:
         elif tag in ("q", "rt"):
             self.piece.append("\u201c" if tag == "q" else "(")
         self.preformatted += tag == "pre"
-        if element.text:
-            self._add(element.text)
+        if text := element.text:
+            self._add(text)
 
-    def _close(self, tag: str, element: lxml.html.HtmlElement) -> None:
-        style = element.get("style") or ""
+    def _close(self, opened: OpenElement) -> None:
+        tag = opened.tag
         if tag in _HEADINGS and self.piece and not self.in_cell:
             self.headings.append((len(self.lines), " ".join("".join(self.piece).split())))
         if tag in ("sup", "sub") and self.scripts:
@@ -158,13 +138,13 @@ class PageWriter:
             self._end_table()
         elif self.tables and tag in ("tr", "td", "th", "thead"):
             self._close_part(tag)
-        elif _is_block(tag, style):
+        elif opened.is_block:
             self.mark = "" if tag == "li" else self.mark
             self._end_line()
         if tag in _LISTS and self.lists:
             self.lists.pop()
         self.preformatted -= tag == "pre"
-        self._break_page(style, "after")
+        self._break_page(opened.style, "after")
 
     def _begin_table(self) -> None:
         if self.in_cell:  # the table around it is for layout: what was read of it are lines
@@ -232,7 +212,8 @@ class PageWriter:
             if not cell.attrib:
                 table.row.append(Cell(text, header=header))
                 return
-            rows = _MOST_ROWS if cell.get("rowspan") == "0" else _span(cell.get("rowspan"), _MOST_ROWS)
+            stated = cell.get("rowspan")
+            rows = _MOST_ROWS if stated == "0" else _span(stated, _MOST_ROWS)
             columns = max(1, _span(cell.get("colspan"), _MOST_COLUMNS))
             table.row.append(Cell(text, max(1, rows), columns, header=header))
 
@@ -243,7 +224,8 @@ class PageWriter:
             self.piece[start:] = [write(before[-20:], text)]
 
     def _add(self, text: str) -> None:
-        text = text.replace(_SOFT_HYPHEN, "")
+        if not text.isascii():
+            text = text.replace(_SOFT_HYPHEN, "")
         if self.preformatted and not self.in_cell:
             first, *others = text.split("\n")
             self.piece.append(first)
@@ -251,7 +233,7 @@ class PageWriter:
                 self._end_line()
                 self.piece.append(other)
         else:
-            self.piece.append(re.sub(r"\s+", " ", text))
+            self.piece.append(_SPACES.sub(" ", text))
 
     def _end_line(self) -> None:
         if self.in_cell:
@@ -266,9 +248,8 @@ class PageWriter:
             self.lines.append(text)
         self.piece = []
 
-    def _break_page(self, style: str, where: str) -> None:
-        breaking = _BREAK.search(style) if style else None
-        if breaking is None or breaking[1].lower() != where or self.in_cell:
+    def _break_page(self, style: Style, where: str) -> None:
+        if style.page_break != where or self.in_cell:
             return
         if self.tables and not self.tables[-1].is_layout:
             self.tables[-1].page_starts.add(len(self.tables[-1].rows))

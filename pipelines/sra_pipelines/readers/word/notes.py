@@ -55,7 +55,8 @@ class Notes:
         self._settings = settings
         self._names: dict[tuple[str, str], str] = {}
         self._counts: Counter[str] = Counter()
-        self._number(body)
+        if self._texts:
+            self._number(body)
 
     def take(self, text: str) -> tuple[str, list[str]]:
         """Return a text without its note marks, and the notes that the marks refer to, one line each.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from docx.oxml.ns import qn
@@ -20,7 +21,7 @@ from sra_pipelines.readers.word.xml_values import number_of, value_of
 __all__ = ["BULLET", "Numbering"]
 
 BULLET = "- "
-_LEVEL = "w:numPr/w:ilvl"
+_PPR, _LEVEL = qn("w:pPr"), "w:numPr/w:ilvl"
 _NO_LEVEL = -1  # a level that no list has
 _DEEPEST = 32  # maximum depth of styles based on other styles; Word has a lower limit
 _PLACE = re.compile(r"%([1-9])")
@@ -37,6 +38,9 @@ class _Properties:
     based_on: str | None
     list: int | None
     level: int | None
+
+
+_NUMPR, _UNSTATED = qn("w:numPr"), _Properties("", None, None, None)
 
 
 class Numbering:
@@ -60,6 +64,7 @@ class Numbering:
                 self._default = name
         of_styles = {name: own.list for name, own in self._styles.items() if own.list is not None}
         self._lists = Lists(numbering, of_styles)
+        self._place_of = cache(self._place_by)  # most paragraphs have one of a few styles and no properties
         self._counts: dict[int, list[int | None]] = {}
         self._begun: set[tuple[int, int]] = set()
 
@@ -87,12 +92,14 @@ class Numbering:
 
     def _place(self, paragraph: Any) -> tuple[NumberedList, int] | None:
         """Return list and level of a paragraph, from its own properties, its style, or the styles it is based on."""
-        properties = paragraph.find(qn("w:pPr"))
+        properties = next(paragraph.iterchildren(_PPR), None)
         style = value_of(properties, "w:pStyle")
-        inherited = [
-            _numbering_properties(properties),
-            *self._styled(style if style in self._styles else self._default),
-        ]
+        own = _numbering_properties(properties)
+        return self._place_of(own, style if style in self._styles else self._default)
+
+    def _place_by(self, stated: _Properties, style: str | None) -> tuple[NumberedList, int] | None:
+        """Return list and level of a paragraph from its own properties and its style."""
+        inherited = [stated, *self._styled(style)]
         number = next((own.list for own in inherited if own.list is not None), 0)
         of = self._lists.get(number) if number else None
         if of is None:
@@ -145,6 +152,8 @@ def _shown(index: int, of: NumberedList, own: int, counts: list[int | None]) -> 
 
 
 def _numbering_properties(properties: Any | None, name: str = "", based_on: str | None = None) -> _Properties:
+    if properties is not None and not name and next(properties.iterchildren(_NUMPR), None) is None:
+        return _UNSTATED
     level = number_of(properties, _LEVEL)
     if level is None and value_of(properties, _LEVEL) is not None:
         level = _NO_LEVEL

@@ -28,7 +28,8 @@ _MATH = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
 _R, _RPR, _T, _TAB, _BR, _CR, _HYPHEN, _SYM, _FIELD = (
     qn(f"w:{name}") for name in ("r", "rPr", "t", "tab", "br", "cr", "noBreakHyphen", "sym", "fldChar")
 )
-_PPR, _FONTS = qn("w:pPr"), ("w:ascii", "w:hAnsi", "w:cs")
+_RUBY, _PPR, _FONTS = qn("w:ruby"), qn("w:pPr"), ("w:ascii", "w:hAnsi", "w:cs")
+_LOOKS = tuple(qn(f"w:{name}") for name in ("vanish", "rFonts", "vertAlign", "rStyle"))  # what `_Look` depends on
 _DEEPEST = 32  # styles based on other styles; Word has a lower limit
 _SOFT_HYPHEN = "\u00ad"
 
@@ -88,7 +89,7 @@ class Runs:
         return bool(look.hidden)
 
     def _base(self, element: Any) -> _Look:
-        properties = element.find(_PPR)
+        properties = next(element.iterchildren(_PPR), None)
         return _PLAIN if properties is None else self._styled(value_of(properties, "w:pStyle"))
 
     def _pieces(self, element: Any, look: _Look) -> Iterator[tuple[str, str]]:
@@ -105,32 +106,36 @@ class Runs:
                 yield from self._pieces(child, look)
 
     def _run_look(self, run: Any, base: _Look) -> _Look:
-        properties = run.find(_RPR)
-        if properties is None:
+        properties = next(run.iterchildren(_RPR), None)
+        if properties is None or next(properties.iterchildren(*_LOOKS), None) is None:
             return base
         return _look(properties).over(self._styled(value_of(properties, "w:rStyle"))).over(base)
 
     def _run(self, run: Any, look: _Look) -> Iterator[tuple[str, str]]:
         """Yield the parts of a run with their vertical position."""
-        marks_note = any(child.tag in REFERENCES for child in run)
-        script = "baseline" if marks_note else look.script or "baseline"
+        script = look.script or "baseline"
+        if script != "baseline" and next(run.iterchildren(*REFERENCES), None) is not None:
+            script = "baseline"
         for child in run.iterchildren():
-            if child.tag == _T:
+            tag = child.tag
+            if tag == _T:
                 yield _shown(child.text or "", look.font), script
+            elif tag == _RPR:
+                continue
             elif is_page_break(child):
                 yield BREAK, "baseline"
-            elif child.tag in REFERENCES:
-                yield f"\x02{REFERENCES[child.tag]} {child.get(qn('w:id'))}\x03", "baseline"
-            elif child.tag == _SYM:
+            elif tag in REFERENCES:
+                yield f"\x02{REFERENCES[tag]} {child.get(qn('w:id'))}\x03", "baseline"
+            elif tag == _SYM:
                 code = _hexadecimal(child.get(qn("w:char")))
                 yield "" if code is None else symbol(child.get(qn("w:font")), code), script
-            elif child.tag == _FIELD:
+            elif tag == _FIELD:
                 yield _form_value(child), "baseline"
-            elif child.tag in _FIXED:
-                yield _FIXED[child.tag], script
-            elif child.tag == qn("w:ruby"):
+            elif tag in _FIXED:
+                yield _FIXED[tag], script
+            elif tag == _RUBY:
                 yield from self._ruby(child, look)
-            elif not is_passed_over(child) and child.tag != TEXT_BOX:
+            elif not is_passed_over(child) and tag != TEXT_BOX:
                 yield from self._pieces(child, look)
 
     def _ruby(self, ruby: Any, look: _Look) -> Iterator[tuple[str, str]]:

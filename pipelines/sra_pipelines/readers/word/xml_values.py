@@ -78,9 +78,14 @@ def integer(text: str | None) -> int | None:
 
 
 def _find(parent: Any | None, path: str) -> Any | None:
-    return None if parent is None else parent.find(_full_names(path))
+    if parent is None:
+        return None
+    name, is_child = _full_names(path)
+    return next(parent.iterchildren(name), None) if is_child else parent.find(name)  # a path takes longer to find
 
 
 @cache
-def _full_names(path: str) -> str:
-    return "/".join(qn(tag) for tag in path.split("/"))
+def _full_names(path: str) -> tuple[str, bool]:
+    """Return a path with full names, and whether it names a child."""
+    tags = path.split("/")
+    return "/".join(map(qn, tags)), len(tags) == 1

@@ -64,7 +64,7 @@ def sheets_of(archive: zipfile.ZipFile) -> dict[str, Sheet]:
 def _sheet(archive: zipfile.ZipFile, part: str) -> Sheet:
     sheet = Sheet()
     for text in _by_rows(archive.open(part)):
-        for match in _MERGED.finditer(text):
+        for match in _MERGED.finditer(text) if b"mergeCell" in text else ():
             first, last = (int(match[2]), _column(match[1])), (int(match[4]), _column(match[3]))
             if len(sheet.merged) < _MOST_MERGED:
                 sheet.merged[first] = (last[0] - first[0] + 1, last[1] - first[1] + 1)

@@ -16,6 +16,7 @@ _LONG_WORD = re.compile(rf"(?<![{_BASE64}])[{_BASE64}]{{1000,}}+")
 _BLOCK = re.compile(rf"(?<![{_BASE64}])(?:[{_BASE64}]{{60,}}+[ \t]*+\n[ \t]*+){{9,}}+[{_BASE64}]*+")
 _SHORTEST = 30  # characters; shorter text has no encoded data
 _SHORTEST_LINE = 60  # characters of a line in a block of them, see `_BLOCK`
+_LONGEST_LINE = 100_000  # characters; the words of a longer line would take much memory
 _LEAST_KINDS = (0.15, 0.15, 0.05)  # share of upper-case letters, lower-case letters and digits; base64 has .41 .41 .16
 
 
@@ -54,7 +55,11 @@ def without_encoded_data(text: str) -> tuple[str, tuple[str, ...]]:
 
 def _has_long_word(text: str) -> bool:
     """Return whether a text has the address of data, or a word as long as a line of base64; most texts have neither."""
-    return ";base64," in text or max(map(len, text.split()), default=0) >= _SHORTEST_LINE
+    return ";base64," in text or any(
+        len(line) > _LONGEST_LINE or max(map(len, line.split()), default=0) >= _SHORTEST_LINE
+        for line in text.split("\n")
+        if len(line) >= _SHORTEST_LINE
+    )
 
 
 def _is_mixed(data: str) -> bool:

@@ -35,12 +35,12 @@ def main() -> None:
                 number + offset, 100 * share, height=0.34, color=colour, xerr=error, ecolor="#334e68", capsize=2,
                 label=f"{name}" if number == 0 else None,
             )  # fmt: skip
-            axes.text(99, number + offset, f"{row[name]} of {row['questions']}", va="center", ha="right", fontsize=8)
+            axes.text(102, number + offset, f"{row[name]} of {row['questions']}", va="center", fontsize=8)
     axes.set_yticks(range(len(rows)), [f"{row['model']}\n{row['task']}" for row in reversed(rows)], fontsize=8)
     axes.set_xlim(0, 100)
     axes.set_xlabel("right answers, % (95% interval)")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(loc="lower right", bbox_to_anchor=(0.88, 0.0), frameon=False)
+    figure.legend(loc="outside upper right", ncols=2, frameon=False)
     (DOCS / "images").mkdir(exist_ok=True)
     figure.savefig(DOCS / "images" / "right_answers.svg", metadata={"Date": None})
 

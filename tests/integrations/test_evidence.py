@@ -33,7 +33,7 @@ def generations(monkeypatch):
 
 
 def check(answer, generation):
-    assert "four years" in answer
+    assert "four years" in answer or "4 years" in answer
     [chosen] = generation.evidence.chosen
     assert generation.evidence.shares[chosen] > 0.4
     assert not generation.sra.evidence.automatic  # the settings that were measured on the embedded model

@@ -86,7 +86,7 @@ def choose_evidence(
     words
         How the words of the question match; None where none is shared, or only attention counts.
     new_spans
-        Returns the parts of a line that the question does not hold. Required with ``config.new_words``.
+        Returns the parts of a line that the question does not hold; only used with ``config.new_words``.
     """
     look = look.double()
     by_line = (look / look.sum(dim=1, keepdim=True).clamp_min(torch.finfo(look.dtype).tiny)).mean(dim=0)

@@ -12,6 +12,7 @@ from sra_pipelines.readers import read_document
 
 from sra_rag import SRAConfig
 from sra_rag.errors import ConfigError
+from sra_rag.generation.result import FoundEvidence, Generation, Timing, Usage
 
 QUESTION = "What does the lease of the warehouse at Orrin Quay cost a year?"
 
@@ -30,6 +31,19 @@ def qa(make_pdf, tiny_engine, embedding):
 def test_an_answer_is_written_as_json(qa):
     answer = qa.ask(QUESTION)
     assert json.loads(json.dumps(answer.to_dict()))["text"] == answer.text
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_of_pages_with_the_same_figure_the_evidence_is_cited_first(make_pdf, tiny_engine, embedding, number):
+    path = make_pdf("fees.pdf", "The deposit of the cellar is 420 crowns.", "The fee of the barn is 420 crowns.")
+    qa = DocumentQA(DocumentIndex([read_document(path)], embedding), tiny_engine, context_tokens=400)
+    found = qa.retrieve("What has to be paid?")
+    assert len(found.passages) == 2
+    evidence = FoundEvidence((0.5, 0.5), (number,), (0, 0), ((1, 2),), (4.0,))
+    generation = Generation("420 crowns.", "stop", Usage(1, 1), Timing(0.0, 0.0), (), SRAConfig(), 0, evidence=evidence)
+    citations = qa.conclude(found, generation).citations
+    assert len(citations) == 2
+    assert citations[0].page_index == found.passages[number].page_index
 
 
 @pytest.mark.parametrize("sra", [None, 0.4], ids=["off", "on"])

@@ -14,7 +14,7 @@ import torch
 
 from sra_rag.errors import ConfigError
 
-__all__ = ["Look", "active_look", "looking"]
+__all__ = ["Look", "active_look", "looking", "mean_shares"]
 
 _ACTIVE: ContextVar[Look | None] = ContextVar("sra_look", default=None)
 
@@ -97,6 +97,20 @@ class Look:
         if not self._sums:
             return torch.zeros(0, len(self.spans))
         return torch.cat([self._sums[layer] for layer in sorted(self._sums)]) / self.n_rows
+
+
+def mean_shares(look: torch.Tensor) -> torch.Tensor:
+    """Return the share of each span in the attention to all spans, ``(spans,)``, float64.
+
+    Each head has the same say, however much of its attention it gives to the spans.
+
+    Parameters
+    ----------
+    look
+        ``(heads, spans)``: what `Look.shares` returns.
+    """
+    look = look.double()
+    return (look / look.sum(dim=1, keepdim=True).clamp_min(torch.finfo(look.dtype).tiny)).mean(dim=0)
 
 
 def look_weights(

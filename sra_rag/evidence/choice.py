@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import torch
 from transformers import DynamicCache, PreTrainedModel
 
-from sra_rag.attention.look import Look, looking
+from sra_rag.attention.look import Look, looking, mean_shares
 from sra_rag.attention.reattend import reattend
 from sra_rag.evidence.words import WordMatch, standardized
 from sra_rag.evidence_config import EvidenceConfig, Gate
@@ -88,8 +88,7 @@ def choose_evidence(
     new_spans
         Returns the parts of a line that the question does not hold; only used with ``config.new_words``.
     """
-    look = look.double()
-    by_line = (look / look.sum(dim=1, keepdim=True).clamp_min(torch.finfo(look.dtype).tiny)).mean(dim=0)
+    by_line = mean_shares(look)
     counts = [len(spans) for spans in prompt.lines]
     shares = torch.stack([of_passage.sum() for of_passage in by_line.split(counts)])
     if words is None:

@@ -17,6 +17,7 @@ from concurrent.futures import CancelledError
 
 import torch
 
+from sra_rag.attention.look import mean_shares
 from sra_rag.attention.reattend import reattend
 from sra_rag.errors import ConfigError, ContextOverflowError, PromptError
 from sra_rag.evidence.choice import look_at_context
@@ -204,12 +205,11 @@ class _Ranking:
                 start += chunk.shape[1]
                 self._report(chunk.shape[1])
             self._check()
-            look = look_at_context(model, cache, prompt, self.heads, prompt.passages).double()
+            look = look_at_context(model, cache, prompt, self.heads, prompt.passages)
         if keep:  # only where it is the whole: the prefills of groups would take the place of others
             engine.prefixes.put(context, untouched, settings, cache)
         self._report(length - len(context))
-        shares = (look / look.sum(dim=1, keepdim=True).clamp_min(_TINY)).mean(dim=0)
-        return shares.tolist()
+        return mean_shares(look).tolist()
 
     def _check(self) -> None:
         if self.cancel is not None and self.cancel.is_set():

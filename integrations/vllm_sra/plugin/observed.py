@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from sra_rag.attention.look import Look, look_weights
+from sra_rag.attention.look import Look, look_weights, mean_shares
 from vllm_sra.plugin.batch import BatchEntry, ReadKeys
 
 __all__ = ["ObservedRows", "distribution", "observe", "observed_rows"]
@@ -96,9 +96,6 @@ def observe(
 def distribution(look: Look) -> torch.Tensor:
     """Return the share of each span in the attention to all spans, ``(spans,)``, float32.
 
-    At least one row must have been observed. Each head has the same weight, regardless of how much attention it gives
-    to the spans. This is what `sra_rag.evidence.choice.choose_evidence` uses.
+    At least one row must have been observed. This is what `sra_rag.evidence.choice.choose_evidence` uses.
     """
-    shares = look.shares().double()
-    of_heads = shares / shares.sum(dim=1, keepdim=True).clamp_min(torch.finfo(shares.dtype).tiny)
-    return of_heads.mean(dim=0).float()
+    return mean_shares(look.shares()).float()

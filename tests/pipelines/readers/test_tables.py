@@ -288,6 +288,8 @@ def test_word_tables_with_merged_and_empty_cells(tmp_path):
         ("Market 2023", Kind.TEXT),
         ("Endowment fund", Kind.TEXT),
         ("Junebug", Kind.TEXT),
+        ("Ending balance", Kind.TEXT),
+        ("Dividends declared", Kind.TEXT),
         ("March 2020", Kind.PERIOD),
         ("sept 2020", Kind.PERIOD),
         ("Year ended December 31,", Kind.PERIOD),

@@ -50,8 +50,8 @@ _LONGEST_STEP = 5  # years between two columns
 _SIMPLE_AMOUNT = re.compile(r"[-(]?[$€£]?(?:\d{1,3}(?:,\d{3})*|\d{5,})(?:\.\d+)?%?\)?")
 _WORDS = re.compile(r"(?!none|null|january|february|march|april|june|july|august|september|october|november|december)"
                     r"[A-Za-z]{4,}(?: (?!ended|ending|as of|as at)[a-z]{2,})*", re.IGNORECASE)  # fmt: skip
-# Only for speed: texts that begin with a word are the most frequent labels. The first word of any other kind is shorter,
-# or is one of these; only a period can also have its words elsewhere.
+# Only for speed: texts that begin with a word are the most frequent labels. The first word of any other kind is
+# shorter, or is one of these; only a period can also have its words elsewhere.
 _BEGINS_WITH_WORD = re.compile(
     r"(?!none|null|true|false|january|february|march|april|june|july|august|sept|october|november|december|"
     r"usd|eur|gbp|chf|czk|jpy|inr|pln|sek|nok|dkk|kr|rs)[a-z]{4}"

@@ -73,7 +73,7 @@ def main() -> None:
             for name, retrieve in LlamaIndexRows(pdf, options.cache / "llama_index", model).rows.items():
                 rows.setdefault(name, []).extend(measure(retrieve, question, count) for question in own)
         for name, settings in {"without vocabulary": {"vocabulary": ()}, "with vocabulary (default)": {}}.items():
-            index.embedding = model.model_copy()  # keeps no vectors of the vocabulary from other filings
+            index.embedding = model.model_copy()  # as in a new process: no vectors of phrases
             retriever = Retriever(index, **settings)
             retriever.search(WARM_UP)
             for question in own:

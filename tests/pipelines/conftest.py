@@ -13,6 +13,15 @@ from fpdf import FPDF
 from llama_index.core.embeddings import BaseEmbedding
 
 
+@pytest.fixture(scope="session", autouse=True)
+def phrases_in_a_folder_of_the_tests(tmp_path_factory):
+    """Keep the vectors of phrases by the models of the tests out of the user's cache."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sra_pipelines.index.phrase_file.cache_folder", lambda: folder)
+        yield folder
+
+
 @pytest.fixture
 def make_pdf(tmp_path):
     """Write a PDF with the given pages; a page of None is left without text."""

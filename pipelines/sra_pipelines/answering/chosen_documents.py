@@ -45,10 +45,10 @@ class ChosenDocuments:
         """Return the documents' passages, document by document, in reading order."""
         return [passage for passage in self.index.passages() if passage.document in self.names]
 
-    def search(self, question: str, limit: int, *, keep: bool = False) -> list[Passage]:
+    def search(self, question: str, limit: int, *, phrases: Sequence[str] = ()) -> list[Passage]:
         """Return the passages closest in meaning to a question, best first, with their scores."""
         # The search is exhaustive in any case, so filtering its results loses no passage.
-        hits = self.index.search(question, self.index.n_passages, keep=keep)
+        hits = self.index.search(question, self.index.n_passages, phrases=phrases)
         return [passage for passage in hits if passage.document in self.names][:limit]
 
 

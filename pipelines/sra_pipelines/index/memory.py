@@ -71,11 +71,11 @@ class DocumentIndex:
         """Return all passages, grouped by document, in reading order."""
         return self._passages
 
-    def search(self, question: str, limit: int, *, keep: bool = False) -> list[Passage]:
-        """Return the passages closest in meaning to a question, best first; see `query_vector` for `keep`."""
+    def search(self, question: str, limit: int, *, phrases: Sequence[str] = ()) -> list[Passage]:
+        """Return the passages closest in meaning to a question, best first; see `query_vector` for `phrases`."""
         if self.n_passages == 0 or limit < 1:
             return []
-        vector = query_vector(self.embedding, question, keep=keep)
+        vector = query_vector(self.embedding, question, phrases=phrases)
         return [
             dataclasses.replace(self._passages[hit.position], score=hit.score)
             for hit in self._store.search(vector, limit)

@@ -27,9 +27,10 @@ class PassageIndex(Protocol):
         """Return all passages, grouped by document, in reading order."""
         ...
 
-    def search(self, question: str, limit: int, *, keep: bool = False) -> list[Passage]:
+    def search(self, question: str, limit: int, *, phrases: Sequence[str] = ()) -> list[Passage]:
         """Return the passages closest in meaning to a question, best first, with their scores.
 
-        With `keep`, the embedding of the question is kept for later searches, see `query_vector`.
+        `phrases` are texts that many questions share, of which `question` is one: their embeddings are kept for later
+        searches, see `query_vector`.
         """
         ...

@@ -72,7 +72,8 @@ class StoredIndex:
             require_intact(connection, self.folder)
             meta = read_meta(connection)
         identity = EmbeddingIdentity.from_meta(meta)
-        identity.require_same(EmbeddingIdentity.of(embedding), str(self.folder))
+        self._identity = EmbeddingIdentity.of(embedding)
+        identity.require_same(self._identity, str(self.folder))
         self.splitting = str(meta["splitting"])
         self._attached = None if store is not None else attached_store(meta)
         self._store = store or self._attached
@@ -112,15 +113,15 @@ class StoredIndex:
         """Return all passages, grouped by document, in reading order."""
         return self._now.passages
 
-    def search(self, question: str, limit: int, *, keep: bool = False) -> list[Passage]:
+    def search(self, question: str, limit: int, *, phrases: Sequence[str] = ()) -> list[Passage]:
         """Return the passages closest in meaning to a question, best first; scores are cosines.
 
-        With `keep`, the embedding of the question is kept for later searches, see `query_vector`.
+        `phrases` are texts that many questions share, of which `question` is one, see `query_vector`.
         """
         now = self._now  # the question is not affected by a refresh in another thread
         if not now.passages or limit < 1:
             return []
-        vector = query_vector(self.embedding, question, keep=keep)
+        vector = query_vector(self.embedding, question, phrases=phrases, identity=self._identity)
         most = min(limit, len(now.passages))
         n_hits, hits = most, now.vectors.search(vector, most)
         # A store that other processes write to may contain documents that are newer than this revision.

@@ -156,5 +156,5 @@ class Retriever:
     def _revision(self) -> Revision:
         with self._lock:
             if self._cached is None or self._cached.number != self.index.revision:
-                self._cached = Revision(self.index)
+                self._cached = Revision(self.index, [entry.phrases for entry in self.vocabulary])
             return self._cached

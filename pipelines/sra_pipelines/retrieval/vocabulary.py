@@ -69,6 +69,11 @@ class VocabularyEntry:
         if unknown:
             raise ConfigError(f"documents: unknown types {unknown}. Use {', '.join(DOCUMENT_TYPES)}.")
 
+    @property
+    def phrases(self) -> str:
+        """The text that is searched for the topic: all of `written`."""
+        return "; ".join(self.written)
+
     def matches(self, question: str) -> bool:
         """Return whether a question asks about the topic."""
         return _any_of(self.asked).search(" ".join(question.split())) is not None

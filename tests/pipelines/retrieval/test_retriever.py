@@ -42,7 +42,7 @@ class Shelf:
     def passages(self):
         return self.given
 
-    def search(self, question, limit, *, keep=False):
+    def search(self, question, limit, *, phrases=()):
         found = [dataclasses.replace(self.given[n], score=1 - i / 10) for i, n in enumerate(self.ranking)]
         return found[:limit]
 

@@ -1,0 +1,111 @@
+"""Re-rankers after the search with vocabulary: the gold page in the context, for questions about filings.
+
+    python benchmarks/retrieval_rerankers.py FOLDER --cache CACHE --to results.jsonl
+    python benchmarks/retrieval_rerankers.py FOLDER --cache CACHE --to other.jsonl --cross-encoder NAME
+
+FOLDER and CACHE are those of `retrieval_filings.py`. The best passages of the search are re-ranked, those that follow
+keep their places, and the result is packed as always: into budgets of 1,500, 3,000 and 6,000 tokens, with the
+statements that the vocabulary places. The re-rankers are the embedded model's evidence heads (`Engine.rank_passages`,
+see docs/rerank.md), or with `--cross-encoder` a cross-encoder, by its name on the hub or its folder. Results are
+appended question by question; the same command continues after a stop.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import time
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from retrieval_filings import BUDGETS, by_filing, measure, pages_by, share
+from sra_pipelines.index.embedding import load_embedding
+from sra_pipelines.retrieval.reranking import Reranker
+from sra_pipelines.retrieval.retriever import Retriever
+from sra_pipelines.values import Passage
+from transformers.utils import logging as transformers_logging
+
+from sra_rag import Engine, load_model
+
+ROWS = ("without vocabulary", "with vocabulary (default)")
+
+
+def main() -> None:
+    """Measure with and without re-ranking and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="folder of questions.jsonl and pdfs/")
+    parser.add_argument("--cache", type=Path, required=True, help="folder for indexes")
+    parser.add_argument("--to", type=Path, required=True, help="JSONL file of results; continued if it exists")
+    parser.add_argument("--model", default="embedded", help="whose heads rank and tokens are counted")
+    parser.add_argument("--cross-encoder", help="rank with this cross-encoder instead of the heads")
+    parser.add_argument("--passages", type=int, default=20, help="best passages that are re-ranked (default: 20)")
+    options = parser.parse_args()
+    transformers_logging.disable_progress_bar()
+
+    questions = [json.loads(line) for line in (options.folder / "questions.jsonl").read_text().splitlines()]
+    done = [json.loads(line) for line in options.to.read_text().splitlines()] if options.to.exists() else []
+    known = {result["id"] for result in done}
+    engine = Engine(load_model(options.model))
+    count = cache(lambda text: len(engine.encode(text).token_ids))
+    other: Any = Reranker(options.cross_encoder) if options.cross_encoder else ByHeads(engine)
+    for index, own in by_filing(options.folder, options.cache, questions, load_embedding()):
+        for question in own:
+            if question["id"] in known:
+                continue
+            result: dict[str, Any] = {"id": question["id"]}
+            for name, vocabulary in zip(ROWS, ((), None), strict=True):
+                reranker: Any = Best(other, options.passages)
+                result[name] = measure(pages_by(Retriever(index, vocabulary=vocabulary), count), question, count)
+                retriever = Retriever(index, vocabulary=vocabulary, reranker=reranker)
+                result[f"{name}, re-ranked"] = measure(pages_by(retriever, count), question, count)
+                result[f"{name}, seconds"] = reranker.seconds
+            done.append(result)
+            with options.to.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(result) + "\n")
+            print(f"{len(done)} of {len(questions)} questions", flush=True)
+    print(f"\n| gold page in the context, {len(done)} questions | " + " | ".join(f"{b:,} tokens" for b in BUDGETS) + " |")
+    print("|---" * (len(BUDGETS) + 1) + "|")
+    for name in ROWS:
+        for row in (name, f"{name}, re-ranked"):
+            print(f"| {row} | {' | '.join(share([r[row][i] for r in done]) for i in range(len(BUDGETS)))} |")
+        seconds = np.median([result[f"{name}, seconds"] for result in done])
+        print(f"\nMedian CPU seconds of re-ranking {options.passages} passages, {name}: {seconds:.1f}\n")
+
+
+class ByHeads:
+    """Ranks passages by the evidence heads of a language model."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def rerank(self, question: str, passages: Sequence[Passage]) -> list[Passage]:
+        """Return the passages with their shares of the attention, best first."""
+        scores = self.engine.rank_passages(question, [passage.text for passage in passages])
+        rated = [dataclasses.replace(p, score=score) for p, score in zip(passages, scores, strict=True)]
+        return sorted(rated, key=lambda passage: -passage.score)
+
+
+class Best:
+    """Re-ranks the best passages only, once for each question, and measures the time."""
+
+    def __init__(self, reranker: Any, n_passages: int) -> None:
+        self.reranker, self.n_passages = reranker, n_passages
+        self.seconds = 0.0
+        self._ranked: dict[str, list[Passage]] = {}
+
+    def rerank(self, question: str, passages: Sequence[Passage]) -> list[Passage]:
+        """Return all passages, the best of them re-ranked."""
+        if question not in self._ranked:
+            started = time.process_time()
+            best = self.reranker.rerank(question, passages[: self.n_passages])
+            self._ranked[question] = [*best, *passages[self.n_passages :]]
+            self.seconds = time.process_time() - started
+        return self._ranked[question]
+
+
+if __name__ == "__main__":
+    main()

@@ -70,7 +70,7 @@ def main() -> None:
     for index, own in by_filing(options.folder, options.cache, questions, model):
         if options.llama_index:
             pdf = options.folder / "pdfs" / f"{own[0]['document'].removesuffix('.pdf')}.pdf"
-            for name, retrieve in LlamaIndexRows(pdf, options.cache / "llama_index", model).rows.items():
+            for name, retrieve in LlamaIndexRows([pdf], options.cache / "llama_index", model).rows.items():
                 rows.setdefault(name, []).extend(measure(retrieve, question, count) for question in own)
         for name, settings in {"without vocabulary": {"vocabulary": ()}, "with vocabulary (default)": {}}.items():
             index.embedding = model.model_copy()  # as in a new process: no vectors of phrases
@@ -148,7 +148,7 @@ def measure(retrieve: Callable[..., set[int]], question: dict[str, Any], count: 
     """Return for each budget whether a gold page is in the context."""
     gold = {evidence["page"] for evidence in question["evidence"]}
     if getattr(retrieve, "counts", False):
-        return tuple(bool(retrieve(question["question"], budget, count) & gold) for budget in BUDGETS)
+        return tuple(any(p in gold for _, p in retrieve(question["question"], budget, count)) for budget in BUDGETS)
     return tuple(bool(retrieve(question["question"], budget) & gold) for budget in BUDGETS)
 
 

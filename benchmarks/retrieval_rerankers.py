@@ -32,6 +32,7 @@ from transformers.utils import logging as transformers_logging
 from sra_rag import Engine, load_model
 
 ROWS = ("without vocabulary", "with vocabulary (default)")
+RERANKED = "with vocabulary, re-ranked"
 
 
 def main() -> None:
@@ -58,22 +59,20 @@ def main() -> None:
                 continue
             result: dict[str, Any] = {"id": question["id"]}
             for name, vocabulary in zip(ROWS, ((), None), strict=True):
-                reranker: Any = Best(other, options.passages)
                 result[name] = measure(pages_by(Retriever(index, vocabulary=vocabulary), count), question, count)
-                retriever = Retriever(index, vocabulary=vocabulary, reranker=reranker)
-                result[f"{name}, re-ranked"] = measure(pages_by(retriever, count), question, count)
-                result[f"{name}, seconds"] = reranker.seconds
+            reranker: Any = Best(other, options.passages)
+            result[RERANKED] = measure(pages_by(Retriever(index, reranker=reranker), count), question, count)
+            result["seconds"] = reranker.seconds
             done.append(result)
             with options.to.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(result) + "\n")
             print(f"{len(done)} of {len(questions)} questions", flush=True)
     print(f"\n| gold page in the context, {len(done)} questions | " + " | ".join(f"{b:,} tokens" for b in BUDGETS) + " |")
     print("|---" * (len(BUDGETS) + 1) + "|")
-    for name in ROWS:
-        for row in (name, f"{name}, re-ranked"):
-            print(f"| {row} | {' | '.join(share([r[row][i] for r in done]) for i in range(len(BUDGETS)))} |")
-        seconds = np.median([result[f"{name}, seconds"] for result in done])
-        print(f"\nMedian CPU seconds of re-ranking {options.passages} passages, {name}: {seconds:.1f}\n")
+    for row in (*ROWS, RERANKED):
+        print(f"| {row} | {' | '.join(share([result[row][i] for result in done]) for i in range(len(BUDGETS)))} |")
+    seconds = np.median([result["seconds"] for result in done])
+    print(f"\nMedian CPU seconds of re-ranking {options.passages} passages: {seconds:.1f}")
 
 
 class ByHeads:

@@ -15,6 +15,7 @@ import yaml
 from sra_pipelines.presets.preset import Preset
 from sra_pipelines.presets.vocabulary_tables import read_vocabulary
 from sra_pipelines.reading.splitting import Splitting
+from sra_pipelines.structure.page_kinds import DOCUMENT_TYPES
 from sra_rag.errors import ConfigError
 
 __all__ = ["load_preset", "preset_names", "preset_path"]
@@ -73,7 +74,7 @@ def _built_in(name: str) -> Preset:
 
 def _read(path: Path, including: tuple[Path, ...] = ()) -> Preset:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # some editors write a byte order mark
         values = tomllib.loads(text) if path.suffix.lower() == ".toml" else yaml.safe_load(text)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
@@ -87,6 +88,9 @@ def _read(path: Path, including: tuple[Path, ...] = ()) -> Preset:
         if not all(isinstance(value, str) for value in top.get(name, [])):
             raise ConfigError(f"{path}: {name} must be a list of names.")
         top[name] = tuple(top.get(name, ()))
+    unknown = [name for name in top["documents"] if name not in DOCUMENT_TYPES]
+    if unknown:
+        raise ConfigError(f"{path}: documents: unknown types {unknown}. Use {', '.join(DOCUMENT_TYPES)}.")
     own = read_vocabulary(top.pop("vocabulary", []), str(path), text, top.pop("documents"))
     others = (_included(other, path, (*including, path.resolve())).vocabulary for other in top.pop("vocabularies"))
     top["vocabulary"] = (*own, *itertools.chain.from_iterable(others))

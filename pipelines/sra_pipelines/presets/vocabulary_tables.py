@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 from sra_pipelines.retrieval.vocabulary import VocabularyEntry
 from sra_rag.errors import ConfigError
@@ -60,21 +63,31 @@ def _entry(table: object, where: str, documents: tuple[str, ...]) -> VocabularyE
 
 
 def _where(path: str, text: str, number: int) -> str:
-    """Return the file and the line at which a table starts; without the line in YAML written on one line."""
-    starts = [found.start() for found in re.finditer(r"^[ \t]*\[\[[ \t]*vocabulary[ \t]*\]\]", text, re.MULTILINE)]
-    if not starts:
-        starts = _yaml_starts(text)
-    if number >= len(starts):
-        return f"{path}, vocabulary table {number + 1}"
-    return f"{path}, line {text.count(chr(10), 0, starts[number]) + 1} (vocabulary table {number + 1})"
+    """Return the file, and the line at which a table starts or, for tables on one line, at which the list starts."""
+    starts = _yaml_lines(text) if Path(path).suffix.lower() in (".yaml", ".yml") else _toml_lines(text)
+    if number < len(starts):
+        return f"{path}, line {starts[number]} (vocabulary table {number + 1})"
+    inline = re.search(r"^[ \t]*vocabulary[ \t]*=", _without_long_texts(text), re.MULTILINE)
+    line = f", line {_line_at(text, inline.start())}" if inline else ""
+    return f"{path}{line}, vocabulary table {number + 1}"
 
 
-def _yaml_starts(text: str) -> list[int]:
-    begin = re.search(r"^vocabulary:[ \t]*\n", text, re.MULTILINE)
-    if begin is None:
-        return []
-    rest = text[begin.end() :]
-    first = re.match(r"[ \t]*(?=- )", rest)
-    if first is None:
-        return []
-    return [begin.end() + item.start() for item in re.finditer(rf"^{re.escape(first[0])}- ", rest, re.MULTILINE)]
+def _toml_lines(text: str) -> list[int]:
+    pattern = r"^[ \t]*\[\[[ \t]*vocabulary[ \t]*\]\]"
+    return [_line_at(text, found.start()) for found in re.finditer(pattern, _without_long_texts(text), re.MULTILINE)]
+
+
+def _without_long_texts(text: str) -> str:
+    """Return a TOML text in which texts of several lines are blank: they can contain what looks like a table."""
+    return re.sub(r'"""[\s\S]*?"""|\'\'\'[\s\S]*?\'\'\'', lambda found: re.sub(r"[^\n]", " ", found[0]), text)
+
+
+def _line_at(text: str, position: int) -> int:
+    return text.count("\n", 0, position) + 1
+
+
+def _yaml_lines(text: str) -> list[int]:
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    pairs = root.value if isinstance(root, yaml.MappingNode) else []
+    lists = [value for key, value in pairs if key.value == "vocabulary" and isinstance(value, yaml.SequenceNode)]
+    return [item.start_mark.line + 1 for value in lists for item in value.value]

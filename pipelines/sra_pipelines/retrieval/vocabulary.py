@@ -131,6 +131,7 @@ def _any_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
 @cache
 def _compiled(pattern: str) -> re.Pattern[str]:
     try:
+        re.compile(pattern)  # alone, so that positions in messages are those of the pattern
         return re.compile(rf"(?<!\w)(?:{pattern})(?!\w)", re.IGNORECASE)
     except re.error as error:
         raise ConfigError(f"{pattern!r} is not a regular expression: {error}.") from error

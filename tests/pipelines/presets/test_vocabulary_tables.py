@@ -63,6 +63,16 @@ def test_yaml(write):
         load_preset(write(bad, "bad.yaml"))
 
 
+def test_lines_of_a_yaml_file_are_counted_with_comments_and_empty_lines(write):
+    text = "vocabulary:\n    # pumps\n    - {topic: a, asked: [b], written: [c]}\n\n    - topic: d\ninstruction: x\n"
+    with pytest.raises(ConfigError, match=r"line 5 \(vocabulary table 2\): asked, written is missing"):
+        load_preset(write(text, "own.yaml"))
+
+
+def test_a_byte_order_mark_is_no_error(write):
+    assert load_preset(write("\ufeff" + HEAD + TABLE)).vocabulary == (ENTRY,)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -79,6 +89,10 @@ def test_yaml(write):
         ("vocabularies = ['own.toml']", "names own.toml, which includes this file"),
         ("vocabularies = ['medical']", "There is no preset 'medical'"),
         ("documents = [1]", "documents must be a list of names"),
+        ("documents = ['novel']" + TABLE, r"own.toml: documents: unknown types \['novel'\]. Use filing, contract"),
+        ("description = \"\"\"\n[[vocabulary]]\n\"\"\"" + TABLE + "pages = ['x']", r"line 6 \(vocabulary table 1\): pages"),
+        ("vocabulary = [{topic = 'a', asked = ['b'], written = []}]", "own.toml, line 2, vocabulary table 1: written"),
+        (TABLE.replace("taps?", "taps)"), r"'taps\)' is not a regular expression: unbalanced .* position 4"),
     ],
 )
 def test_what_a_vocabulary_must_not_say(write, text, expected):

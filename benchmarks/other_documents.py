@@ -21,8 +21,9 @@ __all__ = ["OwnQuestion", "read_questions", "write_documents"]
 _FOLDER = Path(__file__).with_suffix("")
 _LICENCES = ("GPL-3", "Apache-2.0", "MPL-2.0", "GFDL-1.3")
 _MANUALS = ("install.en.pdf", "debian-faq.de.pdf", "debian-faq.fr.pdf")
-_LINES = 60  # of a page of a licence
-_CELL_MM = 24.0
+_LINES = 40  # of a page of a licence
+_CELL_MM = 28.0
+_PAGE_MM = (210, 190)
 _TYPOGRAPHY = str.maketrans({"\u2019": "'", "\u2013": "-", "\u2014": "-", "\u201c": '"', "\u201d": '"'})
 
 
@@ -85,13 +86,15 @@ def write_documents(to: Path, licences: Path, manuals: Path) -> list[Path]:
 
 
 def _write_text(text: str, path: Path) -> None:
-    """Lay out headings, paragraphs and rows; a level of headings begins with `#`, the cells of a row are between `|`."""
+    """Lay out headings (`#`, with `#!` on a new page), paragraphs and rows, whose cells are between `|`."""
     pdf = _pdf()
     for line in filter(None, map(str.strip, text.splitlines())):
-        if line.startswith("# "):
+        if line.startswith("#"):
+            if line.startswith("#!") and pdf.get_y() > pdf.t_margin:
+                pdf.add_page()
             pdf.ln(3)
             pdf.set_font("helvetica", "B", 12)
-            pdf.multi_cell(0, 7, line[2:], align="L", new_x="LMARGIN", new_y="NEXT")
+            pdf.multi_cell(0, 7, line.lstrip("#! "), align="L", new_x="LMARGIN", new_y="NEXT")
             pdf.set_font("helvetica", size=10.5)
         elif line.startswith("|"):
             label, *cells = (cell.strip() for cell in line.strip("|").split("|"))
@@ -116,7 +119,7 @@ def _write_lines(lines: Sequence[str], path: Path) -> None:
 
 
 def _pdf() -> FPDF:
-    pdf = FPDF(format="A4")
+    pdf = FPDF(format=_PAGE_MM)
     pdf.add_page()
     pdf.set_font("helvetica", size=10.5)
     return pdf

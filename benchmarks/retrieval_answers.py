@@ -75,8 +75,8 @@ def main() -> None:
                 file.write(json.dumps(result) + "\n")
             print(f"{len(done)} of {len(questions)} questions", flush=True)
     print(
-        f"\n| {len(done)} questions, {options.context_tokens:,} tokens | gold page in the context | right amount by the "
-        "model | calculations by code | right amount by code |\n|---|---|---|---|---|"
+        f"\n| {len(done)} questions, {options.context_tokens:,} tokens | gold page in the context | right amount "
+        "by the model | calculations by code | right amount by code |\n|---|---|---|---|---|"
     )
     for name in ROWS:
         cells = [share([result[name]["gold_page"] for result in done])]

@@ -64,7 +64,7 @@ def main() -> None:
             questions,
             gold,
             lambda question, budget, r=retriever: {
-                (Path(p.document).stem, p.page_index) for p in r.retrieve(question, budget, count)
+                (p.document.removesuffix(".pdf"), p.page_index) for p in r.retrieve(question, budget, count)
             },
         )
     print_table(rows, "all", list(range(len(questions))))
@@ -77,7 +77,8 @@ def main() -> None:
             found = {name: own[i] for name, own in rows.items() if name in retrievers}
             expansion = retrievers["with vocabulary (default)"].expansion(question.question)
             if not all(map(all, found.values())):
-                print(f"- {question.document}: {list(found.values())} {question.question} {expansion and expansion.topics}")
+                topics = expansion.topics if expansion is not None else ()
+                print(f"- {question.document}: {list(found.values())} {question.question} {topics}")
 
 
 def gold_places(question: OwnQuestion, index: StoredIndex) -> set[Place]:
@@ -88,7 +89,9 @@ def gold_places(question: OwnQuestion, index: StoredIndex) -> set[Place]:
     SystemExit
         If no page of the document contains a gold text.
     """
-    [name] = [document.name for document in index.documents() if Path(document.name).stem == question.document]
+    [name] = [
+        document.name for document in index.documents() if document.name.removesuffix(".pdf") == question.document
+    ]
     places = {(question.document, page.index) for page in index.pages(name) if question.is_gold(page.text)}
     if not places:
         raise SystemExit(f"{question.document}: no page contains any of {question.gold}.")

@@ -67,7 +67,9 @@ def main() -> None:
             with options.to.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(result) + "\n")
             print(f"{len(done)} of {len(questions)} questions", flush=True)
-    print(f"\n| gold page in the context, {len(done)} questions | " + " | ".join(f"{b:,} tokens" for b in BUDGETS) + " |")
+    print(
+        f"\n| gold page in the context, {len(done)} questions | " + " | ".join(f"{b:,} tokens" for b in BUDGETS) + " |"
+    )
     print("|---" * (len(BUDGETS) + 1) + "|")
     for row in (*ROWS, RERANKED):
         print(f"| {row} | {' | '.join(share([result[row][i] for result in done]) for i in range(len(BUDGETS)))} |")

@@ -15,16 +15,18 @@ import yaml
 from sra_pipelines.presets.preset import Preset
 from sra_pipelines.presets.vocabulary_tables import read_vocabulary
 from sra_pipelines.reading.splitting import Splitting
+from sra_pipelines.retrieval.vocabulary import VocabularyEntry
 from sra_pipelines.structure.page_kinds import DOCUMENT_TYPES
 from sra_rag.errors import ConfigError
 
 __all__ = ["load_preset", "preset_names", "preset_path"]
 
 _FOLDER = Path(__file__).parent
+_LANGUAGES = _FOLDER / "languages"  # vocabularies in other languages than English, which presets include
 _SUFFIXES = {".toml", ".yaml", ".yml"}
 _TOP = {
     "name": str, "description": str, "instruction": str, "checks": list, "vocabularies": list, "documents": list,
-    "vocabulary": list, "retrieval": dict, "splitting": dict,
+    "language": str, "vocabulary": list, "retrieval": dict, "splitting": dict,
 }  # fmt: skip
 _RETRIEVAL = {"order": str, "whole_pages": bool, "context_tokens": int}
 _SPLITTING = {"tokens": int, "overlap": int, "at_headings": bool}
@@ -72,7 +74,17 @@ def _built_in(name: str) -> Preset:
     return _read(preset_path(name))
 
 
-def _read(path: Path, including: tuple[Path, ...] = ()) -> Preset:
+def _read(path: Path) -> Preset:
+    top = _values(path)
+    retrieval = _checked(top.pop("retrieval", {}), _RETRIEVAL, f"{path}, retrieval")
+    splitting = _checked(top.pop("splitting", {}), _SPLITTING, f"{path}, splitting")
+    top["instruction"] = top["instruction"].strip()
+    loaded = Preset(**{"name": path.stem, **top, **retrieval})
+    return dataclasses.replace(loaded, splitting=Splitting(**splitting))
+
+
+def _values(path: Path, including: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """Return the values of a file, with its vocabulary and those that it includes; included files are vocabularies."""
     try:
         text = path.read_text(encoding="utf-8-sig")  # some editors write a byte order mark
         values = tomllib.loads(text) if path.suffix.lower() == ".toml" else yaml.safe_load(text)
@@ -81,9 +93,7 @@ def _read(path: Path, including: tuple[Path, ...] = ()) -> Preset:
         raise ConfigError(
             f"The preset {path} cannot be read: {reason}. For an example, see 'sra-rag presets general'."
         ) from error
-    top = _checked(values, _TOP, str(path), required=("instruction",))
-    retrieval = _checked(top.pop("retrieval", {}), _RETRIEVAL, f"{path}, retrieval")
-    splitting = _checked(top.pop("splitting", {}), _SPLITTING, f"{path}, splitting")
+    top = _checked(values, _TOP, str(path), required=() if including else ("instruction",))
     for name in ("checks", "vocabularies", "documents"):
         if not all(isinstance(value, str) for value in top.get(name, [])):
             raise ConfigError(f"{path}: {name} must be a list of names.")
@@ -91,22 +101,32 @@ def _read(path: Path, including: tuple[Path, ...] = ()) -> Preset:
     unknown = [name for name in top["documents"] if name not in DOCUMENT_TYPES]
     if unknown:
         raise ConfigError(f"{path}: documents: unknown types {unknown}. Use {', '.join(DOCUMENT_TYPES)}.")
-    own = read_vocabulary(top.pop("vocabulary", []), str(path), text, top.pop("documents"))
-    others = (_included(other, path, (*including, path.resolve())).vocabulary for other in top.pop("vocabularies"))
+    defaults = {"documents": list(top.pop("documents")), "language": top.pop("language", "")}
+    own = read_vocabulary(top.pop("vocabulary", []), str(path), text, defaults)
+    others = (_included(other, path, (*including, path.resolve())) for other in top.pop("vocabularies"))
     top["vocabulary"] = (*own, *itertools.chain.from_iterable(others))
-    top["instruction"] = top["instruction"].strip()
-    loaded = Preset(**{"name": path.stem, **top, **retrieval})
-    return dataclasses.replace(loaded, splitting=Splitting(**splitting))
+    return top
 
 
-def _included(name: str, path: Path, including: tuple[Path, ...]) -> Preset:
-    """Load a preset whose vocabulary another preset includes: one of the package, or a file relative to it."""
-    if Path(name).suffix.lower() not in _SUFFIXES:
-        return _built_in(name)
-    included = (path.parent / name).resolve()
+def _included(name: str, path: Path, including: tuple[Path, ...]) -> tuple[VocabularyEntry, ...]:
+    """Load a vocabulary that a file includes: that of a preset or a language of the package, or of a file."""
+    if Path(name).suffix.lower() in _SUFFIXES:
+        included = (path.parent / name).resolve()
+    elif name in preset_names():
+        included = preset_path(name)
+    elif name in _language_names():
+        included = _LANGUAGES / f"{name}.toml"
+    else:
+        names = ", ".join([*preset_names(), *_language_names()])
+        raise ConfigError(f"{path}: vocabularies: There is no preset {name!r}. Use {names}, or give a file.")
     if included in including:
         raise ConfigError(f"{path}: vocabularies names {name}, which includes this file. Remove one of the two.")
-    return _read(included, including)
+    vocabulary: tuple[VocabularyEntry, ...] = _values(included, including)["vocabulary"]
+    return vocabulary
+
+
+def _language_names() -> list[str]:
+    return sorted(path.stem for path in _LANGUAGES.glob("*.toml"))
 
 
 def _checked(values: object, allowed: Mapping[str, type], where: str, required: tuple[str, ...] = ()) -> dict[str, Any]:

@@ -14,11 +14,19 @@ from sra_rag.errors import ConfigError
 
 __all__ = ["read_vocabulary"]
 
-_KEYS = {"topic": str, "asked": list, "written": list, "pages": list, "documents": list, "statements": bool}
+_KEYS = {
+    "topic": str,
+    "asked": list,
+    "written": list,
+    "pages": list,
+    "documents": list,
+    "language": str,
+    "statements": bool,
+}
 _REQUIRED = ("topic", "asked", "written")
 
 
-def read_vocabulary(tables: object, path: str, text: str, documents: tuple[str, ...]) -> tuple[VocabularyEntry, ...]:
+def read_vocabulary(tables: object, path: str, text: str, defaults: Mapping[str, Any]) -> tuple[VocabularyEntry, ...]:
     """Return the entries of the tables.
 
     Parameters
@@ -27,8 +35,8 @@ def read_vocabulary(tables: object, path: str, text: str, documents: tuple[str, 
         The value of ``vocabulary`` in the file.
     path, text
         Path and text of the file, for messages.
-    documents
-        Types of documents that entries without ``documents`` are for.
+    defaults
+        Values of fields that an entry does not have.
 
     Raises
     ------
@@ -37,13 +45,13 @@ def read_vocabulary(tables: object, path: str, text: str, documents: tuple[str, 
     """
     if not isinstance(tables, list):
         raise ConfigError(f"{path}: vocabulary must be a list of tables, written [[vocabulary]].")
-    return tuple(_entry(table, _where(path, text, number), documents) for number, table in enumerate(tables))
+    return tuple(_entry(table, _where(path, text, number), defaults) for number, table in enumerate(tables))
 
 
-def _entry(table: object, where: str, documents: tuple[str, ...]) -> VocabularyEntry:
+def _entry(table: object, where: str, defaults: Mapping[str, Any]) -> VocabularyEntry:
     if not isinstance(table, Mapping):
         raise ConfigError(f"{where}: expected a table with {', '.join(_KEYS)}, got {type(table).__name__}.")
-    values: dict[str, Any] = {"documents": list(documents)} | dict(table)
+    values: dict[str, Any] = dict(defaults) | dict(table)
     for name, value in values.items():
         if name not in _KEYS:
             raise ConfigError(f"{where}: unknown key {name!r}. Allowed are {', '.join(_KEYS)}.")

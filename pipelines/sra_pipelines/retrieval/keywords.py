@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import bm25s
 import Stemmer
 
+from sra_pipelines.retrieval.languages import ENGLISH, language_of, languages_of, stop_words
 from sra_pipelines.unicode_forms import searchable
 from sra_pipelines.values import Passage
 
@@ -16,13 +17,21 @@ __all__ = ["KeywordIndex", "keywords"]
 _TOKEN = r"(?u)\d+(?:[.,]\d+)*|[^\W\d_]+"  # noqa: S105 - a pattern, not a secret
 
 
-def keywords(texts: Sequence[str]) -> list[list[str]]:
-    """Tokenize texts into numbers and stemmed, lower-case words in one Unicode form, without English stop words."""
+def keywords(texts: Sequence[str], language: str = ENGLISH) -> list[list[str]]:
+    """Tokenize texts into numbers and stemmed, lower-case words in one Unicode form, without the stop words.
+
+    Parameters
+    ----------
+    texts
+        The texts.
+    language
+        Their language, one of `LANGUAGES`.
+    """
     tokens = bm25s.tokenize(
         [searchable(text) for text in texts],
         token_pattern=_TOKEN,
-        stopwords="en",
-        stemmer=Stemmer.Stemmer("english"),
+        stopwords=list(stop_words(language)),
+        stemmer=Stemmer.Stemmer(language),
         return_ids=False,
         show_progress=False,
     )
@@ -31,6 +40,8 @@ def keywords(texts: Sequence[str]) -> list[list[str]]:
 
 class KeywordIndex:
     """BM25 index over passages, including the names of their documents and sections.
+
+    The words of a passage are stemmed in its language, see `languages_of`.
 
     Parameters
     ----------
@@ -41,15 +52,37 @@ class KeywordIndex:
     def __init__(self, passages: Sequence[Passage]) -> None:
         self.n_passages = len(passages)
         self._bm25 = bm25s.BM25()
+        own = languages_of([passage.text for passage in passages], [passage.document for passage in passages])
+        self._languages = list(dict.fromkeys(own)) or [ENGLISH]
         if passages:
-            texts = [f"{passage.document} {passage.section} {passage.text}" for passage in passages]
-            self._bm25.index(keywords(texts), show_progress=False)
+            words: list[list[str]] = [[] for _ in passages]
+            for language in self._languages:
+                numbers = [number for number, name in enumerate(own) if name == language]
+                chosen = [passages[number] for number in numbers]
+                texts = [f"{passage.document} {passage.section} {passage.text}" for passage in chosen]
+                for number, tokens in zip(numbers, keywords(texts, language), strict=True):
+                    words[number] = tokens
+            self._bm25.index(words, show_progress=False)
 
     def search(self, question: str, limit: int) -> list[tuple[int, float]]:
-        """Return positions and scores of up to `limit` passages that share words with a question, best first."""
-        words = keywords([question])[0]
+        """Return positions and scores of up to `limit` passages that share words with a question, best first.
+
+        The words of the question are stemmed in its language, if passages have it, and otherwise in each language of
+        the passages.
+        """
+        words = self._words(question)
         if not words or not self.n_passages:
             return []
         scores = self._bm25.get_scores(words)
         best = scores.argsort(kind="stable")[::-1][:limit]
         return [(int(number), float(scores[number])) for number in best if scores[number] > 0]
+
+    def _words(self, question: str) -> list[str]:
+        language = self._languages[0]
+        if len(self._languages) > 1:
+            own = language_of(question, {*self._languages, ENGLISH})
+            if own is None or own not in self._languages:
+                every = [keywords([question], name)[0] for name in self._languages]
+                return list(dict.fromkeys(word for words in every for word in words))
+            language = own
+        return keywords([question], language)[0]

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import cache
 
+from sra_pipelines.retrieval.languages import ENGLISH, LANGUAGES, language_of
 from sra_pipelines.structure.page_kinds import DOCUMENT_TYPES, KINDS, TITLED, PageKind
 from sra_rag.errors import ConfigError
 
@@ -31,6 +32,9 @@ class VocabularyEntry:
         pattern of the title (for an item also its number), such as ``"note: income tax"`` or ``"item: 1A"``.
     documents
         Types of documents that the entry is for, ``"filing"`` or ``"contract"``; empty for all documents.
+    language
+        Language of the questions that can match, one of `LANGUAGES` such as ``"german"``: words that several
+        languages have match in this one only. Empty for all languages.
     statements
         Whether a question about the topic can be answered from the statements. If not, such as for the revenue of a
         region, no statements are included for the question, whatever its other topics.
@@ -46,6 +50,7 @@ class VocabularyEntry:
     written: tuple[str, ...]
     pages: tuple[str, ...] = ()
     documents: tuple[str, ...] = ()
+    language: str = ""
     statements: bool = True
 
     def __post_init__(self) -> None:
@@ -65,6 +70,8 @@ class VocabularyEntry:
                     "other kinds have none."
                 )
             _compiled(title.strip() or kind)
+        if self.language and self.language not in LANGUAGES:
+            raise ConfigError(f"language: unknown language {self.language!r}. Use {', '.join(LANGUAGES)}.")
         unknown = [name for name in self.documents if name not in DOCUMENT_TYPES]
         if unknown:
             raise ConfigError(f"documents: unknown types {unknown}. Use {', '.join(DOCUMENT_TYPES)}.")
@@ -76,7 +83,9 @@ class VocabularyEntry:
 
     def matches(self, question: str) -> bool:
         """Return whether a question asks about the topic."""
-        return _any_of(self.asked).search(" ".join(question.split())) is not None
+        if _any_of(self.asked).search(" ".join(question.split())) is None:
+            return False
+        return not self.language or language_of(question, {ENGLISH, self.language}) == self.language
 
     def describes(self, page: PageKind) -> bool:
         """Return whether a page is of one of the kinds of the topic."""

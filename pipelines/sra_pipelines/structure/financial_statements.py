@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 
 from sra_pipelines.structure.page_lines import Line
@@ -14,7 +15,9 @@ __all__ = ["StatementPage", "find_statements"]
 
 _LONGEST_TITLE = 110  # characters
 _WORDS = re.compile(
-    r"s\s?t\s?a\s?t\s?e\s?m\s?e\s?n\s?t|b\s?a\s?l\s?a\s?n\s?c\s?e|profit and loss", re.I
+    r"s\s?t\s?a\s?t\s?e\s?m\s?e\s?n\s?t|b\s?a\s?l\s?a\s?n\s?c\s?e|profit and loss"
+    r"|rechnung\b|bilan|compte de résultat|flux de trésorerie|situation financière",
+    re.I,
 )  # in every title
 _NOT_A_TITLE = re.compile(r"see |accompanying|integral part|refer |included in|in the |\.{3}|…|[a-z]\.$| page ", re.I)
 _UNTITLED = 6  # typical rows that a page without the title needs, if no page of the document has it
@@ -87,7 +90,7 @@ def _titles(lines: Sequence[Line]) -> dict[str, str]:
     for candidate in [*(line.text for line in lines if not line.label), *pairs]:
         if len(candidate) > _LONGEST_TITLE or not _WORDS.search(candidate) or _NOT_A_TITLE.search(candidate):
             continue
-        plain = re.sub(r"[^a-z()]", "", candidate.lower())
+        plain = re.sub(r"[^a-z()]", "", unicodedata.normalize("NFKD", candidate.lower()))
         for kind, form in STATEMENTS.items():
             if kind not in titles and form.title.search(plain):
                 titles[kind] = " ".join(candidate.split())
@@ -97,7 +100,7 @@ def _titles(lines: Sequence[Line]) -> dict[str, str]:
 def _rank(page: StatementPage) -> float:
     """Return a number that is higher for the consolidated statements than for those of a parent or a segment."""
     plain = re.sub(r"[^a-z]", "", page.title.lower())
-    main = 1.5 if re.search("consolidated|combined|group", plain) else 0.0
+    main = 1.5 if re.search("consolid|combined|group|konzern", plain) else 0.0
     other = 3.0 if re.search("parent|registrantonly|guarantor|consolidating|schedule|segment|proforma", plain) else 0.0
     return page.n_rows + main - other
 

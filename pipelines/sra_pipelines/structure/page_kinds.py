@@ -21,17 +21,24 @@ _NOTE = re.compile(
     r"(?:notes?)\s+\(?(?P<number>\d{1,2}[A-Z]?)\)?(?:\s*[-.:)\u2013\u2014]+\s*|\s+)(?P<title>(?-i:[A-Z])[^.;]{2,150})\.?",
     re.I,
 )
-_NUMBERED_NOTE = re.compile(r"\(?(?P<number>\d{1,2})[.)]\)?\s+(?P<title>[A-Z][A-Za-z,&'\u2019 /()-]{3,80})")
+_UPPER, _LETTERS = "A-Z\u00c0-\u00d6\u00d8-\u00de", "A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u00ff"
+_NUMBERED_NOTE = re.compile(
+    rf"\(?(?P<number>\d{{1,2}})[.)]\)?\s+(?P<title>[{_UPPER}][{_LETTERS},&'\u2019 /()-]{{3,80}})"
+)
 _ITEM = re.compile(
     r"items?\s+(?P<number>\d{1,2}(?:\.\d\d|[A-C])?)\s*[\s.:\u2013\u2014-]+(?P<title>(?-i:[A-Z])[^;]{2,150}?)\.?", re.I
 )
 _CLAUSE = re.compile(
     r"(?:(?:article|section|clause|schedule|§|artikel|ziffer)\s*)?(?P<number>\d{1,2}(?:\.\d{1,2}){0,2}|[IVX]{1,6})"
-    r"(?:[.:)]\s*|\s+|\s*[-\u2013\u2014]\s*)(?P<title>(?-i:[A-Z])[A-Za-z,&'\u2019;/ -]{3,80}?)\.?",
+    rf"(?:[.:)]\s*|\s+|\s*[-\u2013\u2014]\s*)(?P<title>(?-i:[{_UPPER}])[{_LETTERS},&'\u2019;/ -]{{3,80}}?)\.?",
     re.I,
 )
 _CONTENTS_LINE = re.compile(r"(?:\s|\.{2,}|…)\s*\d{1,3}\s*$")
-_NOTES_PAGE = re.compile(r"notes to (?:the )?(?:condensed |consolidated |unaudited |interim |financial )+", re.I)
+_NOTES_PAGE = re.compile(
+    r"notes to (?:the )?(?:condensed |consolidated |unaudited |interim |financial )+"
+    r"|anhang zum (?:konzern|jahres)abschluss|(?:annexes?|notes) aux (?:comptes|états)",
+    re.I,
+)
 _COVER = (
     re.compile(r"securities and exchange commission", re.I),
     re.compile(r"section 1[23] ?(?:\(b\)|or)|exact name of registrant|commission file n", re.I),
@@ -42,7 +49,10 @@ _COVER_PAGES = 3  # pages from the start that can be a cover page
 _COVER_MARKS = 3
 _LEAST_CLAUSES = 5  # numbered clauses that make a document a contract
 _CONTRACT = re.compile(
-    r"this (?:[a-z]+ )?(?:agreement|contract|lease|deed)\b|hereinafter|\bparties\b|\bhereby\b|vertragsparteien", re.I
+    r"this (?:[a-z]+ )?(?:agreement|contract|lease|deed)\b|hereinafter|\bparties\b|\bhereby\b"
+    r"|vertragspart(?:eien|ner)|nachfolgend|(?:miet|kauf|liefer|dienst|arbeits|werk|rahmen)vertrag\b"
+    r"|ci-après|présent (?:contrat|bail|accord)|les soussigné",
+    re.I,
 )
 _TABLE_ROWS = 3
 _TITLE_LINES = 3

@@ -36,6 +36,7 @@ def test_the_presets_of_the_package():
     for vocabulary in (financial, legal):
         names = [entry.topic for entry in vocabulary]
         assert len(set(names)) == len(names) > 15
+        assert {entry.language for entry in vocabulary} == {"", "german", "french"}
 
 
 def test_a_vocabulary_of_ones_own(write):
@@ -50,6 +51,15 @@ def test_a_vocabulary_includes_others(write):
     both = load_preset(write("vocabularies = ['legal', 'valves.toml']\n" + HEAD, "both.toml"))
     assert both.vocabulary == (*load_preset("legal").vocabulary, ENTRY)
     assert Preset("x", "y").vocabulary == ()
+
+
+def test_a_file_that_is_included_needs_no_instruction(write):
+    write('language = "french"\n' + TABLE, "valves.toml")
+    both = load_preset(write("vocabularies = ['financial_german', 'valves.toml']\n" + HEAD, "both.toml"))
+    assert both.vocabulary[-1] == dataclasses.replace(ENTRY, language="french")
+    assert {entry.language for entry in both.vocabulary[:-1]} == {"german"}
+    with pytest.raises(ConfigError, match="instruction is missing"):
+        load_preset(write(TABLE))
 
 
 def test_yaml(write):
@@ -90,7 +100,7 @@ def test_a_byte_order_mark_is_no_error(write):
         ("vocabularies = ['medical']", "There is no preset 'medical'"),
         ("documents = [1]", "documents must be a list of names"),
         ("documents = ['novel']" + TABLE, r"own.toml: documents: unknown types \['novel'\]. Use filing, contract"),
-        ("description = \"\"\"\n[[vocabulary]]\n\"\"\"" + TABLE + "pages = ['x']", r"line 6 \(vocabulary table 1\): pages"),
+        ('description = """\n[[vocabulary]]\n"""' + TABLE + "pages = ['x']", r"line 5 \(vocabulary table 1\): pages"),
         ("vocabulary = [{topic = 'a', asked = ['b'], written = []}]", "own.toml, line 2, vocabulary table 1: written"),
         (TABLE.replace("taps?", "taps)"), r"'taps\)' is not a regular expression: unbalanced .* position 4"),
     ],

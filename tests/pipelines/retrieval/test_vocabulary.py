@@ -117,11 +117,28 @@ def test_which_pages_a_topic_describes():
         ({"pages": ("note",)}, "need a title"),
         ({"pages": ("balance_sheet: assets",)}, "need a title"),
         ({"documents": ("novel",)}, "Use filing, contract"),
+        ({"language": "de"}, "unknown language 'de'. Use english, german"),
     ],
 )
 def test_what_an_entry_must_not_say(changes, expected):
     with pytest.raises(ConfigError, match=expected):
         dataclasses.replace(ENTRY, **changes)
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ("Welche Kaution wurde vereinbart?", ["Sicherheit"]),
+        ("Wie hoch ist die Eigenkapitalquote von Brenner?", ["Eigenkapital"]),
+        ("Quel est le préavis pour le bail ?", ["durée et renouvellement"]),
+        ("Quelle est la marge brute du groupe ?", ["marge brute"]),
+        ("Which real image is the copy of an object?", []),  # "image" is a word of the French topic for data
+        ("What is the segment profit of Flow Analytics?", ["segments"]),
+        ("When does the force majeure clause expire?", ["term and renewal", "force majeure"]),
+    ],
+)
+def test_topics_of_other_languages_are_for_questions_in_these_languages(question, expected):
+    assert sorted(topics(question)) == sorted(expected)
 
 
 def test_a_question_without_a_topic_is_searched_as_without_vocabulary(filing):

@@ -66,8 +66,7 @@ class Item:
 
 def natural_questions(data: Path, rows: slice, *, similar: bool, passages: int, vectors: Path | None) -> Iterator[Item]:
     """Yield prompts from rows of Natural Questions."""
-    with gzip.open(data, "rt", encoding="utf-8") as file:
-        everything = [json.loads(line) for line in file]
+    everything = _read(data)
     order = list(range(len(everything)))
     random.Random(SEED).shuffle(order)  # noqa: S311 - no secret
     near = _similarities(everything, vectors) if similar else None
@@ -88,6 +87,17 @@ def natural_questions(data: Path, rows: slice, *, similar: bool, passages: int, 
         )
         question = f"Question: {row['question']}"
         yield Item(question, INSTRUCTION, texts, "\n\n", tuple(row["answers"]), (at,), row["text"])
+
+
+def rows_and_similarities(data: Path, vectors: Path | None) -> tuple[list[dict[str, Any]], np.ndarray]:
+    """Return the rows of Natural Questions, and the cosine of each question and passage, ``(rows, rows)``."""
+    everything = _read(data)
+    return everything, _similarities(everything, vectors)
+
+
+def _read(data: Path) -> list[dict[str, Any]]:
+    with gzip.open(data, "rt", encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
 
 
 def _similarities(rows: Sequence[dict[str, Any]], vectors: Path | None) -> np.ndarray:

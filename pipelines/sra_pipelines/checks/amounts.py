@@ -11,12 +11,18 @@ import dataclasses
 import re
 from decimal import Decimal
 
+from sra_pipelines.checks.number_writing import (
+    FRACTIONS,
+    PERCENTAGES,
+    SCALES,
+    fraction_value,
+    percent_power,
+    plain_signs,
+    scale_power,
+)
+
 __all__ = ["Amount", "find_amounts", "find_spaced_amounts", "same_amount", "time_unit"]
 
-_SCALES = {
-    "thousand": 3, "k": 3, "tsd": 3, "lakh": 5, "million": 6, "mn": 6, "m": 6, "mio": 6, "crore": 7, "billion": 9,
-    "bn": 9, "b": 9, "mrd": 9, "trillion": 12,
-}  # fmt: skip
 _SPACE = "[\u00a0\u2009\u202f]"  # spaces that group digits and are never between the cells of a table
 _SYMBOL = "[$\u20ac\u00a3\u00a5\u20b9\u20a9\u20bd\u20ba\u20b4\u20aa\u20ab\u0e3f\u20a6\u20b1\u20b8]"
 _GROUPED = (
@@ -29,13 +35,13 @@ _GROUPED = (
 _PLAIN = r"\d+,\d{1,2}|0,\d+|\d+(?:\.\d+)?|\.\d+"
 _AMOUNT = re.compile(
     rf"(?P<open>\()?\s?(?P<minus>[-\u2212])?\s?(?P<currency>{_SYMBOL})?\s?(?P<minus2>[-\u2212](?=[\d.]))?"
-    rf"(?<![\d.,])(?P<number>{_GROUPED}|{_PLAIN})(?![\d]|[.,]\d|['\u2019]\d{{3}})"
-    r"(?P<close>\s?\))?(?:\s?(?P<percent>%|percent\b|per\s?cent\b|Prozent\b|pour\s?cent\b|por\s?ciento\b)"
-    r"|\s?(?P<scale>thousand|lakhs?|millions?|crores?|billions?|trillion|Mio|Mrd|Tsd)\b"
-    r"|\s?(?P<short>bn|mn|[kKmMbB])\b)?",
+    rf"(?<![\d.,])(?:(?P<number>{_GROUPED}|{_PLAIN}){FRACTIONS}?(?![\d]|[.,]\d|['\u2019]\d{{3}})"
+    r"|(?P<only>[\u00bc-\u00be\u2150-\u215e]))"
+    rf"(?P<close>\s?\))?(?:{PERCENTAGES}|{SCALES})?",
     re.IGNORECASE,
 )
 _SPACED = re.compile(r"(?<![\d.,/-])(?<![\d.,] )[1-9]\d{0,2}(?: \d{3})+(?:[.,]\d+)?(?![\d/]|[.,]\d)")
+_TABLE_POWERS = (-9, -6, -3, 3, 6, 9)  # between an amount with a scale word and one in a table of thousands or millions
 _BETWEEN = re.compile(r"\w[-\u2212]|[\d)%]\s[-\u2212]\s")  # the dash of a range or a subtraction, which is not a sign
 _DECIMAL_COMMA = re.compile(r",\d+$")
 _ONE_GROUP = re.compile(r"[1-9]\d{0,2}[.,]\d{3}")  # a thousand or three decimals
@@ -65,11 +71,12 @@ class Amount:
     start, end
         Span of the amount in the text, in characters.
     value
-        The number as written, without its scale; negative if it has a minus sign or is in parentheses.
+        The number without its scale, in per cent for per mille and basis points; negative if it has a minus sign or is
+        in parentheses.
     scale
         The power of ten of the scale word, such as 6 for "million"; 0 without a scale word.
     percent
-        Whether the amount is written as a percentage.
+        Whether the amount is written in per cent, per mille or basis points.
     other
         The second reading of a number with two, such as 1234 for ``1.234``; None if it has one.
     currency
@@ -92,29 +99,42 @@ class Amount:
 def find_amounts(text: str) -> list[Amount]:
     """Return the amounts in a text, including the numbers in dates."""
     amounts = []
+    written, text = text, plain_signs(text)
     for match in _AMOUNT.finditer(text):
-        value, other = _values(match["number"])
+        value, other = _match_values(match)
         enclosed = match["open"] and (match["close"] or re.match(r"\s?\)", text[match.end() : match.end() + 2]))
         dash_of_a_range = match["minus"] and _BETWEEN.search(
             text, max(0, match.start("minus") - 2), match.end("minus") + 1
         )
         if enclosed or match["minus2"] or (match["minus"] and not dash_of_a_range):
             value, other = -value, None if other is None else -other
-        word = (match["scale"] or match["short"] or "").lower()
         start, end = match.span()
         if dash_of_a_range or (match["open"] and not enclosed):
-            start = match.start("number")
+            start = match.start("number" if match["only"] is None else "only")
         if match["close"] and not enclosed:
-            end = match.end("number")
+            end = match.start("close")
         start += len(text[start:end]) - len(text[start:end].lstrip())
-        scale = _SCALES.get(word) or _SCALES.get(word.removesuffix("s"), 0)
+        scale = scale_power(match["scale"] or match["short"] or match["ideograph"] or "")
+        percent = bool(match["percent"] or match["permille"] or match["basis"])
         amounts.append(
             Amount(
-                text[start:end], start, end, value, scale, bool(match["percent"]), other,
+                written[start:end], start, end, value, scale, percent, other,
                 _currency(text, match["currency"], start, end), time_unit(text, end),
             )
         )  # fmt: skip
     return amounts
+
+
+def _match_values(match: re.Match[str]) -> tuple[Decimal, Decimal | None]:
+    """Return the value of a match, including its fraction and in per cent, and its other reading if it has two."""
+    if match["only"] is not None:
+        value, other = fraction_value(match["only"], None, None), None
+    else:
+        value, other = _values(match["number"])
+    if match["number"] is not None and match["fraction"] is not None:
+        value, other = value + fraction_value(match["fraction"], match["above"], match["below"]), None
+    power = percent_power(bool(match["permille"]), bool(match["basis"]))
+    return value.scaleb(power), None if other is None else other.scaleb(power)
 
 
 def find_spaced_amounts(text: str) -> list[Amount]:
@@ -123,11 +143,12 @@ def find_spaced_amounts(text: str) -> list[Amount]:
     In a table they may also be two cells; `find_amounts` returns the parts.
     """
     amounts = []
+    written, text = text, plain_signs(text)
     for match in _SPACED.finditer(text):
         number = match[0].replace(" ", "").replace(",", ".")
         amounts.append(
             Amount(
-                match[0], match.start(), match.end(), Decimal(number),
+                written[match.start() : match.end()], match.start(), match.end(), Decimal(number),
                 currency=_currency(text, None, match.start(), match.end()), unit=time_unit(text, match.end()),
             )
         )  # fmt: skip
@@ -144,10 +165,11 @@ def same_amount(claimed: Amount, written: Amount) -> bool:
     """Return whether an amount in an answer agrees with an amount in a document.
 
     Amounts with different currencies or units of time differ. A percentage differs from an amount that is not a
-    percentage if both state their kind, by a percent sign or a scale word. An amount with a scale word ("8.7 billion")
-    agrees with one without a scale word that is 10^3, 10^6 or 10^9 times larger or smaller (tables state their scale in
-    a heading), if that amount rounds to it. A positive amount in the answer agrees with a negative one in the document
-    (tables show outflows and losses in parentheses), but not the reverse. If a number has two readings, any one counts.
+    percentage if both state their kind, by a percent sign or a scale word. An amount with a scale word ("8.7
+    billion") agrees with one without a scale word that is the same in full, or 10^3, 10^6 or 10^9 times larger or
+    smaller (tables state their scale in a heading), if that amount rounds to it. A positive amount in the answer
+    agrees with a negative one in the document (tables show outflows and losses in parentheses), but not the reverse.
+    If a number has two readings, any one counts.
     """
     if claimed.unit and written.unit and claimed.unit != written.unit:
         return False
@@ -172,7 +194,9 @@ def _same(claimed: Amount, written: Amount) -> bool:
         return True
     if claimed.scale == written.scale or claimed.percent or written.percent:
         return False
-    powers = [written.scale - claimed.scale] if claimed.scale and written.scale else [-9, -6, -3, 3, 6, 9]
+    powers = [written.scale - claimed.scale]
+    if not (claimed.scale and written.scale):
+        powers += _TABLE_POWERS
     places = Decimal(1).scaleb(min(0, int(claimed.value.as_tuple().exponent)))
     return any(value.scaleb(power).quantize(places) == claimed_value for power in powers)
 

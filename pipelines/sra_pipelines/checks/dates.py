@@ -14,6 +14,9 @@ __all__ = ["find_dates", "find_months"]
 
 _LANGUAGES = ("en", "de", "fr", "es", "it", "pt", "nl", "sv", "da", "nb", "fi", "pl", "cs")
 _ISO = re.compile(r"(?<![\d.,/-])(?P<year>\d{4})[-/.](?P<month>\d{1,2})[-/.](?P<day>\d{1,2})(?![\d/-]|[.,]\d)")
+_EAST_ASIAN = re.compile(
+    r"(?P<year>\d{4})\s?[\u5e74\ub144]\s?(?P<month>\d{1,2})\s?[\u6708\uc6d4]\s?(?P<day>\d{1,2})\s?[\u65e5\uc77c]"
+)
 _NUMBERS = re.compile(
     r"(?<![\d.,/-])(?P<first>\d{1,2})(?P<mark>[/.-])\s?(?P<second>\d{1,2})(?P=mark)\s?(?P<year>\d{4}|\d{2})(?![\d/-]|[.,]\d)"
 )
@@ -30,15 +33,17 @@ def find_dates(text: str) -> list[tuple[datetime.date, int, int]]:
         for match in pattern.finditer(text):
             month = _months()[match["month"].casefold()]
             dates += _valid(match, (int(match["year"]), month, int(match["day"])))
-    for match in _ISO.finditer(text):
+    for match in (*_ISO.finditer(text), *_EAST_ASIAN.finditer(text)):
         dates += _valid(match, (int(match["year"]), int(match["month"]), int(match["day"])))
     for match in _NUMBERS.finditer(text):
         first, second, year = int(match["first"]), int(match["second"]), int(match["year"])
         if len(match["year"]) == 2:
-            if match["mark"] != "/":  # 1.2.25 may be the number of a clause
+            if match["mark"] != "/" and len(match["first"] + match["second"]) < 4:  # 1.2.25 may be a clause's number
                 continue
             year += 2000
-        readings = {(year, second, first), (year, first, second)} if match["mark"] == "/" else {(year, second, first)}
+        readings = {(year, second, first)}
+        if match["mark"] != ".":
+            readings.add((year, first, second))
         for reading in sorted(readings):
             dates += _valid(match, reading)
     return sorted(dates, key=lambda item: item[1])
@@ -81,8 +86,8 @@ def _months() -> dict[str, int]:
 def _patterns() -> tuple[tuple[re.Pattern[str], ...], re.Pattern[str]]:
     names = "|".join(re.escape(name) for name in sorted(_months(), key=len, reverse=True))
     day = r"(?P<day>\d{1,2})(?:st|nd|rd|th|er|\.|\u00ba|o)?"
-    between = r"(?:\s+(?:of|de|di)\s+|\s+|(?<=\.))"
-    day_first = rf"\b{day}{between}(?P<month>{names})\b\.?,?\s+(?:de\s+)?(?P<year>\d{{4}})\b"
+    between = r"(?:\s+(?:of|de|di)\s+|\s+|(?<=\.)|[-/])"
+    day_first = rf"\b{day}{between}(?P<month>{names})\b(?:\.?,?\s+(?:de\s+)?|[-/])(?P<year>\d{{4}})\b"
     month_first = rf"\b(?P<month>{names})\b\.?\s+{day},?\s+(?P<year>\d{{4}})\b"
     month_only = rf"\b(?P<month>{names})\b\.?,?\s+(?:de\s+)?(?P<year>\d{{4}})\b"
     return tuple(re.compile(p, re.IGNORECASE) for p in (day_first, month_first)), re.compile(month_only, re.IGNORECASE)

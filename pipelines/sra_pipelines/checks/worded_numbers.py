@@ -21,6 +21,7 @@ _WORD = (
 NUMBER_WORDS = re.compile(rf"\b(?:a\s+(?=hundred|thousand|million))?{_WORD}\b(?:(?:\s+and\s+|[\s-]+){_WORD}\b)*", re.I)
 """A number in words, with or without a unit after it."""
 
+_DIGITS_BEFORE = re.compile(r"[\d\u00bc-\u00be][\s-]?$")  # "12.5 billion dollars" is not an amount in words
 _PERCENT = re.compile(r"\s+per\s?cent\b|\s*%", re.IGNORECASE)
 _UNIT = re.compile(
     r"\s+(?:(?:further|consecutive|full|equal|business|working|calendar|annual|monthly)\s+)*"
@@ -36,6 +37,8 @@ def find_number_words(text: str) -> list[Amount]:
         percent = _PERCENT.match(text, match.end())
         unit = time_unit(text, match.end())
         if not (percent or unit or _UNIT.match(text, match.end())):
+            continue
+        if _DIGITS_BEFORE.search(text[max(0, match.start() - 2) : match.start()]):
             continue
         value = _value(re.sub(r"^a\s+", "one ", " ".join(match[0].lower().split())))
         if value is not None:

@@ -1,7 +1,13 @@
-"""Whether it shows that the passages do not hold the answer: features of answers with and without the right passage.
+"""Whether an answer shows that the documents do not contain one: refused answers with and without the right passage.
 
-    python benchmarks/abstention.py passages --data multidoc_qa.jsonl.gz --rows 0:50 --to chosen.jsonl
+    python benchmarks/abstention.py gold --data multidoc_qa.jsonl.gz --rows 0:300
+    python benchmarks/abstention.py passages --data multidoc_qa.jsonl.gz --rows 0:50 --to passages.jsonl
     python benchmarks/abstention.py samples --to samples.jsonl
+    python benchmarks/abstention.py report samples.jsonl
+
+"gold" runs no model. It takes the gold answers of Natural Questions as answers to their passages, and for the questions
+without their passage the first name or number of the most similar passage, which is what a small model often copies.
+"bound": the share that is refused even if all words of the best of ten passages are near the quote.
 
 "passages": rows of Natural Questions, each asked twice among ten passages: the right one and the nine nearest to the
 question, and the ten nearest without it. "samples": the questions about the sample documents with what is retrieved for
@@ -15,8 +21,10 @@ import argparse
 import dataclasses
 import json
 import random
+import re
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +33,21 @@ from rich.progress import track
 from sra_evaluations.metrics.correctness import is_right
 from sra_pipelines.answering.answers import Retrieval
 from sra_pipelines.answering.document_qa import DocumentQA
-from sra_pipelines.checks.grounding import is_grounded
+from sra_pipelines.checks.citations import cite
+from sra_pipelines.checks.relevance import Relevance, measure_relevance
 from sra_pipelines.index.embedding import load_embedding
 from sra_pipelines.index.memory import DocumentIndex
 from sra_pipelines.readers import read_document
+from sra_pipelines.retrieval.keywords import KeywordIndex, keywords
 from sra_pipelines.retrieval.packing import format_passages
 from sra_pipelines.samples import sample_documents, sample_questions
 from sra_pipelines.values import Passage
 
 from sra_rag import Engine, SamplingOptions, load_model
 from sra_rag.notation import parse_sra
+
+PASSAGES = 10
+NAME_OR_NUMBER = re.compile(r"\b\d[\d,.]*\d\b|(?<=[a-z] )[A-Z][\w-]+ [A-Z][\w-]+")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,37 +57,100 @@ class Item:
     id: str
     question: str
     passages: tuple[Passage, ...]
-    cosines: tuple[float, ...]
     answers: tuple[str, ...]
-    closest: float  # cosine of the best passage of the index, without passages that were taken out
+    closest: float  # cosine of the closest passage, without those that were taken out
 
 
-def passages_items(data: Path, rows: slice, vectors: Path | None, count: int = 10) -> Iterator[Item]:
-    """Yield each row with its gold passage and without it."""
-    everything, near = rows_and_similarities(data, vectors)
-    order = list(range(len(everything)))
-    random.Random(SEED).shuffle(order)  # noqa: S311 - no secret
-    for gold in order[rows]:
-        row = everything[gold]
-        wanted = [answer.lower() for answer in row["answers"]]
-        others = [i for i, o in enumerate(everything) if i != gold and not any(w in o["text"].lower() for w in wanted)]
-        if len(others) < count:  # an answer such as '2' is in most passages
-            continue
-        others = sorted(others, key=lambda i: -near[gold, i])[:count]
-        for with_gold in (True, False):
-            chosen = others[: count - 1] if with_gold else list(others)
+class NaturalQuestions:
+    """Rows of Natural Questions, as an index of passages whose similarities are known."""
+
+    revision = 0
+
+    def __init__(self, data: Path, vectors: Path | None) -> None:
+        self.rows, self.near = rows_and_similarities(data, vectors)
+        self.texts = [
+            Passage(row["title"], number, "1", row["text"], end=len(row["text"]))
+            for number, row in enumerate(self.rows)
+        ]
+        self.keywords = KeywordIndex(self.texts)
+        self.embedding = load_embedding()
+
+    def passages(self) -> list[Passage]:
+        """Return all passages."""
+        return self.texts
+
+    def question(self, number: int) -> str:
+        """Return a question as people write it."""
+        text = self.rows[number]["question"]
+        return f"{text[:1].upper()}{text[1:]}?"
+
+    def nearest(self, number: int) -> list[int]:
+        """Return the rows whose passages are most similar to a question and do not contain its answer."""
+        wanted = [answer.lower() for answer in self.rows[number]["answers"]]
+        others = [
+            other
+            for other, row in enumerate(self.rows)
+            if other != number and not any(answer in row["text"].lower() for answer in wanted)
+        ]
+        return sorted(others, key=lambda other: -self.near[number, other])[:PASSAGES]
+
+    def items(self, rows: slice) -> Iterator[Item]:
+        """Yield each row of the shuffled file with its gold passage and without it."""
+        order = list(range(len(self.rows)))
+        random.Random(SEED).shuffle(order)  # noqa: S311 - no secret
+        for gold in order[rows]:
+            others = self.nearest(gold)
+            if len(others) < PASSAGES:  # an answer such as "2" is in most passages
+                continue
             rng = random.Random(gold)  # noqa: S311
-            rng.shuffle(chosen)
-            if with_gold:
-                chosen.insert(rng.randrange(count), gold)
-            texts = tuple(
-                Passage(everything[i]["title"], 0, "1", everything[i]["text"], end=len(everything[i]["text"]))
-                for i in chosen
-            )
-            cosines = tuple(float(near[gold, i]) for i in chosen)
-            question = row["question"][:1].upper() + row["question"][1:] + "?"
-            answers = tuple(row["answers"]) if with_gold else ()
-            yield Item(f"{gold}{'' if with_gold else '-absent'}", question, texts, cosines, answers, max(cosines))
+            for with_gold in (True, False):
+                chosen = others[: PASSAGES - 1] if with_gold else list(others)
+                rng.shuffle(chosen)
+                if with_gold:
+                    chosen.insert(rng.randrange(PASSAGES), gold)
+                closest = max(float(self.near[gold, i]) for i in chosen)
+                yield Item(
+                    f"{gold}{'' if with_gold else '-absent'}", self.question(gold),
+                    tuple(self.texts[i] for i in chosen),
+                    tuple(self.rows[gold]["answers"]) if with_gold else (), closest,
+                )  # fmt: skip
+
+
+def gold_answers(data: NaturalQuestions, rows: slice) -> str:
+    """Return how many gold answers are refused, and how many of other passages for questions without their passage."""
+    gold: list[Relevance] = []
+    copied: list[Relevance] = []
+    bounds: list[Relevance] = []
+    for number in range(*rows.indices(len(data.rows))):
+        question, weights = data.question(number), data.keywords.weights(data.question(number))
+        own = data.texts[number]
+        answer = next((a for a in data.rows[number]["answers"] if a.lower() in own.text.lower()), None)
+        others = data.nearest(number)
+        if answer is None or len(others) < PASSAGES:
+            continue
+        closest = float(data.near[number].max())
+        gold += _measured(question, answer, [own], weights, closest)
+        around = [data.texts[i] for i in others]
+        closest = float(data.near[number, others[0]])
+        if first := NAME_OR_NUMBER.search(around[0].text):
+            copied += _measured(question, first[0], around, weights, closest)
+        words = [set(found) for found in keywords([f"{p.document} {p.text}" for p in around])]
+        total = sum(weights.values()) or 1.0
+        most = max(sum(weight for word, weight in weights.items() if word in there) for there in words)
+        bounds.append(Relevance(most / total, closest))
+    lines = ["| answers | refused |", "|---|---|"]
+    names = ("gold answers (wrong refusals)", "of the most similar passage, the right one taken out", "the same, bound")
+    for name, found in zip(names, (gold, copied, bounds), strict=True):
+        lines.append(f"| {name} | {sum(r.too_low for r in found)} of {len(found)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _measured(
+    question: str, answer: str, passages: Sequence[Passage], weights: dict[str, float], closest: float
+) -> list[Relevance]:
+    citations = cite(answer, question, passages)
+    relevance = measure_relevance(question, passages, citations, weights, closest=closest)
+    return [] if relevance is None else [relevance]
 
 
 def sample_items(qa: DocumentQA) -> Iterator[Item]:
@@ -83,83 +159,99 @@ def sample_items(qa: DocumentQA) -> Iterator[Item]:
         retrieval = qa.retrieve(question.question)
         dense = qa.index.search(question.question, 2000)
         pages = {(question.document, span.page) for span in question.evidence}
-        answers = () if question.answer is None else (question.answer,)
-
-        def item(name: str, passages: tuple[Passage, ...], answers: tuple[str, ...], hits: list[Passage]) -> Item:
-            near = [max([h.score for h in hits if _overlap(h, passage)], default=0.0) for passage in passages]
-            return Item(name, question.question, passages, tuple(near), answers, hits[0].score)  # noqa: B023
-
         held = [p for p in retrieval.passages if (p.document, p.page_index) in pages]
-        if not answers or held:
-            yield item(question.id, retrieval.passages, answers, dense)
-        without = [hit for hit in dense if (hit.document, hit.page_index) not in pages]
-        if not answers or not held:
+        if question.answer is None:
+            yield Item(question.id, question.question, retrieval.passages, (), dense[0].score)
+        if question.answer is None or not held:
             continue
+        yield Item(question.id, question.question, retrieval.passages, (question.answer,), dense[0].score)
+        without = [hit for hit in dense if (hit.document, hit.page_index) not in pages]
         kept = tuple(p for p in retrieval.passages if p not in held)
-        if kept and not any(is_right(passage.text, question.answer or "", question.question) for passage in kept):
-            yield item(f"{question.id}-absent", kept, (), without)
-
-
-def _overlap(hit: Passage, passage: Passage) -> bool:
-    same = hit.document == passage.document and hit.page_index == passage.page_index
-    return same and hit.start < max(passage.end, passage.start + 1) and passage.start < hit.end
+        if kept and not any(is_right(passage.text, question.answer, question.question) for passage in kept):
+            yield Item(f"{question.id}-absent", question.question, kept, (), without[0].score)
 
 
 def measure(qa: DocumentQA, item: Item, sra: str) -> dict[str, Any]:
-    """Answer a question, and return the features of the answer."""
-    retrieval = Retrieval(item.question, item.passages, format_passages(item.passages))
+    """Answer a question, and return what was seen of the answer."""
+    retrieval = Retrieval(item.question, item.passages, format_passages(item.passages), closest=item.closest)
     started = time.process_time()
     answer = qa.ask(retrieval, sra=parse_sra(sra))
-    engine, texts = qa.engine, retrieval.passage_texts()
-    given = {"context": retrieval.context, "passages": texts}
-    seconds = time.process_time() - started
-    neutral = dataclasses.replace(retrieval, question="N/A")
-    baseline = engine.generate(neutral.messages(), **given, sra=parse_sra("evidence"), max_new_tokens=1).evidence
-    found = answer.generation.evidence
+    evidence = answer.generation.evidence
     return {
         "item": item.id, "sra": sra, "answerable": bool(item.answers), "question": item.question,
         "answers": item.answers, "answer": answer.text, "abstained": answer.abstained,
-        "grounded": is_grounded(item.question, item.passages, answer.supported),
-        "right": bool(item.answers) and any(is_right(answer.text, gold, item.question) for gold in item.answers),
-        "cosines": item.cosines, "closest": item.closest,
-        "shares": None if found is None else found.shares, "chosen": None if found is None else found.chosen,
-        "neutral": None if baseline is None else baseline.shares,
-        "best_lines": [e.line for e in answer.evidence or ()],
-        "passages": [p.text for p in item.passages], "seconds": seconds,
+        "sources": len(answer.citations),
+        "right": any(is_right(answer.text, gold, item.question) for gold in item.answers),
+        "relevance": None if answer.relevance is None else dataclasses.asdict(answer.relevance),
+        "closest": item.closest, "shares": None if evidence is None else evidence.shares,
+        "seconds": time.process_time() - started,
     }  # fmt: skip
 
 
+def report(records: Sequence[dict[str, Any]]) -> str:
+    """Return how many answers of each kind are refused, and for which reason."""
+    kinds = {
+        "right": [r for r in records if r["answerable"] and r["right"]],
+        "wrong, the passages hold the answer": [r for r in records if r["answerable"] and not r["right"]],
+        "wrong, they do not": [r for r in records if not r["answerable"]],
+    }
+    lines = [
+        "| answers | number | refused | not about the question | nothing supported | no sources |",
+        "|" + "---|" * 6,
+    ]
+    for name, found in kinds.items():
+        reasons = [r["abstained"] for r in found]
+        refused = sum(reason is not None for reason in reasons)
+        cells = [len(found), refused, reasons.count("not about the question"), reasons.count("nothing supported")]
+        cells.append(sum(r["abstained"] is None and not r["sources"] for r in found))
+        lines.append(f"| {name} | {' | '.join(map(str, cells))} |")
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
-    """Answer the questions and store the features."""
+    """Answer the questions and store what was seen, or print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("task", choices=["passages", "samples"])
+    parser.add_argument("task", choices=["gold", "passages", "samples", "report"])
+    parser.add_argument("files", type=Path, nargs="*", help="results files of the report")
     parser.add_argument("--data", type=Path, help="Natural Questions, as JSONL compressed with gzip")
     parser.add_argument("--rows", default="0:50")
     parser.add_argument("--model", default="embedded")
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--tokens", type=int, default=32)
     parser.add_argument("--sra", default="evidence")
-    parser.add_argument("--vectors", type=Path)
-    parser.add_argument("--to", type=Path, required=True)
+    parser.add_argument("--vectors", type=Path, help="store the embeddings of Natural Questions in this file (.npz)")
+    parser.add_argument("--to", type=Path, help="results file")
     given = parser.parse_args()
-    engine = Engine(
-        load_model(given.model, dtype=given.dtype), options=SamplingOptions(max_new_tokens=given.tokens), max_prefixes=2
-    )
-    documents = [read_document(path) for path in sample_documents()] if given.task == "samples" else []
-    qa = DocumentQA(DocumentIndex(documents, load_embedding()), engine, context_tokens=1500)
+    rows = slice(*map(int, given.rows.split(":")))
+    if given.task == "report":
+        sys.stdout.write(report([record for file in given.files for record in _records(file)]))
+        return
+    if given.task == "gold":
+        sys.stdout.write(gold_answers(NaturalQuestions(given.data, given.vectors), rows))
+        return
+    options = SamplingOptions(max_new_tokens=given.tokens)
+    engine = Engine(load_model(given.model, dtype=given.dtype), options=options, max_prefixes=2)
     if given.task == "samples":
-        items = list(sample_items(qa))
+        index = DocumentIndex([read_document(path) for path in sample_documents()], load_embedding())
+        # Retrieval counts tokens with the embedded model, so that all models get the same passages.
+        counting = engine if given.model == "embedded" else Engine(load_model("embedded"))
+        items = list(sample_items(DocumentQA(index, counting, context_tokens=1500)))
     else:
-        rows = slice(*map(int, given.rows.split(":")))
-        items = list(passages_items(given.data, rows, given.vectors))
+        data = NaturalQuestions(given.data, given.vectors)
+        index = data
+        items = list(data.items(rows))
     random.Random(SEED).shuffle(items)  # noqa: S311 - so that a part of the run has all kinds
-    done = set()
-    if given.to.exists():
-        done = {json.loads(line)["item"] for line in given.to.read_text(encoding="utf-8").splitlines()}
-    for item in track(items, "answering"):
-        if item.id not in done:
-            with given.to.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(measure(qa, item, given.sra)) + "\n")
+    qa = DocumentQA(index, engine)
+    done = {record["item"] for record in _records(given.to)}
+    for item in track([item for item in items if item.id not in done], "answering"):
+        record = measure(qa, item, given.sra)
+        with given.to.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+    sys.stdout.write(report(_records(given.to)))
+
+
+def _records(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import Any
 from sra_pipelines.checks.abstention import SENTENCE, Abstention
 from sra_pipelines.checks.calculations import Calculation
 from sra_pipelines.checks.citations import Citation
+from sra_pipelines.checks.relevance import Relevance
 from sra_pipelines.checks.support import Support
 from sra_pipelines.presets import load_preset
 from sra_pipelines.retrieval.packing import format_passages
@@ -36,6 +37,8 @@ class Retrieval:
         The instruction that precedes the passages; by default that of the preset ``general``.
     expansion
         What the vocabulary added to the search; None if the question matches no topic.
+    closest
+        Cosine of the question and the passage of the index that is closest in meaning; None if it is not known.
     """
 
     question: str
@@ -43,6 +46,7 @@ class Retrieval:
     context: str
     instruction: str = dataclasses.field(default_factory=lambda: load_preset("general").instruction)
     expansion: Expansion | None = None
+    closest: float | None = None
 
     def passage_texts(self) -> list[str]:
         """Return the text of each passage as in the context, including its heading."""
@@ -94,8 +98,9 @@ class Answer:
     supported
         Which amounts, dates, names and sentences of the answer are in the passages.
     abstained
-        The reason if the text does not answer the question (see `sra_pipelines.checks.abstention`), otherwise None.
-        If no passages were retrieved, the model is not run.
+        The reason if the text does not answer the question, otherwise None: see `sra_pipelines.checks.abstention`, and
+        `sra_pipelines.checks.relevance` for ``"not about the question"``. If no passages were retrieved, the model is
+        not run.
     attention
         If requested: the share of the attention of the answer's tokens to each of `passages`, as a mean over layers,
         heads and tokens. The rest of the attention is on the instruction, the question and the answer itself.
@@ -107,6 +112,9 @@ class Answer:
         If the settings weigh evidence: how much attention each of `passages` received before the answer was generated.
     expansion
         What the vocabulary of the preset added to the search; None if the question matches no topic.
+    relevance
+        How much the quotes of the citations have to do with the question; None if there are none to compare. If it is
+        too low, the answer has no citations and is `abstained`.
     """
 
     question: str
@@ -121,6 +129,7 @@ class Answer:
     notes: tuple[str, ...] = ()
     evidence: tuple[PassageEvidence, ...] | None = None
     expansion: Expansion | None = None
+    relevance: Relevance | None = None
 
     @property
     def pages_read(self) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from sra_pipelines.answering.document_qa import DocumentQA
 from sra_pipelines.index.passage_index import PassageIndex
@@ -30,6 +31,11 @@ class ChosenDocuments:
     def __init__(self, index: PassageIndex, names: Iterable[str]) -> None:
         self.index = index
         self.names = frozenset(names)
+
+    @property
+    def embedding(self) -> Any:
+        """The embedding model of the whole index; None if it is not known."""
+        return getattr(self.index, "embedding", None)
 
     @property
     def n_passages(self) -> int:

@@ -13,8 +13,9 @@ from sra_pipelines.answering.answers import Answer, Retrieval, nothing_found, pa
 from sra_pipelines.answering.line_breaks import LineJoiner, join_lines
 from sra_pipelines.answering.measured_models import default_context_tokens
 from sra_pipelines.checks.abstention import SENTENCE, abstains
-from sra_pipelines.checks.citations import cite
+from sra_pipelines.checks.citations import Citation, cite
 from sra_pipelines.checks.grounding import is_grounded
+from sra_pipelines.checks.relevance import Relevance, has_measured_cosines, measure_relevance
 from sra_pipelines.checks.run_checks import run_checks
 from sra_pipelines.checks.support import check_support
 from sra_pipelines.index.passage_index import PassageIndex
@@ -107,8 +108,8 @@ class DocumentQA:
         parts = [well_formed(system_message).strip(), self.preset.instruction]
         instruction = "\n\n".join(filter(None, parts))
         budget = self._budget(question, instruction, max_new_tokens or self.engine.options.max_new_tokens)
-        packed, expansion = self.retriever.retrieve_expanded(question, budget, self.count_tokens)
-        return Retrieval(question, tuple(packed), format_passages(packed), instruction, expansion)
+        packed, expansion, closest = self.retriever.retrieve_expanded(question, budget, self.count_tokens)
+        return Retrieval(question, tuple(packed), format_passages(packed), instruction, expansion, closest)
 
     def ask(self, question: str | Retrieval, *, sra: SRALike = None, attention: bool = False, **changes: Any) -> Answer:
         """Answer a question.
@@ -242,6 +243,9 @@ class DocumentQA:
         evidence = passage_evidence(retrieval, generation.evidence)
         best_lines = {number: found.line for number, found in enumerate(evidence or ()) if found.weighed}
         citations = cite(text, retrieval.question, retrieval.passages, pages, best_lines) if has_sources else []
+        relevance = self._relevance(retrieval, citations)
+        if relevance is not None and relevance.too_low:
+            abstained, citations = "not about the question", []
         mean = None if shares is None else shares.mean()
         notes, calculation = run_checks(
             self.preset.checks, self.engine, retrieval, generation, citations, supported, pages,
@@ -260,7 +264,19 @@ class DocumentQA:
             notes,
             evidence,
             retrieval.expansion,
+            relevance,
         )
+
+    def _relevance(self, retrieval: Retrieval, citations: Sequence[Citation]) -> Relevance | None:
+        if not citations:
+            return None
+        embedding = getattr(self.retriever.index, "embedding", None)  # another index may have none
+        measured = has_measured_cosines(getattr(embedding, "model_name", None))
+        return measure_relevance(
+            retrieval.question, retrieval.passages, citations, self.retriever.word_weights(retrieval.question),
+            also=() if retrieval.expansion is None else retrieval.expansion.written,
+            closest=retrieval.closest if measured else None,
+        )  # fmt: skip
 
     def _shares(self, retrieval: Retrieval) -> AttentionShares:
         """Map the tokens of the prompt to passages: those of a passage begin after the end of the previous passage."""

@@ -9,7 +9,7 @@ from sra_pipelines.checks.support import Support
 
 __all__ = ["SENTENCE", "Abstention", "abstains"]
 
-Abstention = Literal["nothing found", "model says so", "nothing supported"]
+Abstention = Literal["nothing found", "model says so", "nothing supported", "not about the question"]
 SENTENCE = "The documents do not say."
 
 _SAYS_SO = re.compile(

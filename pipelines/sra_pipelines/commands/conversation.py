@@ -28,6 +28,7 @@ from sra_rag.config import SRAConfig
 from sra_rag.errors import SRAError
 from sra_rag.generation.engine_protocol import EngineProtocol
 from sra_rag.generation.sampling import SamplingOptions
+from sra_rag.heads.known import evidence_heads, fitted_settings
 from sra_rag.notation import parse_sra
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ def serve_index(
     # The server cannot answer without vLLM, so when vLLM exits, the server shuts down as it does on SIGTERM.
     with _opened(index, choice, embedding, max_new_tokens, _stop_serving) as (stored, answers):
         warn_about_splitting(stored, preset)
+        find_heads(answers, settings)
         qa = DocumentQA(stored, answers, context_tokens=context_tokens, preset=preset)
         shelf = DocumentShelf(stored, index.with_name(f"{index.name}.uploads"), limits)
         run_server(create_app(qa, settings, shelf=shelf, page=page), settings)
@@ -144,6 +146,7 @@ def serve_tools(
     logging.basicConfig(level=logging.INFO if http else logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     with _opened(index, choice, embedding, settings.max_new_tokens, _stop_serving) as (stored, answers):
         warn_about_splitting(stored, preset)
+        find_heads(answers, settings)
         qa = DocumentQA(stored, answers, context_tokens=context_tokens, preset=preset)
         if http:
             run_server(create_app(qa, settings, mcp=True), settings)
@@ -167,6 +170,15 @@ def _opened(
             options = SamplingOptions(max_new_tokens=max_new_tokens)
             engine = opened.enter_context(open_engine(choice, options=options, start=start, on_end=on_end))
         yield stored, engine
+
+
+def find_heads(engine: EngineProtocol, settings: ServerSettings) -> None:
+    """Find the evidence heads of a model that is not known, so that the first request does not wait for them."""
+    if engine.loaded is None:  # on a server, whose heads are known or named in the settings
+        return
+    sra = fitted_settings(settings.sra, engine.loaded)
+    if sra is not None and sra.evidence is not None and sra.evidence.most_heads:
+        evidence_heads(engine.loaded)
 
 
 def _stop_serving() -> None:

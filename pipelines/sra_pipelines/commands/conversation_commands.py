@@ -32,11 +32,20 @@ from sra_pipelines.commands.shared_options import (
 )
 from sra_pipelines.presets import load_preset
 from sra_pipelines.readers.limits import ReadingLimits
-from sra_rag.notation import parse_sra
+from sra_rag.config import SRAConfig
 
-__all__ = ["KEYS_VARIABLE", "Index", "api_keys", "chat", "serve"]
+__all__ = ["KEYS_VARIABLE", "Index", "ServedSettings", "api_keys", "chat", "serve", "served_settings"]
 
 KEYS_VARIABLE = "SRA_RAG_API_KEYS"
+ServedSettings = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SETTING",
+        show_default=False,
+        help="Attention settings of requests that do not set them: off, evidence, 0.3, alpha=0.3,rows=after_context, a "
+        "profile. By default evidence with a model in this process, and off with a model on a server.",
+    ),
+]
 Index = Annotated[Path, typer.Argument(help="Folder of an index (see 'sra-rag index add').", metavar="INDEX")]
 
 
@@ -105,10 +114,7 @@ def serve(
     request_timeout: Annotated[float, typer.Option(help="Time limit per answer in seconds, including waiting.")] = 300,
     max_pages: Annotated[int, typer.Option(help="Maximum pages of an uploaded document.")] = 2000,
     grace: Annotated[float, typer.Option(help="Seconds to finish running answers after SIGTERM or Ctrl-C.")] = 30,
-    sra: Annotated[
-        str,
-        typer.Option(help="Default attention settings of requests: off, 0.3, alpha=0.3,rows=after_context, a profile."),
-    ] = "off",
+    sra: ServedSettings = None,
     page: Annotated[bool, typer.Option("--page/--no-page", help="Also serve the web page at /.")] = True,
     model: ServedModelName = None,
     preset: PresetOption = "general",
@@ -140,7 +146,7 @@ def serve(
         concurrency = 1 if engine == HERE else SERVED_AT_ONCE
     settings = ServerSettings(
         host=host, port=port, api_keys=api_keys(api_key), concurrency=concurrency, queue_length=queue_length,
-        request_timeout=request_timeout, grace=grace, max_new_tokens=max_new_tokens, sra=parse_sra(sra),
+        request_timeout=request_timeout, grace=grace, max_new_tokens=max_new_tokens, sra=served_settings(sra, engine),
     )  # fmt: skip
     chosen = load_preset(preset)
     from sra_pipelines.commands.conversation import serve_index
@@ -149,6 +155,16 @@ def serve(
         index, choice, settings, limits, embedding=embedding, preset=chosen,
         context_tokens=context_tokens, max_new_tokens=max_new_tokens, page=page,
     )  # fmt: skip
+
+
+def served_settings(settings: str | None, engine: str) -> SRAConfig | None:
+    """Return the settings of requests that do not set them, given by ``--sra``; by default those of ``sra-rag ask``.
+
+    Not every server supports settings, and a request without them must not fail, so with a server the default is off.
+    """
+    if settings is None and engine != HERE:
+        return None
+    return chosen_settings(settings, None, None, None, None, engine)
 
 
 def api_keys(given: list[str] | None) -> tuple[str, ...]:

@@ -6,7 +6,13 @@ from typing import Annotated
 
 import typer
 
-from sra_pipelines.commands.conversation_commands import KEYS_VARIABLE, Index, api_keys
+from sra_pipelines.commands.conversation_commands import (
+    KEYS_VARIABLE,
+    Index,
+    ServedSettings,
+    api_keys,
+    served_settings,
+)
 from sra_pipelines.commands.engine_choice import HERE, SERVED_AT_ONCE, EngineChoice
 from sra_pipelines.commands.shared_options import (
     ContextTokens,
@@ -22,7 +28,6 @@ from sra_pipelines.commands.shared_options import (
 )
 from sra_pipelines.presets import load_preset
 from sra_rag.errors import require_extra
-from sra_rag.notation import parse_sra
 
 __all__ = ["mcp"]
 
@@ -45,9 +50,7 @@ def mcp(
     ] = None,
     queue_length: Annotated[int, typer.Option(help="Maximum number of waiting requests; further ones fail.")] = 32,
     request_timeout: Annotated[float, typer.Option(help="Time limit per answer in seconds, including waiting.")] = 300,
-    sra: Annotated[
-        str, typer.Option(help="Attention settings of answers: off, evidence, alpha=0.3,rows=after_context, a profile.")
-    ] = "off",
+    sra: ServedSettings = None,
     model: ServedModelName = None,
     preset: PresetOption = "general",
     context_tokens: ContextTokens = None,
@@ -72,7 +75,8 @@ def mcp(
 
     settings = ServerSettings(
         host=host, port=port, api_keys=api_keys(api_key), concurrency=1 if engine == HERE else SERVED_AT_ONCE,
-        queue_length=queue_length, request_timeout=request_timeout, max_new_tokens=max_new_tokens, sra=parse_sra(sra),
+        queue_length=queue_length, request_timeout=request_timeout, max_new_tokens=max_new_tokens,
+        sra=served_settings(sra, engine),
     )  # fmt: skip
     choice = EngineChoice(engine, model, engine_key, tokenizer, window, dtype)
     chosen = load_preset(preset)

@@ -15,6 +15,7 @@ from sra_rag.evidence_config import EvidenceConfig
 
 __all__ = ["Reporter", "describe"]
 
+_PROBABLY_NOT = "The documents probably do not say."
 _ALIKE = 0.5  # share of common words from which differences are listed
 _SHOWN = 5  # differences
 _QUOTE = 160  # characters
@@ -63,6 +64,8 @@ class Reporter:
         self._write("\n" if self.streaming else f"{mark_unsupported(answer.text, answer.supported)}\n")
         if answer.abstained == "nothing supported":
             self._write(f"  {SENTENCE} No part of the answer above is supported by the passages.\n")
+        elif answer.abstained == "not about the question":
+            self._write(f"  {_PROBABLY_NOT} The lines that the answer above is taken from are about something else.\n")
         elif not answer.abstained and answer.supported.unsupported_figures:
             amounts = "; ".join(dict.fromkeys(claim.text for claim in answer.supported.unsupported_figures))
             self._write(f"  [?] not in the passages: {amounts}\n")
@@ -98,7 +101,12 @@ class Reporter:
     def in_brief(self, label: str, answer: Answer) -> None:
         """Write an answer after a label, with its best source and quote, in three lines at most."""
         text = " ".join(mark_unsupported(answer.text, answer.supported).split())
-        self._write(f"{label}: {text}\n")
+        if answer.abstained == "not about the question":
+            self._write(f"{label}: {_PROBABLY_NOT} (The model wrote: {text})\n")
+        elif answer.abstained == "nothing supported":
+            self._write(f"{label}: {SENTENCE} (The model wrote, without support: {text})\n")
+        else:
+            self._write(f"{label}: {text}\n")
         if answer.citations:
             best = answer.citations[0]
             quote = " ".join(best.quote.split())
@@ -140,7 +148,8 @@ class Reporter:
         if not pages:
             return "passages read: none was found"
         more = f" and {len(pages) - _PAGES} more" if len(pages) > _PAGES else ""
-        return f"no sources: the passages do not support the answer; passages read: {'; '.join(pages[:_PAGES])}{more}"
+        reason = "" if answer.abstained == "not about the question" else ": the passages do not support the answer"
+        return f"no sources{reason}; passages read: {'; '.join(pages[:_PAGES])}{more}"
 
     def _write(self, text: str) -> None:
         sys.stdout.write(text)

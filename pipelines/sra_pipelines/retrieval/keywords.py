@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import bm25s
@@ -63,6 +64,22 @@ class KeywordIndex:
                 for number, tokens in zip(numbers, keywords(texts, language), strict=True):
                     words[number] = tokens
             self._bm25.index(words, show_progress=False)
+
+    def weights(self, question: str) -> dict[str, float]:
+        """Return the weight of each keyword of a question: the fewer passages contain it, the more it weighs."""
+        weights = {}
+        for word in set(keywords([question])[0]):
+            count = self._n_containing(word)
+            weights[word] = math.log(1 + (self.n_passages - count + 0.5) / (count + 0.5))
+        return weights
+
+    def _n_containing(self, word: str) -> int:
+        """Return the number of passages that contain a word: they are the entries of its column of scores."""
+        number = self._bm25.vocab_dict.get(word) if self.n_passages else None
+        if number is None:
+            return 0
+        starts = self._bm25.scores["indptr"]
+        return int(starts[number + 1] - starts[number])
 
     def search(self, question: str, limit: int) -> list[tuple[int, float]]:
         """Return positions and scores of up to `limit` passages that share words with a question, best first.

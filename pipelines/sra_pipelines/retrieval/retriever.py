@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections.abc import Callable, Sequence
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 from sra_pipelines.index.passage_index import PassageIndex
 from sra_pipelines.presets import load_preset
@@ -20,7 +20,7 @@ from sra_pipelines.unicode_forms import composed
 from sra_pipelines.values import Passage
 from sra_rag.errors import ConfigError
 
-__all__ = ["Method", "Retriever"]
+__all__ = ["Method", "Retrieved", "Retriever"]
 
 Method = Literal["fused", "dense", "keywords"]
 
@@ -28,6 +28,32 @@ _CANDIDATES = 200  # candidates per search
 _CANDIDATES_NAMED = 2000  # of the dense search, if a document is named: it may have few of the best passages
 _WORDS = 20  # candidates of the keyword search: after the first few, matches are weak
 _RERANKED = 50
+
+
+class Retrieved(NamedTuple):
+    """The result of a search.
+
+    Parameters
+    ----------
+    passages
+        The passages, merged and ordered.
+    expansion
+        What the vocabulary added to the search; None if nothing.
+    closest
+        Cosine of the question and the passage closest in meaning; None if the search was by keywords only.
+    """
+
+    passages: list[Passage]
+    expansion: Expansion | None
+    closest: float | None
+
+
+class _Ranking(NamedTuple):
+    """A ranking, the topics that changed it, and the cosine of the passage closest in meaning."""
+
+    hits: list[Passage]
+    entries: list[VocabularyEntry]
+    closest: float | None
 
 
 class Retriever:
@@ -88,17 +114,15 @@ class Retriever:
 
     def search(self, question: str, limit: int = _CANDIDATES) -> list[Passage]:
         """Return the passages for a question, best first, with the scores of the last ranking step."""
-        return self._ranked(question)[0][:limit]
+        return self._ranked(question).hits[:limit]
 
     def retrieve(self, question: str, budget: int, count_tokens: Callable[[str], int]) -> list[Passage]:
         """Return the passages for a question that fit into `budget` tokens, merged and ordered; see `pack_passages`."""
-        return self.retrieve_expanded(question, budget, count_tokens)[0]
+        return self.retrieve_expanded(question, budget, count_tokens).passages
 
-    def retrieve_expanded(
-        self, question: str, budget: int, count_tokens: Callable[[str], int]
-    ) -> tuple[list[Passage], Expansion | None]:
-        """Return the result of `retrieve`, and what the vocabulary added to the search; None if nothing."""
-        hits, entries = self._ranked(question)
+    def retrieve_expanded(self, question: str, budget: int, count_tokens: Callable[[str], int]) -> Retrieved:
+        """Return the result of `retrieve`, with what the vocabulary added and how close the closest passage is."""
+        hits, entries, closest = self._ranked(question)
         hits = hits[:_CANDIDATES]
         placed: Sequence[PlacedPage] = ()
         if entries and budget >= self.topics.least_budget:
@@ -107,44 +131,50 @@ class Retriever:
         packed = pack_passages(
             hits, budget, count_tokens, order=self.order, pages=pages, placed=placed, ahead=self.topics.ahead
         )
-        return packed, Expansion.of(entries) if entries else None
+        return Retrieved(packed, Expansion.of(entries) if entries else None, closest)
 
     def expansion(self, question: str) -> Expansion | None:
         """Return what the vocabulary adds to the search for a question; None if nothing."""
-        entries = self._ranked(question)[1]
+        entries = self._ranked(question).entries
         return Expansion.of(entries) if entries else None
 
     def pages(self) -> Pages:
         """Return all passages by page, ``(document, page_index)``."""
         return self._revision().pages
 
-    def _ranked(self, question: str) -> tuple[list[Passage], list[VocabularyEntry]]:
-        """Return the ranking for a question, and the topics that changed it."""
+    def word_weights(self, question: str) -> dict[str, float]:
+        """Return the weight of each keyword of a question, see `KeywordIndex.weights`."""
+        return self._revision().keywords.weights(question)
+
+    def _ranked(self, question: str) -> _Ranking:
         question = composed(question)
-        entries: list[VocabularyEntry] = []
         if self.method == "dense":
             hits = self.index.search(question, _CANDIDATES)
+            ranking = _Ranking(hits, [], _best_score(hits))
         elif self.method == "keywords":
-            hits = self._by_words(question, _CANDIDATES)
+            ranking = _Ranking(self._by_words(question, _CANDIDATES), [], None)
         else:
-            hits, entries = self._with_topics(question)
+            ranking = self._with_topics(question)
         if self.reranker is not None:
-            hits = self.reranker.rerank(question, hits[:_RERANKED]) + hits[_RERANKED:]
-        return hits, entries
+            hits = ranking.hits
+            ranking = ranking._replace(hits=self.reranker.rerank(question, hits[:_RERANKED]) + hits[_RERANKED:])
+        return ranking
 
-    def _with_topics(self, question: str) -> tuple[list[Passage], list[VocabularyEntry]]:
+    def _with_topics(self, question: str) -> _Ranking:
         revision = self._revision()
         named = named_documents(question, revision.documents)
         dense = self.index.search(question, _CANDIDATES_NAMED if named else _CANDIDATES)
         words = self._by_words(question, _WORDS)
         own = prefer_documents(fuse(dense, words), named)
         entries = [entry for entry in expand(question, self.vocabulary) if about(entry, own, revision)]
+        closest = _best_score(dense)
         if not entries:
-            return own, entries
+            return _Ranking(own, entries, closest)
         kept = own[: self.topics.kept]
         keys = {passage.key for passage in kept}
         with_topics = prefer_documents(add_topics(dense, words, entries, revision, self.topics), named)
-        return kept + [passage for passage in with_topics if passage.key not in keys], entries
+        ranked = kept + [passage for passage in with_topics if passage.key not in keys]
+        return _Ranking(ranked, entries, closest)
 
     def _by_words(self, question: str, limit: int) -> list[Passage]:
         revision = self._revision()
@@ -158,3 +188,7 @@ class Retriever:
             if self._cached is None or self._cached.number != self.index.revision:
                 self._cached = Revision(self.index, [entry.phrases for entry in self.vocabulary])
             return self._cached
+
+
+def _best_score(hits: Sequence[Passage]) -> float | None:
+    return hits[0].score if hits else None

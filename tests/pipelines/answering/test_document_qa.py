@@ -46,6 +46,22 @@ def test_of_pages_with_the_same_figure_the_evidence_is_cited_first(make_pdf, tin
     assert citations[0].page_index == found.passages[number].page_index
 
 
+def test_an_answer_from_lines_about_something_else_is_a_non_answer_without_sources(qa):
+    found = qa.retrieve("Which credit rating did the rating agencies give to the port in 2025?")
+    assert found.closest is not None
+    text = "The rating agencies gave it a credit rating of 82,400."
+    generation = Generation(text, "stop", Usage(1, 1), Timing(0.0, 0.0), (), None, 0)
+    wrong = qa.conclude(found, generation)
+    assert (wrong.abstained, wrong.citations) == ("not about the question", ())
+    assert wrong.relevance.too_low
+    assert wrong.text == text  # interfaces still show what the model wrote
+    right = qa.conclude(qa.retrieve(QUESTION), generation)
+    assert right.abstained is None
+    assert right.citations
+    assert right.relevance.near > 0.5
+    assert json.loads(json.dumps(right.to_dict()))["relevance"]["closest"] == right.relevance.closest
+
+
 @pytest.mark.parametrize("sra", [None, 0.4], ids=["off", "on"])
 def test_the_attention_of_the_answer_by_passage(qa, sra):
     found = qa.retrieve(QUESTION)

@@ -7,8 +7,12 @@ import subprocess
 import sys
 
 import pytest
+from sra_pipelines.commands import conversation
 from sra_pipelines.commands.answer_commands import chosen_settings
+from sra_pipelines.commands.conversation_commands import served_settings
+from sra_pipelines.commands.engine_choice import HERE
 from sra_pipelines.presets import load_preset
+from sra_pipelines.server import ServerSettings
 from typer.testing import CliRunner
 
 import sra_rag.models.loading as loading
@@ -181,6 +185,23 @@ def test_settings_are_written_in_one_option_or_in_four(tmp_path):
     assert chosen_settings("alpha=0.3,rows=generated", 0.2, "all", "all", "entropy") == SRAConfig(0.3, rows="generated")
     assert chosen_settings(str(profile), 0.2, "all", "all", "entropy") == SRAConfig(alpha=0.4)
     assert chosen_settings("off", 0.2, "all", "all", "entropy") is None
+
+
+def test_a_server_has_the_default_settings_of_the_other_commands_but_only_with_a_model_here():
+    assert served_settings(None, HERE) == chosen_settings(None, None, None, None, None) == SRAConfig.coerce("evidence")
+    assert served_settings(None, "http://localhost:8000/v1") is None  # a server may refuse settings
+    assert served_settings("off", HERE) is None
+    assert served_settings("0.3", "http://localhost:8000/v1") == SRAConfig(alpha=0.3)
+
+
+def test_heads_are_found_before_a_server_answers_if_its_settings_need_them(tiny_engine, monkeypatch):
+    searched = []
+    monkeypatch.setattr(conversation, "evidence_heads", searched.append)
+    for sra in (None, 0.3, {"evidence": {"weight": 4, "look": [(0, 0)]}}):
+        conversation.find_heads(tiny_engine, ServerSettings(sra=SRAConfig.coerce(sra)))
+    assert searched == []
+    conversation.find_heads(tiny_engine, ServerSettings(sra=SRAConfig.coerce("evidence")))
+    assert searched == [tiny_engine.loaded]
 
 
 def test_files_that_are_not_read_are_named(run, tmp_path):

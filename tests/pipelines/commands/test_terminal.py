@@ -1,5 +1,7 @@
 """What the commands write about an answer, and about the difference of two."""
 
+import dataclasses
+
 import pytest
 from sra_pipelines.answering.answers import Answer, Retrieval
 from sra_pipelines.checks.citations import Citation
@@ -28,6 +30,21 @@ def test_an_answer_without_sources_shows_the_passages_that_were_read(capsys):
     cited = written(capsys, answer("The rent is 5 pounds.", citations=(Citation("lease", 0, "1", 1.0, "5 pounds"),)))
     assert "  sources: lease, page 1\n" in cited
     assert "passages read" not in cited
+
+
+def test_a_non_answer_about_something_else_says_so(capsys):
+    wrong = dataclasses.replace(answer("The rent is 5 pounds."), abstained="not about the question")
+    out = written(capsys, wrong)
+    assert "The documents probably do not say." in out
+    assert "  no sources; passages read: lease, page 1; lease, page 3\n" in out
+    Reporter(streaming=False).in_brief("off", wrong)
+    assert capsys.readouterr().out.startswith(
+        "off: The documents probably do not say. (The model wrote: The rent is 5 pounds.)\n"
+    )
+    Reporter(streaming=False).in_brief("off", dataclasses.replace(answer("Otters."), abstained="nothing supported"))
+    assert capsys.readouterr().out.startswith(
+        "off: The documents do not say. (The model wrote, without support: Otters.)"
+    )
 
 
 def test_numbers_that_could_not_be_read_are_named(capsys):

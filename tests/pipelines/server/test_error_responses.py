@@ -5,7 +5,7 @@ import dataclasses
 import httpx
 import pytest
 from sra_pipelines.index.schema import StoreError
-from sra_pipelines.server.api.error_responses import without_paths
+from sra_pipelines.server.public_messages import without_paths
 
 BODY = {"model": "sra-rag", "messages": [{"role": "user", "content": "What is the rent?"}], "max_tokens": 2}
 
@@ -90,6 +90,18 @@ def test_errors_of_the_index_name_it_without_its_folder(lease_client, lease_app,
         ("Use http://127.0.0.1:8000/v1/models or /v1/models.", "Use http://127.0.0.1:8000/v1/models or /v1/models."),
         ("There is no model 'Qwen/Qwen3-4B'.", "There is no model 'Qwen/Qwen3-4B'."),
         ("Give and/or 1/2 of it.", "Give and/or 1/2 of it."),
+        ("The folder /srv is missing.", "The folder srv is missing."),
+        ("See file:///srv/data/x.", "See x."),
+        ("index:/srv/data/x is damaged", "index:x is damaged"),
+        ("~/indexes/contracts is damaged", "contracts is damaged"),
+        ("Read ../shared/x and ./y/z.", "Read x and z."),
+        ("/var/lib/our index/a b/index.sqlite3 cannot be read", "index.sqlite3 cannot be read"),
+        ("\\\\server\\share\\a.pdf is locked", "a.pdf is locked"),
+        ("data/contracts.index is damaged", "contracts.index is damaged"),
+        ("Models/Qwen-0.5B.gguf or Qwen/Qwen2.5-0.5B", "Qwen-0.5B.gguf or Qwen/Qwen2.5-0.5B"),
+        ("Run sra-rag index check /srv/a. It is in /srv/b.", "Run sra-rag index check a. It is in b."),
+        ("The server is at /page/ and /mcp.", "The server is at /page/ and /mcp."),
+        ("The scale is 3/4, text/plain, 10 km/h.", "The scale is 3/4, text/plain, 10 km/h."),
     ],
 )
 def test_paths_in_messages(message, public):

@@ -81,7 +81,7 @@ def test_unsupported_amounts_are_marked_in_the_page_and_in_markdown():
     assert not shown(answer("The rent is 82,400 crowns.")).find_class("unsupported")
 
 
-@pytest.mark.parametrize("why", ["nothing found", "model says so", "nothing supported"])
+@pytest.mark.parametrize("why", ["nothing found", "model says so", "nothing supported", "not about the question"])
 def test_a_non_answer_has_a_notice(why):
     assert "Not an answer." in shown(answer("I do not know.", abstained=why)).text_content()
     assert "Not an answer." not in shown(answer("It is 82,400 crowns.")).text_content()

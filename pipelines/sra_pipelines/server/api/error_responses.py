@@ -6,7 +6,6 @@ Every error of the application has this format, unexpected ones too. A message c
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ from starlette.exceptions import HTTPException
 from vllm_sra.client.prompt_context import VLLMServerError
 
 from sra_pipelines.index.lock import IndexLockedError
+from sra_pipelines.server.public_messages import without_paths
 from sra_pipelines.server.running_answers import ServerStoppingError
 from sra_pipelines.server.slots import QueueFullError
 from sra_rag.errors import (
@@ -35,7 +35,6 @@ __all__ = [
     "error_response",
     "install_error_handlers",
     "logged_error_response",
-    "without_paths",
 ]
 
 _STATUS: list[tuple[type[Exception], int, str]] = [
@@ -54,11 +53,6 @@ _STATUS: list[tuple[type[Exception], int, str]] = [
 _LONGEST_MESSAGE = 2000  # characters; a message may repeat what the client sent
 _LISTED = 3  # errors of one request
 _INTERNAL = "Internal server error; see the log of the server."
-
-# A message that begins with a path, as those about indexes and documents do. An absolute path may contain spaces.
-_LEADING_PATH = re.compile(r"""^(?:(?:[A-Za-z]:)?[/\\][^:\n]*|[^\s:'"/\\]+[/\\][^\s:'"]*)(?=: )""")
-_QUOTED_PATH = re.compile(r"""(?P<quote>['"])(?!/v1/)(?:[A-Za-z]:)?[/\\][^'"\n]*(?P=quote)""")
-_PATH = re.compile(r"(?<![\w:/.\\-])(?!/v1/)(?:[A-Za-z]:)?(?:[/\\][^\s/\\'\"<>|:;,()]+){2,}")
 
 logger = logging.getLogger(__name__)
 
@@ -88,19 +82,6 @@ def error_body(message: str, kind: str, code: str | None = None, param: str | No
     return {
         "error": {"message": text, "type": kind, "param": None if param is None else well_formed(param), "code": code}
     }
-
-
-def without_paths(message: str) -> str:
-    """Return a message in which the paths of files are replaced by their last components."""
-    leading = _LEADING_PATH.match(message)
-    if leading is not None:
-        message = message.replace(leading[0], _last(leading[0]))
-    message = _QUOTED_PATH.sub(lambda match: f"{match['quote']}{_last(match[0][1:-1])}{match['quote']}", message)
-    return _PATH.sub(lambda match: _last(match[0]), message)
-
-
-def _last(path: str) -> str:
-    return re.split(r"[/\\]", path.rstrip("/\\"))[-1]
 
 
 def error_response(error: Exception) -> JSONResponse:

@@ -12,6 +12,7 @@ from fastapi.responses import HTMLResponse, Response
 from sra_pipelines.server.api.document_shelf import add_document
 from sra_pipelines.server.page.login import PAGE
 from sra_pipelines.server.page.page_state import PageState, page_state
+from sra_pipelines.server.public_messages import without_paths
 from sra_pipelines.values import DocumentError
 
 __all__ = ["DocumentRow", "document_rows", "router"]
@@ -104,7 +105,7 @@ async def picture(
     try:
         drawn = await state.pictures.draw(about, page, text[start:end], before)
     except DocumentError as error:
-        return state.html("no_picture.html", problem=str(error).replace(about.path, document))
+        return state.html("no_picture.html", problem=without_paths(str(error).replace(about.path, document)))
     return state.html(
         "picture.html", document=document, page=page, label=pages[page].label, drawn=drawn,
         version=about.sha256[:16], wanted=end > start,
@@ -119,5 +120,5 @@ async def page_png(state: State, document: str, page: Annotated[int, Query(ge=0)
     try:
         drawn = drawn or await state.pictures.draw(about, page)
     except DocumentError as error:
-        return Response(str(error).replace(about.path, document), 404, media_type="text/plain")
+        return Response(without_paths(str(error).replace(about.path, document)), 404, media_type="text/plain")
     return Response(drawn.png, media_type="image/png", headers={"Cache-Control": "private, max-age=3600"})

@@ -20,6 +20,8 @@ _NOT_AN_ANSWER = {
     "Use other words, or select other documents.",
     "model says so": "The model states that the documents do not answer the question.",
     "nothing supported": "No part of this text is in the passages. Do not rely on it.",
+    "not about the question": "The lines that this text is taken from have little to do with the question. The "
+    "documents probably do not answer it.",
 }
 
 

@@ -14,6 +14,7 @@ from sra_pipelines.answering.answers import Answer
 from sra_pipelines.answering.chat import Chat
 from sra_pipelines.answering.document_qa import DocumentQA
 from sra_pipelines.server.api.completions import Completions
+from sra_pipelines.server.public_messages import without_paths
 from sra_pipelines.server.slots import QueueFullError
 from sra_pipelines.values import Passage
 from sra_rag.config import SRAConfig
@@ -164,7 +165,7 @@ async def answer_turn(
         except StopAsyncIteration:
             yield dataclasses.replace(updated(turn), phase="done")
         except (SRAError, QueueFullError, TimeoutError) as error:
-            yield dataclasses.replace(updated(turn), phase="done", error=str(error))
+            yield dataclasses.replace(updated(turn), phase="done", error=without_paths(str(error)))
         except Exception:
             logger.exception("A question of the page failed.")
             message = "The server failed to answer; its log contains the reason. Try again."

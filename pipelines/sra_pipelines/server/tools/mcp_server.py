@@ -14,7 +14,7 @@ from mcp.types import ToolAnnotations
 from pydantic import Field
 
 from sra_pipelines.server.api.completions import Completions
-from sra_pipelines.server.api.error_responses import without_paths
+from sra_pipelines.server.public_messages import without_paths
 from sra_pipelines.server.slots import QueueFullError
 from sra_pipelines.server.tools.document_tools import AnswerWithSources, DocumentTools, FoundPassage, PageText
 from sra_rag import __version__

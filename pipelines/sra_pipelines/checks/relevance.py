@@ -1,0 +1,134 @@
+"""Find answers that the documents probably do not contain: their quotes have little to do with the question.
+
+A model that is asked for something that the documents do not contain answers with an amount or a name of another
+matter, which is on the page that it cites. What shows it is measured without the model:
+
+- `near`: how many of the question's words, weighted by how rare they are, are in the lines around a quote;
+- `closest`: the cosine of the question and the passage closest in meaning, of the whole index.
+
+Their sum, with half the weight of `near`, is one signal; docs/measurements.md has its curve, and how its threshold was
+found.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+
+from sra_pipelines.checks.citations import Citation
+from sra_pipelines.retrieval.keywords import keywords
+from sra_pipelines.values import Passage
+
+__all__ = ["Relevance", "has_measured_cosines", "measure_relevance"]
+
+_ENGLISH = re.compile(r"\b(?:the|of|and)\b", re.IGNORECASE)
+_ENGLISH_QUESTION = re.compile(
+    r"\b(?:the|of|and|what|which|who|whom|whose|when|where|why|how|is|are|was|were|does|do|did|has|have)\b",
+    re.IGNORECASE,
+)
+_QUESTION_WORDS = frozenset(
+    keywords(
+        [
+            "who whom whose what which when where why how much many often long do does did done has have had can could "
+            "may might must shall should will would were been give given say tell state according mean"
+        ]
+    )[0]
+)
+_LEAST_WORDS = 3  # of a question; the share of fewer words is too coarse
+_LINES = 2  # before and after a quote
+_NEAR_WEIGHT = 0.5
+_LEAST_SCORE = 0.65
+_LEAST_NEAR = 0.25  # where the cosines of the embedding model were not measured
+_MEASURED = "allminilml6v2"  # cosines of other embedding models have another scale
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Relevance:
+    """How much the quotes of an answer have to do with the question.
+
+    Parameters
+    ----------
+    near
+        Share of the question's words that are in the lines around a quote, or in the headings of its passage, in
+        [0, 1]; rare words weigh more. Of the best quote.
+    closest
+        Cosine of the question and the closest passage of the index; None if it is not known, or if the cosines of the
+        embedding model were not measured.
+    """
+
+    near: float
+    closest: float | None = None
+
+    @property
+    def too_low(self) -> bool:
+        """Whether the documents probably do not contain an answer."""
+        if self.closest is None:
+            return self.near < _LEAST_NEAR
+        return self.closest + _NEAR_WEIGHT * self.near < _LEAST_SCORE
+
+
+def measure_relevance(
+    question: str,
+    passages: Sequence[Passage],
+    citations: Sequence[Citation],
+    weights: Mapping[str, float],
+    *,
+    also: Sequence[str] = (),
+    closest: float | None = None,
+) -> Relevance | None:
+    """Measure how much the quotes of an answer have to do with the question.
+
+    Parameters
+    ----------
+    question
+        The question.
+    passages
+        The passages in the prompt.
+    citations
+        The pages that support the answer.
+    weights
+        Weight of each word of the question, see `KeywordIndex.weights`.
+    also
+        Other phrases for what is asked; lines that contain one have all words of the question.
+    closest
+        Cosine of the question and the closest passage, if it is known.
+
+    Returns
+    -------
+    relevance
+        None if there are no citations, if the question has fewer than three words to compare, or if the question or
+        the passages are not in English: then their words say nothing.
+    """
+    asked = set(keywords([question])[0]) - _QUESTION_WORDS
+    is_english = _ENGLISH_QUESTION.search(question) and any(_ENGLISH.search(passage.text) for passage in passages)
+    if not citations or len(asked) < _LEAST_WORDS or not is_english:
+        return None
+    total = sum(weights[word] for word in asked)
+    phrases = [set(words) for words in keywords(list(also))] if also else []
+    best = 0.0
+    for citation in citations:
+        there = set(keywords([_around(citation, passages)])[0])
+        if any(phrase and phrase <= there for phrase in phrases):
+            best = 1.0
+        best = max(best, sum(weights[word] for word in asked & there) / total)
+    return Relevance(best, closest)
+
+
+def has_measured_cosines(embedding_name: str | None) -> bool:
+    """Return whether the threshold was found with an embedding model, given its name or path."""
+    return embedding_name is not None and _MEASURED in re.sub(r"[^a-z0-9]", "", embedding_name.lower())
+
+
+def _around(citation: Citation, passages: Sequence[Passage]) -> str:
+    """Return a quote with the lines around it in its passage, and the headings of the passage."""
+    for passage in passages:
+        place = passage.text.find(citation.quote)
+        if (passage.document, passage.page_index) != (citation.document, citation.page_index) or place < 0:
+            continue
+        lines = passage.text.split("\n")
+        first = passage.text[:place].count("\n")
+        last = first + citation.quote.count("\n")
+        near = lines[max(0, first - _LINES) : last + _LINES + 1]
+        return "\n".join([passage.document, passage.section, *near])
+    return f"{citation.document}\n{citation.quote}"

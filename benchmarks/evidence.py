@@ -2,12 +2,12 @@
 
     python benchmarks/evidence.py similar --data multidoc_qa.jsonl.gz --model embedded --rows 200:260 --to results.jsonl
     python benchmarks/evidence.py pairs --data kv_retrieval_75.jsonl.gz --rows 60:70
-    python benchmarks/evidence.py samples
+    python benchmarks/evidence.py samples --context-tokens 6000
 
 ``similar`` and ``random``: Natural Questions (a row has ``question``, ``answers``, ``title``, ``text``), the gold
 passage at a random position among nine others: those whose embeddings are most similar to the question, or random ones.
 ``pairs``: one of 75 pairs of UUIDs; the prompt includes the beginning of the answer (``The value is "``). ``samples``:
-the questions about the sample documents whose answer is in the documents, with 1,500 tokens of passages.
+the questions about the sample documents whose answer is in the passages that are retrieved.
 Answers that are in the results file are not generated again. An answer is right as in `correctness.is_right` of the
 evaluations. It is a copy if it begins with the first eight words of the gold passage.
 """
@@ -128,7 +128,7 @@ def pairs(data: Path, rows: slice) -> Iterator[Item]:
             yield Item(question, instruction, lines, "\n", (row["value"],), (at,), lines[at], 'The value is "')
 
 
-def samples(rows: slice) -> Iterator[Item]:
+def samples(rows: slice, context_tokens: int) -> Iterator[Item]:
     """Yield questions about the sample documents, without those whose gold page is not retrieved."""
     from sra_pipelines import DocumentIndex, DocumentQA, read_document
     from sra_pipelines.index.embedding import load_embedding
@@ -136,7 +136,7 @@ def samples(rows: slice) -> Iterator[Item]:
 
     index = DocumentIndex([read_document(path) for path in sample_documents()], load_embedding())
     # Retrieval counts tokens with the embedded model, so that all models get the same passages.
-    qa = DocumentQA(index, Engine(load_model("embedded")), context_tokens=1500)
+    qa = DocumentQA(index, Engine(load_model("embedded")), context_tokens=context_tokens)
     for question in [question for question in sample_questions() if question.evidence][rows]:
         found = qa.retrieve(question.question)
         pages = {page.page for page in question.evidence}
@@ -195,6 +195,7 @@ def main() -> None:
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--rows", default="0:20", help="range of rows, such as 200:260")
     parser.add_argument("--passages", type=int, default=10)
+    parser.add_argument("--context-tokens", type=int, default=1500, help="tokens of passages, for samples")
     parser.add_argument("--tokens", type=int, default=64, help="maximum number of tokens of an answer")
     parser.add_argument(
         "--sra", action="append", help="a setting, as for sra-rag ask; repeat it for several; off is always the first"
@@ -209,7 +210,7 @@ def main() -> None:
         records = [json.loads(line) for line in given.to.read_text(encoding="utf-8").splitlines()]
     known = {(record["item"], record["setting"]) for record in records}
     if given.task == "samples":
-        items = list(samples(rows))
+        items = list(samples(rows, given.context_tokens))
     elif given.task == "pairs":
         items = list(pairs(given.data, rows))
     else:
@@ -229,8 +230,8 @@ def main() -> None:
             if generation.evidence is not None:
                 found = bool(set(generation.evidence.chosen[:1]) & set(item.gold))
             record = {
-                "item": number, "setting": name, "answer": generation.text.strip(), "found": found,
-                "seconds": time.perf_counter() - started,
+                "item": number, "question": item.question, "setting": name, "answer": generation.text.strip(),
+                "found": found, "seconds": time.perf_counter() - started,
             } | judge(generation.text, item)  # fmt: skip
             records.append(record)
             if given.to is not None:

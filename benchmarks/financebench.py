@@ -22,6 +22,7 @@ import json
 import re
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +33,10 @@ from sra_pipelines.index.stored_index import StoredIndex
 from sra_pipelines.retrieval.retriever import Retriever
 from transformers.utils import logging as transformers_logging
 
-from sra_rag import Engine, SamplingOptions, SRAConfig, load_model
+from sra_rag import Engine, SamplingOptions, load_model
+from sra_rag.notation import parse_sra
 
-SETTINGS: dict[str, SRAConfig | None] = {
-    "off": None,
-    "alpha 0.2, all rows": SRAConfig(alpha=0.2),
-    "alpha 0.2, after_context": SRAConfig(alpha=0.2, rows="after_context"),
-}
+SETTINGS = ("off", "alpha=0.3,rows=after_context", "evidence")
 RETRIEVERS: dict[str, dict[str, Any]] = {
     "meaning (dense)": {"method": "dense", "whole_pages": False},
     "words (BM25)": {"method": "keywords", "whole_pages": False},
@@ -56,6 +54,10 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="folder with questions.jsonl and pdfs/")
     parser.add_argument("--to", type=Path, required=True, help="JSONL file of results; continued if it exists")
     parser.add_argument("--model", default="embedded", help="as for load_model (default: embedded)")
+    parser.add_argument("--dtype", default="auto", help="as for load_model (default: auto)")
+    parser.add_argument(
+        "--sra", action="append", help=f"a setting; repeat it for several (default: {', '.join(SETTINGS)})"
+    )
     parser.add_argument("--context-tokens", type=int, default=1500, help="tokens of passages (default: 1500)")
     parser.add_argument("--indexes", type=Path, help="folder of the indexes (default: in the folder of the results)")
     parser.add_argument("--retrieval-only", action="store_true", help="measure retrieval only; generate no answers")
@@ -65,23 +67,26 @@ def main() -> None:
     questions = [json.loads(line) for line in (options.folder / "questions.jsonl").read_text().splitlines()]
     done = [json.loads(line) for line in options.to.read_text().splitlines()] if options.to.exists() else []
     known = {result["id"] for result in done}
-    engine = Engine(load_model(options.model), options=SamplingOptions(max_new_tokens=48))
+    settings = tuple(options.sra or SETTINGS)
+    model = load_model(options.model, dtype=options.dtype)
+    engine = Engine(model, options=SamplingOptions(max_new_tokens=48))
     indexes = options.indexes or options.to.parent / "indexes"
     for name in sorted({question["document"] for question in questions if question["id"] not in known}):
         index, per_page = indexed(options.folder / "pdfs" / f"{name.removesuffix('.pdf')}.pdf", indexes)
         qa = DocumentQA(index, engine, context_tokens=options.context_tokens)
         for question in questions:
             if question["document"] == name and question["id"] not in known:
-                result = (search if options.retrieval_only else ask)(qa, question) | {
-                    "index_seconds_a_page": per_page,
-                    "model": options.model,
-                }
+                result = search(qa, question) if options.retrieval_only else ask(qa, question, settings)
+                result |= {"index_seconds_a_page": per_page, "model": options.model}
                 done.append(result)
                 with options.to.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(result) + "\n")
                 sys.stderr.write(f"\r{len(done)} of {len(questions)} questions")
     sys.stderr.write("\n")
-    (report_retrieval if options.retrieval_only else report)(done)
+    if options.retrieval_only:
+        report_retrieval(done)
+    else:
+        report(done, settings)
 
 
 def indexed(filing: Path, folder: Path) -> tuple[StoredIndex, float | None]:
@@ -126,13 +131,13 @@ def report_retrieval(results: list[dict[str, Any]]) -> None:
         print(f"- {name}: {', '.join(listed) or 'none'}")
 
 
-def ask(qa: DocumentQA, question: dict[str, Any]) -> dict[str, Any]:
+def ask(qa: DocumentQA, question: dict[str, Any], settings: Sequence[str]) -> dict[str, Any]:
     """Answer one question with every setting."""
     retrieval = qa.retrieve(question["question"])
     pages = {passage.page_index for passage in retrieval.passages}
     gold = amounts(question["answer"])
     answers = {}
-    for name, answer in zip(SETTINGS, qa.compare(retrieval, list(SETTINGS.values())), strict=True):
+    for name, answer in zip(settings, qa.compare(retrieval, [parse_sra(name) for name in settings]), strict=True):
         timing = answer.generation.timing
         answers[name] = {
             "text": answer.text,
@@ -164,13 +169,13 @@ def near(amount: float, other: float) -> bool:
     return abs(amount - other) <= _TOLERANCE * max(abs(amount), abs(other), 1e-9)
 
 
-def report(results: list[dict[str, Any]]) -> None:
+def report(results: list[dict[str, Any]], settings: Sequence[str]) -> None:
     """Print the table of results, with 95% intervals (Wilson)."""
     print(f"| {len(results)} questions | gold page in the context | gold amount in the answer | gold page cited |")
     print("|---|---|---|---|")
     in_context = share(sum(r["gold_page_in_context"] for r in results), len(results))
     with_figure = [r for r in results if r["gold_has_figure"]]
-    for name in SETTINGS:
+    for name in settings:
         right = share(sum(r["answers"][name]["holds_gold_figure"] for r in with_figure), len(with_figure))
         cited = share(sum(r["answers"][name]["cites_gold_page"] for r in results), len(results))
         print(f"| {name} | {in_context} | {right} | {cited} |")

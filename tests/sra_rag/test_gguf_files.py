@@ -6,6 +6,7 @@ import sys
 
 import pytest
 import torch
+from transformers import LlamaConfig, LlamaForCausalLM
 
 import sra_rag
 from sra_rag import Engine, SamplingOptions, load_model
@@ -14,7 +15,7 @@ from sra_rag.models import gguf_files
 from sra_rag.models.downloadable import downloadable_models
 from sra_rag.models.gguf_files import gguf_model_folder, is_complete
 from sra_rag.models.loading import load_tokenizer
-from tests.sra_rag.tiny_gguf import write_gemma3, write_qwen2, write_unknown
+from tests.sra_rag.tiny_gguf import LLAMA, write_gemma3, write_llama, write_qwen2, write_unknown
 
 
 @pytest.fixture(autouse=True)
@@ -143,6 +144,29 @@ def test_a_pretrained_gemma_without_a_chat_template(tmp_path):
     ids = loaded.tokenizer("he said", return_tensors="pt").input_ids
     assert ids[0, 0] == loaded.tokenizer.bos_token_id
     assert torch.isfinite(loaded.model(ids).logits).all()
+
+
+MISTRAL_TEMPLATE = (
+    "{{ bos_token }}{% for m in messages %}{% if m.role == 'user' %}[INST] {{ m.content }} [/INST]"
+    "{% else %} {{ m.content }}{{ eos_token }}{% endif %}{% endfor %}"
+)
+
+
+def test_llama_and_mistral_compute_what_the_converted_model_does(tmp_path):
+    torch.manual_seed(0)
+    original = LlamaForCausalLM(LlamaConfig(**LLAMA, rms_norm_eps=1e-6)).eval()
+    write_llama(tmp_path / "mistral.gguf", original, template=MISTRAL_TEMPLATE)
+    loaded = load_model(tmp_path / "mistral.gguf", dtype="float32")
+    ids = loaded.tokenizer("he said he heard", return_tensors="pt").input_ids
+    assert ids[0, 0] == loaded.tokenizer.bos_token_id
+    with torch.inference_mode():
+        torch.testing.assert_close(loaded.model(ids).logits, original(ids).logits, rtol=1e-4, atol=1e-4)
+    prompt = loaded.tokenizer.apply_chat_template([{"role": "user", "content": "he"}], tokenize=False)
+    assert prompt == "<s>[INST] he [/INST]"
+    assert loaded.model.generation_config.eos_token_id == loaded.tokenizer.convert_tokens_to_ids("</s>")
+    messages = [{"role": "user", "content": "he"}]
+    result = Engine(loaded, options=SamplingOptions(max_new_tokens=3)).generate(messages)
+    assert result.usage.prompt_tokens == len(loaded.tokenizer(prompt, add_special_tokens=False).input_ids)
 
 
 def test_the_tokenizer_alone(qwen):

@@ -67,6 +67,59 @@ def write_gemma3(path, *, quantization="Q8_0", seed=0, **metadata):
     return _write(writer, layer, {}, len(pieces), quantization, (), seed)
 
 
+def write_llama(path, model, *, template, quantization="F32"):
+    """Write a `LlamaForCausalLM` with a sentencepiece tokenizer, as Llama 2 and Mistral have one."""
+    pieces = [("<unk>", TokenType.UNKNOWN), ("<s>", TokenType.CONTROL), ("</s>", TokenType.CONTROL)]
+    pieces += [(f"<0x{n:02X}>", TokenType.BYTE) for n in range(256)]
+    pieces += [(piece, TokenType.NORMAL) for piece in ["▁", *"abcdefghijklmnopqrstuvwxyz", "he", "▁he"]]
+    writer = _writer(path, "llama", {})
+    writer.add_vocab_size(len(pieces))
+    writer.add_rope_dimension_count(_HIDDEN // _HEADS)
+    writer.add_tokenizer_model("llama")
+    writer.add_tokenizer_pre("default")
+    writer.add_token_list([piece for piece, _ in pieces])
+    writer.add_token_scores([-float(n) for n in range(len(pieces))])
+    writer.add_token_types([kind for _, kind in pieces])
+    writer.add_unk_token_id(0)
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    writer.add_add_bos_token(True)
+    writer.add_chat_template(template)
+    kind = GGMLQuantizationType[quantization]
+    for name, values in _llama_tensors(model):
+        if values.ndim == 1:
+            writer.add_tensor(name, values)
+        else:
+            writer.add_tensor(name, quantize(values, kind), raw_dtype=kind)
+    return _finish(writer)
+
+
+LLAMA = {"hidden_size": _HIDDEN, "intermediate_size": _FEED_FORWARD, "num_hidden_layers": 2, "vocab_size": 288,
+         "num_attention_heads": _HEADS, "num_key_value_heads": 2, "max_position_embeddings": 256}  # fmt: skip
+"""Settings of a model that `write_llama` writes."""
+
+_LLAMA_NAMES = {
+    "input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm", "self_attn.q_proj": "attn_q",
+    "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output",
+    "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
+}  # fmt: skip
+
+
+def _llama_tensors(model):
+    weights = {name: value.detach().float().numpy() for name, value in model.state_dict().items()}
+    yield "token_embd.weight", weights["model.embed_tokens.weight"]
+    yield "output_norm.weight", weights["model.norm.weight"]
+    yield "output.weight", weights["lm_head.weight"]
+    for layer in range(LLAMA["num_hidden_layers"]):
+        for name, short in _LLAMA_NAMES.items():
+            values = weights[f"model.layers.{layer}.{name}.weight"]
+            heads = {"attn_q": _HEADS, "attn_k": 2}.get(short)
+            if heads is not None:  # llama.cpp rotates neighbours, transformers the two halves of a head
+                shape = values.shape
+                values = values.reshape(heads, 2, shape[0] // heads // 2, shape[1]).swapaxes(1, 2).reshape(shape)
+            yield f"blk.{layer}.{short}.weight", np.ascontiguousarray(values)
+
+
 def write_unknown(path, architecture):
     """Write a file of an architecture that nobody can read."""
     writer = _writer(path, architecture, {})

@@ -13,6 +13,7 @@ __all__ = ["paragraphs", "statements"]
 _LONGEST = 1200  # characters, some 300 tokens: a longer block is divided at its line or sentence ends
 _BLOCK = re.compile(r"\S(?:(?!\n[ \t]*\n).)*", re.DOTALL)
 _LINE = re.compile(r"[^\n]*\S[^\n]*")
+_NAME = re.compile(r"\s*\[[^\]]*\]\s*")
 _SENTENCE = re.compile(r"\S.*?(?:[.!?](?=\s)|\Z)", re.DOTALL)
 
 _NARROW = 60  # characters: text of a page is wider; shorter lines are not wrapped text
@@ -39,9 +40,12 @@ def statements(text: str) -> list[tuple[int, int]]:
     """Find the rows, items and sentences of a passage, as spans of characters in ascending order.
 
     A line that is about as long as the longest is continued by the next one, unless either is a row of amounts or the
-    next begins an item; what is continued is one text, which is divided at the ends of its sentences.
+    next begins an item; what is continued is one text, which is divided at the ends of its sentences. A first line in
+    square brackets is the name of the passage and no statement, unless nothing follows.
     """
     lines = [found.span() for found in _LINE.finditer(text)]
+    if len(lines) > 1 and _NAME.fullmatch(text, *lines[0]):
+        del lines[0]
     width = max((last - first for first, last in lines), default=0)
     spans: list[tuple[int, int]] = []
     begin = 0

@@ -62,6 +62,11 @@ def test_a_name_and_its_value_are_one_statement(pair):
     assert texts(pair) == [pair]
 
 
+def test_the_name_of_a_passage_is_no_statement():
+    assert texts("[annual report, page 28]\nA meter has no\nmoving parts.") == ["A meter has no", "moving parts."]
+    assert texts("[annual report, page 28]") == ["[annual report, page 28]"]
+
+
 def test_statements_cover_every_word_of_a_passage_once():
     for passage in (TABLE, CLAUSE):
         assert "".join("".join(texts(passage)).split()) == "".join(passage.split())

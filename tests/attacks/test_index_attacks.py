@@ -1,5 +1,6 @@
 """Kills, damage and failing callbacks: an index is always in its old or its new state, and whole."""
 
+import itertools
 import multiprocessing
 import random
 import sys
@@ -12,6 +13,7 @@ from sra_pipelines.index.check import check_index
 from sra_pipelines.index.lock import IndexLockedError
 from sra_pipelines.index.stored_index import StoredIndex
 from sra_pipelines.index.writer import add_documents
+from sra_pipelines.reading.processes import file_hash
 
 from sra_rag.cli import main
 from tests.security.test_damaged_index import flips, whole
@@ -39,6 +41,29 @@ def read_forever(index, embedding, failed):
             return
 
 
+def content(index):
+    return {document.name: document.sha256 for document in index_documents(index)}
+
+
+def possible_contents(before, files, commands):
+    """Return every content that commands can leave, of which each is run whole or not at all, in any order."""
+    contents = [before]
+    for count in range(1, len(commands) + 1):
+        for order in itertools.permutations(commands, count):
+            now = before
+            for command in order:
+                match command:
+                    case ["index", "remove", name, *_]:
+                        now = {other: digest for other, digest in now.items() if other != name}
+                    case [*_, "--sync"]:
+                        refused = 2 * len(now.keys() - files.keys()) > len(now)  # without --allow-removal
+                        now = now if refused else files
+                    case _:
+                        now = now | files
+            contents.append(now)
+    return contents
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="forks processes")
 def test_killed_commands(tmp_path, make_pdf, word_embedding, attack_count):
     kills, rng = attack_count("kills", 500), random.Random(5)
@@ -55,24 +80,31 @@ def test_killed_commands(tmp_path, make_pdf, word_embedding, attack_count):
     context, failed = multiprocessing.get_context("fork"), multiprocessing.get_context("fork").Event()
     reader = context.Process(target=read_forever, args=(index, word_embedding, failed), daemon=True)
     reader.start()
-    outcomes = {"killed": 0, "finished": 0, "second writer": 0}
-    usual = 1.0
-    for turn in range(kills):
-        number = rng.randrange(8)
-        (files / f"doc{number}.pdf").unlink(missing_ok=True)
-        if rng.random() < 0.7:
-            write(number, turn)
+    outcomes = dict.fromkeys(("killed", "finished", "turns with two writers", "old", "new"), 0)
+    start = time.monotonic()
+    whole_run = context.Process(target=run_command, args=(["index", "list", str(index)], word_embedding))
+    whole_run.start()
+    whole_run.join()
+    assert whole_run.exitcode == 0
+    usual, turn = time.monotonic() - start + 0.2, 0  # seconds
+    while outcomes["killed"] < kills:
+        turn += 1
+        for number in rng.sample(range(8), 2):
+            (files / f"doc{number}.pdf").unlink(missing_ok=True)
+            if rng.random() < 0.7:
+                write(number, turn)
         commands = [
-            ["index", "add", str(files), "--to", str(index), "--workers", "0"],
-            ["index", "add", str(files), "--to", str(index), "--workers", "0", "--sync"],
-            ["index", "remove", f"doc{number}", "--from", str(index)],
+            rng.choice(
+                [
+                    ["index", "add", str(files), "--to", str(index), "--workers", "0"],
+                    ["index", "add", str(files), "--to", str(index), "--workers", "0", "--sync"],
+                    ["index", "remove", f"doc{number}", "--from", str(index)],
+                ]
+            )
+            for _ in range(rng.choice((1, 2)))
         ]
-        writers = [
-            context.Process(target=run_command, args=(rng.choice(commands), word_embedding))
-            for _ in range(1 + (rng.random() < 0.3))
-        ]
-        outcomes["second writer"] += len(writers) - 1
-        start = time.monotonic()
+        before, written = content(index), {path.stem: file_hash(path) for path in files.iterdir()}
+        writers = [context.Process(target=run_command, args=(command, word_embedding)) for command in commands]
         for writer in writers:
             writer.start()
         time.sleep(rng.uniform(0, usual))
@@ -81,15 +113,19 @@ def test_killed_commands(tmp_path, make_pdf, word_embedding, attack_count):
                 writer.kill()
             writer.join()
             outcomes["killed" if writer.exitcode == -9 else "finished"] += 1
-        usual = 0.9 * usual + 0.1 * (time.monotonic() - start + 0.1)
+        usual *= 0.95 if writers[0].exitcode != -9 else 1.02  # most moments within the command, whatever the load
         report = check_index(index)
         assert report.problems == (), (turn, report)
+        after = content(index)
+        assert after in possible_contents(before, written, commands), (turn, commands, before, after, written)
+        outcomes["turns with two writers"] += len(writers) - 1
+        outcomes["old" if after == before else "new"] += 1
         assert reader.is_alive(), f"the reader ended at turn {turn}"
         assert not failed.is_set()
     reader.kill()
     add_documents(index, [files], lambda: word_embedding, workers=0, sync=True, allow_removal=True)
-    assert {document.name for document in index_documents(index)} == {path.stem for path in files.iterdir()}
-    print(f"\n{kills} turns of killed commands: {outcomes}")  # noqa: T201 - the figures for docs/security.md
+    assert content(index).keys() == {path.stem for path in files.iterdir()}
+    print(f"\n{turn} turns of killed commands: {outcomes}")  # noqa: T201 - the figures for docs/security.md
 
 
 def test_flipped_bits_and_blocks(tmp_path, whole, word_embedding, attack_count):

@@ -16,7 +16,7 @@ VLLM_VENV := .venv-vllm
 VLLM_BIN := $(VLLM_VENV)/bin
 VLLM_READY := $(VLLM_VENV)/.ready
 
-.PHONY: demo models test test-slow test-attack audit test-vllm test-gpu check docs format bench clean
+.PHONY: demo models test test-slow test-attack audit lock test-vllm test-gpu check docs format bench clean
 
 # Fetches a model (491 MB) the first time; without it, or with MODEL=embedded, the embedded one answers.
 demo: $(READY)
@@ -63,9 +63,14 @@ check: $(READY)
 docs: $(READY)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
-# Known vulnerabilities of the installed dependencies; without a network it says that nothing was audited.
+# Known vulnerabilities of the installed dependencies, and whether the lock file is complete; without a network it says
+# that nothing was audited.
 audit: $(READY)
 	$(BIN)/python -m tools.audit
+
+# The tested versions with the hashes of their files, into requirements.lock; after a change of the dependencies.
+lock: $(READY)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tools.lock
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

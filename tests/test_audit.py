@@ -1,4 +1,4 @@
-"""The audit fails for what can be fixed, and never because the network is missing."""
+"""The audit fails for what can be fixed or is not locked, and never because the network is missing."""
 
 import os
 import subprocess
@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tools.audit import outcome
+from tools.audit import lock_outcome, outcome
+from tools.lock import LOCK, locked_versions
 
 ROOT = Path(__file__).parents[1]
 
@@ -35,6 +36,43 @@ def test_no_data():
     assert not failed
 
 
+def test_the_lock_file_pins_each_dependency_at_an_allowed_version_with_hashes():
+    lock = LOCK.read_text(encoding="utf-8")
+    lines, failed = lock_outcome((ROOT / "pyproject.toml").read_text(encoding="utf-8"), lock)
+    assert not failed, lines
+    assert len(locked_versions(lock)) > 150
+    assert "://" not in lock  # of any registry
+
+
+HASH = f" \\\n    --hash=sha256:{'0' * 64}\n"
+PROJECT = """
+[project]
+dependencies = ["A_b>=2"]
+[project.optional-dependencies]
+web = ["c<3"]
+unused = ["d"]
+all = ["sra-rag[web]"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("lock", "problem"),
+    [
+        (f"a-b==2.1{HASH}c==2.0 ; sys_platform == 'linux'{HASH}c==1.0{HASH}", None),
+        (f"a-b==2.1{HASH}", "c: not locked"),
+        (f"a-b==1.0{HASH}c==2.0{HASH}", "a-b: 1.0 is locked, >=2 is required"),
+        (f"a-b==2.1{HASH}c==2.0{HASH}c==3.0{HASH}", "c: 3.0 is locked, <3 is required"),
+        (f"a-b==2.1\nc==2.0{HASH}", "a-b: no hash"),
+        (f"a-b==2.1{HASH}c==2.0{HASH}e==1.0 \\\n    --hash=md5:00\n", "e: no hash"),
+    ],
+)
+def test_what_is_wrong_with_a_lock_file(lock, problem):
+    lines, failed = lock_outcome(PROJECT, lock)
+    assert failed is (problem is not None)
+    assert len(lines) == 1
+    assert (problem or "pins 2 dependencies with hashes") in lines[0]
+
+
 @pytest.mark.slow
 def test_without_a_network():
     proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
@@ -44,3 +82,4 @@ def test_without_a_network():
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("The dependencies were NOT audited: ")
+    assert "dependencies with hashes" in done.stdout

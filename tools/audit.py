@@ -1,7 +1,8 @@
 """Audit the installed dependencies for known vulnerabilities: ``python -m tools.audit``.
 
-The exit status is 1 if a dependency has a known vulnerability that a later release fixes. If the data of pip-audit
-cannot be reached, for example without a network, the status is 0, and the output says that nothing was audited.
+The exit status is 1 if a dependency has a known vulnerability that a later release fixes, or if the lock file does not
+pin each dependency with a hash. If the data of pip-audit cannot be reached, for example without a network, only the
+lock file is checked, and the output says that nothing was audited.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-__all__ = ["main", "outcome"]
+from tools.lock import LOCK, ROOT, locked_versions, problems
+
+__all__ = ["lock_outcome", "main", "outcome"]
 
 _SECONDS = 300
 
@@ -26,11 +29,18 @@ def main() -> int:
     ignored = set(parser.parse_args().ignore)
     report, problem = _audit()
     if report is None:
-        sys.stdout.write(f"The dependencies were NOT audited: {problem}\n")
-        return 0
-    lines, failed = outcome(report, ignored)
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
-    return int(failed)
+        lines, failed = [f"The dependencies were NOT audited: {problem}"], False
+    else:
+        lines, failed = outcome(report, ignored)
+    locked_lines, lock_failed = lock_outcome((ROOT / "pyproject.toml").read_text("utf-8"), LOCK.read_text("utf-8"))
+    sys.stdout.write("".join(f"{line}\n" for line in [*lines, *locked_lines]))
+    return int(failed or lock_failed)
+
+
+def lock_outcome(project: str, lock: str) -> tuple[list[str], bool]:
+    """Return what to print about the lock file, and whether it must be written again; both files as text."""
+    lines = [f"{LOCK.name}: {problem}. Write it again with: make lock" for problem in problems(project, lock)]
+    return lines or [f"{LOCK.name} pins {len(locked_versions(lock))} dependencies with hashes."], bool(lines)
 
 
 def outcome(report: dict[str, Any], ignored: set[str]) -> tuple[list[str], bool]:

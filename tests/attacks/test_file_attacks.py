@@ -3,12 +3,14 @@
 import json
 import random
 import time
+from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sra_pipelines.presets import load_preset, preset_names, preset_path
+from sra_pipelines.readers import FORMATS
 from sra_pipelines.readers.limits import ReadingLimits
 from sra_pipelines.reading.processes import LoneReader, SplitDocument
 from sra_pipelines.reading.splitting import Splitting
@@ -18,60 +20,101 @@ from sra_rag import SRAConfig, load_model
 from sra_rag.errors import SRAError
 from sra_rag.models.embedded import embedded_model_folder
 from sra_rag.profiles import profile_names, profile_path
-from tests.pipelines.server.test_server_uploads import damaged, samples
+from tests.attacks.mutation import corpus, mutated
+from tests.pipelines.server.test_server_uploads import damaged
 from tests.sra_rag.tiny_gguf import write_qwen2
 from tests.sra_rag.tiny_models import tiny_model
 
 pytestmark = pytest.mark.attack
 
-LIMITS = ReadingLimits(max_seconds=20)  # those of the real server, and less patience
+LIMITS = ReadingLimits()  # those of the server, whose uploads also go through a `LoneReader`
+SUFFIXES = sorted(FORMATS)
 
 
-def read(reader, path, counts):
-    start = time.monotonic()
-    result = reader.read_and_split(path, "fuzzed", Splitting(), LIMITS)
-    assert time.monotonic() - start < LIMITS.max_seconds + 30
-    assert isinstance(result, SplitDocument | DocumentError)
-    kind = "read" if isinstance(result, SplitDocument) else "refused"
-    if isinstance(result, DocumentError) and "crashed" in str(result):
-        kind = "ended the reading process"
-    counts[kind] = counts.get(kind, 0) + 1
+class Fuzzed:
+    """Reads files as the server reads uploads, and counts what became of them.
 
+    Parameters
+    ----------
+    folder
+        Folder in which each file is written, and in which those that ended the reading process are kept.
+    """
 
-def test_mutated_files(tmp_path, make_pdf, attack_count):
-    times, rng = attack_count("files", 10_000), random.Random(17)
-    corpus, counts = list(samples(make_pdf).items()), {}
-    reader = LoneReader(limits=LIMITS)
-    for _ in range(times):
-        name, content = rng.choice(corpus)
-        for _ in range(rng.choice((1, 1, 3))):
-            content = damaged(content, rng) if len(content) > 2 else content
-        path = tmp_path / (
-            name if rng.random() < 0.9 else f"a{rng.choice(['.pdf', '.docx', '.xlsx', '.html', '.csv'])}"
-        )
+    def __init__(self, folder):
+        self.folder, self.kept = folder, folder / "ended the process"
+        self.kept.mkdir()
+        self.reader = LoneReader(limits=LIMITS)
+        self.outcomes = {"read": 0, "refused": 0, "ended the reading process": 0}
+        self.by_suffix = dict.fromkeys(SUFFIXES, 0)
+        self.slowest = (0.0, "")
+
+    def read(self, name, content):
+        path = self.folder / name
         path.write_bytes(content)
-        read(reader, path, counts)
-    reader.close()
-    print(f"\n{times} mutated files: {counts}")  # noqa: T201
+        start = time.monotonic()
+        result = self.reader.read_and_split(path, "fuzzed", Splitting(), LIMITS)
+        seconds = time.monotonic() - start
+        assert seconds < LIMITS.max_seconds + 30
+        assert isinstance(result, SplitDocument | DocumentError)
+        outcome = "read" if isinstance(result, SplitDocument) else "refused"
+        if isinstance(result, DocumentError) and "crashed" in str(result):
+            outcome = "ended the reading process"
+            path.rename(self.kept / f"{self.outcomes[outcome]}-{seconds:.0f}s-{name}")
+        if seconds > self.slowest[0]:
+            self.slowest = (seconds, name)
+            path.exists() and (self.kept / f"slowest-{name}").write_bytes(content)
+        path.unlink(missing_ok=True)
+        self.outcomes[outcome] += 1
+        self.by_suffix[Path(name).suffix.lower()] += 1
+        if sum(self.outcomes.values()) % 500 == 0:
+            print(f"\n{self.outcomes}", flush=True)  # noqa: T201
+
+    def report(self):
+        self.reader.close()
+        left = [path.name for path in self.folder.iterdir() if path != self.kept]
+        assert not left, f"the readers left files: {left}"
+        seconds, name = self.slowest
+        return f"{self.outcomes}; slowest {seconds:.1f} s ({name}); by format {self.by_suffix}"
+
+
+def test_mutated_files(tmp_path, attack_count):
+    times, rng = attack_count("files", 10_000), random.Random(attack_count("seed", 17))
+    files = corpus()
+    formats = [FORMATS[Path(name).suffix] for name, _ in files]
+    assert {known.name for known in formats} == {known.name for known in FORMATS.values()}
+    # Recognizing text takes seconds a picture: fewer of these. Sorted, so that few processes load the model for it.
+    weights = [0.03 if "scan" in name else 1 for name, _ in files]
+    chosen = sorted(rng.choices(files, weights, k=times), key=lambda file: Path(file[0]).suffix)
+    fuzzed, others = Fuzzed(tmp_path), [content for _, content in files]
+    for number, (name, content) in enumerate(chosen):
+        suffix = Path(name).suffix if rng.random() < 0.95 else rng.choice(SUFFIXES)
+        fuzzed.read(f"{number}{suffix}", mutated(content, rng, others))
+    print(f"\n{times} mutated files: {fuzzed.report()}")  # noqa: T201
 
 
 def test_generated_files(tmp_path, attack_count):
-    times, counts = attack_count("generated", 2_000), {}
-    reader = LoneReader(limits=LIMITS)
+    times, fuzzed = attack_count("generated", 2_000), Fuzzed(tmp_path)
     starts = st.sampled_from(
-        [b"", b"%PDF-1.7\n", b"PK\x03\x04", b"<html>", b"\xff\xfe", b"\xef\xbb\xbf", b"a,b\n", b"# "]
+        [b"", b"%PDF-1.7\n", b"PK\x03\x04", b"<html>", b"\xff\xfe", b"\xef\xbb\xbf", b"a,b\n", b"# ", b"From: a\n\n",
+         b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"\x89PNG\r\n\x1a\n", b"II*\0"]
+    )  # fmt: skip
+    tags = st.sampled_from(["table", "tr", "td", "td rowspan=3", "ol", "li", "p", "h1", "div", "pre", "b", "math"])
+    markup = st.recursive(
+        st.text(max_size=20),
+        lambda inner: st.tuples(tags, st.lists(inner, max_size=4)).map(
+            lambda made: f"<{made[0]}>{''.join(made[1])}</{made[0].split()[0]}>"
+        ),
+        max_leaves=60,
     )
+    contents = st.binary(max_size=3000) | markup.map(lambda text: text.encode(errors="surrogatepass"))
 
     @settings(max_examples=times, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-    @given(starts, st.binary(max_size=3000), st.sampled_from(["pdf", "docx", "xlsx", "html", "md", "txt", "csv"]))
+    @given(starts, contents, st.sampled_from(SUFFIXES))
     def generated(start, content, suffix):
-        path = tmp_path / f"a.{suffix}"
-        path.write_bytes(start + content)
-        read(reader, path, counts)
+        fuzzed.read(f"a{suffix}", start + content)
 
     generated()
-    reader.close()
-    print(f"\n{times} generated files: {counts}")  # noqa: T201
+    print(f"\n{times} generated files: {fuzzed.report()}")  # noqa: T201
 
 
 def test_mutated_gguf_files(tmp_path, monkeypatch, attack_count):

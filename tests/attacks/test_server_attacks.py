@@ -5,6 +5,7 @@ import random
 import socket
 import threading
 import time
+from contextlib import contextmanager
 
 import httpx
 import pytest
@@ -31,19 +32,39 @@ PATHS = ["/v1/chat/completions", "/v1/models", "/v1/documents", "/v1/documents/%
          "/metrics", "/page/", "/page/uploads", "/v1", "/%2e%2e/etc"]  # fmt: skip
 
 
+def code_of(number):
+    """Return the fact of a client's own document."""
+    return str(7 * number + 1000)
+
+
 @pytest.fixture(scope="module")
-def running(tmp_path_factory, tiny, word_embedding, serving):
-    folder = tmp_path_factory.mktemp("attacked")
-    for number in range(CLIENTS):
-        (folder / f"doc{number}.txt").write_text(f"The code of harbour{number} is {7 * number + 1000}. " * 3)
-    add_documents(folder / "index", list(folder.glob("*.txt")), lambda: word_embedding, workers=0)
-    index = StoredIndex(folder / "index", word_embedding)
-    qa = DocumentQA(index, Engine(tiny, options=SamplingOptions(max_new_tokens=4)), context_tokens=120)
-    shelf = DocumentShelf(index, folder / "uploads")
-    keys = tuple(f"0123456789abcdef-{number}" for number in range(CLIENTS))
-    settings = ServerSettings(api_keys=keys, max_new_tokens=64, queue_length=48, receive_timeout=2.0)
-    with serving(create_app(qa, settings, shelf=shelf)) as address:
-        yield address, keys, shelf
+def attacked(tmp_path_factory, word_embedding, serving):
+    """A function that serves a model with one document for each client: (address, keys, shelf)."""
+
+    @contextmanager
+    def served(loaded, **options):
+        folder = tmp_path_factory.mktemp("attacked")
+        for number in range(CLIENTS):
+            text = f"The code of harbour{number} is {code_of(number)}. Its master keeps it in a safe."
+            (folder / f"doc{number}.txt").write_text(text)
+        add_documents(folder / "index", list(folder.glob("*.txt")), lambda: word_embedding, workers=0)
+        index = StoredIndex(folder / "index", word_embedding)
+        qa = DocumentQA(index, Engine(loaded, options=SamplingOptions(max_new_tokens=4)), **options)
+        shelf = DocumentShelf(index, folder / "uploads")
+        keys = tuple(f"0123456789abcdef-{number}" for number in range(CLIENTS))
+        settings = ServerSettings(
+            api_keys=keys, max_new_tokens=64, queue_length=48, receive_timeout=2.0, request_timeout=1_800.0
+        )
+        with serving(create_app(qa, settings, shelf=shelf)) as address:
+            yield address, keys, shelf
+
+    return served
+
+
+@pytest.fixture(scope="module")
+def running(attacked, tiny):
+    with attacked(tiny, context_tokens=120) as server:
+        yield server
 
 
 def strange_body(rng):
@@ -79,52 +100,87 @@ def test_fuzzed_requests(running, attack_count):
     print(f"\n{times} fuzzed requests: {dict(sorted(statuses.items()))}")  # noqa: T201
 
 
-def test_clients_that_ask_for_their_own_document(running, attack_count):
-    address, keys, _ = running
-    minutes = attack_count("minutes", 30.0)
-    until, counts, faults = time.monotonic() + 60 * minutes, [0] * CLIENTS, []
+class Client:
+    """A client that asks for the code in its own document.
 
-    def ask(client, number):
-        body = {**ASK, "messages": [{"role": "user", "content": f"What is the code of harbour{number}?"}], "seed": 1}
+    Parameters
+    ----------
+    address, key
+        The server, and the key for it.
+    number
+        Number of the client and of its document.
+    max_tokens
+        Length of its answers in tokens.
+    """
+
+    def __init__(self, address, key, number, max_tokens):
+        question = f"What is the code of harbour{number}?"
+        self.body = ASK | {"messages": [{"role": "user", "content": question}], "max_tokens": max_tokens, "seed": 1}
+        self.http = httpx.Client(base_url=address, timeout=2_000, headers={"Authorization": f"Bearer {key}"})
+
+    def ask(self):
+        """Return the text of an answer, its citations and the length of its prompt."""
         while True:
-            answer = client.post(PATHS[0], json=body)
+            answer = self.http.post(PATHS[0], json=self.body)
             if answer.status_code == 200:
-                return answer.json()
+                content = answer.json()
+                text = content["choices"][0]["message"]["content"]
+                return text, content["citations"], content["usage"]["prompt_tokens"]
             if answer.status_code != 429:
                 raise AssertionError(answer.text)
             time.sleep(0.05 * int(answer.headers["Retry-After"]))
 
-    def client_of(number):
-        return httpx.Client(base_url=address, timeout=600, headers={"Authorization": f"Bearer {keys[number]}"})
 
-    expected = []
-    for number in range(CLIENTS):
-        with client_of(number) as client:
-            answer = ask(client, number)
-            expected.append((answer["choices"], answer["citations"], answer["usage"]["prompt_tokens"]))
-    assert len({choices[0]["message"]["content"] for choices, *_ in expected}) > CLIENTS // 2  # they can be told apart
+def ask_from_all(clients, minutes, is_right):
+    """Let all clients ask at the same time, again and again; return the number of answers of each, and the faults."""
+    until, counts, faults = time.monotonic() + 60 * minutes, [0] * len(clients), []
 
     def run(number):
         try:
-            with client_of(number) as client:
-                while time.monotonic() < until:
-                    answer = ask(client, number)
-                    got = (answer["choices"], answer["citations"], answer["usage"]["prompt_tokens"])
-                    if got != expected[number]:
-                        faults.append((number, got, expected[number]))
-                    counts[number] += 1
+            while time.monotonic() < until:
+                answer = clients[number].ask()
+                if not is_right(number, answer):
+                    faults.append((number, answer))
+                counts[number] += 1
         except Exception as error:
             faults.append((number, repr(error)))
 
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(CLIENTS)]
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(len(clients))]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert not faults, faults[:3]
+    for client in clients:
+        client.http.close()
     assert min(counts) > 0
-    print(f"\n{CLIENTS} clients, {minutes:g} minutes: {sum(counts)} answers, each its own; per client {min(counts)} to "  # noqa: T201
-          f"{max(counts)}")  # fmt: skip
+    return counts, faults
+
+
+def test_clients_get_the_answers_that_they_get_alone(running, attack_count):
+    address, keys, _ = running
+    minutes = attack_count("tiny_minutes", 5.0)
+    clients = [Client(address, keys[number], number, 4) for number in range(CLIENTS)]
+    alone = [client.ask() for client in clients]
+    assert len({text for text, *_ in alone}) > CLIENTS // 2  # they can be told apart
+    counts, faults = ask_from_all(clients, minutes, lambda number, answer: answer == alone[number])
+    assert not faults, faults[:3]
+    print(f"\n{CLIENTS} clients of a tiny model, {minutes:g} minutes: {sum(counts)} answers, each as it "  # noqa: T201
+          f"is alone; per client {min(counts)} to {max(counts)}")  # fmt: skip
+
+
+def test_clients_that_ask_for_their_own_document(attacked, embedded, attack_count):
+    minutes = attack_count("minutes", 30.0)
+    codes = [code_of(number) for number in range(CLIENTS)]
+
+    def is_right(number, answer):
+        return [code for code in codes if code in answer[0]] == [code_of(number)]
+
+    with attacked(embedded, context_tokens=60) as (address, keys, _):
+        clients = [Client(address, keys[number], number, 12) for number in range(CLIENTS)]
+        counts, faults = ask_from_all(clients, minutes, is_right)
+    assert not faults, faults[:3]
+    print(f"\n{CLIENTS} clients, {minutes:g} minutes: {sum(counts)} answers, each with the fact of its own document; "  # noqa: T201
+          f"per client {min(counts)} to {max(counts)}")  # fmt: skip
 
 
 def test_idle_streams(running, attack_count):

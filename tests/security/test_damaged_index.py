@@ -8,6 +8,7 @@ import pytest
 from sra_pipelines.index.catalog import index_documents
 from sra_pipelines.index.check import check_index
 from sra_pipelines.index.schema import DATABASE, StoreError
+from sra_pipelines.index.stored_document import StoredDocument
 from sra_pipelines.index.stored_index import StoredIndex
 from sra_pipelines.index.writer import add_documents, remove_documents
 
@@ -116,6 +117,21 @@ def test_what_is_damaged_raises_the_error_of_the_store(tmp_path, whole, word_emb
         with pytest.raises(StoreError, match="the index is damaged"):
             remove_documents(tmp_path, ["note"])
         assert (tmp_path / DATABASE).read_bytes() == before
+
+
+def test_each_document_is_verified_once_when_it_is_read_first(tmp_path, whole, word_embedding, monkeypatch):
+    (tmp_path / DATABASE).write_bytes(whole[0])
+    verified, digest = [], StoredDocument.digest
+    monkeypatch.setattr(
+        StoredDocument, "digest", lambda document: (verified.append(document.metadata.name), digest(document))[1]
+    )
+    assert len(index_documents(tmp_path)) == 3
+    assert verified == []  # a list of documents reads no contents
+    index = StoredIndex(tmp_path, word_embedding)
+    for question in QUESTIONS:
+        index.search(question, 5)
+    index.refresh()
+    assert verified == ["ferry", "lease", "note"]
 
 
 def test_a_check_of_damaged_metadata(tmp_path, whole):

@@ -141,16 +141,32 @@ def test_wrong_keys_are_slowed_down_and_right_ones_are_not(port):
     wrong.join()
 
 
+def upgrade(port, path):
+    """Ask for a WebSocket, which the server does not have."""
+    head = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    head += "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(head.encode())
+        return connection.recv(65536)
+
+
 def test_a_key_in_a_query_is_not_logged(port, caplog):
-    logger = logging.getLogger("uvicorn.access")
-    logger.addHandler(caplog.handler)
+    loggers = [logging.getLogger(name) for name in ("uvicorn", "uvicorn.access", "uvicorn.error")]
+    for logger in loggers:
+        logger.addHandler(caplog.handler)
     try:
         with caplog.at_level(logging.INFO):
             get(port, f"/health?api_key={KEY}", None)
             get(port, f"/v1/models?key={WRONG}", None)
+            assert upgrade(port, f"/v1/models?key={KEY}").startswith(b"HTTP/1.1 403")
+            until = time.monotonic() + 5
+            while not any("WebSocket" in record.getMessage() for record in caplog.records) and time.monotonic() < until:
+                time.sleep(0.05)
     finally:
-        logger.removeHandler(caplog.handler)
-    lines = [record.getMessage() for record in caplog.records if record.name == "uvicorn.access"]
-    assert len(lines) == 2
-    assert '"GET /health HTTP/1.1" 200' in lines[0]
-    assert not any("0123456789abcdef" in line for line in lines)
+        for logger in loggers:
+            logger.removeHandler(caplog.handler)
+    lines = [record.getMessage() for record in caplog.records if record.name.startswith("uvicorn")]
+    assert any('"GET /health HTTP/1.1" 200' in line for line in lines)
+    assert any('"GET /v1/models HTTP/1.1" 401' in line for line in lines)
+    assert any('"WebSocket /v1/models" 403' in line for line in lines)
+    assert not any("0123456789abcdef" in line for line in lines), lines

@@ -50,12 +50,13 @@ def server_config(app: FastAPI, settings: ServerSettings) -> uvicorn.Config:
         log_level="info",
         timeout_graceful_shutdown=int(settings.grace + LONGEST_STEP + 1),
     )
-    logging.getLogger("uvicorn.access").addFilter(_without_query)
+    for name in ("uvicorn.access", "uvicorn.error"):  # the second logs requests for WebSockets
+        logging.getLogger(name).addFilter(_without_query)
     return config
 
 
 def _without_query(record: logging.LogRecord) -> bool:
-    """Remove the query from the address in a line of the access log: clients put API keys there by mistake."""
+    """Remove the query from the address in a line of the log: clients put API keys there by mistake."""
     if isinstance(record.args, tuple):
         record.args = tuple(re.sub(r"\?.*", "", a, flags=re.DOTALL) if isinstance(a, str) else a for a in record.args)
     return True

@@ -1,7 +1,7 @@
 # The server on a CPU, with the embedded model:
 #   docker build -t sra-rag .
 #   docker run -v ./data:/data sra-rag index add /data/contracts --to /data/documents.index
-#   docker run -p 8000:8000 -v ./data:/data -e SRA_RAG_API_KEYS=secret sra-rag
+#   docker run -p 8000:8000 -v ./data:/data -e SRA_RAG_API_KEYS="$(openssl rand -hex 32)" sra-rag
 FROM python:3.12-slim
 RUN useradd --create-home sra && mkdir /data && chown sra /data && pip install --no-cache-dir uv
 WORKDIR /app

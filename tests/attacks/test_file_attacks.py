@@ -57,6 +57,8 @@ class Fuzzed:
         assert seconds < LIMITS.max_seconds + 30
         assert isinstance(result, SplitDocument | DocumentError)
         outcome = "read" if isinstance(result, SplitDocument) else "refused"
+        if isinstance(result, SplitDocument):
+            self.require_storable(result)
         if isinstance(result, DocumentError) and "crashed" in str(result):
             outcome = "ended the reading process"
             path.rename(self.kept / f"{self.outcomes[outcome]}-{seconds:.0f}s-{name}")
@@ -66,6 +68,15 @@ class Fuzzed:
         path.unlink(missing_ok=True)
         self.outcomes[outcome] += 1
         self.by_suffix[Path(name).suffix.lower()] += 1
+
+    def require_storable(self, result):
+        """An index stores the pages as UTF-8, and the passages as spans of them."""
+        texts = {page.index: page.text for page in result.document.pages}
+        for page in result.document.pages:
+            "".join([page.text, page.label, *page.notices, *(heading.text for heading in page.headings)]).encode()
+        for passage in result.passages:
+            assert passage.text == texts[passage.page_index][passage.start : passage.end]
+            passage.section.encode()
 
     def report(self):
         self.reader.close()

@@ -95,6 +95,8 @@ def test_fuzzed_requests(running, attack_count):
             answer = client.request(method, path, content=content, headers=headers)
             statuses[answer.status_code] = statuses.get(answer.status_code, 0) + 1
             assert answer.status_code < 500, (number, method, path, content, answer.text)
+            if answer.status_code >= 400 and method != "HEAD":
+                assert set(answer.json()["error"]) == {"message", "type", "param", "code"}, (method, path, content)
         assert client.get("/health").status_code == 200
         assert client.post(PATHS[0], json=ASK).status_code == 200
     print(f"\n{times} fuzzed requests: {dict(sorted(statuses.items()))}")  # noqa: T201

@@ -191,6 +191,13 @@ def test_a_full_disk_is_reported_and_a_removal_works_on_it(small_disk, word_embe
     assert StoredIndex(small_disk / "index", word_embedding).n_passages == 0
 
 
+def test_text_that_no_encoding_accepts_is_added_with_replacement_characters(client):
+    head = b"From: a@example.com\nSubject: Rent\nContent-Type: text/plain; charset=utf-7\n\n"
+    answer = send(client, "rent.eml", head + b"The rent is +2AA- 500 crowns.\n")
+    assert answer.status_code == 201, answer.text
+    assert client.delete("/v1/documents/rent").status_code == 200
+
+
 def test_a_form_without_a_file(client):
     for body in ({"files": {"other": ("a.txt", TEXT)}}, {"data": {"file": "a text"}}, {"content": b""}):
         answer = client.post("/v1/documents", **body)

@@ -16,6 +16,7 @@ from sra_pipelines.readers.encoded_data import without_encoded_data
 from sra_pipelines.readers.scans.recognition import is_installed
 from sra_pipelines.unicode_forms import composed
 from sra_pipelines.values import Document, DocumentError, Heading, Page
+from sra_rag.generation.text import well_formed
 
 __all__ = ["CONVERT", "FORMATS", "Format", "known_names", "read_document", "read_pages"]
 
@@ -145,16 +146,22 @@ def read_pages(path: Path, on_page: OnPage = None) -> list[Page]:
 
 def _cleaned(page: Page) -> Page:
     """Bring the text of a page to one Unicode form, and leave out encoded data."""
-    text, notices = without_encoded_data(composed(page.text))
-    if text == page.text:
+    text, notices = without_encoded_data(_encodable(page.text))
+    label = _encodable(page.label)
+    if (text, label) == (page.text, page.label):
         return page
     headings = tuple(
-        Heading(len(without_encoded_data(composed(page.text[: heading.start]))[0]), composed(heading.text))
+        Heading(len(without_encoded_data(_encodable(page.text[: heading.start]))[0]), _encodable(heading.text))
         for heading in page.headings
     )
     return dataclasses.replace(
-        page, label=composed(page.label), text=text, headings=headings, notices=(*page.notices, *notices)
+        page, label=label, text=text, headings=headings, notices=(*map(well_formed, page.notices), *notices)
     )
+
+
+def _encodable(text: str) -> str:
+    """Return composed text that can be stored: some encodings and escapes yield halves of surrogate pairs."""
+    return composed(well_formed(text))
 
 
 def _require_text(path: Path, known: Format, pages: Sequence[Page]) -> None:

@@ -290,6 +290,17 @@ def test_a_message_is_read_with_its_headers_and_names_its_attachments(tmp_path):
     assert read(make_message(tmp_path / "b.eml", "<p>Plain</p>")) == [("1", [*head, "Plain text é", *end])]
 
 
+@pytest.mark.parametrize(
+    ("charset", "body"),
+    [("utf-7", b"Rent +2AA- 500"), ("raw_unicode_escape", b"Rent \\ud800 500"), ("utf-7", b"Rent +3AA- 500")],
+)
+def test_half_a_surrogate_pair_of_a_message_is_a_replacement_character(tmp_path, charset, body):
+    head = f"From: a@example.com\nSubject: x\nContent-Type: text/plain; charset={charset}\n\n"
+    (tmp_path / "a.eml").write_bytes(head.encode() + body + b"\n")
+    [(_, lines)] = read(tmp_path / "a.eml")
+    assert lines[-1] == "Rent \ufffd 500"
+
+
 # -- damaged files -----------------------------------------------------------------------------------------------------
 
 MAKERS = {".pptx": make_slides, ".xls": make_xls, ".ods": make_ods, ".odt": make_odt, ".epub": make_epub,

@@ -87,7 +87,7 @@ def test_fuzzed_requests(running, attack_count):
     with httpx.Client(base_url=address, timeout=120, headers={"Authorization": f"Bearer {keys[0]}"}) as client:
         for number in range(times):
             headers = {
-                "Content-Type": rng.choice(["application/json", "text/plain", "multipart/form-data", "a/b;c=\xff"])
+                "Content-Type": rng.choice([b"application/json", b"text/plain", b"multipart/form-data", b"a/b;c=\xff"])
             }
             content = strange_body(rng) if rng.random() < 0.9 else rng.randbytes(rng.randrange(2000))
             path = PATHS[0] if rng.random() < 0.8 else rng.choice(PATHS)

@@ -1,5 +1,7 @@
 """Uploads: bounded in number, size and time, read by one warm process, private, and cleaned up after a kill."""
 
+import logging
+import socket
 import stat
 import subprocess
 import sys
@@ -189,6 +191,28 @@ def test_a_full_disk_is_reported_and_a_removal_works_on_it(small_disk, word_embe
         assert [document["id"] for document in client.get("/v1/documents").json()["data"]] == ["lease"]
     remove_documents(small_disk / "index", ["lease"])
     assert StoredIndex(small_disk / "index", word_embedding).n_passages == 0
+
+
+def test_a_cut_upload_leaves_nothing_and_no_traceback_in_the_log(client, shelf, caplog):
+    body = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\nhalf'
+    head = f"POST /v1/documents HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body) + 500}\r\n"
+    head += "Content-Type: multipart/form-data; boundary=x\r\n\r\n"
+    logger = logging.getLogger("uvicorn.error")
+    logger.addHandler(caplog.handler)
+    try:
+        with socket.create_connection((client.base_url.host, client.base_url.port)) as connection:
+            connection.sendall(head.encode() + body)
+            until = time.monotonic() + 10
+            while not shelf._uploading and time.monotonic() < until:
+                time.sleep(0.01)
+        while shelf._uploading and time.monotonic() < until:
+            time.sleep(0.01)
+        assert client.get("/health").status_code == 200  # the server has ended the request
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert shelf._uploading == 0
+    assert not shelf.uploads.exists() or not list(shelf.uploads.iterdir())
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
 def test_text_that_no_encoding_accepts_is_added_with_replacement_characters(client):

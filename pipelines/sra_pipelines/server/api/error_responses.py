@@ -11,8 +11,9 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from vllm_sra.client.prompt_context import VLLMServerError
 
 from sra_pipelines.index.lock import IndexLockedError
@@ -128,8 +129,12 @@ def install_error_handlers(app: FastAPI) -> None:
         body = error_body("; ".join(messages), "invalid_request_error", "invalid_value", _field(errors[0]) or None)
         return JSONResponse(body, 400)
 
+    async def gone(request: Request, error: Exception) -> Response:
+        return Response(status_code=400)  # nobody receives it; without a handler, the log gets a traceback
+
     for kind, _, _ in _STATUS:
         app.add_exception_handler(kind, ours)
+    app.add_exception_handler(ClientDisconnect, gone)
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(Exception, ours)  # the server logs it as well

@@ -15,6 +15,7 @@ __all__ = ["TopicSettings", "about", "add_topics", "fuse"]
 _WEIGHTS = (2.0, 1.0)  # dense, keywords; see docs/retrieval.md
 
 _DECIDING = 3  # best passages whose documents decide which vocabulary is used
+_DECIDING_IN_LANGUAGE = 5  # of topics of one language, for which one passage is enough; see docs/retrieval.md
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -79,8 +80,14 @@ def add_topics(
 
 
 def about(entry: VocabularyEntry, ranked: Sequence[Passage], revision: Revision) -> bool:
-    """Return whether most of the best passages for a question are in documents that a topic is for."""
+    """Return whether most of the best passages for a question are in documents that a topic is for.
+
+    For a topic of one language, one of the five best passages is enough: the question is in this language, and the best
+    passages are then often any that are in it, whatever they are about.
+    """
     names = set(revision.of_type(entry.documents))
+    if entry.language:
+        return any(passage.document in names for passage in ranked[:_DECIDING_IN_LANGUAGE])
     best = ranked[:_DECIDING]
     return 2 * sum(passage.document in names for passage in best) > len(best)
 

@@ -242,6 +242,9 @@ def test_topics_apply_to_documents_of_their_type(shelf):
     for entry, own, other in ((financial, in_filing, in_contract), (legal, in_contract, in_filing)):
         assert about(entry, [*own[:2], other[0]], revision)
         assert not about(entry, [own[0], *other[:2]], revision)
+        abroad = dataclasses.replace(entry, language="german")  # one of the five best is enough
+        assert about(abroad, [other[0]] * 4 + own[:1], revision)
+        assert not about(abroad, [other[0]] * 5 + own[:1], revision)
         by_meaning, by_words = revision.rankings(entry)
         assert {passage.document for passage in by_meaning} == {own[0].document}
         assert {passage.document for passage in by_words} <= {own[0].document}  # a short document may share no word

@@ -186,7 +186,7 @@ class Retriever:
     def _revision(self) -> Revision:
         with self._lock:
             if self._cached is None or self._cached.number != self.index.revision:
-                self._cached = Revision(self.index, [entry.phrases for entry in self.vocabulary])
+                self._cached = Revision(self.index, self.vocabulary)
             return self._cached
 
 

@@ -27,18 +27,18 @@ class Revision:
     ----------
     index
         The index.
-    phrases
-        The phrases of all topics, see `VocabularyEntry.phrases`: they are embedded together.
+    vocabulary
+        All topics: the phrases of those in one language are embedded together.
     """
 
-    def __init__(self, index: PassageIndex, phrases: Sequence[str] = ()) -> None:
+    def __init__(self, index: PassageIndex, vocabulary: Sequence[VocabularyEntry] = ()) -> None:
         self.number = index.revision
         self.passages: Sequence[Passage] = index.passages()
         self.keywords = KeywordIndex(self.passages)
         self.pages: Pages = by_page(self.passages)
         self.documents = tuple(dict.fromkeys(passage.document for passage in self.passages))
         self._search = index.search
-        self._phrases = tuple(phrases)
+        self._vocabulary = tuple(vocabulary)
         self._lock = threading.Lock()
         self._kinds: dict[str, tuple[list[PageKind], frozenset[str]]] | None = None
         self._rankings: dict[VocabularyEntry, Rankings] = {}
@@ -58,8 +58,9 @@ class Revision:
         if known is None:
             names = set(self.of_type(entry.documents))
             text = entry.phrases
+            phrases = tuple(other.phrases for other in self._vocabulary if other.language == entry.language)
             everything = len(names) == len(self._structure())
-            dense = self._search(text, _BY_MEANING if everything else len(self.passages), phrases=self._phrases)
+            dense = self._search(text, _BY_MEANING if everything else len(self.passages), phrases=phrases)
             words = self.keywords.search(text, _BY_WORDS if everything else len(self.passages))
             found = (self.passages[number] for number, _ in words)
             known = (

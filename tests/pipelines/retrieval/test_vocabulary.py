@@ -167,7 +167,7 @@ def test_the_phrases_of_a_topic_are_embedded_once_for_all_indexes(word_embedding
     model = Counting(model_name="counting")
     for _ in range(2):
         Retriever(DocumentIndex([document("orrin", FILING)], model, splitting=Splitting(60, 8))).search(MARGIN)
-    phrases = [entry.phrases for entry in DEFAULT]
+    phrases = [entry.phrases for entry in DEFAULT if not entry.language]
     assert sorted(text for text in model.texts if text in phrases) == sorted(phrases)
 
 

@@ -18,15 +18,11 @@ from collections.abc import Mapping, Sequence
 
 from sra_pipelines.checks.citations import Citation
 from sra_pipelines.retrieval.keywords import keywords
+from sra_pipelines.retrieval.languages import ENGLISH, language_of
 from sra_pipelines.values import Passage
 
 __all__ = ["Relevance", "has_measured_cosines", "measure_relevance"]
 
-_ENGLISH = re.compile(r"\b(?:the|of|and)\b", re.IGNORECASE)
-_ENGLISH_QUESTION = re.compile(
-    r"\b(?:the|of|and|what|which|who|whom|whose|when|where|why|how|is|are|was|were|does|do|did|has|have)\b",
-    re.IGNORECASE,
-)
 _QUESTION_WORDS = frozenset(
     keywords(
         [
@@ -36,10 +32,10 @@ _QUESTION_WORDS = frozenset(
     )[0]
 )
 _LEAST_WORDS = 3  # of a question; the share of fewer words is too coarse
+_FUNCTION_WORDS = 3  # of a passage; a table may have none
 _LINES = 2  # before and after a quote
 _NEAR_WEIGHT = 0.5
 _LEAST_SCORE = 0.65
-_LEAST_NEAR = 0.25  # where the cosines of the embedding model were not measured
 _MEASURED = "allminilml6v2"  # cosines of other embedding models have another scale
 
 
@@ -62,10 +58,8 @@ class Relevance:
 
     @property
     def too_low(self) -> bool:
-        """Whether the documents probably do not contain an answer."""
-        if self.closest is None:
-            return self.near < _LEAST_NEAR
-        return self.closest + _NEAR_WEIGHT * self.near < _LEAST_SCORE
+        """Whether the documents probably do not contain an answer; never without `closest`, as words alone mislead."""
+        return self.closest is not None and self.closest + _NEAR_WEIGHT * self.near < _LEAST_SCORE
 
 
 def measure_relevance(
@@ -101,8 +95,9 @@ def measure_relevance(
         the passages are not in English: then their words say nothing.
     """
     asked = set(keywords([question])[0]) - _QUESTION_WORDS
-    is_english = _ENGLISH_QUESTION.search(question) and any(_ENGLISH.search(passage.text) for passage in passages)
-    if not citations or len(asked) < _LEAST_WORDS or not is_english:
+    if not citations or len(asked) < _LEAST_WORDS or language_of(question) != ENGLISH:
+        return None
+    if not any(language_of(passage.text, least=_FUNCTION_WORDS) == ENGLISH for passage in passages):
         return None
     total = sum(weights[word] for word in asked)
     phrases = [set(words) for words in keywords(list(also))] if also else []

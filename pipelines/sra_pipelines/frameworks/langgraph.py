@@ -15,23 +15,25 @@ from langchain_sra import ChatSRAHuggingFace  # noqa: E402
 from langgraph.graph import END, START, StateGraph  # noqa: E402
 from langgraph.graph.state import CompiledStateGraph  # noqa: E402
 
-from sra_pipelines.answering.answers import Answer, Retrieval  # noqa: E402
+from sra_pipelines.answering.answers import Answer, PassageEvidence, Retrieval  # noqa: E402
 from sra_pipelines.answering.document_qa import DocumentQA  # noqa: E402
 from sra_pipelines.checks.amounts import Amount  # noqa: E402
 from sra_pipelines.checks.calculations import Calculation, Operand  # noqa: E402
 from sra_pipelines.checks.citations import Citation  # noqa: E402
+from sra_pipelines.checks.relevance import Relevance  # noqa: E402
 from sra_pipelines.checks.support import Claim, Support  # noqa: E402
 from sra_pipelines.frameworks.langchain import answer_steps  # noqa: E402
 from sra_pipelines.retrieval.vocabulary import Expansion  # noqa: E402
 from sra_pipelines.values import Passage  # noqa: E402
 from sra_rag.config import SRAConfig  # noqa: E402
-from sra_rag.generation.result import Generation, Timing, Usage  # noqa: E402
+from sra_rag.evidence_config import EvidenceConfig  # noqa: E402
+from sra_rag.generation.result import FoundEvidence, Generation, Timing, Usage  # noqa: E402
 
 __all__ = ["CHECKPOINT_TYPES", "AnswerState", "answer_graph"]
 
 CHECKPOINT_TYPES = (
-    Answer, Calculation, Citation, Claim, Amount, Expansion, Generation, Operand, Passage, Retrieval, SRAConfig,
-    Support, Timing, Usage,
+    Answer, Calculation, Citation, Claim, Amount, EvidenceConfig, Expansion, FoundEvidence, Generation, Operand,
+    Passage, PassageEvidence, Relevance, Retrieval, SRAConfig, Support, Timing, Usage,
 )  # fmt: skip
 """Types in the checkpoints of the graph, for ``JsonPlusSerializer(allowed_msgpack_modules=CHECKPOINT_TYPES)``."""
 

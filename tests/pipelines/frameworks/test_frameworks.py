@@ -1,6 +1,8 @@
 """The same index and the same answers through LangChain, LangGraph and LlamaIndex as from `DocumentQA` and `Chat`."""
 
+import dataclasses
 import importlib
+import typing
 
 import pytest
 from langchain_core.retrievers import BaseRetriever as LangChainRetriever
@@ -13,8 +15,10 @@ from llama_index.core.query_engine import RetrieverQueryEngine
 from llama_index.core.tools import QueryEngineTool
 from llama_index.llms.sra import SRAHuggingFaceLLM
 from sra_pipelines import DocumentIndex, DocumentQA, Passage, add_documents, read_document
+from sra_pipelines.answering.answers import Answer, PassageEvidence, Retrieval
 from sra_pipelines.answering.chat import Chat
 from sra_pipelines.checks.calculations import calculate, find_operand
+from sra_pipelines.checks.relevance import Relevance
 from sra_pipelines.frameworks import langchain as ours_langchain
 from sra_pipelines.frameworks import langgraph as ours_langgraph
 from sra_pipelines.frameworks import llama_index as ours_llama_index
@@ -25,6 +29,7 @@ from sra_pipelines.samples import sample_documents, sample_questions
 
 from sra_rag import Engine, SamplingOptions, SRAConfig
 from sra_rag.errors import ConfigError, MissingExtraError
+from sra_rag.generation.result import FoundEvidence, Generation, Timing, Usage
 
 answer_chain, answer_graph = ours_langchain.answer_chain, ours_langgraph.answer_graph
 QUESTIONS = [question.question for question in sample_questions()]
@@ -184,6 +189,33 @@ def test_a_graph_can_be_saved_and_gone_on_with(qa, caplog):
     assert (saved.text, saved.generation.sra) == (expected.text, expected.generation.sra)
     assert list(saved.citations) == list(expected.citations)
     assert "unregistered" not in caplog.text
+    assert "Blocked" not in caplog.text
+
+
+def dataclasses_in(kind):
+    """Yield the dataclasses that a value of a type may contain."""
+    if dataclasses.is_dataclass(kind):
+        yield kind
+        for hint in typing.get_type_hints(kind).values():
+            yield from dataclasses_in(hint)
+    for part in typing.get_args(kind):
+        yield from dataclasses_in(part)
+
+
+def test_every_type_in_an_answer_can_be_saved():
+    missing = {*dataclasses_in(Answer), *dataclasses_in(Retrieval)} - set(ours_langgraph.CHECKPOINT_TYPES)
+    assert missing == set()
+
+
+def test_an_answer_with_evidence_can_be_saved(caplog):
+    strict = JsonPlusSerializer(allowed_msgpack_modules=ours_langgraph.CHECKPOINT_TYPES)
+    sra = SRAConfig.coerce({"evidence": {"weight": 4}})
+    found = FoundEvidence((0.4, 0.6), (1,), (0, 2), ((3, 9),), (4.0,))
+    generation = Generation("It is 5.", "stop", Usage(9, 2), Timing(1.0, 1.0), (1, 2), sra, 3, evidence=found)
+    look = (PassageEvidence(0.4, "a", False), PassageEvidence(0.6, "b", True))
+    answer = Answer("What?", "It is 5.", (), (), generation, evidence=look, relevance=Relevance(0.5, 0.6))
+    saved = strict.loads_typed(strict.dumps_typed(answer))
+    assert (saved.relevance, saved.evidence[1], saved.generation.sra) == (answer.relevance, look[1], sra)
     assert "Blocked" not in caplog.text
 
 

@@ -97,18 +97,30 @@ def main() -> None:
         print("\nsettings chosen without each company:")
         for company, settings in chosen.items():
             print(f"- {company}: {settings}")
-    print(f"\n| gold page in the context, {len(questions)} questions | " + " | ".join(f"{b:,} tokens" for b in BUDGETS))
+    print_tables(rows, seconds, len(questions))
+    if options.misses:
+        print_misses(questions, rows["with vocabulary (default)"])
+
+
+def print_tables(
+    rows: dict[str, list[Hits]], seconds: dict[str, tuple[list[float], list[float]]], n_questions: int
+) -> None:
+    """Print how often a gold page is in the context, and the seconds of a search."""
+    print(f"\n| gold page in the context, {n_questions} questions | " + " | ".join(f"{b:,} tokens" for b in BUDGETS))
     print("|---" * (len(BUDGETS) + 1) + "|")
     for name, hits in rows.items():
         print(f"| {name} | {' | '.join(share([hit[i] for hit in hits]) for i in range(len(BUDGETS)))} |")
     print("\n| CPU time of a search, median | when first asked of the filing | when asked again |\n|---|---|---|")
     for name, (first, again) in seconds.items():
         print(f"| {name} | {np.median(first) * 1000:.1f} ms | {np.median(again) * 1000:.1f} ms |")
-    if options.misses:
-        identified = [question for _, own in grouped(questions) for question in own]
-        for question, hit in zip(identified, rows["with vocabulary (default)"], strict=True):
-            if not all(hit):
-                print(f"- {question['document']}: {hit} {question['question'][:110]}")
+
+
+def print_misses(questions: Sequence[dict[str, Any]], hits: Sequence[Hits]) -> None:
+    """Print the questions without a gold page at some budget."""
+    identified = [question for _, own in grouped(questions) for question in own]
+    for question, hit in zip(identified, hits, strict=True):
+        if not all(hit):
+            print(f"- {question['document']}: {hit} {question['question'][:110]}")
 
 
 class Kept:

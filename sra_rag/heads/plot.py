@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sra_rag.errors import ConfigError, require_extra
 from sra_rag.heads.head_search import EvidenceHead
 
-__all__ = ["FORMATS", "check_plot_file", "plot_heads"]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["FORMATS", "check_plot_file", "draw_heads", "plot_heads"]
 
 FORMATS = (".svg", ".png", ".pdf")
 """Allowed suffixes of the picture file."""
@@ -36,14 +40,36 @@ def check_plot_file(path: Path) -> None:
 
 
 def plot_heads(heads: Sequence[EvidenceHead], path: Path, *, n_layers: int, n_heads: int, top: int, title: str) -> None:
-    """Write a picture in which the colour of each head is its share of the right passage.
+    """Write the picture of `draw_heads` to a file.
+
+    Parameters
+    ----------
+    heads, n_layers, n_heads, top, title
+        As for `draw_heads`.
+    path
+        File to write; its suffix is one of `FORMATS`.
+
+    Raises
+    ------
+    ConfigError, MissingExtraError
+        See `check_plot_file`.
+    """
+    check_plot_file(path)
+    from matplotlib import rc_context
+
+    # Without a hash salt and a date, the same heads give the same SVG file.
+    with rc_context({"svg.hashsalt": "sra-rag", "svg.fonttype": "none", "text.parse_math": False}):
+        figure = draw_heads(heads, n_layers=n_layers, n_heads=n_heads, top=top, title=title)
+        figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix.lower() == ".svg" else None)
+
+
+def draw_heads(heads: Sequence[EvidenceHead], *, n_layers: int, n_heads: int, top: int, title: str) -> Figure:
+    """Draw a picture in which the colour of each head is its share of the right passage.
 
     Parameters
     ----------
     heads
         Evidence heads, best first. Other heads of the model are grey.
-    path
-        File to write; its suffix is one of `FORMATS`.
     n_layers
         Number of layers of the model.
     n_heads
@@ -53,34 +79,36 @@ def plot_heads(heads: Sequence[EvidenceHead], path: Path, *, n_layers: int, n_he
     title
         Title of the picture.
 
+    Returns
+    -------
+    figure
+        A figure of matplotlib, which a notebook shows.
+
     Raises
     ------
-    ConfigError, MissingExtraError
-        See `check_plot_file`.
+    MissingExtraError
+        If matplotlib is not installed.
     """
-    check_plot_file(path)
-    from matplotlib import rc_context
+    require_extra("draw_heads", "plot", "matplotlib")
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch, Rectangle
 
     shares = np.ma.masked_all((n_layers, n_heads))
     for head in heads:
         shares[head.layer, head.head] = head.share
-    # Without a hash salt and a date, the same heads give the same SVG file.
-    with rc_context({"svg.hashsalt": "sra-rag", "svg.fonttype": "none", "text.parse_math": False}):
-        figure = Figure(figsize=(2.6 + 0.22 * n_heads, 1.8 + 0.16 * n_layers), layout="constrained")
-        axes = figure.subplots()
-        axes.set_facecolor(_UNRANKED)
-        image = axes.imshow(
-            shares, cmap="viridis_r", vmin=0, vmax=1, origin="lower", aspect="auto", interpolation="nearest"
-        )
-        for head in heads[:top]:
-            corner = (head.head - 0.5, head.layer - 0.5)
-            axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor="#c0392b", linewidth=1.2))
-        axes.set(xlabel="query head", ylabel="layer", title=title)
-        figure.colorbar(image, label="share of the right passage (chance: 0.10)")
-        key = [Patch(facecolor="none", edgecolor="#c0392b", label=f"the {min(top, len(heads))} best heads")]
-        if len(heads) < n_layers * n_heads:
-            key.append(Patch(facecolor=_UNRANKED, label=f"not among the {len(heads)} best"))
-        figure.legend(handles=key, loc="outside lower center", ncols=2, frameon=False, fontsize="small")
-        figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix.lower() == ".svg" else None)
+    figure = Figure(figsize=(2.6 + 0.22 * n_heads, 1.8 + 0.16 * n_layers), layout="constrained")
+    axes = figure.subplots()
+    axes.set_facecolor(_UNRANKED)
+    image = axes.imshow(
+        shares, cmap="viridis_r", vmin=0, vmax=1, origin="lower", aspect="auto", interpolation="nearest"
+    )
+    for head in heads[:top]:
+        corner = (head.head - 0.5, head.layer - 0.5)
+        axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor="#c0392b", linewidth=1.2))
+    axes.set(xlabel="query head", ylabel="layer", title=title)
+    figure.colorbar(image, label="share of the right passage (chance: 0.10)")
+    key = [Patch(facecolor="none", edgecolor="#c0392b", label=f"the {min(top, len(heads))} best heads")]
+    if len(heads) < n_layers * n_heads:
+        key.append(Patch(facecolor=_UNRANKED, label=f"not among the {len(heads)} best"))
+    figure.legend(handles=key, loc="outside lower center", ncols=2, frameon=False, fontsize="small")
+    return figure

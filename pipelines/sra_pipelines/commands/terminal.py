@@ -62,6 +62,21 @@ class Reporter:
                 self._write(text)
         [answer] = ended
         self._write("\n" if self.streaming else f"{mark_unsupported(answer.text, answer.supported)}\n")
+        self._checks(answer)
+        cited = "; ".join(map(str, answer.citations))
+        usage, timing = answer.generation.usage, answer.generation.timing
+        reused = f" ({usage.cached_tokens} reused)" if usage.cached_tokens else ""
+        self._write(
+            f"  {f'sources: {cited}' if cited else self._without_sources(answer)}\n"
+            f"  {usage.prompt_tokens} prompt tokens{reused}, {usage.completion_tokens} generated; "
+            f"prefill {timing.prefill_seconds:.1f} s, decode {timing.decode_seconds:.1f} s"
+            f"{'; stopped at the token limit' if answer.generation.finish_reason == 'length' else ''}\n"
+        )
+        self._origins(answer)
+        return answer
+
+    def _checks(self, answer: Answer) -> None:
+        """Write the results of the checks of an answer, and notes."""
         if answer.abstained == "nothing supported":
             self._write(f"  {SENTENCE} No part of the answer above is supported by the passages.\n")
         elif answer.abstained == "not about the question":
@@ -77,15 +92,9 @@ class Reporter:
             self._write(f"  computed: {answer.calculation.text}\n    from {where}\n")
         for note in answer.notes:
             self._write(f"  note: {note}\n")
-        cited = "; ".join(map(str, answer.citations))
-        usage, timing = answer.generation.usage, answer.generation.timing
-        reused = f" ({usage.cached_tokens} reused)" if usage.cached_tokens else ""
-        self._write(
-            f"  {f'sources: {cited}' if cited else self._without_sources(answer)}\n"
-            f"  {usage.prompt_tokens} prompt tokens{reused}, {usage.completion_tokens} generated; "
-            f"prefill {timing.prefill_seconds:.1f} s, decode {timing.decode_seconds:.1f} s"
-            f"{'; stopped at the token limit' if answer.generation.finish_reason == 'length' else ''}\n"
-        )
+
+    def _origins(self, answer: Answer) -> None:
+        """Write what the passages were found with, and which of them the model attended to."""
         if answer.expansion is not None:
             self._write(f"  also searched for: {', '.join(answer.expansion.topics)}\n")
         if answer.evidence is not None:
@@ -96,7 +105,6 @@ class Reporter:
             )
             for passage, share in zip(answer.passages, answer.attention, strict=True):
                 self._write(f"    {share:6.1%}  {passage.document}, page {passage.page_label}\n")
-        return answer
 
     def in_brief(self, label: str, answer: Answer) -> None:
         """Write an answer after a label, with its best source and quote, in three lines at most."""

@@ -16,7 +16,8 @@ VLLM_VENV := .venv-vllm
 VLLM_BIN := $(VLLM_VENV)/bin
 VLLM_READY := $(VLLM_VENV)/.ready
 
-.PHONY: demo models test test-slow test-attack audit lock test-vllm test-gpu check docs format bench clean
+.PHONY: demo models test test-core test-integrations test-pipelines test-evaluations test-slow test-notebooks test-attack \
+  audit lock test-vllm test-gpu check docs format bench clean
 
 # Fetches a model (491 MB) the first time; without it, or with MODEL=embedded, the embedded one answers.
 demo: $(READY)
@@ -31,9 +32,21 @@ models: $(READY)
 test: $(READY)
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --durations 30
 
+# One area of `make test`: the folder of tests/ that mirrors sra_rag, integrations, pipelines or evaluations.
+test-core: AREA := sra_rag
+test-integrations: AREA := integrations
+test-pipelines: AREA := pipelines
+test-evaluations: AREA := evaluations
+test-core test-integrations test-pipelines test-evaluations: $(READY)
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --durations 10 tests/$(AREA)
+
 test-slow: $(READY)
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow --counts $(COUNTS) -n $(WORKERS) \
 	  --dist loadfile --durations 30
+
+# Runs the notebooks of examples/ from top to bottom with the embedded model; their files are not changed.
+test-notebooks: $(READY)
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -o addopts= --nbmake --durations 0 examples/*.ipynb
 
 # Each attack in full takes hours. Fewer repetitions: make test-attack ATTACKS="kills=5 flips=20 minutes=1"
 test-attack: $(READY)

@@ -27,17 +27,17 @@ class Example:
     instruction, context, question
         The prompt, in this order: what does not depend on the question comes first, so that its prefill is shared.
     answers
-        Right answers. Any one counts, or each is asked for where `all_of` says so. None: the right answer is that the
-        context does not say.
+        Right answers. One of them is enough, or all are required with `all_of`. Empty: the right answer is that the
+        context does not contain it.
     all_of
-        Whether an answer has to hold all of `answers`.
+        Whether an answer must contain all of `answers`.
     features
         Values that results are grouped by, such as ``{"position": 0.5, "passages": 10}``.
     gold
-        The texts within `context` that hold the answer: the attention on them is measured.
+        The texts within `context` that contain the answer: the attention on them is measured.
     passages, gold_pages
         Where the context comes from documents: the passages in it, and the pages (`document_stem`, zero-based index)
-        that hold the answer. Citations are measured against them.
+        that contain the answer. Citations are compared with them.
     plain
         The context is plain text, and the only answer is its continuation: nothing is asked or generated, only the
         likelihood of the rest is measured.
@@ -76,7 +76,7 @@ class Example:
         return spans
 
     def gold_text(self) -> str:
-        """Return the answer whose likelihood is measured, empty where there is none: the first, or all of them."""
+        """Return the answer whose likelihood is measured: the first, or all together; empty if there is none."""
         return ", ".join(self.answers) if self.all_of else "".join(self.answers[:1])
 
     @classmethod

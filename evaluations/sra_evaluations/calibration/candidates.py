@@ -87,7 +87,7 @@ def strength_at(harm: float, measured: Sequence[tuple[float, float]], most: floa
     """Solve for the strength that does a given harm, from those measured at one or two strengths.
 
     Harm is taken to grow as ``a * alpha + b * alpha ** 2`` (its first terms: none at 0), or with the square alone
-    where one was measured. The result lies in ``[0, most]``.
+    where one was measured. The result is in ``[0, most]``.
     """
     points = [(alpha, found) for alpha, found in measured if alpha > 0]
     if len(points) == 1:

@@ -1,4 +1,4 @@
-"""Questions without labels: a figure, a date or a name is left out of a sentence that stands in the passages."""
+"""Questions without labels: a figure, a date or a name is removed from a sentence of the passages."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _SEAM = 2  # tokens between passages
 
 
 def make_cloze(retriever: Retriever, count: int, seed: int, tokens: int, count_tokens: CountTokens) -> list[Example]:
-    """Make questions from the passages of an index, each from a passage of its own.
+    """Make questions from the passages of an index, each from another passage.
 
     The passage of the sentence stands among those that retrieval finds for it with the part left out: those most like
     it. Questions go through five places of the passage and through figures, dates and names in turn.
@@ -42,7 +42,7 @@ def make_cloze(retriever: Retriever, count: int, seed: int, tokens: int, count_t
     retriever
         Searches the documents.
     count
-        Questions at most; fewer where the documents hold no more sentences that can be asked about.
+        Maximum number of questions; fewer if the documents have no more sentences that can be asked about.
     seed
         Of the choice.
     tokens
@@ -53,7 +53,7 @@ def make_cloze(retriever: Retriever, count: int, seed: int, tokens: int, count_t
     Raises
     ------
     ConfigError
-        If no sentence holds anything that could be left out.
+        If no sentence has anything that could be removed.
     """
     passages = list(retriever.index.passages())
     seen = Counter(line for passage in passages for line in set(_lines(passage.text)))
@@ -69,7 +69,7 @@ def make_cloze(retriever: Retriever, count: int, seed: int, tokens: int, count_t
             examples.append(_example(passage, *part, depth, retriever, tokens, count_tokens))
     if not examples:
         raise ConfigError(
-            "No sentence of these documents holds a figure, a date or a name that could be asked for. Give documents "
+            "No sentence of these documents has a figure, a date or a name that could be asked for. Give documents "
             "with running text, or more of them."
         )
     return examples
@@ -120,7 +120,7 @@ def _example(
     whole = " ".join(sentence.text.split())
     for other in retriever.search(asked.replace(_BLANK, " ")):
         cost = count_tokens(format_passages([other])) + _SEAM
-        # One that holds the sentence too would be a second gold passage.
+        # One that contains the sentence too would be a second gold passage.
         if other.key != passage.key and cost <= left and whole not in " ".join(other.text.split()):
             taken.append(other)
             left -= cost

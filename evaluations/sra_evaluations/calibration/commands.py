@@ -24,7 +24,7 @@ Sources = Annotated[
     list[Path] | None,
     typer.Argument(help="An index (see 'sra-rag index'), or documents and folders of them; by default none is needed."),
 ]
-To = Annotated[Path, typer.Option(help="File of the profile; measurements are kept in a folder beside it.")]
+To = Annotated[Path, typer.Option(help="File of the profile; measurements are stored in a folder next to it.")]
 Search = Annotated[str, typer.Option(help="evidence (what is weighed), or sharpening (needs documents).")]
 Use = Annotated[
     bool | None,
@@ -77,7 +77,7 @@ def calibrate_command(
       sra-rag ask --sra qwen.json "When does the agreement end?" contracts/
 
     Without documents, the questions are those on invented contracts, reports and tables that come with sra-rag. From
-    documents, questions are made: an amount, a date or a name is left out of a sentence. Settings of evidence
+    documents, questions are made: an amount, a date or a name is removed from a sentence. Settings of evidence
     (what is weighed, how much, in which heads, with or without sharpening) are searched by generated answers and
     confirmed by answers to other questions. If none is significantly better than off, the profile is off. Ctrl-C keeps
     the measurements; the same command continues.
@@ -149,7 +149,7 @@ def bake_command(
 
       sra-rag bake --profile qwen.json --model Qwen/Qwen3-4B --out qwen-sharpened
 
-    The result is checked against the setting before it is saved. What weights cannot hold is refused, with the reason.
+    The result is checked against the setting before it is saved. Settings that weights cannot represent are rejected, with the reason.
     """
     sra = SRAConfig.from_json(profile)
     from sra_pipelines.commands.library_notices import quiet_libraries
@@ -159,7 +159,7 @@ def bake_command(
 
     quiet_libraries()
     folder = save_baked(load_model(model, dtype=dtype), sra, out)
-    sys.stdout.write(f"{folder}: {model} with {sra.policy} sharpening in its weights (sra.json says which).\n")
+    sys.stdout.write(f"{folder}: {model} with {sra.policy} sharpening in its weights (sra.json has the settings).\n")
 
 
 def _open(sources: list[Path], console: Console) -> PassageIndex:

@@ -183,11 +183,11 @@ def _ranked(work: Work, candidates: Mapping[str, SRAConfig]) -> list[str]:
 
 
 def _name(heads: HeadChoice, weights: _Weights, alpha: float) -> str:
-    told = [f"passage {weights.passage}"] if weights.passage > 1 else []
+    parts = [f"passage {weights.passage}"] if weights.passage > 1 else []
     if weights.line > 1:
-        told.append(f"{'new words of the line' if weights.new_words else 'line'} {weights.passage * weights.line}")
+        parts.append(f"{'new words of the line' if weights.new_words else 'line'} {weights.passage * weights.line}")
     where = "all heads" if heads == "all" else f"{heads} heads"
-    return f"{' and '.join(told)}, {where}" + (f", alpha {alpha:g}" if alpha else "")
+    return f"{' and '.join(parts)}, {where}" + (f", alpha {alpha:g}" if alpha else "")
 
 
 def _settings(heads: HeadChoice, weights: _Weights, alpha: float) -> SRAConfig:

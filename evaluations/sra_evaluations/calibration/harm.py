@@ -1,6 +1,6 @@
 """What a setting does to text it is not meant for: short prompts without documents, and the continuation of plain text.
 
-Harm is in nats a token: how much less the model expects what comes, a mean over examples of one kind; the worst kind
+Harm is in nats a token: the increase of the negative log-likelihood, a mean over examples of one kind; the worst kind
 counts. Under ``rows="after_context"`` a prompt without a context is sharpened from its first row on.
 """
 
@@ -54,7 +54,7 @@ class HarmTexts:
     searched
         For the search.
     unseen
-        Others, for the check of finalists. Where documents hold too few texts of a kind, those of the search again.
+        Others, for the check of finalists. If the documents have too few texts of a kind, those of the search are used again.
     """
 
     searched: Mapping[str, list[Example]]

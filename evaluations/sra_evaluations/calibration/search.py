@@ -1,4 +1,4 @@
-"""Find the setting that helps a model most on one's own documents, within a bound on harm and on time.
+"""Find the setting that helps a model most on your own documents, within a bound on harm and on time.
 
 1. Which heads matter: the gradient of the answers' likelihood by the strength of each head.
 2. Strengths: for every shape of setting the strength that does the harm that is allowed. So policies compete at equal
@@ -43,7 +43,7 @@ _GRADIENTS = 12  # questions
 _MIN_PAIRS = 4
 # Shares of the time, up to the end of each step.
 _HEADS, _STRENGTHS, _SEARCH = 0.08, 0.30, 0.65
-_ALWAYS, _AT_THE_LATEST = 3, 0.5  # so many shapes get their strengths in any case, up to a later end
+_ALWAYS, _AT_THE_LATEST = 3, 0.5  # this number of shapes get their strengths in any case, up to a later end
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -59,7 +59,8 @@ class CalibrationOptions:
     tokens
         Of passages in a prompt.
     harm
-        Nats a token that plain text and short prompts may become less expected, the worst kind of them.
+        Maximum increase of the negative log-likelihood of plain text and short prompts, in nats per token, for the worst
+        kind.
     finalists
         Candidates that are confirmed.
     judged_by
@@ -108,7 +109,7 @@ def calibrate(
     index
         The documents.
     folder
-        Measurements are kept there; a run with the same model, documents and seed continues from them.
+        Measurements are stored there; a run with the same model, documents and seed continues from them.
     options
         See `CalibrationOptions`.
     on_progress
@@ -124,7 +125,7 @@ def calibrate(
     Raises
     ------
     ConfigError
-        If the documents hold too few sentences to ask about, or `folder` holds measurements of another model or of
+        If the documents have too few sentences to ask about, or `folder` has measurements of another model or of
         other questions.
     """
     options = options or CalibrationOptions()
@@ -185,12 +186,12 @@ def document_questions(
     Raises
     ------
     ConfigError
-        If the documents hold too few sentences to ask about.
+        If the documents have too few sentences to ask about.
     """
     questions = make_cloze(Retriever(index), count, seed, tokens, lambda text: len(engine.encode(text).token_ids))
     if len(questions) < _LEAST_QUESTIONS:
         raise ConfigError(
-            f"The documents hold {len(questions)} sentences that can be asked about; at least {_LEAST_QUESTIONS} are "
+            f"The documents have {len(questions)} sentences that can be asked about; at least {_LEAST_QUESTIONS} are "
             "needed. Give more documents."
         )
     return questions[::2], questions[1::2]

@@ -1,4 +1,4 @@
-"""Measurements of a calibration: kept on disk as they come, bounded in time, taken up again."""
+"""Measurements of a calibration: stored on disk one by one, limited in time, and continued by a later run."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SEED_SETTING = SRAConfig(alpha=0.1, policy="constant")  # where gradients are t
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Deadline:
-    """Ends work at a time, or when the user says so.
+    """Ends work at a time, or when the user stops it.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class Work:
     engine
         The model.
     folder
-        Where it is kept.
+        Path of the file.
     questions
         Hash of everything that may be asked, so that measurements of other documents are never mixed with these.
     seed

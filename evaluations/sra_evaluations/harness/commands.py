@@ -49,7 +49,7 @@ def harness(
     rivals = [setting.name for setting in chosen if setting.rival is not None]
     if rivals:
         raise ConfigError(
-            f"{', '.join(rivals)}: rivals change the passages of a prompt, which the harness does not tell apart. Use "
+            f"{', '.join(rivals)}: rivals change the passages of a prompt, which the harness does not mark. Use "
             "sra-rag evaluate for them, or leave them out."
         )
     if len(chosen) < 2:

@@ -28,9 +28,9 @@ class HarnessFinding:
     Parameters
     ----------
     task, metric, filter
-        As the harness calls them; a filter reads the answer, ``"none"`` takes it as it is.
+        Their names in the harness; a filter extracts the answer, ``"none"`` leaves it unchanged.
     higher_is_better
-        Whether greater values are better, None where the task does not say.
+        Whether greater values are better, None if the task does not define it.
     setting, baseline
         What is compared.
     difference
@@ -73,11 +73,11 @@ def compare_in_harness(
     limit
         Examples of each task, at most.
     num_fewshot
-        Examples with answers in front of each question; by default what the task says.
+        Number of examples with answers before each question; by default that of the task.
     chat_template
         Whether prompts go through the model's chat template.
     include_path
-        A folder with tasks of one's own (YAML files).
+        A folder with your own tasks (YAML files).
 
     Raises
     ------

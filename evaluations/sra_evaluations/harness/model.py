@@ -65,7 +65,7 @@ class SRALM(TemplateLM):
     Raises
     ------
     ConfigError
-        If a setting is not allowed; ``rows="after_context"`` is not, as the harness does not say where context ends.
+        If a setting is not allowed; ``rows="after_context"`` is not, as the harness does not report where the context ends.
     """
 
     def __init__(
@@ -87,12 +87,12 @@ class SRALM(TemplateLM):
         self.sra = parse_sra(sra.replace(";", ",")) if isinstance(sra, str) else SRAConfig.coerce(sra)
         if self.sra is not None and self.sra.rows == "after_context":
             raise ConfigError(
-                'rows="after_context" is not allowed here: the harness does not say where a prompt\'s context ends. '
+                'rows="after_context" is not allowed here: the harness does not report where a prompt\'s context ends. '
                 'Use rows="all" or rows="generated".'
             )
         if device is not None and device.startswith("cuda") and not torch.cuda.is_available():
-            _logger.warning("device=%s: there is none here; the model goes where there is room.", device)
-            device = None  # the harness's command line asks for a GPU unless told otherwise
+            _logger.warning("device=%s is not available here; the model is put on a device that has room.", device)
+            device = None  # the harness's command line asks for a GPU by default
         if engine is None:
             engine = Engine(load_model(pretrained, dtype=dtype, device_map=device or "auto"), context_window=max_length)
         self.engine = engine
@@ -108,13 +108,13 @@ class SRALM(TemplateLM):
 
     @property
     def prefix_token_id(self) -> int:
-        """The token in front of a text of which the first token's likelihood is asked too."""
+        """The token that precedes a text whose first token's likelihood is measured too."""
         first = self.tokenizer.bos_token_id
         return self.eot_token_id if first is None else int(first)
 
     @property
     def tokenizer_name(self) -> str:
-        """What the harness's caches of requests are kept by."""
+        """The key of the harness's caches of requests."""
         return self.engine.loaded.name.replace("/", "__")
 
     @property
@@ -123,7 +123,7 @@ class SRALM(TemplateLM):
         return self.engine.loaded.device
 
     def get_model_info(self) -> dict[str, Any]:
-        """Return what the harness's results say of the model."""
+        """Return what the harness's results contain about the model."""
         return {
             "model_dtype": str(self.engine.loaded.model.dtype),
             "sra": None if self.sra is None else self.sra.to_dict(),
@@ -150,7 +150,7 @@ class SRALM(TemplateLM):
         Raises
         ------
         ConfigError
-            If a task sets an option of generation that there is none for here.
+            If a task sets an option of generation that is not supported.
         ContextOverflowError
             If an answer alone is longer than the model's window.
         """
@@ -199,9 +199,9 @@ class SRALM(TemplateLM):
     def _likelihood(self, context: list[int], rest: list[int]) -> tuple[float, bool]:
         """Return the log-probability of `rest` after `context`, and whether each token is the likeliest.
 
-        As in generation, the row that foretells the first token of the rest is the last of the prompt.
+        As in generation, the row that predicts the first token of the rest is the last row of the prompt.
         """
-        # The last token foretells none and needs no place.
+        # The last token predicts none and needs no place.
         cut = self._count_cut(len(context) + len(rest) - 1 - self.max_length, len(context), len(rest))
         tokens, length = [*context[cut:], *rest], len(context) - cut
         model, prefixes = self.engine.loaded.model, self.engine.prefixes
@@ -225,7 +225,7 @@ class SRALM(TemplateLM):
         return float(scores.gather(1, targets[:, None]).sum()), bool((scores.argmax(-1) == targets).all())
 
     def _count_cut(self, surplus: int, prompt: int, rest: int) -> int:
-        """Return how many tokens the beginning of a prompt loses."""
+        """Return how many tokens are cut from the beginning of a prompt."""
         if surplus <= 0:
             return 0
         if surplus >= prompt:

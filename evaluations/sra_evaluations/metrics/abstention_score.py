@@ -11,13 +11,13 @@ __all__ = ["score_abstention"]
 
 
 def score_abstention(said: str, example: Example) -> dict[str, float]:
-    """Score `Answer.abstained`: the model says that the documents do not say, or nothing of what it says stands there.
+    """Score `Answer.abstained`: the model states that the documents do not contain the answer, or they do not support it.
 
     Returns
     -------
     dict
-        ``right_abstention`` (only where the documents do not hold the answer) and ``wrong_abstention`` (only where the
-        context holds it; less is better): 1 if sra-rag says that the answer is none. Empty where there are no passages,
+        ``right_abstention`` (only if the documents do not contain the answer) and ``wrong_abstention`` (only if the
+        context contains it; lower is better): 1 if sra-rag reports a non-answer. Empty where there are no passages,
         or retrieval missed the answer.
     """
     if not example.passages:

@@ -1,4 +1,4 @@
-"""Whether the pages that an answer is traced to are those that hold the gold answer."""
+"""Whether the pages that an answer cites are those that contain the gold answer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def score_citations(said: str, example: Example) -> dict[str, float]:
     dict
         ``citation_precision``: the share of cited pages that are gold (0 where an answer is traced to none), and
         ``citation_recall``: the share of gold pages that are cited; both in [0, 1]. Empty where the gold pages are not
-        known, the context does not hold one, or the answer refuses.
+        known, the context does not contain one, or the answer refuses.
     """
     gold = set(example.gold_pages)
     if not gold or not example.gold or abstains(said, check_support(said, example.question, example.passages)):

@@ -49,7 +49,7 @@ _BETWEEN_DIGITS = re.compile(r"(?<=\d)[-\u2010-\u2015](?=\d)")
 _POINT = re.compile(r"(?<=\d)[.:](?=\d)")
 _POINT_KEPT = "\ue000"
 _DATE = 6  # words of a gold answer that is a date
-_SHORT = 12  # words of a gold answer that is told by its quantity; in a longer one a quantity may be beside the point
+_SHORT = 12  # words of a gold answer that is judged by its quantity; in a longer one the quantity may not matter
 _COPIED = 8  # words of a passage's beginning that make an answer a copy
 _HEADING = 20  # words of an answer within which the copy has to begin: a copied heading comes first
 _PASSAGE = 25  # words of a text that is a passage; a shorter one is a line, which an answer may well repeat
@@ -66,7 +66,7 @@ def exact_match(said: str, gold: str) -> bool:
 
 
 def contains(said: str, gold: str) -> bool:
-    """Whether the gold answer stands in what was said, as whole words; "A", which is an article too, has to be all."""
+    """Whether the answer contains the gold answer as whole words; "A", which is an article too, must be the whole answer."""
     wanted = _canonical(gold)
     if not wanted:
         return _without_punctuation(said).strip() == _without_punctuation(gold).strip() != ""
@@ -83,10 +83,10 @@ def token_f1(said: str, gold: str) -> float:
 
 
 def figures_match(said: str, gold: str) -> bool | None:
-    """Whether a figure of the gold answer stands in what was said, within 1% and with units minded.
+    """Whether the answer contains a figure of the gold answer, within 1% and with the same unit.
 
-    A percentage is none of the other kind, nor an amount in pounds one in dollars; scale words count ("1.5 billion" is
-    "1,500 million"), and a figure without one may stand for any scale of the other, as tables say theirs in a heading.
+    A percentage does not match another number, nor an amount in pounds one in dollars; scale words count ("1.5 billion"
+    is "1,500 million"), and a figure without one may have any scale, because tables give their scale in a heading.
     Years do not count. None where the gold answer has no figure.
     """
     matches = _matches(said, gold)
@@ -123,7 +123,7 @@ def is_right(said: str, gold: str, question: str = "") -> bool:
 
 
 def copies_passage(said: str, example: Example) -> bool:
-    """Whether an answer begins by copying the beginning of a passage that holds the answer.
+    """Whether an answer begins by copying the beginning of a passage that contains the answer.
 
     Many passages give the answer in their first sentence, so a model that copies what it looks at seems to answer.
     """
@@ -133,7 +133,7 @@ def copies_passage(said: str, example: Example) -> bool:
 
 
 def score_answer(said: str, example: Example) -> dict[str, float]:
-    """Score an answer by every metric that applies to its example; all lie in [0, 1].
+    """Score an answer by every metric that applies to its example; all are in [0, 1].
 
     Where several answers are right, the best counts; where all are asked for, ``contains`` and ``right`` are the share
     that was given. ``right`` is the one to judge by, see `is_right`; ``right_not_copied``, where the gold texts are
@@ -148,7 +148,7 @@ def score_answer(said: str, example: Example) -> dict[str, float]:
 
 
 def is_amount(gold: str) -> bool:
-    """Whether a gold answer is told by its figures: bare, or with a currency, a percent, a scale word or decimals."""
+    """Whether a gold answer is judged by its figures: bare, or with a currency, a percent, a scale word or decimals."""
     return bool(_BARE_NUMBER.fullmatch(gold) or _EXACT_FIGURE.search(gold))
 
 
@@ -189,7 +189,7 @@ def _gold_passages(example: Example) -> list[str]:
 
 
 def _matches(said: str, gold: str) -> list[bool]:
-    """Return for each amount of the gold answer whether the answer has it; years are left out."""
+    """Return for each amount of the gold answer whether the answer has it; years are ignored."""
     said, gold = with_digits(said), with_digits(gold)
     given = [(amount, currency_of(amount, said)) for amount in find_amounts(said)]
     wanted = [(amount, currency_of(amount, gold)) for amount in find_amounts(gold) if not _is_year(amount)]

@@ -19,15 +19,15 @@ from sra_rag.errors import ConfigError, ModelLoadError, first_line
 __all__ = ["EntailmentScorer"]
 
 _LEAST = 0.5  # of the probability: entailed is likelier than everything else together
-_STATES_NOTHING = 5  # an answer of so few words says something only together with its question
-_PREMISE_LEAST = 16  # tokens of a passage that have to fit beside the sentence
+_STATES_NOTHING = 5  # an answer of so few words has a meaning only together with its question
+_PREMISE_LEAST = 16  # tokens of a passage that must fit together with the sentence
 
 
 class EntailmentScorer:
     """The share of an answer's sentences that a cross-encoder finds entailed: a `sra_evaluations.runs.run_task.Scorer`.
 
-    An answer of up to five words, such as a name, is judged after its question. Answers that say that the documents
-    do not say are not scored.
+    An answer of up to five words, such as a name, is judged after its question. Answers that state that the documents
+    do not contain the answer are not scored.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class EntailmentScorer:
     Raises
     ------
     ModelLoadError
-        If there is no such model, its labels do not tell which one is entailment, or its tokenizer is not a fast one.
+        If there is no such model, its labels do not show which one is entailment, or its tokenizer is not a fast one.
     """
 
     def __init__(self, model: str, *, batch_size: int = 16) -> None:
@@ -115,7 +115,7 @@ class EntailmentScorer:
         return best
 
     def _parts(self, passage: str, sentence: str) -> Iterator[str]:
-        """Cut a passage into parts that fit beside the sentence, each overlapping half of the one before."""
+        """Cut a passage into parts that fit together with the sentence, each overlapping half of the part before it."""
         tokenizer = self.model.tokenizer
         taken = len(tokenizer(sentence, add_special_tokens=False)["input_ids"])
         room = self.window - taken - tokenizer.num_special_tokens_to_add(pair=True)
@@ -141,6 +141,6 @@ class EntailmentScorer:
         known = [size for size in (self.model.max_seq_length, positions) if size]
         if not known:
             raise ModelLoadError(
-                f"{self.name!r} does not say how many tokens it reads. Set model_max_length in tokenizer_config.json."
+                f"{self.name!r} does not define how many tokens it reads. Set model_max_length in tokenizer_config.json."
             )
         return min(known)

@@ -1,4 +1,4 @@
-"""Whether an answer keeps to its context, without a model: what it says stands there, or it says that nothing does."""
+"""Whether an answer is faithful to its context, without a model: the context supports it, or it refuses to answer."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def score_faithfulness(said: str, example: Example) -> dict[str, float]:
     dict
         ``claims_supported`` and ``sentences_supported``: the share of figures, dates and names, and of sentences, that
         are in the context or the question, where there are any and the answer does not refuse. ``right_refusal``
-        (only where the documents do not hold the answer; it is ``right`` too) and ``wrong_refusal`` (only where the
-        context holds it): 1 if the answer says that the documents do not say. All lie in [0, 1]; of ``wrong_refusal``
+        (only if the documents do not contain the answer; it is ``right`` too) and ``wrong_refusal`` (only if the
+        context contains it): 1 if the answer states that the documents do not contain it. All are in [0, 1]; of ``wrong_refusal``
         less is better.
     """
     support = check_support(said, example.question, [Passage("context", 0, "1", example.context)])

@@ -31,7 +31,7 @@ class JudgeScorer:
     """The verdicts of a judge on an answer: a `sra_evaluations.runs.measures.Scorer`.
 
     A judge errs and has its likes; take one that is stronger than the model judged, and read some of its verdicts.
-    What it says without a verdict in it is not scored; `unread` counts it, and a warning is logged.
+    An output without a verdict is not scored; `unread` counts these, and a warning is logged.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ def load_judge(name: str, shared: LoadedModel | None = None) -> JudgeScorer:
 
         try:
             return JudgeScorer(init_chat_model(name, temperature=0), name=name)
-        except Exception as error:  # each provider has errors of its own
+        except Exception as error:  # each provider has its own errors
             raise ConfigError(f"The judge {name!r} could not be made: {error}") from error
     from llama_index.llms.sra import SRAHuggingFaceLLM
 

@@ -32,7 +32,7 @@ class LangChainLLM(CustomLLM):
     model
         The chat model.
     context_window
-        Tokens of prompt and answer; by default what the model's profile says, else LlamaIndex's default. LlamaIndex
+        Tokens of prompt and answer; by default those of the model's profile, else LlamaIndex's default. LlamaIndex
         splits passages that do not fit, and asks about them one after the other.
     """
 

@@ -36,7 +36,7 @@ _UNITS = {
     for names, factor in units.items()
     for name in names.split("|")
 } | {"centuries": ("months", Fraction(1200)), "inches": ("imperial length", Fraction(1))}
-# An adjective may stand between ("45 consecutive days"), or a hyphen ("a five-year term").
+# An adjective may be between ("45 consecutive days"), or a hyphen ("a five-year term").
 _UNIT = re.compile(
     rf"[\s-]*(?:(?:consecutive|calendar|business|working|full|whole|clear|complete|further)\s+)?"
     rf"({'|'.join(sorted(map(re.escape, _UNITS), key=len, reverse=True))})(?:s|es|\.)?(?![a-z])",
@@ -90,7 +90,7 @@ class Quantity:
 
 
 def find_quantities(text: str) -> list[Quantity]:
-    """Return the numbers of a text with their units; percentages and amounts with a scale word are left out."""
+    """Return the numbers of a text with their units; percentages and amounts with a scale word are omitted."""
     quantities = []
     for amount in find_amounts(text):
         if amount.percent or amount.scale:
@@ -147,7 +147,7 @@ def same_identifier(answer: str, gold: str) -> bool:
     """Return whether an answer has every identifier of the gold answer, digit by digit.
 
     Spaces and signs within a telephone number do not count, nor does an international prefix that one of the two has.
-    Where the answer names clauses or the like, its other numbers do not count.
+    If the answer names clauses and similar parts, its other numbers do not count.
     """
     telephones = [_digits(match[0]) for match in _TELEPHONE.finditer(gold)]
     if telephones:

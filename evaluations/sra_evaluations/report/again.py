@@ -1,4 +1,4 @@
-"""The command that runs a comparison again, as far as the command line can say it."""
+"""The command that runs a comparison again, as far as the command line can express it."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def run_again(manifest: Mapping[str, Any], records: Sequence[Record], examples: 
     manifest
         Of the run.
     records
-        They tell whether answers were generated.
+        They show whether answers were generated.
     examples
-        They tell which tasks have none to generate.
+        They show which tasks have no answers to generate.
     """
     notes: list[str] = []
     words = ["sra-rag", "evaluate"]
@@ -45,7 +45,7 @@ def run_again(manifest: Mapping[str, Any], records: Sequence[Record], examples: 
         try:
             load_task(task)
         except ConfigError:
-            notes.append(f"The task {task} is none that the command line knows: run it with sra_evaluations.compare.")
+            notes.append(f"The command line does not know the task {task}: run it with sra_evaluations.compare.")
         else:
             words.append(task)
     for name, content in manifest["settings"].items():
@@ -54,7 +54,7 @@ def run_again(manifest: Mapping[str, Any], records: Sequence[Record], examples: 
         if written is None:
             rival = "" if setting.rival is None else f"{setting.rival}+"
             written = f"{name}:{rival}setting-{len(notes) + 1}.json"
-            notes.append(f"Save the settings {name}, which stand below, as setting-{len(notes) + 1}.json.")
+            notes.append(f"Save the settings {name}, which are shown below, as setting-{len(notes) + 1}.json.")
         words += ["--sra", written]
     counts = [task["examples"] for task in manifest["tasks"].values() if "examples" in task]
     words += ["--model", str(manifest["model"]["name"])]
@@ -74,13 +74,13 @@ def run_again(manifest: Mapping[str, Any], records: Sequence[Record], examples: 
     if len(set(counts)) > 1:
         notes.append(
             "Tasks have different numbers of examples. Where that is because they were run with different limits and "
-            "not because there are no more, each needs a command of its own; the hashes of the examples tell."
+            "not because there are no more, each needs its own command; the hashes of the examples show it."
         )
     return Again(shlex.join(words), notes)
 
 
 def _written(wanted: Setting) -> str | None:
-    """Write a setting so that it is read as the same under the same name; None where only a file can say it."""
+    """Write a setting so that it is read as the same under the same name; None if only a file can express it."""
     name, sra = wanted.name, wanted.sra
     ways = ["evidence", *profile_names(), _notation(sra)]
     if wanted.rival is not None:

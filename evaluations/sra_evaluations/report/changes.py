@@ -22,16 +22,16 @@ _TITLE = 90  # characters of plain text that identify an example
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Answer:
-    """What was said under one setting.
+    """The answer under one setting.
 
     Parameters
     ----------
     setting, text
-        The answer with the gold one marked; None where none was generated.
+        The answer with the gold answer marked; None if none was generated.
     score
         In the headline metric, in words.
     attention
-        Share on the gold passage, empty where it was not measured.
+        Share on the gold passage, empty if it was not measured.
     cut
         Whether the answer reached the limit of tokens.
     """
@@ -50,17 +50,17 @@ class Change:
     Parameters
     ----------
     name
-        As records call it.
+        Its name in records.
     question, gold
-        What was asked, and the right answer. Of plain text: its beginning, and its continuation.
+        The question and the right answer. For plain text: its beginning and its continuation.
     passages
         Gold texts of the context, the answer in them marked; plain text as far as it was given.
     plain
-        Whether it is plain text, of which nothing was asked.
+        Whether it is plain text, without a question.
     known
-        Whether the example's content is there at all.
+        Whether the content of the example is available.
     answers
-        Without, and with.
+        The answers without and with the setting.
     """
 
     name: str
@@ -74,7 +74,7 @@ class Change:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Changes:
-    """Examples that changed in one direction: those shown, and how many there are in all."""
+    """Examples that changed in one direction: those shown, and their total number."""
 
     shown: Sequence[Change]
     total: int
@@ -133,7 +133,7 @@ def _clipped(text: str) -> str:
 
 
 def _marked(text: str, wanted: Sequence[str]) -> Markup:
-    """Escape a text and mark in it what was asked for."""
+    """Escape a text and mark the gold answer in it."""
     words = sorted((re.escape(one) for one in wanted if one), key=len, reverse=True)
     if not words:
         return escape(text)

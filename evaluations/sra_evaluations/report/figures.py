@@ -39,7 +39,7 @@ class Entry:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Figure:
-    """A drawing and what belongs to it; `table` is None where another figure's holds its numbers."""
+    """A drawing and what belongs to it; `table` is None if the table of another figure has its numbers."""
 
     title: str
     caption: str

@@ -142,7 +142,7 @@ def _verdicts(task: TaskResults) -> list[Verdict]:
 
 
 def _about(comparison: Comparison, task: TaskResults) -> str:
-    """Say of how many examples there are answers, and how long the prompts are."""
+    """Describe how many examples have answers, and how long the prompts are."""
     metric = metric_of(task.headline, plain=task.plain)
     answered = ", ".join(f"{n} with {setting}" for setting, n in task.answered.items())
     counts = set(task.answered.values())

@@ -25,13 +25,13 @@ from sra_evaluations.results.statistics import Estimate
 
 __all__ = ["MARKS", "SERIES", "draw_heat_map", "draw_layers", "draw_parts", "draw_strengths", "series_color"]
 
-# Colours that are variables of the page, and shapes besides: a setting is told by either. The numbers of both have no
+# Colours that are variables of the page, and shapes besides: a setting is recognized by either. The numbers of both have no
 # common divisor, so that no two of the first 56 settings look alike.
 SERIES = 8
 MARKS = "●■▲▼◆✚✖"
 _SHAPES = ("o", "s", "^", "v", "D", "P", "X")
 _SIZE = (4.8, 2.9)  # inches of 72 points: readable unscaled on a phone
-_TEXT, _GRID = "#5eff00", "#5eff01"  # stand for variables, as the colours of series do
+_TEXT, _GRID = "#5eff00", "#5eff01"  # represent variables, like the colours of series
 _STYLE: dict[Any, Any] = {  # keys are a Literal of hundreds of names
     "svg.fonttype": "none",
     "svg.hashsalt": "sra-rag",
@@ -43,7 +43,7 @@ _STYLE: dict[Any, Any] = {  # keys are a Literal of hundreds of names
 }
 
 Points = Mapping[int, Sequence[tuple[float, Estimate]]]
-"""For each series its points: where along, and how much."""
+"""The points of each series: position on the x axis, and value."""
 
 
 def series_color(series: int) -> str:
@@ -60,17 +60,17 @@ def draw_parts(
     Parameters
     ----------
     labels
-        Of the parts.
+        Labels of the parts.
     points
-        By series; the place is the index of the part.
+        Points by series; the position is the index of the part.
     x, y
-        What the axes are.
+        Labels of the axes.
     connected
         Whether parts follow each other.
     share
-        Whether values lie in [0, 1] and are shown in percent.
+        Whether values are in [0, 1] and shown in percent.
     alt
-        The drawing in words.
+        Description of the drawing in words.
     """  # fmt: skip
     axes = _axes()
     for at, (series, them) in enumerate(points.items()):
@@ -152,7 +152,7 @@ def _axes(*, grid: bool = True) -> Axes:
 
 def _to_svg(axes: Axes, alt: str) -> Markup:
     written = io.StringIO()
-    # Without metadata: it holds a date, and addresses of vocabularies that a reader may take for something to load.
+    # Without metadata: it contains a date, and addresses of vocabularies that look like something to load.
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     axes.figure.canvas.print_figure(written, format="svg", metadata=nothing)
     svg = written.getvalue()
@@ -161,7 +161,7 @@ def _to_svg(axes: Axes, alt: str) -> Markup:
     viewed = size[0] if size else ""
     svg = re.sub(r"<svg[^>]*>", f'<svg {viewed} role="img" aria-label="{escape(alt)}">', svg, count=1)
     svg = re.sub(r"(?<=: )#5e00([0-9a-f]{2})", lambda found: series_color(int(found[1], 16)), svg)
-    # Several drawings stand on one page, and each counts its parts from one.
+    # Several drawings are on one page, and each counts its parts from one.
     own = hashlib.sha256(svg.encode()).hexdigest()[:8]
     svg = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{own}-", svg)
     svg = svg.replace(f": {_TEXT}", ": var(--ink)").replace(f": {_GRID}", ": var(--grid)")

@@ -1,4 +1,4 @@
-"""A report that can be given away: figures, versions and hashes, and no text of documents, questions or answers."""
+"""A report that can be shared: figures, versions and hashes, and no text of documents, questions or answers."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ _COSTS = ("prefill_seconds", "decode_seconds_a_token", "peak_bytes")
 
 
 def write_shareable(comparison: Comparison, path: Path) -> None:
-    """Write `shareable` as JSON; the file is there whole or not at all."""
+    """Write `shareable` as JSON; the file is written completely or not at all."""
     write_whole(path, json.dumps(shareable(comparison), indent=2) + "\n")
 
 
 def shareable(comparison: Comparison) -> dict[str, Any]:
-    """Return what was found, without any text that comes from the user.
+    """Return the results, without any text that comes from the user.
 
-    Left out are documents, questions, answers, names of examples and of features, addresses, and paths. Tasks are named
-    by their kind and their options without paths; a setting keeps its name if that is how it is written, and is else
-    called by its number.
+    Documents, questions, answers, names of examples and of features, addresses and paths are omitted. Tasks are named
+    by their kind and their options without paths. A setting keeps its name if the name is the setting as written, and is
+    otherwise named by its number.
 
     Returns
     -------
@@ -110,7 +110,7 @@ def _numbers(values: Mapping[str, float]) -> dict[str, float | None]:
 
 
 def _kind_and_options(task: str, number: int) -> tuple[str, dict[str, Any]]:
-    """Return the kind of a task, and its options that hold no path; a task of the caller's own has only a number."""
+    """Return the kind of a task, and its options that hold no path; a task of the caller has only a number."""
     try:
         loaded = load_task(task)
     except ConfigError:

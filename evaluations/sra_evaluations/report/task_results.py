@@ -1,4 +1,4 @@
-"""What was found of each task, worked out once for the summary and the page."""
+"""The findings of each task, computed once for the summary and the page."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ _UNTIMED = "no timed example has both settings"
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Cost:
-    """What a setting costs next to the baseline, over timed examples that both have.
+    """What a setting costs compared with the baseline, over timed examples that both have.
 
     Parameters
     ----------
     label
-        What is counted.
+        Name of the quantity.
     ratio, least, greatest
-        Median of the ratios of single examples, which one slow moment does not move, and those between which it lies.
+        Median of the ratios of single examples, which one slow moment does not change, and their minimum and maximum.
     baseline, other
         Medians, with their unit.
     n
-        Timed examples.
+        Number of timed examples.
     """
 
     label: str
@@ -58,15 +58,15 @@ class TaskResults:
     name, headline
         The task, and the metric by which it is judged.
     plain
-        Whether it is plain text, of whose continuation only the likelihood is measured.
+        Whether it is plain text: only the likelihood of its continuation is measured.
     asked
-        Examples that the run is to have, None where it is not known.
+        Number of examples of the run, None if it is not known.
     answered
-        Examples that a setting has, by setting.
+        Number of examples that a setting has answered, by setting.
     findings
-        By metric, one for each other setting that has it.
+        Findings by metric, one for each other setting that has it.
     costs
-        By setting; empty where nothing was timed.
+        Costs by setting; empty if nothing was timed.
     breakdowns
         The headline metric by features.
     """
@@ -87,20 +87,20 @@ class TaskResults:
 
 
 def collect(comparison: Comparison, examples: Examples) -> list[TaskResults]:
-    """Work out the findings of every task of which anything was measured.
+    """Compute the findings of every task with measurements.
 
     Parameters
     ----------
     comparison
         The results.
     examples
-        From `sra_evaluations.results.records.read_examples`; may lack some.
+        From `sra_evaluations.results.records.read_examples`; some may be missing.
     """
     return [_collect(comparison, task, examples) for task in comparison.tasks if comparison.metrics(task)]
 
 
 def in_short(results: Sequence[TaskResults], setting: str) -> dict[Verdict, str]:
-    """Say by verdict on which tasks a setting helps, hurts or shows no difference, and by how much."""
+    """Describe, by verdict, the tasks on which a setting helps, hurts or shows no difference, and by how much."""
     verdicts: dict[Verdict, list[str]] = {"helps": [], "hurts": [], "no difference shown": []}
     for task in results:
         for finding in task.verdicts:
@@ -110,12 +110,12 @@ def in_short(results: Sequence[TaskResults], setting: str) -> dict[Verdict, str]
 
 
 def overall_cost(comparison: Comparison, results: Sequence[TaskResults], setting: str) -> str:
-    """Say what a setting costs over all tasks together."""
+    """Describe what a setting costs over all tasks together."""
     return _cost_words(_costs(comparison, [task.name for task in results], setting), _UNTIMED)
 
 
 def cost_words(task: TaskResults, setting: str) -> str:
-    """Say what a setting costs on a task, or why that is not known."""
+    """Describe what a setting costs on a task, or why that is not known."""
     reason = "nothing is generated on this task" if task.plain else _UNTIMED
     return _cost_words(task.costs[setting], reason)
 

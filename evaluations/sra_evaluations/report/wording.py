@@ -17,16 +17,16 @@ Unit = Literal["share", "nats", "nats a token", "number"]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Metric:
-    """How a metric is spoken of.
+    """How a metric is named and written.
 
     Parameters
     ----------
     name, label
-        As records call it, and in words.
+        Its name in records, and in words.
     unit
         ``"share"`` is written in percent, and its differences in points.
     judged
-        Whether more or less of it is good or bad at all.
+        Whether higher or lower values are better at all.
     digits
         Number of decimal places of a share in percent.
     """
@@ -68,37 +68,37 @@ _METRICS = {
         {
             "right": "answers right",
             "right_not_copied": "answers right that do not begin as a copy of the passage",
-            "exact_match": "answers word for word the gold answer (exact match)",
+            "exact_match": "answers equal to the gold answer (exact match)",
             "f1": "words shared with the gold answer (F1)",
             "contains": "answers that contain the gold answer",
             "figures": "answers with the gold figure",
             "cut_off": "answers cut off at the limit of tokens",
             "right_refusal": "unanswerable questions refused",
             "wrong_refusal": "answerable questions refused",
-            "right_abstention": "unanswerable questions of which sra-rag says that there is no answer",
-            "wrong_abstention": "answerable questions of which it says so too",
-            "claims_supported": "figures, dates and names that stand in the context",
-            "sentences_supported": "sentences that stand in the context",
-            "citation_precision": "cited pages that hold the answer",
+            "right_abstention": "unanswerable questions for which sra-rag reports a non-answer",
+            "wrong_abstention": "answerable questions for which sra-rag reports a non-answer",
+            "claims_supported": "figures, dates and names supported by the context",
+            "sentences_supported": "sentences supported by the context",
+            "citation_precision": "cited pages that contain the answer",
             "citation_recall": "pages with the answer that are cited",
             "entailed": "sentences that a passage entails",
             "judged_faithful": "answers judged faithful",
-            "judged_correct": "points for correctness, of all that can be had",
+            "judged_correct": "points for correctness, of those that are possible",
         },
     ),
-    "gold_nats": Metric("gold_nats", "surprise at the whole gold answer", "nats"),
-    "gold_nats_per_token": Metric("gold_nats_per_token", "surprise at the gold answer", "nats a token"),
+    "gold_nats": Metric("gold_nats", "negative log-likelihood of the whole gold answer", "nats"),
+    "gold_nats_per_token": Metric("gold_nats_per_token", "negative log-likelihood of the gold answer", "nats a token"),
     "gold_attention": Metric("gold_attention", "attention on the gold passage", "share", judged=False, digits=2),
 }
 
 
 def metric_of(name: str, *, plain: bool = False) -> Metric:
-    """Return how a metric is spoken of; one of a scorer of your own goes by its name.
+    """Return how a metric is named and written; the metric of a custom scorer is named as in its records.
 
     Parameters
     ----------
     name
-        As records call it.
+        Name of the metric in records.
     plain
         Whether it was measured on the continuation of a text instead of on an answer.
     """

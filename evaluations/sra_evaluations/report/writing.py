@@ -15,21 +15,21 @@ __all__ = ["Report", "write_report"]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Report:
-    """Where a report lies."""
+    """The paths of a report."""
 
     summary: Path
     html: Path
 
 
 def write_report(comparison: Comparison, folder: Path | str) -> Report:
-    """Write ``summary.md`` and ``report.html``; each is there whole or not at all.
+    """Write ``summary.md`` and ``report.html``; each is written completely or not at all.
 
     Parameters
     ----------
     comparison
         The results; some may still be missing.
     folder
-        Where the run lies: the texts of examples are read from it.
+        Folder of the run; the texts of examples are read from it.
 
     Raises
     ------

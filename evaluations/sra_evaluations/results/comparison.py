@@ -19,7 +19,7 @@ Verdict = Literal["helps", "hurts", "no difference shown"]
 
 _COSTS = ("prefill_seconds", "decode_seconds_a_token", "peak_bytes")
 _LEVEL = 0.05
-# The metric that says how good a setting is, the first that a task has.
+# The metrics by which a task is judged, in order: the first that it has.
 _HEADLINES = ("right", "gold_nats_per_token")
 
 

@@ -20,7 +20,7 @@ def describe_versions() -> dict[str, str]:
 
 
 def describe_machine(device: torch.device | None) -> dict[str, Any]:
-    """Return what the model runs on; None is a server, of which nothing is known."""
+    """Return what the model runs on; None is a server, about which nothing is known."""
     if device is None:
         return {"device": "a server"}
     machine = {"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count()}

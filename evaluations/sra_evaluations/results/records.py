@@ -36,7 +36,7 @@ class Records:
     Raises
     ------
     ConfigError
-        If the folder holds the results of another run, naming what differs.
+        If the folder has the results of another run; the message names the differences.
     """
 
     def __init__(self, folder: Path, manifest: Mapping[str, Any]) -> None:
@@ -45,7 +45,7 @@ class Records:
         known = _read_manifest(folder)
         if known is None:
             if (folder / _RECORDS).exists():
-                raise ConfigError(f"{folder} holds {_RECORDS} but no {_MANIFEST}. Give another folder with --to.")
+                raise ConfigError(f"{folder} has {_RECORDS} but no {_MANIFEST}. Give another folder with --to.")
             known = {**manifest, **{name: {} for name in _GROWING}}
         _refuse_another_run(folder, known, manifest)
         self.manifest = known
@@ -60,7 +60,7 @@ class Records:
             self._write({"settings": self.manifest["settings"] | settings})
 
     def note(self, fields: Mapping[str, Any]) -> None:
-        """Note how the present run is made; later ones may be made otherwise, and then say so in its place."""
+        """Record how the current run is made; a later run that is made differently replaces this."""
         self._write(fields)
 
     def __contains__(self, key: tuple[str, str, str]) -> bool:
@@ -85,11 +85,11 @@ def read_run(folder: Path) -> tuple[dict[str, Any], list[Record]]:
     Raises
     ------
     ConfigError
-        If the folder holds no run.
+        If the folder has no run.
     """
     manifest = _read_manifest(folder)
     if manifest is None:
-        raise ConfigError(f"{folder} holds no results ({_MANIFEST} is not there). Give a folder that evaluate wrote.")
+        raise ConfigError(f"{folder} has no results ({_MANIFEST} is missing). Give a folder that evaluate wrote.")
     return manifest, list(_read_records(folder, mend=False))
 
 
@@ -111,7 +111,7 @@ def read_examples(folder: Path, *, mend: bool = False) -> dict[tuple[str, str], 
 
 
 def example_name(example: Example) -> str:
-    """Return the name of an example in records: its id, and enough of its hash to tell it from another with that id."""
+    """Return the name of an example in records: its id, and enough of its hash to distinguish it from another with that id."""
     return f"{example.id}@{example.sha256()[:12]}"
 
 
@@ -133,7 +133,7 @@ def _refuse_another_run(folder: Path, known: Mapping[str, Any], manifest: Mappin
     different += [f"setting {name}" for name, it in manifest["settings"].items() if settings.get(name, it) != it]
     if different:
         raise ConfigError(
-            f"{folder} holds results obtained with others: {', '.join(different)} differ. Results of the two must not "
+            f"{folder} has results of a different run: {', '.join(different)} differ. Results of the two must not "
             "be mixed: give another folder with --to, or run with the values in its manifest.json."
         )
 

@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 _RESAMPLES = 5000
-_VALUES_A_BATCH = 2_000_000  # numbers that the bootstrap holds in memory at a time
+_VALUES_A_BATCH = 2_000_000  # numbers that the bootstrap keeps in memory at a time
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

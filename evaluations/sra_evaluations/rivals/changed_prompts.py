@@ -1,4 +1,4 @@
-"""How a rival changes what is asked: another order, fewer passages, one repeated, or the passage that is weighed."""
+"""How a rival changes the prompt: another order, fewer passages, a repeated passage, or another weighted passage."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ __all__ = ["Asked", "asked"]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Asked:
-    """What a model is asked.
+    """The question to a model under a rival.
 
     Parameters
     ----------
     example
-        The prompt. Answers are scored with the original example.
+        Example with the prompt of the rival. Answers are scored with the original example.
     passages
-        The passages of the context; None for its paragraphs.
+        Passages of the context; None for its paragraphs.
     weighed
-        Index of the passage that evidence weights are put on; None for the one that the heads look at.
+        Index of the passage that gets evidence weights; None for the passage that the evidence heads choose.
     """
 
     example: Example
@@ -32,7 +32,7 @@ class Asked:
     weighed: int | None = None
 
     def encoded(self, engine: EngineProtocol) -> Prompt:
-        """Return the prompt as an engine is given it: encoded where a passage is to be weighed."""
+        """Return the prompt for an engine; it is encoded if a certain passage gets evidence weights."""
         if self.weighed is None:
             return self.example.prompt()
         prompt = engine.encode(self.example.prompt(), context=self.example.context, passages=self.passages)
@@ -40,10 +40,10 @@ class Asked:
 
 
 def asked(example: Example, rival: Rival | None) -> Asked:
-    """Return what an example asks of a model under a rival; None is no rival.
+    """Return the question of an example under a rival; None for no rival.
 
-    An example without a context in passages, such as a plain text, is asked as it is, and so is one that leaves the
-    passage with the answer out where the rival is to know it.
+    An example whose context has no passages, such as a plain text, is not changed. Neither is an example without the
+    passage with the answer if the rival uses that passage.
     """
     unchanged = Asked(example, example.passage_texts())
     if rival is None or rival.name == "context_aware" or example.plain:
@@ -72,6 +72,6 @@ def _arranged(example: Example, parts: Parts, order: list[int]) -> Asked:
 
 
 def _gold_first(example: Example, parts: Parts) -> list[int]:
-    """Return the first passage that holds a gold text, or is part of one, if there is any."""
+    """Return the index of the first passage that contains a gold text or is part of one, or nothing."""
     gold = [at for at, text in enumerate(parts.texts) if any(one in text or text in one for one in example.gold)]
     return gold[:1]

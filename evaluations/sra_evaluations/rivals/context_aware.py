@@ -1,8 +1,8 @@
-"""Context-aware decoding (Shi et al., arXiv 2305.14739): away from what the model says without the context.
+"""Context-aware decoding (Shi et al., arXiv 2305.14739): probabilities move away from those without the context.
 
 The probabilities of the next token are ``softmax((1 + strength) * log p(with context) - strength * log p(without))``,
-which is classifier-free guidance with a scale of ``1 + strength``: transformers has it. Greedy, one prompt at a time;
-each token takes two passes of the model.
+which is classifier-free guidance with a scale of ``1 + strength``: transformers has it. Decoding is greedy, one
+prompt at a time, and each token takes two forward passes of the model.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ def answer_with_context(
     engine
         A model in this process.
     example
-        What is asked.
+        Example with the question and its context.
     strength
-        How far the context moves the probabilities; 0 would be ordinary decoding.
+        How far the probabilities move; 0 would be ordinary decoding.
     max_new_tokens
         Maximum number of tokens of the answer.
 
@@ -96,7 +96,7 @@ def likelihood_with_context(engine: EngineProtocol, example: Example, answer: st
 
 
 class _Clock(LogitsProcessor):
-    """Notes when the first token is known."""
+    """Records the time of the first token."""
 
     def __init__(self) -> None:
         self.started = self.first = time.perf_counter()

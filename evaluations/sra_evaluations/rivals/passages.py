@@ -29,21 +29,21 @@ class Parts:
     texts
         The passages as they are written in the context.
     between
-        What stands before the first, between them and after the last: one more than there are texts.
+        The texts before the first passage, between passages and after the last: one more than there are passages.
     """
 
     texts: tuple[str, ...]
     between: tuple[str, ...]
 
     def joined(self, order: list[int]) -> str:
-        """Return the context with its passages in another order, or only some of them, between the same marks."""
+        """Return the context with its passages in another order, or only some of them, with the same separators."""
         marks = [self.between[0], *self.between[1:-1][: len(order) - 1], self.between[-1]]
         texts = [self.texts[at] for at in order]
         return "".join(part for pair in zip(marks, [*texts, ""], strict=True) for part in pair)
 
 
 def parts_of(example: Example) -> Parts:
-    """Divide the context of an example into its passages, or its paragraphs where it names none."""
+    """Divide the context of an example into its passages, or into paragraphs if it has no passages."""
     spans, position = [], 0
     for text in example.passage_texts() or ():
         start = example.context.index(text, position)
@@ -70,7 +70,7 @@ def _model() -> BaseEmbedding:
     return load_embedding(_EMBEDDING)
 
 
-@lru_cache(maxsize=256)  # several rivals ask for the same
+@lru_cache(maxsize=256)  # several rivals need the same ranking
 def _ranking(question: str, texts: tuple[str, ...]) -> tuple[int, ...]:
     import numpy as np
 

@@ -1,4 +1,4 @@
-"""Names of rivals, and what each of them changes."""
+"""Names of rivals, and what each one changes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RIVALS: Mapping[str, str] = MappingProxyType(
         "best_last": "passages by similarity to the question, the best last",
         "only_best": "only the most similar passage",
         "replay": "the most similar passage repeated after the context",
-        "emphasis": "evidence weights on the most similar passage, instead of the one that the heads look at",
+        "emphasis": "evidence weights on the most similar passage, instead of the one that the evidence heads choose",
         "only_gold": "only the passages with the answer: an upper bound that knows it",
         "emphasis_gold": "evidence weights on the passage with the answer: an upper bound that knows it",
         "context_aware": "context-aware decoding (arXiv 2305.14739)",
@@ -33,14 +33,14 @@ _STRENGTH = 0.5  # of context-aware decoding, as in its paper
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Rival:
-    """What is done instead of, or besides, reattention.
+    """An alternative to reattention, which can also be combined with it.
 
     Parameters
     ----------
     name
         One of `RIVALS`.
     strength
-        Of ``context_aware``, > 0: how much further the log-probabilities move away from those without the context.
+        Strength of ``context_aware``, above 0: how far the log-probabilities move away from those without the context.
         None for the other rivals.
 
     Raises
@@ -66,21 +66,21 @@ class Rival:
 
     @property
     def keeps_context(self) -> bool:
-        """Whether the context is that of the other settings, so that its prefill is shared."""
+        """Whether the context is the same as with the other settings, so that its prefill is shared."""
         return self.name in _KEEP_CONTEXT
 
     @property
     def emphasizes(self) -> bool:
-        """Whether it chooses the passage that evidence weights are put on."""
+        """Whether it chooses the passage that gets evidence weights."""
         return self.name.startswith("emphasis")
 
     def __str__(self) -> str:
-        """Return the rival as `parse_rival` reads it."""
+        """Return the rival in the form that `parse_rival` reads."""
         return self.name if self.strength is None else f"{self.name}={self.strength:g}"
 
 
 def parse_rival(text: str) -> tuple[Rival, SRAConfig | None] | None:
-    """Read ``RIVAL``, ``RIVAL=STRENGTH`` or ``RIVAL+SETTING``; None if the text begins with no rival's name.
+    """Read ``RIVAL``, ``RIVAL=STRENGTH`` or ``RIVAL+SETTING``; None if the text does not begin with the name of a rival.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def parse_rival(text: str) -> tuple[Rival, SRAConfig | None] | None:
     Raises
     ------
     ConfigError
-        If the rival or the setting is not allowed, or the two do not go together.
+        If the rival or the setting is not allowed, or the two cannot be combined.
     """
     head, plus, setting = text.partition("+")
     name, equals, written = head.partition("=")

@@ -23,7 +23,7 @@ def at_once(
     Parameters
     ----------
     engine
-        Answers the requests of the jobs; its `in_flight` says how many jobs are run at once.
+        Answers the requests of the jobs; its `in_flight` is the number of jobs that are run at once.
     work
         Called with a job, and an event that is set when its result is no longer needed.
     jobs

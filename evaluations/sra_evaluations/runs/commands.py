@@ -1,6 +1,6 @@
 """The subcommand ``sra-rag evaluate``.
 
-What it does is in `sra_evaluations.runs.evaluate_tasks`, which is imported once the options are checked.
+The work is done by `sra_evaluations.runs.evaluate_tasks`, which is imported after the options were checked.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ ComparedSettings = Annotated[
     typer.Option(
         "--sra",
         metavar="SETTING",
-        help="A setting to compare; give the option once for each: off, 0.2 (alpha), option=value,option=value or a "
-        "profile.json; NAME: before it gives it a name. By default off and 0.2.",
+        help="A setting to compare: off, 0.2 (alpha), option=value,option=value, a rival, or a profile.json; a prefix NAME: "
+        "sets its name. Repeat the option for each setting. By default off and 0.2.",
     ),
 ]
-To = Annotated[Path, typer.Option(metavar="FOLDER", help="Results and report; a run that was stopped continues in it.")]
+To = Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for results and report. A run that was stopped is continued there.")]
 Limit = Annotated[int, typer.Option(min=1, metavar="N", help="Maximum number of examples of each task.")]
 Seed = Annotated[int, typer.Option(metavar="N", help="Seed of the examples.")]
 BatchSize = Annotated[
@@ -58,22 +58,22 @@ BatchSize = Annotated[
         min=1,
         metavar="N",
         show_default=False,
-        help=f"Number of examples answered at once: by default {_IN_BATCH} by a model in this process, "
-        f"{SERVED_AT_ONCE} by a server.",
+        help=f"Number of examples answered at once. By default {_IN_BATCH} for a model in this process, and "
+        f"{SERVED_AT_ONCE} for a server.",
     ),
 ]
 Generate = Annotated[
     bool,
     typer.Option(
-        " /--no-generate", show_default=False, help="Generate no answers, measure only the likelihood of gold ones."
+        " /--no-generate", show_default=False, help="Generate no answers; measure only the likelihood of the gold answers."
     ),
 ]
 Nli = Annotated[
     str | None,
     typer.Option(
         metavar="MODEL",
-        help="Also score the share of sentences that this NLI cross-encoder, a name on the hub or a folder, finds "
-        "entailed by the passages.",
+        help="Also score the share of sentences that are entailed by the passages according to this NLI cross-encoder: a "
+        "name on the hub or a folder.",
     ),
 ]
 Judge = Annotated[
@@ -97,19 +97,19 @@ Read = Annotated[
     typer.Option(
         min=1,
         metavar="N",
-        help="Run nothing; print N judged answers of the results to read by hand: is what counts as right right?",
+        help="Run nothing; print N answers with their scores, to check by hand whether the scores are right.",
     ),
 ]
 Share = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Also write a JSON file that can be given away: figures, versions and hashes, no texts and no paths.",
+        help="Also write a JSON file that can be shared: figures, versions and hashes, no texts and no paths.",
     ),
 ]
 ReportOnly = Annotated[
     bool,
-    typer.Option("--report-only", help="Run nothing; score the answers in the folder again and write the report."),
+    typer.Option("--report-only", help="Do not run the model; score the answers in the folder again and write the report."),
 ]
 
 
@@ -165,7 +165,7 @@ def evaluate(
             f"There is no task to run. Name one or more of {', '.join(task_options())}, or a .jsonl file."
         )
     if (nli or judge) and not generate:
-        raise ConfigError("--nli and --judge judge answers; with --no-generate there are none. Leave one of them out.")
+        raise ConfigError("--nli and --judge need answers, and --no-generate generates none. Omit one of them.")
     choice = EngineChoice(engine, model, engine_key, tokenizer, window, dtype)
     on_ray = bool(ray or ray_address)
     _check_ray(on_ray, workers, engine, batch_size)
@@ -188,16 +188,16 @@ def evaluate(
 
 
 def _check_ray(on_ray: bool, workers: int | None, engine: str, batch_size: int | None) -> None:
-    """Refuse options that a run on Ray does not have, and those that only such a run has."""
+    """Reject options that a run on Ray does not support, and those that only a run on Ray supports."""
     if workers is not None and not on_ray:
         raise ConfigError(
-            "--workers is the number of Ray workers. Give --ray or --ray-address too, or leave --workers out."
+            "--workers is the number of Ray workers. Give --ray or --ray-address too, or omit --workers."
         )
     if on_ray and engine != HERE:
         raise ConfigError(
-            f"--engine {engine} and --ray cannot be combined: Ray workers load a model themselves. Leave one out."
+            f"--engine {engine} and --ray cannot be combined: Ray workers load a model themselves. Omit one of them."
         )
     if on_ray and batch_size is not None:
         raise ConfigError(
-            "--batch-size has no effect on Ray workers, which answer one example at a time. Leave --batch-size out."
+            "--batch-size has no effect on Ray workers, which answer one example at a time. Omit --batch-size."
         )

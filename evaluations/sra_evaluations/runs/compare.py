@@ -27,16 +27,16 @@ _logger = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class RunPlan:
-    """What a run will do.
+    """The examples and settings of a run.
 
     Parameters
     ----------
     manifest
         Model, versions, settings and tasks of the run.
     examples
-        By the name of their task.
+        Examples by the name of their task.
     settings
-        All of them.
+        All settings of the run.
     context_window
         Context window of the model, in tokens.
     """
@@ -66,11 +66,11 @@ def compare(
     engine
         The model, in this process or on a server. The ``sra`` that `load_model` was given is ignored.
     tasks
-        As for `load_task`, or tasks of your own, with the name to give them where it is not theirs.
+        Names as for `load_task`, or your own tasks, as a pair with a name if the name differs from theirs.
     settings
         None or ``"off"`` for off, and others; see `sra_evaluations.runs.named_settings`.
     to
-        Folder for results: made, or continued if it holds those of the same model, seed and versions.
+        Folder for results. It is created, or continued if it has results of the same model, seed and versions.
     limit
         Maximum number of examples of each task.
     seed
@@ -85,17 +85,17 @@ def compare(
     Raises
     ------
     ConfigError
-        If a task or setting is not allowed, or the folder holds other results.
+        If a task or setting is not allowed, or the folder has other results.
     """
     measures = measures or Measures()
     plan = plan_run(engine, tasks, settings, limit=limit, seed=seed, measures=measures)
     records = Records(Path(to), plan.manifest)
-    for name, them in plan.examples.items():
-        write_examples(Path(to), name, them)
+    for name, examples in plan.examples.items():
+        write_examples(Path(to), name, examples)
         skipped = run_task(
             engine,
             name,
-            them,
+            examples,
             plan.settings,
             records,
             measures,
@@ -115,7 +115,7 @@ def plan_run(
     seed: int,
     measures: Measures,
 ) -> RunPlan:
-    """Make the examples, and say what the results will be obtained with. The arguments are those of `compare`."""
+    """Make the examples and the manifest of a run. The arguments are those of `compare`."""
     named = as_settings(settings)
     loaded = [
         (task, load_task(task)) if isinstance(task, str) else task if isinstance(task, tuple) else (task.name, task)
@@ -131,21 +131,21 @@ def plan_run(
         "settings": {setting.name: setting.to_dict() for setting in named},
         "tasks": {
             name: {
-                "examples": len(them),
-                "sha256": content_hash(them),
-                "names": [example_name(example) for example in them],
+                "examples": len(task_examples),
+                "sha256": content_hash(task_examples),
+                "names": [example_name(example) for example in task_examples],
             }
-            for name, them in examples.items()
+            for name, task_examples in examples.items()
         },
     }
     return RunPlan(manifest, dict(examples), named, engine.context_window)
 
 
 def warn_of_skipped(plan: RunPlan, task: str, skipped: Sequence[str]) -> None:
-    """Log which examples were left out because they are too long."""
+    """Log which examples were omitted because they are too long."""
     if skipped:
         _logger.warning(
-            "%s: %d of %d examples are longer than the model's window of %d tokens and were left out (%s).",
+            "%s: %d of %d examples are longer than the model's window of %d tokens and were omitted (%s).",
             task, len(skipped), len(plan.examples[task]), plan.context_window, ", ".join(skipped[:3]),
         )  # fmt: skip
 

@@ -59,7 +59,7 @@ class EvaluationWorker(RayWorker):
             )
 
     def work(self, piece: Piece) -> Piece:
-        """Take an example and settings, and return their records; ``skipped`` says that the example is too long."""
+        """Take an example and settings, and return their records; ``skipped`` means that the example is too long."""
         example = Example.from_dict(piece.said["example"])
         settings = [Setting.from_dict(name, content) for name, content in piece.said["settings"].items()]
         records = []
@@ -96,7 +96,7 @@ def compare_on_ray(
     tasks, settings, to, limit, seed
         As for `sra_evaluations.compare`.
     ray
-        Which cluster, and how many workers; by default on this machine.
+        The cluster and the number of workers; by default on this machine.
     on_progress
         Called with the name of each step and task; what it returns is called with (answers done, total).
     stop
@@ -105,7 +105,7 @@ def compare_on_ray(
     Raises
     ------
     ConfigError
-        If a task or setting is not allowed, the folder holds other results, or there is no room for so many workers.
+        If a task or setting is not allowed, the folder has other results, or there is not enough memory for the workers.
     MissingExtraError, RayError
         If Ray is not installed, cannot be reached, or one of its workers has another model or other versions.
     """

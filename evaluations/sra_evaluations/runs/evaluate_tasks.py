@@ -116,7 +116,7 @@ def evaluate_on_ray(evaluation: Evaluation, ray: RayOptions, *, model: str | Non
     evaluation
         What to run.
     ray
-        Which cluster, and how many workers.
+        The cluster and the number of workers.
     model, dtype
         As for `load_by_name`; by default the embedded model.
 
@@ -180,7 +180,7 @@ def load_by_name(
 
 
 def _end(comparison: Comparison, evaluation: Evaluation, console: Console, *, interrupted: bool) -> None:
-    """Write the reports, and say so where the run was stopped."""
+    """Write the reports, and print a note if the run was stopped."""
     show_report(comparison, evaluation.to, evaluation.share, console)
     if interrupted:
         console.print("Stopped. The same command continues from here.")

@@ -30,7 +30,7 @@ class Measures:
         head. A server cannot measure them.
     max_new_tokens
         Maximum number of tokens of an answer. A right answer that is cut off before its end counts as wrong; the
-        metric ``cut_off`` shows how many were.
+        metric ``cut_off`` is their share.
     timed
         Number of examples of each task that are run alone, without sharing prefills, so that their seconds and memory
         can be compared.

@@ -1,4 +1,4 @@
-"""Settings of the attention with the names that they have in results."""
+"""Attention settings with their names in results."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Setting:
     sra
         Settings of the attention, None for off.
     rival
-        What is done instead of reattention, or besides it.
+        Alternative to reattention, or combined with it; None for none.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Setting:
         return self.sra is None or not self.sra.enabled or self.sra.rows != "all"
 
     def to_dict(self) -> dict[str, Any] | None:
-        """Return what the setting is, without its name, as JSON-ready values; None for off."""
+        """Return the setting without its name, as JSON-ready values; None for off."""
         sra = None if self.sra is None else self.sra.to_dict()
         return sra if self.rival is None else {"rival": str(self.rival), "sra": sra}
 
@@ -69,12 +69,12 @@ class Setting:
 def parse_setting(text: str) -> Setting:
     """Read a setting as `sra_rag.notation.parse_sra` does, or a rival as `parse_rival` does; ``NAME:`` may precede it.
 
-    Without a name it is called after its text, or after its file.
+    Without a name, its text or the name of its file is used.
 
     Raises
     ------
     ConfigError
-        If it is no setting, or a value is not allowed.
+        If it is not a setting, or a value is not allowed.
     """
     named = _NAMED.fullmatch(text)
     if named and not names_file(text):

@@ -31,7 +31,7 @@ def rescored(folder: Path | str, scorers: Sequence[Scorer] = ()) -> Comparison:
     Raises
     ------
     ConfigError
-        If the folder holds no run.
+        If the folder has no run.
     """
     manifest, records = read_run(Path(folder))
     examples = {key: Example.from_dict(content) for key, content in read_examples(Path(folder)).items()}

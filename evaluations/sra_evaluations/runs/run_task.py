@@ -32,7 +32,7 @@ from sra_rag.generation.result import Generation
 
 __all__ = ["Advance", "Stop", "answers", "in_sharing_order", "run_task"]
 
-_SCORING = threading.Lock()  # scorers have models of their own, which need not be for several threads
+_SCORING = threading.Lock()  # scorers have their own models, which may not be thread-safe
 
 
 class Stop(Protocol):

@@ -1,4 +1,4 @@
-"""Tasks: questions with contexts and gold answers, each in a file of its own.
+"""Tasks: questions with contexts and gold answers, each in its own file.
 
 A task is a frozen dataclass whose fields are its options, with a `name` and a method `examples`. See
 docs/evaluation.md for how to add one.

@@ -1,4 +1,4 @@
-"""Conflicting passages: an amount that later amendments changed; the latest holds."""
+"""Conflicting passages: an amount that later amendments changed; the latest one is right."""
 
 from __future__ import annotations
 

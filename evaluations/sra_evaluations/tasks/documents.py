@@ -1,6 +1,6 @@
 """Questions over documents, with the passages that retrieval finds: the sample documents, a folder, or an index.
 
-Questions are rows with ``id``, ``document``, ``question``, ``answer`` (null: the documents do not say) and
+Questions are rows with ``id``, ``document``, ``question``, ``answer`` (null: the documents do not contain it) and
 ``evidence``, a list of objects with ``page``, from 0. The names that FinanceBench (arXiv 2311.11944) gives these fields
 are known too: ``financebench_id``, ``doc_name`` and ``evidence_page_num``.
 """
@@ -39,22 +39,22 @@ class DocumentQuestions:
     Parameters
     ----------
     folder
-        Holds ``questions.jsonl`` and the documents, beside it or in ``pdfs/``; each question is asked of its own
-        document. By default the sample documents that come with the package.
+        Folder of ``questions.jsonl`` and the documents, next to it or in ``pdfs/``; passages for a question are
+        retrieved from its document. By default the sample documents that come with the package.
     index
-        An index on disk (``sra-rag index add``): questions are asked of all its documents, and `folder` needs to hold
-        ``questions.jsonl`` only.
+        An index on disk (``sra-rag index add``): passages are retrieved from all its documents, and `folder` needs only
+        ``questions.jsonl``.
     tokens
-        Of passages in a prompt.
+        Maximum number of tokens of the passages in a prompt.
     embedding
-        Name of the embedding model that searches; an index has its own.
+        Name of the embedding model that searches; ignored with an index, which has its own.
     order
         Of the passages in the prompt, as for `sra_pipelines.retrieval.packing.pack_passages`.
     keep
-        A folder in which the indexes of long documents are kept for the next time.
+        Folder in which the indexes of documents are stored for the next run.
     gold
-        False takes the passages of the gold pages out: the right answer is that the documents do not say. Passages of
-        other pages may still repeat the answer, so questions whose answer stands in one of them are left out.
+        False removes the passages of the gold pages: the right answer is that the documents do not contain it. Passages
+        of other pages may still repeat the answer, so questions whose answer is in one of them are omitted.
     """
 
     name: ClassVar[str] = "documents"
@@ -110,7 +110,7 @@ class DocumentQuestions:
         report = add_documents(stored, [path], lambda: load_embedding(self.embedding), embedding_name=self.embedding)
         if report.failed:
             [(_, reason), *_] = report.failed.items()
-            raise ConfigError(f"{path} could not be read: {reason} Mend it, or leave its questions out.")
+            raise ConfigError(f"{path} could not be read: {reason} Correct it, or omit its questions.")
         return open_index(stored, self.embedding)
 
     def _example(
@@ -171,4 +171,4 @@ def _find(folder: Path, name: str) -> Path:
     for candidate in (folder / name, folder / f"{name}.pdf", folder / "pdfs" / name, folder / "pdfs" / f"{name}.pdf"):
         if candidate.is_file():
             return candidate
-    raise ConfigError(f"{folder}: the document {name!r} of the questions lies neither here nor in pdfs/. Put it there.")
+    raise ConfigError(f"{folder}: the document {name!r} of the questions is neither here nor in pdfs/. Put it there.")

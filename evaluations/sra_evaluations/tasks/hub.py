@@ -29,9 +29,9 @@ class HubQuestions:
     subset
         A configuration of the data set; by default that of `SOURCES`, and none where `data` is given.
     data
-        A folder with the data set's own files (such as Parquet), as it lies on the hub; nothing is downloaded then.
+        A folder with the files of the data set (such as Parquet), as on the hub; nothing is downloaded then.
     tokens
-        Contexts that are longer are left out, None for no limit.
+        Examples with longer contexts are omitted; None for no limit.
     """
 
     name: ClassVar[str] = "hub"

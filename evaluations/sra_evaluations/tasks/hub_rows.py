@@ -68,7 +68,7 @@ def _squad(row: Mapping[str, Any]) -> Example:
 
 
 def _hotpot(row: Mapping[str, Any]) -> Example:
-    """Read HotpotQA (arXiv 1809.09600): ten paragraphs, of which two hold the answer together."""
+    """Read HotpotQA (arXiv 1809.09600): ten paragraphs, two of which together contain the answer."""
     titles, sentences = row["context"]["title"], row["context"]["sentences"]
     texts = [f"{title}\n{''.join(said).strip()}" for title, said in zip(titles, sentences, strict=True)]
     supporting = set(row["supporting_facts"]["title"])

@@ -27,7 +27,7 @@ __all__ = ["MultiDocument"]
 
 Distractors = Literal["any", "similar"]
 
-_PLACES = 5  # at which the gold passage stands in turn
+_PLACES = 5  # positions of the gold passage, in turn
 _INSTRUCTION = (
     "Answer the question from the passages below and from nothing else, with a few words. If the passages do not hold "
     "the answer, say that the documents do not say."
@@ -50,9 +50,9 @@ class MultiDocument:
         example; ``"each"`` for every question at five positions, one example for each, with the same distractors in the
         same order. By default examples take five positions in turn.
     gold
-        False leaves the gold passage out: the right answer is that the documents do not say.
+        False omits the gold passage: the right answer is that the documents do not contain it.
     skip
-        Number of rows of the shuffled file that are left out, to get other examples with the same seed.
+        Number of rows of the shuffled file that are skipped, to get other examples with the same seed.
     distractors
         Which passages of other questions are added: ``"any"``, or ``"similar"``, those nearest to the question by
         cosine similarity of their embeddings. A passage that contains an answer is never a distractor.
@@ -188,7 +188,7 @@ class MultiDocument:
 
 @lru_cache(maxsize=1)
 def _embed_passages(embedding: str, texts: tuple[str, ...]) -> NDArray[np.float64]:
-    """Return one unit vector per text; kept, because tasks of one run often differ in the position alone."""
+    """Return one unit vector per text; cached, because tasks of one run often differ only in the position."""
     from sra_pipelines.index.embedding import load_embedding
 
     return _unit_rows(load_embedding(embedding).get_text_embedding_batch(list(texts)))

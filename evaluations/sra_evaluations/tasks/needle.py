@@ -1,6 +1,6 @@
 """Needle in a haystack: one fact, or several alike, somewhere in a long report.
 
-After the test of G. Kamradt (2023) and its several keys and values in RULER (arXiv 2404.06654); the text is made here.
+After the test of G. Kamradt (2023) and its several keys and values in RULER (arXiv 2404.06654); the text is generated here.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Needle:
     length
         Tokens of the report, about.
     depth
-        Where the fact stands, in [0, 1]; by default the examples go through five depths in turn.
+        Position of the fact, in [0, 1]; by default the examples use five depths in turn.
     kind
         ``"single"``; ``"several_keys"``: among three facts about other projects; ``"several_values"``: four values of
         one project, all asked for; ``"figures"``: an amount instead of a name; ``"absent"``: the fact is not there, so
@@ -51,7 +51,7 @@ class Needle:
         if self.length < 1:
             raise ConfigError(f"length={self.length} is not allowed: it must be at least 1 token.")
         if self.depth is not None and not 0 <= self.depth <= 1:
-            raise ConfigError(f"depth={self.depth} is not allowed: it lies between 0 and 1.")
+            raise ConfigError(f"depth={self.depth} is not allowed: it must be between 0 and 1.")
 
     def examples(self, count: int, seed: int, count_tokens: CountTokens) -> list[Example]:
         """Make `count` examples; the same for the same seed, options and tokenizer."""

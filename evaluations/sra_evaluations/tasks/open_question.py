@@ -1,4 +1,4 @@
-"""An open question over the whole context: every passage holds a part of the answer.
+"""An open question over the whole context: every passage contains a part of the answer.
 
 Weight on one passage may narrow an answer that should draw on all of them; the share of passages that an answer uses
 shows it.

@@ -428,7 +428,7 @@ def test_the_command_runs_the_same_again(tmp_path):
         "--model embedded --dtype float32 --limit 40 --seed 7 --max-new-tokens 12 --to evaluation-again"
     )
     assert [note.split(":")[0] for note in again.notes[:1]] == [
-        "The task house rules is none that the command line knows"
+        "The command line does not know the task house rules"
     ]
     assert "Save the settings by layer" in again.notes[1]
     assert "different limits" in again.notes[2]

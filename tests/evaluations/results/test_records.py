@@ -67,7 +67,7 @@ def test_a_folder_with_other_things_is_left_alone(tmp_path):
     (tmp_path / "records.jsonl").write_text('{"mine": 1}\n')
     with pytest.raises(ConfigError, match=r"no manifest\.json"):
         Records(tmp_path, MANIFEST)
-    with pytest.raises(ConfigError, match="holds no results"):
+    with pytest.raises(ConfigError, match="has no results"):
         read_run(tmp_path / "nowhere")
     (tmp_path / "manifest.json").write_text("{")
     with pytest.raises(ConfigError, match="cannot be read"):

@@ -126,7 +126,7 @@ def test_a_run_that_is_stopped_before_its_first_answer_says_so(run, questions, t
     [
         (["haystack"], "There is no task 'haystack'. Use one of needle, "),
         ([], "There is no task to run. Name one or more of needle, "),
-        (["needle:depth=2"], "depth=2.0 is not allowed: it lies between 0 and 1"),
+        (["needle:depth=2"], "depth=2.0 is not allowed: it must be between 0 and 1"),
         (["needle:size=2"], "'size=2' is no option of needle; it has length, depth, kind"),
         (["needle", "--sra", "alpha=-1"], "alpha"),
         (["needle", "--sra", "much"], "Give off, evidence, an alpha such as 0.2"),
@@ -135,7 +135,7 @@ def test_a_run_that_is_stopped_before_its_first_answer_says_so(run, questions, t
         (["needle", "--ray", "--engine", "http://127.0.0.1:9/v1"], "and --ray cannot be combined"),
         (["needle", "--ray", "--batch-size", "2"], "--batch-size has no effect on Ray workers"),
         (["needle", "--workers", "2"], "--workers is the number of Ray workers"),
-        (["needle", "--report-only", "--to", "nothing"], "nothing holds no results"),
+        (["needle", "--report-only", "--to", "nothing"], "nothing has no results"),
     ],
 )
 def test_what_cannot_be_run_ends_with_one_helpful_line(arguments, says, tmp_path, monkeypatch, capsys):

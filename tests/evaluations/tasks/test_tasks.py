@@ -341,7 +341,7 @@ def test_a_distractor_that_holds_the_answer_is_none(tmp_path):
                    [example.answers[0].lower()]) == 1  # fmt: skip
         assert example.answers in {("Ada",), ("Bo",)}
     write_rows(path, [*rows, {"question": "s", "answers": ["x"], "title": "t"}])
-    with pytest.raises(ConfigError, match=r"writers\.jsonl: a row lacks 'text'"):
+    with pytest.raises(ConfigError, match=r"writers\.jsonl: a row has no 'text'"):
         examples_of(f"multi-document:data={path},passages=3")
 
 
@@ -426,12 +426,12 @@ def test_own_questions_are_read_from_a_file(tmp_path):
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("", "holds no rows"),
-        ("{", "line 1: this is no JSON"),
-        ('{"question": "q", "answer": "a", "context": "c"}\n[1]', "line 2: a list came"),
-        ('{"answer": "a", "context": "c"}', "lacks 'question'"),
-        ('{"question": "q", "context": "c"}', "lacks 'answer'"),
-        ('{"question": "q", "answer": "a"}', "lacks 'passages'"),
+        ("", "has no rows"),
+        ("{", "line 1: this is not valid JSON"),
+        ('{"question": "q", "answer": "a", "context": "c"}\n[1]', "line 2: this is a list; each line must be one JSON object"),
+        ('{"answer": "a", "context": "c"}', "has no 'question'"),
+        ('{"question": "q", "context": "c"}', "has no 'answer'"),
+        ('{"question": "q", "answer": "a"}', "has no 'passages'"),
         ('{"question": "q", "answer": "a", "passages": "text"}', "'passages' is a list of texts"),
         ('{"question": "q", "answer": "a", "context": "c", "colour": 1}', "row 1 has colour; allowed are all_of"),
         ('{"question": "q", "answer": "a", "context": "c", "features": [1]}', "'features' maps names"),
@@ -476,7 +476,7 @@ def test_plain_text_is_cut_in_two_parts_that_go_on_from_each_other(tmp_path):
     with pytest.raises(ConfigError, match="no text is long enough"):
         examples_of(f"plain-text:data={path}")
     write_rows(path, [{"body": "one"}])
-    with pytest.raises(ConfigError, match="lacks 'text'"):
+    with pytest.raises(ConfigError, match="has no 'text'"):
         examples_of(f"plain-text:data={path}")
 
 
@@ -577,11 +577,11 @@ def test_questions_can_be_asked_of_an_index(filings, tmp_path):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"document": "NONE.pdf"}, "the document 'NONE.pdf' of the questions lies neither here nor in pdfs/"),
-        ({"evidence": [{"text": "x"}]}, "lacks 'page'"),
+        ({"document": "NONE.pdf"}, "the document 'NONE.pdf' of the questions is neither here nor in pdfs/"),
+        ({"evidence": [{"text": "x"}]}, "has no 'page'"),
         ({"evidence": ["x"]}, "'evidence' is a list of objects"),
-        ({"question": ...}, "lacks 'question'"),
-        ({"answer": ...}, "lacks 'answer'"),
+        ({"question": ...}, "has no 'question'"),
+        ({"answer": ...}, "has no 'answer'"),
     ],
 )
 def test_questions_about_documents_that_cannot_be_used_say_why(filings, change, says):

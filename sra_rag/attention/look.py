@@ -102,7 +102,7 @@ class Look:
 def mean_shares(look: torch.Tensor) -> torch.Tensor:
     """Return the share of each span in the attention to all spans, ``(spans,)``, float64.
 
-    Each head has the same say, however much of its attention it gives to the spans.
+    Each head counts equally, however much of its attention it gives to the spans.
 
     Parameters
     ----------

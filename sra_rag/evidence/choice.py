@@ -71,7 +71,7 @@ def choose_evidence(
 ) -> FoundEvidence:
     """Choose the passages whose keys are weighed, and their best lines.
 
-    Each head that looks has the same say, however much attention it gives to the context. A line is chosen by the sum
+    Each head that looks counts equally, however much attention it gives to the context. A line is chosen by the sum
     of two standard scores, its attention and its words. So is a passage, unless two of three name the same: attention,
     words, and the best line of all.
 

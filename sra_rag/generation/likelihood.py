@@ -39,7 +39,7 @@ def answer_likelihood(
 ) -> Likelihood:
     """Measure how likely an answer is after a prompt, under settings of the attention.
 
-    The row that foretells the first token of the answer is the prompt's last, as in generation: under
+    The row that predicts the first token of the answer is the last row of the prompt, as in generation: under
     ``rows="generated"`` it is not sharpened. Prefills are shared with the engine's requests.
 
     Parameters

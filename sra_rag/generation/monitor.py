@@ -77,7 +77,7 @@ class Monitor(StoppingCriteria):
         return self.cancel.is_set()
 
     def finish(self) -> list[TextAssembler]:
-        """Hand over what was held back."""
+        """Hand over the text that was buffered."""
         for index, assembler in enumerate(self.assemblers):
             self._emit(index, assembler.finish())
         return self.assemblers

@@ -186,7 +186,7 @@ class _Ranking:
 
     @torch.inference_mode()
     def _shares(self, prompt: EncodedPrompt, *, keep: bool = False) -> list[float]:
-        """Return the share of each passage of a prompt; each head has the same say."""
+        """Return the share of each passage of a prompt; each head counts equally."""
         engine, model = self.engine, self.engine.loaded.model
         length = len(prompt.token_ids)
         if length > engine.context_window:

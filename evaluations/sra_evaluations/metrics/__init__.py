@@ -23,7 +23,7 @@ LOWER_IS_BETTER = frozenset(
 
 
 def score(said: str, example: Example) -> dict[str, float]:
-    """Score an answer by every metric that needs no model and applies to its example; all lie in [0, 1]."""
+    """Score an answer by every metric that needs no model and applies to its example; all are in [0, 1]."""
     found: dict[str, float] = {}
     for scorer in (score_answer, score_faithfulness, score_abstention, score_citations):
         found |= scorer(said, example)

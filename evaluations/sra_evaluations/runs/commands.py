@@ -49,7 +49,10 @@ ComparedSettings = Annotated[
         "sets its name. Repeat the option for each setting. By default off and 0.2.",
     ),
 ]
-To = Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for results and report. A run that was stopped is continued there.")]
+To = Annotated[
+    Path,
+    typer.Option(metavar="FOLDER", help="Folder for results and report. A run that was stopped is continued there."),
+]
 Limit = Annotated[int, typer.Option(min=1, metavar="N", help="Maximum number of examples of each task.")]
 Seed = Annotated[int, typer.Option(metavar="N", help="Seed of the examples.")]
 BatchSize = Annotated[
@@ -65,7 +68,9 @@ BatchSize = Annotated[
 Generate = Annotated[
     bool,
     typer.Option(
-        " /--no-generate", show_default=False, help="Generate no answers; measure only the likelihood of the gold answers."
+        " /--no-generate",
+        show_default=False,
+        help="Generate no answers; measure only the likelihood of the gold answers.",
     ),
 ]
 Nli = Annotated[
@@ -109,7 +114,9 @@ Share = Annotated[
 ]
 ReportOnly = Annotated[
     bool,
-    typer.Option("--report-only", help="Do not run the model; score the answers in the folder again and write the report."),
+    typer.Option(
+        "--report-only", help="Do not run the model; score the answers in the folder again and write the report."
+    ),
 ]
 
 
@@ -190,9 +197,7 @@ def evaluate(
 def _check_ray(on_ray: bool, workers: int | None, engine: str, batch_size: int | None) -> None:
     """Reject options that a run on Ray does not support, and those that only a run on Ray supports."""
     if workers is not None and not on_ray:
-        raise ConfigError(
-            "--workers is the number of Ray workers. Give --ray or --ray-address too, or omit --workers."
-        )
+        raise ConfigError("--workers is the number of Ray workers. Give --ray or --ray-address too, or omit --workers.")
     if on_ray and engine != HERE:
         raise ConfigError(
             f"--engine {engine} and --ray cannot be combined: Ray workers load a model themselves. Omit one of them."

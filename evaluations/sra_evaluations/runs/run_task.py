@@ -208,7 +208,7 @@ def _generate(
 
 
 def _decoding_strength(setting: Setting) -> float | None:
-    """Return the strength of context-aware decoding; None where tokens are chosen as ever."""
+    """Return the strength of context-aware decoding; None with ordinary decoding."""
     return None if setting.rival is None else setting.rival.strength
 
 

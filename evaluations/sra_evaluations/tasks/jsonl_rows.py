@@ -34,9 +34,13 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         try:
             row = json.loads(line)
         except json.JSONDecodeError as error:
-            raise ConfigError(f"{path}, line {number}: this is not valid JSON ({error.msg}). Correct or remove it.") from error
+            raise ConfigError(
+                f"{path}, line {number}: this is not valid JSON ({error.msg}). Correct or remove it."
+            ) from error
         if not isinstance(row, dict):
-            raise ConfigError(f"{path}, line {number}: this is a {type(row).__name__}; each line must be one JSON object.")
+            raise ConfigError(
+                f"{path}, line {number}: this is a {type(row).__name__}; each line must be one JSON object."
+            )
         rows.append(row)
     if not rows:
         raise ConfigError(f"{path}: the file has no rows. Give one JSON object per line.")

@@ -62,7 +62,7 @@ class Reply:
         return self._emit(self._certain()) if text else ""
 
     def finish(self) -> str:
-        """Return the text that was held back, now that no further chunk comes."""
+        """Return the text that was buffered, after the last chunk."""
         return self._emit(len(self.text))
 
     def complete(self) -> Generation:

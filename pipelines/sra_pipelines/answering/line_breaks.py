@@ -51,7 +51,7 @@ class LineJoiner:
         return out
 
     def finish(self) -> str:
-        """Return what was held back, now that no further text comes."""
+        """Return the text that was buffered, after the last piece."""
         held, self._held = self._held, ""
         return held
 

@@ -152,7 +152,7 @@ def _numbers(answer: str, question: str, texts: Sequence[str]) -> tuple[list[Cla
     for start, end, is_in in find_references(answer):
         add("figure", start, end, [is_in(text) for text in sources])
     for amount in find_spaced_amounts(answer):
-        # Without a like number in a passage it may be cells of a row, which then stand there as they are.
+        # Without a like number in a passage it may be cells of a row, which are then compared unchanged.
         found = [any(same_amount(amount, other) for other in numbers.amounts) for numbers in read]
         as_text = [_contains_token(text, amount.text) for text in sources]
         add("figure", amount.start, amount.end, [one or other for one, other in zip(found, as_text, strict=True)])

@@ -94,9 +94,8 @@ def main() -> None:
     companies = [question["document"].split("_")[0] for _, own in grouped(questions) for question in own]
     if options.cross_validate:
         chosen, rows["with vocabulary, cross-validated"] = cross_validated(np.array(grid), companies)
-        print("\nsettings chosen without each company:")
-        for company, settings in chosen.items():
-            print(f"- {company}: {settings}")
+        lines = [f"- {company}: {settings}" for company, settings in chosen.items()]
+        print("\n".join(["\nsettings chosen without each company:", *lines]))
     print_tables(rows, seconds, len(questions))
     if options.misses:
         print_misses(questions, rows["with vocabulary (default)"])

@@ -149,7 +149,7 @@ def bake_command(
 
       sra-rag bake --profile qwen.json --model Qwen/Qwen3-4B --out qwen-sharpened
 
-    The result is checked against the setting before it is saved. Settings that weights cannot represent are rejected, with the reason.
+    The result is checked against the setting before it is saved. Settings that weights cannot represent are rejected.
     """
     sra = SRAConfig.from_json(profile)
     from sra_pipelines.commands.library_notices import quiet_libraries

@@ -54,7 +54,7 @@ class HarmTexts:
     searched
         For the search.
     unseen
-        Others, for the check of finalists. If the documents have too few texts of a kind, those of the search are used again.
+        Others, for the check of finalists; those of the search if the documents have too few texts of a kind.
     """
 
     searched: Mapping[str, list[Example]]

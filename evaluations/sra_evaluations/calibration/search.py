@@ -59,8 +59,8 @@ class CalibrationOptions:
     tokens
         Of passages in a prompt.
     harm
-        Maximum increase of the negative log-likelihood of plain text and short prompts, in nats per token, for the worst
-        kind.
+        Maximum increase of the negative log-likelihood of plain text and short prompts, in nats per token, for the
+        worst kind.
     finalists
         Candidates that are confirmed.
     judged_by

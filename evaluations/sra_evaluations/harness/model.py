@@ -65,7 +65,7 @@ class SRALM(TemplateLM):
     Raises
     ------
     ConfigError
-        If a setting is not allowed; ``rows="after_context"`` is not, as the harness does not report where the context ends.
+        If a setting is not allowed, such as ``rows="after_context"``: the harness does not report the end of contexts.
     """
 
     def __init__(

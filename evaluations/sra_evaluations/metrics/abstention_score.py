@@ -11,7 +11,7 @@ __all__ = ["score_abstention"]
 
 
 def score_abstention(said: str, example: Example) -> dict[str, float]:
-    """Score `Answer.abstained`: the model states that the documents do not contain the answer, or they do not support it.
+    """Score `Answer.abstained`: the model states that there is no answer, or the documents do not support it.
 
     Returns
     -------

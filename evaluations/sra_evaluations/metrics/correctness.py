@@ -66,7 +66,7 @@ def exact_match(said: str, gold: str) -> bool:
 
 
 def contains(said: str, gold: str) -> bool:
-    """Whether the answer contains the gold answer as whole words; "A", which is an article too, must be the whole answer."""
+    """Whether the answer contains the gold answer as whole words; "A", also an article, must be the whole answer."""
     wanted = _canonical(gold)
     if not wanted:
         return _without_punctuation(said).strip() == _without_punctuation(gold).strip() != ""

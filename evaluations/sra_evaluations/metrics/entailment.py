@@ -141,6 +141,6 @@ class EntailmentScorer:
         known = [size for size in (self.model.max_seq_length, positions) if size]
         if not known:
             raise ModelLoadError(
-                f"{self.name!r} does not define how many tokens it reads. Set model_max_length in tokenizer_config.json."
+                f"{self.name!r} does not define its maximum length. Set model_max_length in tokenizer_config.json."
             )
         return min(known)

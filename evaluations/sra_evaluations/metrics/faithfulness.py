@@ -20,7 +20,7 @@ def score_faithfulness(said: str, example: Example) -> dict[str, float]:
         ``claims_supported`` and ``sentences_supported``: the share of figures, dates and names, and of sentences, that
         are in the context or the question, where there are any and the answer does not refuse. ``right_refusal``
         (only if the documents do not contain the answer; it is ``right`` too) and ``wrong_refusal`` (only if the
-        context contains it): 1 if the answer states that the documents do not contain it. All are in [0, 1]; of ``wrong_refusal``
+        context contains it): 1 if the answer states that there is none. All are in [0, 1]; of ``wrong_refusal``
         less is better.
     """
     support = check_support(said, example.question, [Passage("context", 0, "1", example.context)])

@@ -25,7 +25,7 @@ from sra_evaluations.results.statistics import Estimate
 
 __all__ = ["MARKS", "SERIES", "draw_heat_map", "draw_layers", "draw_parts", "draw_strengths", "series_color"]
 
-# Colours that are variables of the page, and shapes besides: a setting is recognized by either. The numbers of both have no
+# Colours that are variables of the page, and shapes: either identifies a setting. The numbers of both have no
 # common divisor, so that no two of the first 56 settings look alike.
 SERIES = 8
 MARKS = "●■▲▼◆✚✖"

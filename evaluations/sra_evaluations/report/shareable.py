@@ -34,8 +34,8 @@ def shareable(comparison: Comparison) -> dict[str, Any]:
     """Return the results, without any text that comes from the user.
 
     Documents, questions, answers, names of examples and of features, addresses and paths are omitted. Tasks are named
-    by their kind and their options without paths. A setting keeps its name if the name is the setting as written, and is
-    otherwise named by its number.
+    by their kind and their options without paths. A setting keeps its name if the name is the setting as written;
+    otherwise it has a number.
 
     Returns
     -------

@@ -111,7 +111,7 @@ def read_examples(folder: Path, *, mend: bool = False) -> dict[tuple[str, str], 
 
 
 def example_name(example: Example) -> str:
-    """Return the name of an example in records: its id, and enough of its hash to distinguish it from another with that id."""
+    """Return the name of an example in records: its id, and a part of its hash, as two examples may have one id."""
     return f"{example.id}@{example.sha256()[:12]}"
 
 

@@ -80,7 +80,7 @@ class Rival:
 
 
 def parse_rival(text: str) -> tuple[Rival, SRAConfig | None] | None:
-    """Read ``RIVAL``, ``RIVAL=STRENGTH`` or ``RIVAL+SETTING``; None if the text does not begin with the name of a rival.
+    """Read ``RIVAL``, ``RIVAL=STRENGTH`` or ``RIVAL+SETTING``; None if the text does not name a rival.
 
     Parameters
     ----------

@@ -45,8 +45,8 @@ ComparedSettings = Annotated[
     typer.Option(
         "--sra",
         metavar="SETTING",
-        help="A setting to compare: off, 0.2 (alpha), option=value,option=value, a rival, or a profile.json; a prefix NAME: "
-        "sets its name. Repeat the option for each setting. By default off and 0.2.",
+        help="A setting to compare: off, 0.2 (alpha), option=value,option=value, a rival, or a profile.json; a prefix "
+        "NAME: sets its name. Repeat the option for each setting. By default off and 0.2.",
     ),
 ]
 To = Annotated[
@@ -77,8 +77,8 @@ Nli = Annotated[
     str | None,
     typer.Option(
         metavar="MODEL",
-        help="Also score the share of sentences that are entailed by the passages according to this NLI cross-encoder: a "
-        "name on the hub or a folder.",
+        help="Also score the share of sentences that are entailed by the passages according to this NLI cross-encoder: "
+        "a name on the hub or a folder.",
     ),
 ]
 Judge = Annotated[

@@ -105,7 +105,7 @@ def compare_on_ray(
     Raises
     ------
     ConfigError
-        If a task or setting is not allowed, the folder has other results, or there is not enough memory for the workers.
+        If a task or setting is not allowed, the folder has other results, or memory does not suffice for the workers.
     MissingExtraError, RayError
         If Ray is not installed, cannot be reached, or one of its workers has another model or other versions.
     """

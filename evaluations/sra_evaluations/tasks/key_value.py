@@ -30,7 +30,7 @@ class KeyValue:
     pairs
         How many pairs the object has, such as 75 or 140 (about 5,400 and 10,000 tokens).
     data
-        A JSONL file of rows with ``ordered_kv_records``, ``key`` and ``value``; by default the pairs are generated from the
+        A JSONL file of rows with ``ordered_kv_records``, ``key`` and ``value``; by default pairs are generated from the
         seed. With fewer `pairs` than a row holds, the asked one and its nearest neighbours are kept; with more, pairs
         of the other rows are added after those of the row, and the asked one is moved to five positions in turn.
     """

@@ -1,6 +1,6 @@
 """Needle in a haystack: one fact, or several alike, somewhere in a long report.
 
-After the test of G. Kamradt (2023) and its several keys and values in RULER (arXiv 2404.06654); the text is generated here.
+After the test of G. Kamradt (2023) and its several keys and values in RULER (arXiv 2404.06654); the text is generated.
 """
 
 from __future__ import annotations

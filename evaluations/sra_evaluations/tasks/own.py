@@ -28,7 +28,7 @@ class OwnQuestions:
     ----------
     data
         JSONL; each row has ``question``, ``answers`` (a list; any one counts, all with ``"all_of": true``; empty: the
-        documents do not contain it) or ``answer``, and ``context`` (a text) or ``passages`` (a list of texts). It may have
+        documents have none) or ``answer``, and ``context`` (a text) or ``passages`` (a list of texts). It may have
         ``id``, ``instruction`` and ``features`` (values to group results by, such as ``position``).
     """
 

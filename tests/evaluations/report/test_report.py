@@ -427,9 +427,7 @@ def test_the_command_runs_the_same_again(tmp_path):
         "--sra mine:alpha=0.2,bounds=0.0,6.5,layers=3,4,policy=focus --sra 'by layer:setting-2.json' "
         "--model embedded --dtype float32 --limit 40 --seed 7 --max-new-tokens 12 --to evaluation-again"
     )
-    assert [note.split(":")[0] for note in again.notes[:1]] == [
-        "The command line does not know the task house rules"
-    ]
+    assert [note.split(":")[0] for note in again.notes[:1]] == ["The command line does not know the task house rules"]
     assert "Save the settings by layer" in again.notes[1]
     assert "different limits" in again.notes[2]
     page = write_report(Comparison(made, []), tmp_path).html.read_text()

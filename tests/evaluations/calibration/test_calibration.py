@@ -2,8 +2,10 @@
 
 import dataclasses
 import json
+import re
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from sra_evaluations.calibration import CalibrationOptions, calibrate, search
@@ -244,6 +246,19 @@ def test_a_run_without_time_is_off_and_goes_on_later(tiny, agreement, tmp_path):
     assert profile.evidence["confirmation"] == {}
     again = calibrate(Engine(tiny), agreement, tmp_path / "work", dataclasses.replace(options, minutes=2e-6))
     assert again.chosen == "off"
+
+
+def test_the_code_in_the_document_runs(tiny, agreement, tmp_path, monkeypatch, capsys):
+    # Its steps, with the tiny model and without the time: a whole calibration takes minutes and has a test below.
+    text = (Path(__file__).parents[3] / "docs" / "calibration.md").read_text(encoding="utf-8")
+    [code] = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sra_rag.load_model", {"embedded": tiny}.__getitem__)
+    monkeypatch.setattr("sra_pipelines.open_index", {"contracts.index": agreement}.__getitem__)
+    assert code.count("minutes=60") == 1
+    exec(compile(code.replace("minutes=60", "minutes=1e-6, questions=16, tokens=200"), "calibration.md", "exec"), {})  # noqa: S102
+    assert capsys.readouterr().out.startswith("off ")
+    assert json.loads(Path("profile.json").read_text())
 
 
 def test_measurements_of_other_questions_are_not_gone_on_with(tiny, agreement, tmp_path):

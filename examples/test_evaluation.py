@@ -1,4 +1,4 @@
-"""Hold a setting to "does not hurt" in pytest: `pytest examples/test_evaluation.py`."""
+"""Require in pytest that a setting does not hurt: `pytest examples/test_evaluation.py`."""
 
 import pytest
 from sra_evaluations import compare

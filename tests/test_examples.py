@@ -1,6 +1,9 @@
 """The examples run as they are, and show what they promise."""
 
+import base64
+import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,9 +19,13 @@ SHOWN = {
 }
 
 
+NOTEBOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
+
+
 def test_every_example_is_listed_and_run():
     files = {path.name for path in (ROOT / "examples").glob("*.py")}
     assert files == {*SHOWN, "test_evaluation.py"}
+    files |= {path.name for path in NOTEBOOKS}
     listed = (ROOT / "examples" / "README.md").read_text()
     assert all(f"`{name}`" in listed for name in files)
 
@@ -42,3 +49,23 @@ def test_an_example_shows_what_it_promises(name):
 def test_the_example_of_a_test_passes():
     done = run("-m", "pytest", "-q", "-p", "no:cacheprovider", "examples/test_evaluation.py")
     assert done.returncode == 0, done.stdout[-2000:]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_is_stored_with_its_output(path):  # `make test-notebooks` runs it
+    cells = [cell for cell in json.loads(path.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code"]
+    assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
+    outputs = [output for cell in cells for output in cell["outputs"]]
+    assert not [output for output in outputs if output["output_type"] == "error" or output.get("name") == "stderr"]
+    pictures = [output["data"]["image/png"] for output in outputs if "image/png" in output.get("data", {})]
+    assert len(pictures) >= 2
+    assert path.stat().st_size < 200_000
+    assert all(len(base64.b64decode(picture)) > 5_000 for picture in pictures)
+
+
+def test_both_notebooks_are_there_and_run_in_ci():
+    assert [path.stem for path in NOTEBOOKS] == ["compare_settings", "find_evidence_heads"]
+    assert "make test-notebooks" in (ROOT / ".ci" / "run").read_text()
+    recipe = re.search(r"^test-notebooks:.*\n\t(.*)", (ROOT / "Makefile").read_text(), re.MULTILINE)[1]
+    assert "--nbmake" in recipe
+    assert "examples/*.ipynb" in recipe

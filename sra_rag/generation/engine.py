@@ -23,7 +23,6 @@ from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteria
 from sra_rag.attention.reattend import reattend
 from sra_rag.attention.shares import AttentionShares, observing
 from sra_rag.config import SRALike
-from sra_rag.errors import OutOfMemoryError
 from sra_rag.evidence.weigh import weigh
 from sra_rag.evidence_config import HeadChoice
 from sra_rag.generation.bridge import iterate_in_thread
@@ -39,9 +38,10 @@ from sra_rag.generation.sampling import SamplingOptions
 from sra_rag.generation.text import TextAssembler
 from sra_rag.heads.known import fitted_settings
 from sra_rag.models.description import describe_model
+from sra_rag.models.device_memory import clear_memory_errors
 from sra_rag.models.loading import LoadedModel
 
-__all__ = ["PREFILL_CHUNK", "Cancellation", "Engine", "Prompt", "clear_memory_errors"]
+__all__ = ["PREFILL_CHUNK", "Cancellation", "Engine", "Prompt"]
 
 
 class Engine:
@@ -378,22 +378,6 @@ class Engine:
         }
         config.update(**(fields | dict(options.extra) | {"eos_token_id": sorted(ends) or None}))
         return config
-
-
-@contextmanager
-def clear_memory_errors(device: torch.device, batch_size: int, length: int) -> Iterator[None]:
-    """Say what to do where the device has no memory left."""
-    try:
-        yield
-    except RuntimeError as error:
-        exhausted = isinstance(error, torch.OutOfMemoryError)
-        # On CPU the allocator raises a bare RuntimeError.
-        if not exhausted and "allocate memory" not in str(error) and "not enough memory" not in str(error):
-            raise
-        raise OutOfMemoryError(
-            f"{device} ran out of memory with {batch_size} prompt(s) of up to {length} tokens. Give fewer or shorter "
-            f"passages, smaller batches, or load the model with quantization or a smaller dtype. ({error})"
-        ) from error
 
 
 def _end_tokens(model: LoadedModel) -> list[int]:

@@ -1,9 +1,7 @@
-"""From messages to token ids: the template applied and tokenized once, and its control tokens kept its own.
+"""From messages to token ids: the chat template is applied and tokenized once, with the spans of passages and lines.
 
-What users and documents write is text: where it spells a control token of the model (``<|im_end|>``), or would
-become one because the tokenizer normalizes text, the spelling is kept and the token is not. Such spellings, in keys of
-mappings too, are replaced by placeholders before the template is applied, and tokenized in parts, none of which is the
-token, afterwards. Text without any is tokenized exactly as transformers would.
+Text of users and documents never becomes a control token of the model; see `sra_rag.generation.control_tokens`. Text
+without spellings of control tokens is tokenized exactly as by transformers.
 """
 
 from __future__ import annotations
@@ -11,15 +9,13 @@ from __future__ import annotations
 import bisect
 import dataclasses
 import itertools
-import re
 import threading
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sra_rag.errors import PromptError
 from sra_rag.evidence.statements import paragraphs, statements
-from sra_rag.generation.text import well_formed
+from sra_rag.generation.control_tokens import ControlTokens, divided, placeholder_length
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -28,11 +24,6 @@ __all__ = ["EncodedPrompt", "Message", "Prompt", "PromptEncoder"]
 
 Message = Mapping[str, Any]
 Span = tuple[int, int]
-
-# Unicode noncharacters: never assigned, so no document has a use for them.
-_OPEN, _CLOSE = "\U0010fffe", "\U0010ffff"
-_PLACEHOLDER = re.compile(f"{_OPEN}([0-9]{{1,7}}(?:,[0-9]{{1,7}})*){_CLOSE}")  # code points of what it replaces
-_LAST_CODE_POINT = 0x10FFFF
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -86,17 +77,9 @@ class PromptEncoder:
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self.tokenizer = tokenizer
-        controls = _control_tokens(tokenizer)
-        self._spelling = _any_of({*controls, _OPEN})  # a placeholder that was in the text stays text too
-        self._written = _any_of(controls) if controls else None
-        # The token for text that is not in the vocabulary is not a control token.
-        self._control_ids = set(tokenizer.convert_tokens_to_ids(sorted(controls))) - {tokenizer.unk_token_id}
-        # The slow tokenizers of transformers have no normalizer that could be asked: see `_check_controls`.
-        self._normalizer = tokenizer.backend_tokenizer.normalizer if tokenizer.is_fast else None
-        normalized = {self._normalize(text) for text in controls} | controls
-        self._normalized_spelling = _any_of({text for text in normalized if text.strip()}) if controls else None
         # Tokenizers reconfigure themselves when they are called with other options than last time.
         self._tokenizing = threading.Lock()
+        self._controls = ControlTokens(tokenizer, self._tokenizing)
 
     @property
     def has_chat_template(self) -> bool:
@@ -121,16 +104,9 @@ class PromptEncoder:
     def shield(self, text: str) -> str:
         """Replace spellings of control tokens by placeholders that `encode_rendered` turns back into plain text.
 
-        Text that the tokenizer's normalizer would turn into such a spelling (full-width or upper-case letters, for
-        example) is replaced as well. Halves of surrogate pairs become U+FFFD.
+        See `sra_rag.generation.control_tokens.ControlTokens.shield`.
         """
-        shielded = self._spelling.sub(lambda match: _placeholder(match[0]), well_formed(text))
-        if self._normalizer is None:
-            return shielded
-        pieces = _pieces(shielded)
-        pieces[::2] = map(self._shield_normalized, pieces[::2])
-        pieces[1::2] = [f"{_OPEN}{piece}{_CLOSE}" for piece in pieces[1::2]]
-        return "".join(pieces)
+        return self._controls.shield(text)
 
     def encode_messages(
         self,
@@ -171,7 +147,10 @@ class PromptEncoder:
         shielded = [self._shield_message(message) for message in messages]
         try:
             rendered = self.tokenizer.apply_chat_template(
-                shielded, tokenize=False, add_generation_prompt=True, **self._shield_all(dict(template_kwargs or {}))
+                shielded,
+                tokenize=False,
+                add_generation_prompt=True,
+                **self._controls.shield_all(dict(template_kwargs or {})),
             )
         except Exception as error:  # jinja2 and the templates themselves raise what they like
             raise PromptError(f"The chat template refuses these messages: {error}") from error
@@ -230,32 +209,7 @@ class PromptEncoder:
         if not isinstance(content, str):
             kind = type(content).__name__
             raise PromptError(f"The content of a {message.get('role')!r} message is a {kind}. Only text is supported.")
-        return {**self._shield_all(dict(message)), "content": self.shield(content)}
-
-    def _shield_all(self, value: Any) -> Any:
-        """Shield every text within lists and mappings, such as the arguments of a tool call, and every key."""
-        if isinstance(value, str):
-            return self.shield(value)
-        if isinstance(value, Mapping):
-            return {self._shield_all(key): self._shield_all(item) for key, item in value.items()}
-        return [self._shield_all(item) for item in value] if isinstance(value, list | tuple) else value
-
-    def _normalize(self, text: str) -> str:
-        return text if self._normalizer is None else str(self._normalizer.normalize_str(text))
-
-    def _shield_normalized(self, text: str) -> str:
-        """Replace what becomes a control token only once the tokenizer has normalized it."""
-        if self._normalized_spelling is None or not self._normalized_spelling.search(self._normalize(text)):
-            return text
-        with self._tokenizing:
-            encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        parts: list[str] = []
-        last = 0
-        for token, (start, stop) in zip(encoded.input_ids, encoded.offset_mapping, strict=True):
-            if token in self._control_ids and last <= start < stop:
-                parts += [self._shield_normalized(text[last:start]), _placeholder(text[start:stop])]
-                last = stop
-        return "".join([*parts, self._shield_normalized(text[last:])]) if parts else text
+        return {**self._controls.shield_all(dict(message)), "content": self.shield(content)}
 
     def _context_span(self, rendered: str, context: str | None) -> Span:
         if not context:
@@ -316,37 +270,22 @@ class PromptEncoder:
         token_ids: list[int] = []
         counts = [0] * len(marks)
         position = 0
-        pieces = _pieces(rendered)
+        pieces = divided(rendered)
         for index, piece in enumerate(pieces):
             if index % 2:
-                text = _replaced(piece)
-                piece_ids = [*self._plain_ids(text[:1]), *self._plain_ids(text[1:])]
-                length = len(piece) + len(_OPEN) + len(_CLOSE)
+                piece_ids = self._controls.spelled_ids(piece)
+                length = placeholder_length(piece)
                 before = [len(piece_ids) if position + length <= mark.character else 0 for mark in marks]
             else:
-                piece_ids = self._ids(piece)
+                piece_ids = self._controls.ids(piece)
                 length = len(piece)
                 moved = [_Mark(mark.character - position, mark.opens) for mark in marks]
                 before = self._tokens_before(piece, piece_ids, moved)
             counts = [count + more for count, more in zip(counts, before, strict=True)]
             token_ids += piece_ids
             position += length
-        self._check_controls(pieces[::2], token_ids)
+        self._controls.check(pieces[::2], token_ids)
         return token_ids, counts
-
-    def _plain_ids(self, text: str) -> list[int]:
-        """Tokenize text in as many parts as it takes for none to be a control token."""
-        ids = self._ids(text)
-        if self._control_ids.isdisjoint(ids):
-            return ids
-        if len(text) == 1:
-            text = self._normalize(text)  # one character may become a whole token
-        if len(text) <= 1:
-            return ids  # refused by `_check_controls`
-        return [*self._plain_ids(text[:1]), *self._plain_ids(text[1:])]
-
-    def _ids(self, text: str) -> list[int]:
-        return list(self.tokenizer(text, add_special_tokens=False).input_ids) if text else []
 
     def _tokens_before(self, text: str, ids: list[int], marks: Sequence[_Mark]) -> list[int]:
         """Count the tokens of `text` before each mark, which may be outside it."""
@@ -361,30 +300,10 @@ class PromptEncoder:
                 for mark in inside
             }
         else:
-            known = {mark: min(len(ids), len(self._ids(text[: mark.character]))) for mark in inside}
+            known = {mark: min(len(ids), len(self._controls.ids(text[: mark.character]))) for mark in inside}
         return [
             0 if mark.character <= 0 else len(ids) if mark.character >= len(text) else known[mark] for mark in marks
         ]
-
-    def _check_controls(self, texts: Sequence[str], token_ids: list[int]) -> None:
-        """Make sure that only the template's own control tokens came out, whatever the tokenizer normalizes.
-
-        Parameters
-        ----------
-        texts
-            The prompt without its placeholders.
-        token_ids
-            The whole prompt.
-        """
-        if self._written is None:
-            return
-        written = sum(len(self._written.findall(text)) for text in texts)
-        made = sum(token in self._control_ids for token in token_ids)
-        if made > written:
-            raise PromptError(
-                f"The text of the prompt would become {made - written} control token(s) of the model's template. "
-                "Remove unusual characters that normalise to such a token."
-            )
 
 
 def _paragraphs_of(messages: Sequence[Mapping[str, Any]], rendered: str, end: int) -> list[Span]:
@@ -409,51 +328,3 @@ def _apart(spans: Iterable[Span]) -> list[Span | None]:
         apart.append((first, last) if first < last else None)
         end = max(end, last)
     return apart
-
-
-def _control_tokens(tokenizer: PreTrainedTokenizerBase) -> set[str]:
-    """Return the spellings that text must not become tokens by.
-
-    They are the special tokens, what the chat template writes, and every other added token in brackets or the like,
-    such as ``<think>``. Added words are none: they are a vocabulary.
-    """
-    template = str(tokenizer.chat_template or "")
-    controls = set(tokenizer.all_special_tokens)
-    for token in tokenizer.added_tokens_decoder.values():
-        text = token.content
-        if token.special or (len(text) > 1 and (text in template or _is_bracketed(text.strip()))):
-            controls.add(text)
-    return {text for text in controls if text.strip()}
-
-
-def _is_bracketed(text: str) -> bool:
-    """Whether a text begins and ends with a punctuation mark or symbol, and holds a letter or digit."""
-    ends = text[:1] + text[-1:]
-    return any(map(str.isalnum, text)) and all(unicodedata.category(character)[0] in "PS" for character in ends)
-
-
-def _any_of(texts: Iterable[str]) -> re.Pattern[str]:
-    """Match any of some texts, the longest first."""
-    return re.compile("|".join(map(re.escape, sorted(texts, key=lambda text: (-len(text), text)))))
-
-
-def _placeholder(text: str) -> str:
-    return f"{_OPEN}{','.join(str(ord(character)) for character in text)}{_CLOSE}"
-
-
-def _replaced(codes: str) -> str:
-    """Return the text that a placeholder replaced."""
-    return "".join(chr(int(code)) for code in codes.split(","))
-
-
-def _pieces(rendered: str) -> list[str]:
-    """Split into text (even indices) and the code points of placeholders (odd indices)."""
-    pieces: list[str] = [""]
-    last = 0
-    for match in _PLACEHOLDER.finditer(rendered):
-        if all(int(code) <= _LAST_CODE_POINT for code in match[1].split(",")):
-            pieces[-1] += rendered[last : match.start()]
-            pieces += [match[1], ""]
-            last = match.end()
-    pieces[-1] += rendered[last:]
-    return pieces

@@ -22,12 +22,13 @@ from sra_rag.attention.reattend import reattend
 from sra_rag.errors import ConfigError, ContextOverflowError, PromptError
 from sra_rag.evidence.choice import look_at_context
 from sra_rag.evidence_config import EvidenceConfig, HeadChoice
-from sra_rag.generation.engine import PREFILL_CHUNK, Engine, clear_memory_errors
+from sra_rag.generation.engine import PREFILL_CHUNK, Engine
 from sra_rag.generation.prefix_cache import cache_argument, dependence
 from sra_rag.generation.prompts import EncodedPrompt
 from sra_rag.generation.request import Cancellation
 from sra_rag.heads.head_search import encode_question
 from sra_rag.heads.known import chosen_heads, measured_settings
+from sra_rag.models.device_memory import clear_memory_errors
 
 __all__ = ["rank_passages"]
 

@@ -145,7 +145,7 @@ def placeholder_length(codes: str) -> int:
 def _control_tokens(tokenizer: PreTrainedTokenizerBase) -> set[str]:
     """Return the spellings that text must not become tokens by.
 
-    They are the special tokens, what the chat template writes, and every other added token in brackets or similar signs,
+    They are the special tokens, what the chat template writes, and every other added token in brackets or similar,
     such as ``<think>``. Added words are none: they are a vocabulary.
     """
     template = str(tokenizer.chat_template or "")

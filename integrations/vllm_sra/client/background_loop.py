@@ -1,4 +1,8 @@
-"""An event loop in a background thread, so that blocking callers can cancel their work at any time."""
+"""An event loop in a background thread, so that blocking callers can cancel their work at any time.
+
+Not anyio's blocking portal: its cancellation is repeated until a task ends, which interrupts the `finally` block that
+closes the connection to the server.
+"""
 
 from __future__ import annotations
 

@@ -8,8 +8,8 @@ which is ordinary attention over all keys joined with ``w - 1`` times attention 
 
     o = (Z o_all + (w - 1) Z_E o_E) / (Z + (w - 1) Z_E)
 
-so it works with any kernel that returns the log-sum-exp, and costs what the few keys of ``E`` cost. Where the keys of E
-have different weights ``w_j``, attention over E has the bias ``log(w_j - 1)``.
+so it works with any kernel that returns the log-sum-exp, and costs only the attention over the few keys of ``E``. If
+the keys of E have different weights ``w_j``, attention over E has the bias ``log(w_j - 1)``.
 """
 
 from __future__ import annotations
@@ -44,32 +44,32 @@ class Placed(Protocol):
 
     @property
     def window(self) -> int | None:
-        """How many positions up to its own a row sees; None for all."""
+        """Number of positions, including its own, that a row may attend to; None for all."""
         ...
 
     @property
     def real(self) -> torch.Tensor | None:
-        """``(B, K)`` bool, False for padding; None where nothing is padded."""
+        """``(B, K)`` bool, False for padding; None without padding."""
         ...
 
 
 class Evidence:
-    """Which keys get more weight, how much, in which heads and for which rows.
+    """The keys that get more weight, with their weights, heads and rows.
 
     Parameters
     ----------
     spans
-        For each sequence of the batch the positions (padding included) of its evidence: the first of each span and
-        the one after its last. A sequence without spans is left as it is.
+        For each sequence of the batch, the positions (padding included) of its evidence, as (start, end) with exclusive
+        end. A sequence without spans is not changed.
     starts
-        For each sequence the position of the first row that weighs evidence.
+        For each sequence, the position of the first row with evidence weights.
     weight
-        ``w`` > 1: how many times a key of the evidence counts; one for all spans, or for each sequence one for each of
-        its spans.
+        ``w`` > 1: how many times a key of the evidence counts; one number for all spans, or for each sequence one
+        number for each of its spans.
     heads
-        ``(layer, query head)`` of the heads that weigh evidence; None for all.
+        ``(layer, query head)`` of the heads that use the weights; None for all.
     n_layers, n_heads
-        The model's attention layers and query heads.
+        Number of attention layers, and of query heads in each layer.
 
     Raises
     ------
@@ -117,7 +117,7 @@ class Evidence:
         self._layers: dict[tuple[int, torch.device], LayerEvidence | None] = {}
 
     def of_layer(self, layer: int, device: torch.device) -> LayerEvidence | None:
-        """Return what one layer weighs; None where it weighs nothing."""
+        """Return the evidence of one layer; None if the layer has no weights."""
         name = layer, device
         if name not in self._layers:
             self._layers[name] = self._of_layer(layer, device)
@@ -146,7 +146,7 @@ class Evidence:
         )
 
     def _bias(self, longest: int, device: torch.device) -> torch.Tensor | None:
-        """Return ``log(w_j - 1)`` of each key less that of the greatest weight; None where all weights are the same."""
+        """Return ``log(w_j - 1)`` of each key minus that of the largest weight; None if all weights are equal."""
         greatest = max(itertools.chain.from_iterable(self.weights))
         if min(itertools.chain.from_iterable(self.weights)) == greatest:
             return None
@@ -163,7 +163,7 @@ class Evidence:
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class LayerEvidence:
-    """The evidence as one layer weighs it.
+    """The evidence of one layer.
 
     Parameters
     ----------
@@ -172,12 +172,12 @@ class LayerEvidence:
     weights
         The weight of each span.
     weighs
-        ``(H_q,)`` bool: which query heads weigh it.
+        ``(H_q,)`` bool: the query heads that use the weights.
     positions, valid
-        ``(B, E)``: the positions in the spans, and which of them are any (a sequence may have fewer than another).
+        ``(B, E)``: the positions in the spans, and which of them are valid (sequences may have different numbers).
     bias
-        ``(B, E)``, float32: ``log(w_j - 1)`` of each key less that of the greatest weight; None where all weights are
-        the same.
+        ``(B, E)``, float32: ``log(w_j - 1)`` of each key minus that of the largest weight; None if all weights are
+        equal.
     """
 
     spans: tuple[tuple[tuple[int, int], ...], ...]
@@ -189,35 +189,35 @@ class LayerEvidence:
     bias: torch.Tensor | None = None
 
     def first_row(self, position: int, n_rows: int) -> int:
-        """Index of the first of `n_rows` rows, from `position` on, that any sequence weighs evidence in."""
+        """Index of the first of `n_rows` rows, beginning at `position`, with evidence weights in any sequence."""
         starts = [start for start, spans in zip(self.starts, self.spans, strict=True) if spans]
         return min(max(0, min(starts) - position), n_rows)
 
     def log_extra(self) -> torch.Tensor:
-        """Return ``log(w - 1)`` of the greatest weight, ``(H_q, 1)``; ``-inf`` for a query head that weighs none."""
+        """Return ``log(w - 1)`` of the largest weight, ``(H_q, 1)``; ``-inf`` for a query head without weights."""
         greatest = max(itertools.chain.from_iterable(self.weights))
         return torch.where(self.weighs, math.log(greatest - 1), -math.inf)[:, None]
 
     def gather(
         self, key: torch.Tensor, value: torch.Tensor, visibility: Placed, start: int, stop: int
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
-        """Take the keys and values of the evidence.
+        """Return the keys and values of the evidence.
 
         Parameters
         ----------
         key, value
             ``(B, H_kv, K, D)``.
         visibility
-            Where rows and keys are.
+            Positions of rows and keys.
         start, stop
-            The rows that read the evidence.
+            Range of rows that attend to the evidence.
 
         Returns
         -------
         key, value
             ``(B, H_kv, E, D)``.
         seen
-            ``(B, stop - start, E)`` bool: which rows see which of these keys; None where all see all.
+            ``(B, stop - start, E)`` bool: the keys that each row may attend to; None if these are all.
         """
         if self._all_is_seen(visibility, start):
             [spans] = self.spans
@@ -244,13 +244,13 @@ class LayerEvidence:
         Parameters
         ----------
         scores
-            ``(B, H_q, rows, keys)``, float32, of the rows from `start` on.
+            ``(B, H_q, rows, keys)``, float32, of the rows beginning at `start`.
         visibility
-            Where rows and keys are.
+            Positions of rows and keys.
         start
             Index of the first row.
         first_key
-            Index of the first key that the scores are about.
+            Index of the first key of the scores.
         """
         n_rows, n_keys = scores.shape[2:]
         weighs = self.weighs[:, None, None]

@@ -1,8 +1,8 @@
-"""What transformers calls: sra-rag's attention and mask functions, under a name of their own.
+"""The attention and mask functions that transformers calls, registered under the name ``"sra"``.
 
-Importing this module registers ``"sra"`` with transformers' public attention and mask interfaces and touches
-nothing else. A model set to ``"sra"`` computes exactly what it would with ``"sdpa"`` (``"eager"`` where its
-scores are soft-capped, which sdpa cannot) until a `reattend` block, or `activate`, puts a session in force.
+Importing this module registers ``"sra"`` with transformers' public attention and mask interfaces and changes nothing
+else. A model set to ``"sra"`` computes exactly the same as with ``"sdpa"`` (or ``"eager"`` if its scores are
+soft-capped, which sdpa does not support) until a session is active, by a `reattend` block or `activate`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ ATTENTION_NAME = "sra"
 
 _SUPPORTED = (
     "Supported are causal language models whose scores are a scaled dot product, soft-capped or not, "
-    "with full, sliding-window or chunked attention (Llama, Mistral, Qwen, Phi, Gemma, GPT-NeoX and their kin)"
+    "with full, sliding-window or chunked attention (Llama, Mistral, Qwen, Phi, Gemma, GPT-NeoX and similar models)"
 )
 
 
@@ -45,7 +45,7 @@ def sra_mask(
     local_size: int | None = None,
     **kwargs: Any,
 ) -> torch.Tensor | Visibility | None:
-    """Describe the mask of a forward pass, or build sdpa's where nothing is to be sharpened.
+    """Describe the mask of a forward pass, or build the mask of sdpa if nothing is to be changed.
 
     Signature and meaning of the arguments are those of transformers' mask interface.
     """
@@ -75,7 +75,7 @@ def sra_mask(
     real = None
     if attention_mask is not None:
         real = attention_mask.bool()[:, kv_offset : kv_offset + kv_length]
-        missing = kv_length - real.shape[1]  # slots of a static cache that nothing was written to
+        missing = kv_length - real.shape[1]  # slots of a static cache that are not used yet
         written = int(q_offset) + q_length - kv_offset
         if real[:, :written].all():
             real = None
@@ -118,7 +118,7 @@ def sra_attention_forward(
     softcap: float | None = None,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Attend with the active session's sharpening, or just as sdpa does where there is none.
+    """Attend with the settings of the active session, or exactly like sdpa without one.
 
     Signature and meaning of the arguments are those of transformers' attention interface; shapes are
     ``(B, H_q, Q, D)`` for `query`, ``(B, H_kv, K, D)`` for `key` and `value`.

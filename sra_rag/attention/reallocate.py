@@ -36,10 +36,10 @@ def reallocate(
     seen
         Broadcasts to `weights`, bool: which keys each row may see. Their number is the length.
     strength
-        ``(H_q,)``: how many times the mass is added; 4 to 5 in the authors' code. A head with 0 is left as it is.
+        ``(H_q,)``: how many times the mass is added; 4 to 5 in the authors' code. A head with 0 is not changed.
     layer, n_layers
         Index of the layer, and number of layers. Layer ``l`` of ``L`` has the keys ``l n / L`` to ``(l + 1) n / L`` of
-        the ``n`` that a row sees. A row with fewer keys than that, so that its block is empty, is left as it is.
+        the ``n`` that a row sees. A row with fewer keys than that, so that its block is empty, is not changed.
 
     Returns
     -------

@@ -1,8 +1,8 @@
 """Two ways to compute rows, with one interface: their entropy, and their attention with multiplied scores.
 
 - `KernelRows`: fused kernels that return the log-sum-exp; no score is ever stored. For prefill.
-- `ScoreRows`: scores held for a block of rows, in float32. For decoding, where one row of scores is kept and the keys
-  are read once, and for what no kernel computes: soft-capped scores and masks of any pattern.
+- `ScoreRows`: scores of a block of rows are stored, in float32. For decoding, where one row of scores is stored and the
+  keys are read once, and for cases that no kernel supports: soft-capped scores and masks of any pattern.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from sra_rag.attention.visibility import Visibility
 __all__ = ["KernelRows", "ScoreRows"]
 
 _BAND_ROWS = 256  # rows of a sliding window served by one kernel call, each with its own mask
-_SCORES_AT_ONCE = 1 << 24  # float32 scores held by `ScoreRows`: 64 MiB
+_SCORES_AT_ONCE = 1 << 24  # float32 scores stored by `ScoreRows`: 64 MiB
 _HIDDEN = -1e30  # replaces -inf where 0 * -inf would spoil a sum
 
 
 class KernelRows:
-    """Rows served by fused kernels. Causal, padded and sliding-window visibilities only."""
+    """Rows computed by fused kernels. Supports causal, padded and sliding-window visibilities."""
 
     def __init__(
         self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, visibility: Visibility, scale: float
@@ -31,13 +31,13 @@ class KernelRows:
         self.visibility, self.scale = visibility, scale
 
     def entropy(self, start: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Entropy of the rows from `start` on, ``(B, H_q, rows)``, and how many keys each may see."""
+        """Entropy of the rows from `start` on, ``(B, H_q, rows)``, and the number of keys that each may attend to."""
         query, key = self.query[:, :, start:], self.key
         count = self.visibility.count(start, query.device)
         center = None
         if key.dtype in (torch.float16, torch.bfloat16):
             # Entropy does not change when all keys are shifted, but the rounding of the mean key does: keys have
-            # a large common part in some channels, and what is small is rounded finely.
+            # a large common part in some channels, and small numbers are rounded less.
             center = key.mean(dim=2, keepdim=True, dtype=torch.float32)
             shifted = key - center.to(key.dtype)
             mean_key, lse = self._attend(query, key, shifted, start)
@@ -175,7 +175,7 @@ class ScoreRows:
         self.weights = query.new_empty(0)  # of the last block, until the next is computed
 
     def entropy(self, start: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Entropy of the rows from `start` on, ``(B, H_q, rows)``, and how many keys each may see."""
+        """Entropy of the rows from `start` on, ``(B, H_q, rows)``, and the number of keys that each may attend to."""
         entropies, counts = [], []
         for top, bottom in self._blocks(start, self.visibility.n_rows):
             log_weights, count = self._log_weights(top, bottom)

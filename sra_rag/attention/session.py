@@ -1,7 +1,7 @@
-"""The settings in force: made for one model, found by every attention layer of the forward pass under way.
+"""The active settings: created for one model, and read by every attention layer during the forward pass.
 
-The active session lives in a context variable, so each thread and each asyncio task has its own and one model
-serves all of them at once.
+The active session is in a context variable. Each thread and each asyncio task has its own, so one model serves all of
+them at once.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ _NEVER = sys.maxsize  # a position that no row reaches
 
 @dataclasses.dataclass(slots=True, eq=False)
 class Session:
-    """One `SRAConfig` made concrete for a model of given size.
+    """An `SRAConfig` for a model of a given size.
 
     Parameters
     ----------
     config
         The settings.
     n_layers, n_heads
-        The model's attention layers and query heads.
+        Number of attention layers, and of query heads in each layer.
     context_length, prompt_length
-        Positions (padding included) that the context and the prompt take, one number or one per sequence;
-        needed for ``rows="after_context"`` and ``rows="generated"``.
+        Number of positions of the context and of the prompt, padding included; one number, or one per sequence.
+        Required for ``rows="after_context"`` and ``rows="generated"``.
     heads
-        Which of the query heads are at hand, where a model is split among devices; by default all.
+        The query heads on this device if a model is split among devices; by default all.
     evidence
-        The keys that get more weight. May be set later: which they are is found while the question is read.
+        The keys that get more weight. May be set later, because they are chosen while the question is read.
 
     Raises
     ------
@@ -72,17 +72,17 @@ class Session:
 
     @property
     def active(self) -> bool:
-        """Whether anything is sharpened or weighed now."""
+        """Whether anything is sharpened or weighted."""
         return (self.config.sharpens and min(self._start) < _NEVER) or self.evidence is not None
 
     @property
     def needs_entropy(self) -> bool:
-        """Whether the policy looks at the entropy of a row."""
+        """Whether the policy uses the entropy of a row."""
         return not self.reallocates and POLICIES[self.config.policy].needs_entropy
 
     @property
     def reallocates(self) -> bool:
-        """Whether weights are cut and their mass moved, instead of scores multiplied."""
+        """Whether small weights are removed and their mass is moved, instead of multiplying scores."""
         return self.config.policy == REALLOCATE
 
     def sharpens(self, layer: int) -> bool:
@@ -94,7 +94,7 @@ class Session:
         return self._alpha[layer] is not None
 
     def strength(self, layer: int) -> torch.Tensor:
-        """Return alpha of the heads at hand in a layer, ``(H_q,)``; 0 where a head is not sharpened."""
+        """Return alpha of the heads of a layer on this device, ``(H_q,)``; 0 if a head is not sharpened."""
         alpha = self._alpha[layer]
         if alpha is None:
             return torch.zeros(self.n_heads if self.heads is None else len(self.heads))
@@ -114,7 +114,7 @@ class Session:
         return alpha
 
     def sharpen_only(self, sequences: Sequence[bool]) -> None:
-        """Leave sequences untouched in which no evidence stands out; rows that were read before stay as they are.
+        """Do not sharpen sequences in which no evidence stands out; rows that were processed before do not change.
 
         Parameters
         ----------
@@ -125,7 +125,7 @@ class Session:
         self._start = tuple(start if kept else _NEVER for start, kept in zip(starts, sequences, strict=True))
 
     def first_row(self, position: int, n_rows: int) -> int:
-        """Index of the first of `n_rows` rows, standing at `position` on, that any sequence sharpens."""
+        """Index of the first of `n_rows` rows, beginning at `position`, that is sharpened in any sequence."""
         return min(max(0, min(self._start) - position), n_rows)
 
     def beta(
@@ -143,13 +143,13 @@ class Session:
         layer
             Index of the attention layer.
         position
-            Position of the first row given.
+            Position of the first row.
         entropy
             ``(B, H_q, Q)``, nats, float32; ignored by a policy that does not need it.
         count
-            How many keys each row may see; broadcasts to `entropy`.
+            Number of keys that each row may attend to; broadcasts to `entropy`.
         real
-            ``(B, 1, Q)`` bool, False for padding rows; None where there are none.
+            ``(B, 1, Q)`` bool, False for padding rows; None without padding.
         """
         policy = POLICIES[self.config.policy]
         alpha = self._alpha[layer]
@@ -164,7 +164,7 @@ class Session:
         return beta
 
     def _on(self, device: torch.device, layer: int, alpha: torch.Tensor) -> torch.Tensor:
-        """Move the alpha of a layer to a device once: the copy waits for all that the device has to do."""
+        """Move the alpha of a layer to a device once, because the copy waits until the device has finished its work."""
         if alpha.device == device or alpha.requires_grad:
             return alpha.to(device)
         if (layer, device) not in self._moved:
@@ -174,10 +174,10 @@ class Session:
     def _ratio(
         self, layer: int, position: int, entropy: torch.Tensor, count: torch.Tensor, real: torch.Tensor | None
     ) -> torch.Tensor:
-        """Place entropies between the bounds; 0 where the two are equal."""
+        """Return the position of entropies between the bounds; 0 if the bounds are equal."""
         bounds = self.config.bounds
         if bounds == "theoretical":
-            # Where one key is seen the entropy is 0, and so is its ratio to the log of 2.
+            # With a single visible key the entropy is 0, and so is its ratio to the log of 2.
             return entropy / count.clamp_min(2).log_()
         if bounds == "observed":
             low, high = self._observe(layer, position, entropy, count, real)
@@ -188,7 +188,7 @@ class Session:
     def _observe(
         self, layer: int, position: int, entropy: torch.Tensor, count: torch.Tensor, real: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Carry the least and greatest entropy of each sequence and head along; one row alone changes neither."""
+        """Update the minimum and maximum entropy of each sequence and head; a single row does not change them."""
         known = None if position <= min(self._start) else self._observed.get(layer)
         if entropy.shape[-1] > 1:
             rows = torch.arange(position, position + entropy.shape[-1], device=entropy.device)
@@ -208,7 +208,7 @@ class Session:
 
 
 def active_session() -> Session | None:
-    """Return the session of the calling thread or task, if there is one."""
+    """Return the session of the calling thread or task, or None."""
     return _ACTIVE.get()
 
 
@@ -223,7 +223,7 @@ def activate(session: Session | None) -> Iterator[Session | None]:
 
 
 def _alpha_by_layer(config: SRAConfig, n_layers: int, n_heads: int) -> tuple[torch.Tensor | None, ...]:
-    """Return for each layer alpha per head as ``(H_q, 1)`` float32, or None where it is 0 for all."""
+    """Return alpha per head for each layer as ``(H_q, 1)`` float32, or None if it is 0 for all heads."""
     if isinstance(config.alpha, tuple):
         given = torch.tensor(config.alpha, dtype=torch.float32)
         if given.shape[0] != n_layers:

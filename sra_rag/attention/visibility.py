@@ -58,11 +58,11 @@ class Visibility:
     ndim = 4
 
     def to(self, *args: object, **kwargs: object) -> Visibility:
-        """Stay as it is; tensors follow the keys' device where they are used."""
+        """Return itself; tensors are moved to the device of the keys when they are used."""
         return self
 
     def contiguous(self) -> Visibility:
-        """Stay as it is."""
+        """Return itself."""
         return self
 
     @property

@@ -106,7 +106,7 @@ class ControlTokens:
         return list(self.tokenizer(text, add_special_tokens=False).input_ids) if text else []
 
     def check(self, texts: Sequence[str], token_ids: list[int]) -> None:
-        """Make sure that only the template's own control tokens came out, whatever the tokenizer normalizes.
+        """Check that the prompt has no control tokens except those of the template, whatever the tokenizer normalizes.
 
         Parameters
         ----------
@@ -143,10 +143,10 @@ def placeholder_length(codes: str) -> int:
 
 
 def _control_tokens(tokenizer: PreTrainedTokenizerBase) -> set[str]:
-    """Return the spellings that text must not become tokens by.
+    """Return the spellings that must not become tokens in text.
 
     They are the special tokens, what the chat template writes, and every other added token in brackets or similar,
-    such as ``<think>``. Added words are none: they are a vocabulary.
+    such as ``<think>``. Added words are not control tokens: they are a vocabulary.
     """
     template = str(tokenizer.chat_template or "")
     controls = set(tokenizer.all_special_tokens)

@@ -1,8 +1,8 @@
 """Generate with sharpened attention: one core path for blocking, streaming and async callers.
 
-`Engine._run` does all the work, in the thread that calls it: encode, look for a prefill to reuse, prefill in
-chunks, decode with transformers' own ``generate``. Streams run it in a thread of their own and hand over its
-text; an exception there is raised in the reader, and a reader that is closed stops it within one token.
+`Engine._run` does all the work in the calling thread: it looks for a prefill to reuse, prefills the rest in chunks, and
+decodes with transformers' ``generate``. Streams run it in another thread and receive its text. An exception in that
+thread is raised in the reader, and closing the reader stops the work within one token.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Engine:
     options
         Options of requests without options.
     max_prefixes
-        How many earlier prefills are kept for reuse, in the model's memory; 0 keeps none.
+        Number of earlier prefills that are kept for reuse, in the memory of the model; 0 keeps none.
     stop_token_ids
         Tokens that end an answer, in addition to those of the model.
     context_window
@@ -79,32 +79,32 @@ class Engine:
 
     @property
     def name(self) -> str:
-        """The model's name, as `load_model` was given it."""
+        """Name of the model, as given to `load_model`."""
         return self.loaded.name
 
     @property
     def sees_attention(self) -> bool:
-        """Whether requests may have `shares`: here they may."""
+        """Whether requests may have `shares`: always true here."""
         return True
 
     @property
     def weighs_evidence(self) -> bool:
-        """Whether settings may have evidence: here they may."""
+        """Whether settings may have evidence: always true here."""
         return True
 
     @property
     def in_flight(self) -> int:
-        """How many requests it is worth having under way at once: more than one would share the processor."""
+        """Number of requests that are useful at the same time: more than one would share the processor."""
         return 1
 
     @property
     def measures_likelihood(self) -> bool:
-        """Whether `answer_likelihood` can be called: here it can."""
+        """Whether `answer_likelihood` can be called: always true here."""
         return True
 
     @property
     def server_versions(self) -> Mapping[str, str]:
-        """Versions of the programs on a server: here there is none."""
+        """Versions of the programs on a server: empty here."""
         return {}
 
     def describe(self) -> dict[str, Any]:
@@ -113,7 +113,7 @@ class Engine:
 
     @contextmanager
     def isolated(self) -> Iterator[Engine]:
-        """Keep no prefill from before the block or after it, so that timings within it are fair."""
+        """Clear the prefills before and after the block, so that timings within it are comparable."""
         self.prefixes.clear()
         try:
             yield self
@@ -121,7 +121,7 @@ class Engine:
             self.prefixes.clear()
 
     def room_for(self, requests: int) -> AbstractContextManager[None]:
-        """Keep the prefills of so many more requests within the block."""
+        """Keep the prefills of this number of additional requests within the block."""
         return self.prefixes.room(requests)
 
     def encode(

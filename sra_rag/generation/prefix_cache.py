@@ -58,7 +58,7 @@ class PrefixCache:
 
     @contextmanager
     def room(self, entries: int) -> Iterator[None]:
-        """Keep so many more within the block, such as those of a batch; where none are kept, none are."""
+        """Keep so many additional prefills within the block, such as those of a batch; none if the cache keeps none."""
         with self._lock:
             self._more += entries
         try:

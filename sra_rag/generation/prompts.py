@@ -35,7 +35,7 @@ class EncodedPrompt:
     token_ids
         The prompt, control tokens included.
     context_length
-        How many leading tokens belong to the context; the question begins after them.
+        Number of tokens at the beginning that belong to the context; the question follows them.
     passages
         The first token of each passage of the context and the one after its last.
     lines
@@ -60,7 +60,7 @@ Prompt = str | Sequence[Message] | EncodedPrompt
 
 
 class _Mark(NamedTuple):
-    """A position in a text. Where it opens a span, a token that reaches over it belongs to the span."""
+    """A position in a text. If it opens a span, a token that crosses it belongs to the span."""
 
     character: int
     opens: bool = False
@@ -124,11 +124,10 @@ class PromptEncoder:
             Mappings with ``role`` and ``content`` (a string); other keys, such as ``tool_calls``, go to the
             template too.
         context
-            The text whose end is the end of the context, as it is in one of the messages; by default everything
+            The text whose end is the end of the context, exactly as in one of the messages; by default everything
             before the last user message is the context.
         passages
-            Texts within the context, in the order in which they are in it; by default its paragraphs, or those of the
-            earlier messages.
+            Texts within the context, in its order; by default its paragraphs, or those of the earlier messages.
         template_kwargs
             Passed on to the template, such as ``tools``.
 
@@ -136,7 +135,7 @@ class PromptEncoder:
         ------
         PromptError
             If the tokenizer has no chat template, the template refuses the messages, or `context` or a passage is in
-            none.
+            no message.
         """
         if not self.has_chat_template:
             raise PromptError(
@@ -176,7 +175,7 @@ class PromptEncoder:
         passages: Sequence[str] | None = None,
         add_bos: bool = False,
     ) -> EncodedPrompt:
-        """Tokenize text that a template made, whose control tokens count.
+        """Tokenize the output of a template, whose control tokens are kept.
 
         Parameters
         ----------
@@ -185,7 +184,7 @@ class PromptEncoder:
         context, passages
             As in `encode_messages`; by default nothing is context.
         add_bos
-            Put the special tokens in front that the tokenizer puts in front of text, unless they are there already.
+            Add the special tokens that the tokenizer adds before text, unless they are there already.
         """
         span = self._context_span(rendered, context)
         encoded = self._encode(rendered, span[1], self._passage_spans(rendered, span, passages))
@@ -220,8 +219,8 @@ class PromptEncoder:
             if start >= 0:
                 return start, start + len(candidate)
         raise PromptError(
-            "The context is not in the prompt as it was given, so its end is unknown. Pass the very text "
-            "that the message holds."
+            "The context is not in the prompt as it was given, so its end is unknown. Pass exactly the text "
+            "of the message."
         )
 
     def _encode(self, rendered: str, context_end: int, passage_spans: Sequence[Span]) -> EncodedPrompt:
@@ -248,7 +247,7 @@ class PromptEncoder:
         )
 
     def _passage_spans(self, rendered: str, context: Span, passages: Sequence[str] | None) -> list[Span]:
-        """Find the characters of each passage; of the context's paragraphs where no passages are given."""
+        """Find the characters of each passage, or of the paragraphs of the context without passages."""
         position, end = context
         if passages is None:
             return [(position + first, position + last) for first, last in paragraphs(rendered[position:end])]
@@ -259,7 +258,7 @@ class PromptEncoder:
             if start < 0:
                 raise PromptError(
                     f"Passage {number} ({passage[:60]!r}) is not in the context, or not after the passage before it. "
-                    "Pass the very texts that the context holds, in its order."
+                    "Pass exactly the texts of the context, in its order."
                 )
             position = start + len(text)
             spans.append((start, position))
@@ -307,7 +306,7 @@ class PromptEncoder:
 
 
 def _paragraphs_of(messages: Sequence[Mapping[str, Any]], rendered: str, end: int) -> list[Span]:
-    """Find the paragraphs of messages in what a template made of them; what the template adds is none."""
+    """Find the paragraphs of messages in the rendered prompt, without the text that the template adds."""
     spans: list[Span] = []
     position = 0
     for message in messages:
@@ -320,7 +319,7 @@ def _paragraphs_of(messages: Sequence[Mapping[str, Any]], rendered: str, end: in
 
 
 def _apart(spans: Iterable[Span]) -> list[Span | None]:
-    """Give a token that two spans share to the first of them; None for a span without its own token."""
+    """Assign a token that two spans share to the first one; None for a span without a token."""
     apart: list[Span | None] = []
     end = 0
     for first, last in spans:

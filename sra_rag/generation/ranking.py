@@ -57,7 +57,7 @@ def rank_passages(
         Texts, in any order; each is read as plain text, spellings of control tokens too.
     heads
         Which query heads look: the number of the model's best evidence heads, pairs ``(layer, head)``, or ``"all"``;
-        by default what was measured on the model.
+        by default those measured for the model.
     progress
         Called after each part of a prompt with the tokens read so far and the tokens known to be read in all. The
         second number grows with each further round where passages do not fit one prompt.

@@ -45,3 +45,18 @@ def test_the_options_of_the_command_line_exist():
     used = set(re.findall(r"(--[a-z-]+)", "\n".join(re.findall(r"\$ sra-rag ask.*", README))))
     assert used
     assert used <= known
+
+
+def test_the_readme_is_short_and_in_the_order_that_users_expect():
+    assert len(README.splitlines()) <= 120
+    parts = ["# sra-rag", "badge_", "Local language models", "right_answers.svg", "pip install", "```python",
+             "## Use it with", "## Results", "## How it fits together", "## Limits", "## Development"]  # fmt: skip
+    places = [README.index(part) for part in parts]
+    assert places == sorted(places)
+    assert len(SNIPPETS[0].splitlines()) <= 9
+
+
+def test_pictures_of_the_readme_are_in_the_repository():
+    pictures = re.findall(r"!\[[^]]+\]\(([^)]+)\)", README)
+    assert len(pictures) == 4
+    assert all((Path(__file__).parents[1] / picture).is_file() for picture in pictures)

@@ -11,11 +11,21 @@ import numpy as np
 from sra_evaluations.results.comparison import Comparison
 from sra_evaluations.results.statistics import Estimate, estimate, estimate_difference
 
-__all__ = ["Breakdown", "Part", "break_down", "lengths_of", "part_of_all", "parts_across_tasks", "too_many"]
+__all__ = [
+    "Breakdown",
+    "Part",
+    "attention_by_passage",
+    "break_down",
+    "lengths_of",
+    "part_of_all",
+    "parts_across_tasks",
+    "too_many",
+]
 
 _BINS = 5
 _MOST_VALUES = 12  # numbers beyond are put in bins, as are those of fewer than two examples each
 _MOST_NAMES = 12
+_MOST_PASSAGES = 20  # of a figure
 _LENGTH = "prompt tokens"
 # Prompts of one length differ by a few tokens; below this ratio of longest to shortest they count as the same.
 _SPREAD = 1.25
@@ -81,6 +91,24 @@ def part_of_all(comparison: Comparison, task: str, metric: str) -> Breakdown:
     """Return a metric of a task as a whole, for tasks that cannot be broken down."""
     values = {setting: comparison.values(task, setting, metric) for setting in comparison.settings}
     return Breakdown(task, "all examples", metric, False, [_part("all", values, comparison.baseline)])
+
+
+def attention_by_passage(comparison: Comparison, task: str) -> Breakdown | None:
+    """Return the attention of the gold answer on each passage, by place in the prompt; None if it was not measured."""
+    shares: dict[str, dict[str, tuple[float, ...]]] = {}
+    for setting in comparison.settings:
+        for name in comparison.examples(task, setting):
+            if (found := comparison.record(task, setting, name).passage_attention) is not None:
+                shares.setdefault(setting, {})[name] = found
+    most = max((len(found) for by_example in shares.values() for found in by_example.values()), default=0)
+    parts = []
+    for place in range(min(most, _MOST_PASSAGES)):
+        values = {
+            setting: {name: found[place] for name, found in by_example.items() if place < len(found)}
+            for setting, by_example in shares.items()
+        }
+        parts.append(_part(f"{place + 1}", values, comparison.baseline))
+    return Breakdown(task, "passage", "passage_attention", True, parts) if parts else None
 
 
 def too_many(comparison: Comparison, task: str) -> dict[str, int]:

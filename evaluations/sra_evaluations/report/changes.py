@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup, escape
 
+from sra_evaluations.report.plots import draw_parts
 from sra_evaluations.report.task_results import Examples
 from sra_evaluations.report.wording import Metric
 from sra_evaluations.results.comparison import Comparison
 from sra_evaluations.results.record import Record
+from sra_evaluations.results.statistics import Estimate
 
 __all__ = ["Answer", "Change", "Changes", "find_changes"]
 
@@ -61,6 +64,9 @@ class Change:
         Whether the content of the example is available.
     answers
         The answers without and with the setting.
+    attention
+        Drawing of the attention of the gold answer on each passage, without and with the setting; None if it was not
+        measured.
     """
 
     name: str
@@ -70,6 +76,7 @@ class Change:
     plain: bool
     known: bool
     answers: tuple[Answer, Answer]
+    attention: Markup | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -81,14 +88,53 @@ class Changes:
 
 
 def find_changes(
-    comparison: Comparison, task: str, setting: str, metric: Metric, examples: Examples
+    comparison: Comparison,
+    task: str,
+    setting: str,
+    metric: Metric,
+    examples: Examples,
+    series: Mapping[str, int],
 ) -> tuple[Changes, Changes]:
-    """Return what became better and what became worse, the greatest changes first."""
+    """Return the examples that became better and those that became worse, the greatest changes first.
+
+    The number in `series` of a setting is its colour in drawings.
+    """
     better, worse = (
-        Changes([_change(comparison, task, setting, name, metric, examples) for name in names[:_MOST]], len(names))
+        Changes(
+            [
+                dataclasses.replace(
+                    _change(comparison, task, setting, name, metric, examples),
+                    attention=_attention(comparison, task, setting, name, series),
+                )
+                for name in names[:_MOST]
+            ],
+            len(names),
+        )
         for names in comparison.changed(task, setting)
     )
     return better, worse
+
+
+def _attention(comparison: Comparison, task: str, setting: str, name: str, series: Mapping[str, int]) -> Markup | None:
+    """Draw the attention of the gold answer on each passage, without and with a setting."""
+    both = {s: comparison.record(task, s, name).passage_attention for s in (comparison.baseline, setting)}
+    points = {
+        series[s]: [(float(place), Estimate(share, math.nan, math.nan, 1)) for place, share in enumerate(shares)]
+        for s, shares in both.items()
+        if shares
+    }
+    if len(points) < 2:
+        return None
+    most = max(len(found) for found in points.values())
+    return draw_parts(
+        [f"{place + 1}" for place in range(most)],
+        points,
+        x="passage",
+        y="share of the attention",
+        connected=False,
+        share=True,
+        alt=f"Attention of the gold answer on each passage, with {comparison.baseline} and with {setting}.",
+    )
 
 
 def _change(comparison: Comparison, task: str, setting: str, name: str, metric: Metric, examples: Examples) -> Change:

@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from sra_evaluations.report.again import run_again
 from sra_evaluations.report.breakdown import (
     Breakdown,
+    attention_by_passage,
     break_down,
     lengths_of,
     part_of_all,
@@ -104,6 +105,8 @@ def _section(comparison: Comparison, task: TaskResults, examples: Examples, seri
     if _ATTENTION in task.findings:
         attention = [b for b in break_down(comparison, task.name, _ATTENTION) if b.numeric]
         attention = attention or [part_of_all(comparison, task.name, _ATTENTION)]
+    if (by_passage := attention_by_passage(comparison, task.name)) is not None:
+        attention.append(by_passage)
     by_position: list[Breakdown] = []
     if _NOT_COPIED in task.findings:
         by_position = [b for b in break_down(comparison, task.name, _NOT_COPIED) if b.feature == "position"]
@@ -119,7 +122,7 @@ def _section(comparison: Comparison, task: TaskResults, examples: Examples, seri
         strengths=[strengths_figure(found, comparison.baseline, plain=task.plain) for found in strengths],
         entropies=entropy_figures(profile, series) if profile else [],
         changes={
-            finding.setting: find_changes(comparison, task.name, finding.setting, judged, examples)
+            finding.setting: find_changes(comparison, task.name, finding.setting, judged, examples, series)
             for finding in task.verdicts
         },
     )

@@ -88,6 +88,7 @@ _METRICS = {
     ),
     "gold_nats": Metric("gold_nats", "negative log-likelihood of the whole gold answer", "nats"),
     "gold_nats_per_token": Metric("gold_nats_per_token", "negative log-likelihood of the gold answer", "nats a token"),
+    "passage_attention": Metric("passage_attention", "attention on each passage", "share", judged=False, digits=2),
     "gold_attention": Metric("gold_attention", "attention on the gold passage", "share", judged=False, digits=2),
 }
 

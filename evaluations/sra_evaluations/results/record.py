@@ -40,6 +40,8 @@ class Record:
         Entropy of the attention of the gold answer's tokens in nats, ``(layers, H_q)``.
     keys
         Tokens of the prompt that these tokens attended to.
+    passage_attention
+        Share of the attention of these tokens on each passage of the prompt, mean over layers, heads and tokens.
     worker
         Name of the machine that answered, in a run on Ray.
     """
@@ -60,6 +62,7 @@ class Record:
     likelihood_seconds: float | None = None
     entropy: tuple[tuple[float, ...], ...] | None = None
     keys: int | None = None
+    passage_attention: tuple[float, ...] | None = None
     worker: str | None = None
 
     @property
@@ -93,6 +96,8 @@ class Record:
                 values["seconds"] = Timing(**values["seconds"])
             if values.get("entropy") is not None:
                 values["entropy"] = tuple(tuple(layer) for layer in values["entropy"])
+            if values.get("passage_attention") is not None:
+                values["passage_attention"] = tuple(values["passage_attention"])
             return cls(**values)
         except TypeError as error:
             raise ConfigError(

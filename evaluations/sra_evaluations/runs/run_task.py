@@ -20,6 +20,7 @@ from sra_evaluations.results.record import Record
 from sra_evaluations.results.records import Records, example_name
 from sra_evaluations.rivals.changed_prompts import asked
 from sra_evaluations.rivals.context_aware import answer_with_context, likelihood_with_context
+from sra_evaluations.runs.answer_spans import answer_spans
 from sra_evaluations.runs.at_once import at_once
 from sra_evaluations.runs.measures import Measures
 from sra_evaluations.runs.named_settings import Setting
@@ -248,7 +249,8 @@ def _likelihood(
     given = asked(example, setting.rival)
     strength = None if example.plain else _decoding_strength(setting)
     seen = measures.attention and engine.sees_attention and not example.plain and strength is None
-    shares = _shares(engine, given.example) if seen else None
+    spans = answer_spans(engine, given) if seen else None
+    shares = None if spans is None else AttentionShares(spans.pieces, spans.prompt_length)
     if strength is not None:
         likelihood = likelihood_with_context(engine, given.example, gold, strength)
     else:
@@ -267,19 +269,12 @@ def _likelihood(
         "likelihood_seconds": likelihood.seconds,
     }
     mean = None if shares is None else shares.mean()
-    if shares is not None and mean is not None:
+    if spans is not None and shares is not None and mean is not None:
         if given.example.gold:
-            scores["gold_attention"] = float(mean.sum())
+            scores["gold_attention"] = spans.on_gold(mean)
+        if spans.passages:
+            fields["passage_attention"] = tuple(round(share, 5) for share in spans.on_passages(mean))
         entropy = shares.entropy_by_head().tolist()
         fields["entropy"] = tuple(tuple(round(head, 4) for head in layer) for layer in entropy)
         fields["keys"] = likelihood.prompt_tokens
     return scores, fields
-
-
-def _shares(engine: EngineProtocol, example: Example) -> AttentionShares:
-    whole = engine.encode(example.prompt(), context=example.context)
-    spans = [
-        tuple(engine.encode(example.prompt(), context=part).context_length if part else 0 for part in (before, with_it))
-        for before, with_it in example.gold_spans()
-    ]
-    return AttentionShares([(first, last) for first, last in spans], len(whole.token_ids))

@@ -10,7 +10,7 @@ from sra_evaluations import Comparison
 from sra_evaluations.examples import Example
 from sra_evaluations.report import write_report
 from sra_evaluations.report.again import run_again
-from sra_evaluations.report.breakdown import break_down, part_of_all, parts_across_tasks
+from sra_evaluations.report.breakdown import attention_by_passage, break_down, part_of_all, parts_across_tasks
 from sra_evaluations.report.entropy_profile import entropy_profile
 from sra_evaluations.report.strength import by_strength
 from sra_evaluations.report.task_results import collect, cost_words
@@ -89,6 +89,7 @@ def whole_run(folder, n=40, settings=SETTINGS):
                     seconds={"prefill_seconds": 2.0 if late else 1.0, "decode_seconds": 1.5 if late else 1.0},
                     peak_bytes=2_000_000_000,
                     entropy=[[1.0 - 0.5 * late, 2.0], [3.0, 4.0 - 0.25 * late]],
+                    passage_attention=[0.02, 0.05 + 0.01 * late, 0.03],
                 )
             )  # fmt: skip
     return Comparison(manifest(settings, {"houses": n}), records)
@@ -450,3 +451,27 @@ def test_a_report_that_cannot_be_made_leaves_the_one_before(tmp_path):
         write_report(Comparison(broken, whole.records[:1]), tmp_path)
     assert (tmp_path / "report.html").read_text() == before
     assert "| off | 100.0% (43.9% to 100.0%) | 3 |" in (tmp_path / "summary.md").read_text()
+
+
+def test_the_attention_on_each_passage_is_drawn_before_and_after(tmp_path):
+    comparison = whole_run(tmp_path)
+    found = attention_by_passage(comparison, "houses")
+    assert [part.label for part in found.parts] == ["1", "2", "3"]
+    means = {name: [part.estimates[name].value for part in found.parts] for name in ("off", "strong")}
+    assert means == {"off": pytest.approx([0.02, 0.05, 0.03]), "strong": pytest.approx([0.02, 0.06, 0.03])}
+    page = read(write_report(comparison, tmp_path).html)
+    labels = [drawing["aria-label"] for drawing in page.drawings]
+    assert [label for label in labels if label.startswith("Attention on each passage, by passage")]
+    # One for each example that changed, with the two settings that are compared.
+    changed = [label for label in labels if label.startswith("Attention of the gold answer on each passage")]
+    shown = sum(min(20, len(names)) for s in ("weak", "strong", "late") for names in comparison.changed("houses", s))
+    assert len(changed) == shown > 0
+    assert any(label.endswith("with off and with strong.") for label in changed)
+
+
+def test_without_measured_attention_nothing_is_drawn():
+    records = [
+        record("t", f"e{n}", name, {"right": 1.0 * (name == "weak")}) for n in range(3) for name in ("off", "weak")
+    ]
+    comparison = Comparison(manifest({"off": None, "weak": SETTINGS["weak"]}, {"t": 3}), records)
+    assert attention_by_passage(comparison, "t") is None

@@ -1,4 +1,4 @@
-"""The parts of a prompt on which attention is measured: shares of gold texts and of passages come from the same pieces."""
+"""The parts of a prompt on which attention is measured: gold texts and passages are sums of the same pieces."""
 
 import pytest
 import torch

@@ -133,7 +133,9 @@ def _attention(comparison: Comparison, task: str, setting: str, name: str, serie
         y="share of the attention",
         connected=False,
         share=True,
-        alt=f"Attention of the gold answer on each passage, with {comparison.baseline} and with {setting}.",
+        # With the names, so that no two drawings of a page are the same text: their parts would have the same ids.
+        alt=f"Attention of the gold answer on each passage, with {comparison.baseline} and with {setting}: "
+        f"example {name} of {task}.",
     )
 
 

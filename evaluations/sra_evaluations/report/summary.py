@@ -33,7 +33,7 @@ def summarize(comparison: Comparison, examples: Examples, results: Sequence[Task
     if tasks and others:
         lines += [f"- **{_plain(setting)}**: {_plain(_in_short(comparison, tasks, setting))}" for setting in others]
         lines += ["", "In brackets: difference, 95% interval, number of examples."]
-        lines += ["Surprise is the negative log-likelihood: less is better.", ""]
+        lines += ["Of the negative log-likelihood, lower is better.", ""]
     for task in tasks:
         lines += [f"## {_plain(task.name)}", ""]
         for finding in task.verdicts:

@@ -194,7 +194,9 @@ def test_harm_to_plain_text_is_said_in_nats_a_token(tmp_path):
     settings = {name: SETTINGS[name] for name in ("off", "strong")}
     report = write_report(Comparison(manifest(settings, {"plain-text": 12}), records), tmp_path)
     summary = report.summary.read_text()
-    assert "strong hurts on plain-text. Surprise at the plain text: 0.025 nats a token worse, " in summary
+    assert (
+        "strong hurts on plain-text. Negative log-likelihood of the plain text: 0.025 nats a token worse, " in summary
+    )
     assert "nothing is generated on this task" in summary
     text = "".join(read(report.html.read_text()).text)
     assert "How it goes on" in text
@@ -216,8 +218,9 @@ def test_the_page_loads_and_runs_nothing(written):
 def test_every_drawing_is_told_in_words_and_takes_its_colours_from_the_page(written):
     _, _, page = written
     found = read(page)
-    # Position, kind and length; attention by the numeric two; two metrics by alpha; entropy by layer, and 3 heat maps.
-    assert len(found.drawings) == 3 + 2 + 2 + 1 + 3
+    # Position, kind and length; attention by the numeric two and by passage; two metrics by alpha; entropy by layer,
+    # and 3 heat maps; attention of each example that weak, strong and late changed.
+    assert len(found.drawings) == 3 + 2 + 1 + 2 + 1 + 3 + (1 + 12 + 10)
     assert all(svg["role"] == "img" and len(svg["aria-label"]) > 20 for svg in found.drawings)
     assert "#5e00" not in page
     assert "#5eff" not in page
@@ -466,7 +469,7 @@ def test_the_attention_on_each_passage_is_drawn_before_and_after(tmp_path):
     changed = [label for label in labels if label.startswith("Attention of the gold answer on each passage")]
     shown = sum(min(20, len(names)) for s in ("weak", "strong", "late") for names in comparison.changed("houses", s))
     assert len(changed) == shown > 0
-    assert any(label.endswith("with off and with strong.") for label in changed)
+    assert any("with off and with strong: example q20@" in label for label in changed)
 
 
 def test_without_measured_attention_nothing_is_drawn():

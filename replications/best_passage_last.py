@@ -8,7 +8,8 @@ questions if the right passage is the first, less than 55% if it is in the middl
 The passages are ordered by their similarity to the question, the best one first or last; which is the right passage is
 not used.
 
-Our number: not measured yet.
+Our number, with this script: not measured yet. A prototype outside of this project gave, with the embedded 135M model
+and nine random passages, 36 right answers of 100 with the best passage last, and 13 in the order of the data.
 """
 
 from claims import replicate

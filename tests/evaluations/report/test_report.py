@@ -462,7 +462,7 @@ def test_the_attention_on_each_passage_is_drawn_before_and_after(tmp_path):
     assert [part.label for part in found.parts] == ["1", "2", "3"]
     means = {name: [part.estimates[name].value for part in found.parts] for name in ("off", "strong")}
     assert means == {"off": pytest.approx([0.02, 0.05, 0.03]), "strong": pytest.approx([0.02, 0.06, 0.03])}
-    page = read(write_report(comparison, tmp_path).html)
+    page = read(write_report(comparison, tmp_path).html.read_text())
     labels = [drawing["aria-label"] for drawing in page.drawings]
     assert [label for label in labels if label.startswith("Attention on each passage, by passage")]
     # One for each example that changed, with the two settings that are compared.

@@ -97,6 +97,11 @@ class EvidenceConfig:
         """Whether the settings are those that were measured on the model."""
         return self.weight is None
 
+    @property
+    def most_heads(self) -> int:
+        """Number of evidence heads of the model that must be known; 0 if the heads are given or all."""
+        return max(count for count in (self.heads, self.look, 0) if isinstance(count, int))
+
     def replace(self, **changes: Any) -> EvidenceConfig:
         """Return a copy with some fields changed, validated again."""
         _reject_unknown(changes)

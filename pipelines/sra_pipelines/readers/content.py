@@ -71,8 +71,8 @@ def _archive(path: Path) -> Content:
             names = set(archive.namelist())
             kind = _kind_of_package(archive, names)
             main = _main_type(archive) if "[Content_Types].xml" in names else b""
-    except (zipfile.BadZipFile, OSError, zlib.error, EOFError, RuntimeError, NotImplementedError):
-        return Content.ZIP
+    except (zipfile.BadZipFile, OSError, zlib.error, EOFError, RuntimeError, NotImplementedError, ValueError):
+        return Content.ZIP  # damaged; a name that is no UTF-8 is a ValueError
     if kind is not None:
         return kind
     if "ppt/presentation.xml" in names or b"presentationml." in main:

@@ -55,7 +55,11 @@ def without_encoded_data(text: str) -> tuple[str, tuple[str, ...]]:
 
 def _has_long_word(text: str) -> bool:
     """Return whether a text has the address of data, or a word as long as a line of base64; most texts have neither."""
-    return ";base64," in text or any(
+    if ";base64," in text:
+        return True
+    if len(text) <= _LONGEST_LINE:
+        return max(map(len, text.split()), default=0) >= _SHORTEST_LINE
+    return any(
         len(line) > _LONGEST_LINE or max(map(len, line.split()), default=0) >= _SHORTEST_LINE
         for line in text.split("\n")
         if len(line) >= _SHORTEST_LINE

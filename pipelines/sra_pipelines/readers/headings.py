@@ -55,5 +55,6 @@ def _is_heading(line: str) -> bool:
     words = line.split()
     if _NUMBERED.fullmatch(line):
         return len(words) <= 12 and not line.endswith((",", " and", " or", " the", " of", " to"))
-    letters = sum(character.isalpha() for character in line)
-    return bool(_CAPITALS.fullmatch(line)) and 2 <= len(words) <= 12 and letters >= 0.7 * len(line.replace(" ", ""))
+    if not 2 <= len(words) <= 12 or not _CAPITALS.fullmatch(line):
+        return False
+    return sum(map(str.isalpha, line)) >= 0.7 * len(line.replace(" ", ""))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import lxml.etree
@@ -10,6 +10,7 @@ import lxml.html
 
 from sra_pipelines.readers.encoding import decode_html
 from sra_pipelines.readers.web.page_writer import PageWriter
+from sra_pipelines.readers.web.style_sheets import StyleSheets
 from sra_pipelines.values import DocumentError, Page
 
 __all__ = ["html_pages", "read"]
@@ -30,7 +31,7 @@ def _text(path: Path) -> str:
         raise DocumentError(f"{path}: {problem}") from None
 
 
-def html_pages(text: str, path: Path) -> list[Page]:
+def html_pages(text: str, path: Path, styles: Sequence[str] = ()) -> list[Page]:
     """Return the pages of an HTML text.
 
     Parameters
@@ -39,6 +40,8 @@ def html_pages(text: str, path: Path) -> list[Page]:
         The HTML.
     path
         The file that contains it, for error messages.
+    styles
+        Style sheets in files of their own.
 
     Raises
     ------
@@ -52,7 +55,9 @@ def html_pages(text: str, path: Path) -> list[Page]:
         raise DocumentError(f"{path}: the file contains no HTML. Get a new copy.")
     if any(entry.type_name == "ERR_RESOURCE_LIMIT" for entry in parser.error_log):
         raise DocumentError(f"{path}: its elements are nested too deeply. Print it to PDF.")
-    writer = PageWriter()
+    own = [element.text or "" for element in root.iter("style") if element.get("media", "all") != "print"]
+    sheets = StyleSheets([*styles, *own])
+    writer = PageWriter(sheets if sheets else None)
     for event, element in lxml.etree.iterwalk(root, events=("start", "end", "comment", "pi")):
         writer.take(event, element)
     return writer.finish()

@@ -1,4 +1,4 @@
-"""Reader for PowerPoint files and for the Office formats before 2007 (PPTX, PPT, XLS, DOC), with office-oxide.
+"""Reader for PowerPoint files and for the Office formats before 2007 (PPTX, PPT, DOC with office-oxide, XLS with xlrd).
 
 office-oxide reads what it can of a damaged file without an error, so the file is checked first: every part of a PPTX
 file must be well-formed, and the streams of an older file must be complete.
@@ -6,7 +6,7 @@ file must be well-formed, and the streams of an older file must be complete.
 
 from __future__ import annotations
 
-import io
+import dataclasses
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,14 +17,15 @@ from lxml import etree
 from sra_pipelines.readers.content import require_small
 from sra_pipelines.readers.notation.superscripts import lowered, raised
 from sra_pipelines.readers.open_xml import transitional
-from sra_pipelines.readers.tables import Cell, table_pages, whole_table_lines
+from sra_pipelines.readers.tables import Cell, whole_table_lines
 from sra_pipelines.values import DocumentError, Heading, Page
 from sra_rag.errors import MissingExtraError
 
 __all__ = ["read"]
 
 _KINDS = {".potx": "pptx", ".ppsx": "pptx", ".dot": "doc", ".xlt": "xls", ".pot": "ppt", ".pps": "ppt"}
-_MAIN_STREAMS = {"doc": ("WordDocument",), "xls": ("Workbook", "Book"), "ppt": ("PowerPoint Document",)}
+_NO_NUMBERS = "automatic numbers of lists and clauses are not read from DOC files; save it as DOCX to have them"
+_NO_ROWS = "some tables are read cell by cell, without empty cells; save it as PPTX to have their rows"
 
 Element = Mapping[str, Any]
 
@@ -38,14 +39,38 @@ def read(path: Path, on_page: Callable[[int, int], None] | None = None) -> list[
         If the file is damaged or encrypted, or the extra ``office`` is not installed.
     """
     try:
-        import office_oxide
-        import olefile
-    except ImportError as error:
+        pages = _pages(path)
+    except ModuleNotFoundError as error:
         missing = MissingExtraError("Reading PPTX, PPT, XLS and DOC files", "office", error.name or "office-oxide")
         raise DocumentError(f"{path}: {missing}, or save the file in another format.") from error
+    if on_page is not None:
+        on_page(len(pages), len(pages))
+    return pages
+
+
+def _pages(path: Path) -> list[Page]:
     suffix = path.suffix.lower()
-    kind: Any = _KINDS.get(suffix, suffix.lstrip("."))  # one of the names that office-oxide knows
-    data = _checked_package(path) if kind == "pptx" else _checked_streams(path, kind, olefile)
+    kind = _KINDS.get(suffix, suffix.lstrip("."))
+    if kind == "pptx":
+        return _slides_or_text(path, kind, _checked_package(path), b"")
+    from sra_pipelines.readers.old_office.compound import checked_streams
+    from sra_pipelines.readers.sheets.xls import xls_pages
+
+    data, main = checked_streams(path, kind)
+    return xls_pages(path, data, main) if kind == "xls" else _slides_or_text(path, kind, data, main)
+
+
+def _slides_or_text(path: Path, kind: Any, data: bytes, main: bytes) -> list[Page]:
+    import office_oxide
+
+    from sra_pipelines.readers.old_office.compound import slide_tables
+    from sra_pipelines.readers.old_office.old_word import has_automatic_numbers, with_marks
+
+    notices: tuple[str, ...] = ()
+    meaning: dict[int, str] = {}
+    if kind == "doc":
+        notices = (_NO_NUMBERS,) if has_automatic_numbers(data) else ()
+        data, meaning = with_marks(data)
     try:
         with office_oxide.Document.from_bytes(data, kind) as document:
             sections = document.to_ir()["sections"]
@@ -55,10 +80,12 @@ def read(path: Path, on_page: Callable[[int, int], None] | None = None) -> list[
                 f"{path}: the file is encrypted. Open it, remove the password and save a copy."
             ) from error
         raise
-    pages = _sheets(sections) if kind == "xls" else _texts(sections, "Slide" if kind != "doc" else "")
-    if on_page is not None:
-        on_page(len(pages), len(pages))
-    return pages
+    if kind == "ppt" and slide_tables(main) > sum(
+        element["type"] == "table" for s in sections for element in s["elements"]
+    ):
+        notices = (_NO_ROWS,)
+    pages = _texts(sections, "Slide" if kind != "doc" else "", meaning)
+    return [dataclasses.replace(page, notices=notices if page is pages[0] else ()) for page in pages]
 
 
 def _checked_package(path: Path) -> bytes:
@@ -75,49 +102,7 @@ def _checked_package(path: Path) -> bytes:
         return file.read()
 
 
-def _checked_streams(path: Path, kind: str, olefile: Any) -> bytes:
-    """Return an older file after all of its streams were read to their stated lengths."""
-    data = path.read_bytes()
-    with olefile.OleFileIO(io.BytesIO(data), raise_defects=olefile.DEFECT_INCORRECT) as compound:
-        if not any(compound.exists(name) for name in _MAIN_STREAMS[kind]):
-            raise DocumentError(f"{path}: this is not a {kind.upper()} file, as its suffix indicates. Rename it.")
-        for stream in compound.listdir():
-            if len(compound.openstream(stream).read()) != compound.get_size(stream):
-                raise ValueError(f"the stream {'/'.join(stream)} is not complete")
-        if kind == "xls":
-            name = next(name for name in _MAIN_STREAMS["xls"] if compound.exists(name))
-            _require_records(compound.openstream(name).read())
-    return data
-
-
-def _require_records(data: bytes) -> None:
-    """Raise if the records of a workbook do not follow each other to its end."""
-    place = depth = 0
-    while place + 4 <= len(data):
-        kind, length = (
-            int.from_bytes(data[place : place + 2], "little"),
-            int.from_bytes(data[place + 2 : place + 4], "little"),
-        )
-        if not kind and not length:
-            break  # padding
-        depth += {0x0809: 1, 0x000A: -1}.get(kind, 0)  # beginning and end of a sheet
-        place += 4 + length
-    if depth or place > len(data):
-        raise ValueError("its records are not complete")
-
-
-def _sheets(sections: Sequence[Element]) -> list[Page]:
-    pages: list[Page] = []
-    for section in sections:
-        label = str(section.get("title") or len(pages) + 1)
-        if section.get("hidden"):
-            label = f"{label} (hidden sheet)"
-        rows = [row for table in section["elements"] if table["type"] == "table" for row in _cells(table, False)]
-        pages += [Page(len(pages) + i, page.label, page.text) for i, page in enumerate(table_pages([(label, rows)]))]
-    return pages
-
-
-def _texts(sections: Sequence[Element], name: str) -> list[Page]:
+def _texts(sections: Sequence[Element], name: str, meaning: Mapping[int, str]) -> list[Page]:
     pages = []
     for index, section in enumerate(sections):
         lines: list[str] = []
@@ -125,8 +110,8 @@ def _texts(sections: Sequence[Element], name: str) -> list[Page]:
         elements = list(section["elements"])
         for line, is_heading in _lines(elements):
             if is_heading:
-                headings.append(Heading(sum(map(len, lines)) + len(lines), " ".join(line.split())))
-            lines.append(line)
+                headings.append(Heading(sum(map(len, lines)) + len(lines), " ".join(line.translate(meaning).split())))
+            lines.append(line.translate(meaning))
         notes = [line for line, _ in _lines(section.get("speaker_notes") or ())]
         lines += [f"Notes: {notes[0]}", *notes[1:]] if notes else []
         label = f"{index + 1} (hidden slide)" if name and section.get("hidden") else str(index + 1)

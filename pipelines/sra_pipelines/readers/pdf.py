@@ -5,6 +5,8 @@ Values of form fields, texts drawn as annotations, and comments are part of the 
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,11 +17,14 @@ from sra_pipelines.readers.headings import plain_headings, without_running_heads
 from sra_pipelines.readers.layout.annotations import Annotations, read_annotations
 from sra_pipelines.readers.layout.hyphens import join_broken_words
 from sra_pipelines.readers.layout.lines import HYPHEN, page_lines
+from sra_pipelines.readers.pdf_integrity import damaged_parts
 from sra_pipelines.readers.scans.scanned_pages import ScannedPages
 from sra_pipelines.values import DocumentError, Heading, Page
 
 __all__ = ["page_text", "read"]
 
+# What PDFium returns for characters that it cannot map: NUL, the number of their shape in the font, or U+FFFD.
+_UNKNOWN = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f\ufffd]")
 _LEAST_OUTLINE = 3  # entries; an outline with fewer is only a title
 _XFA = "this is an XFA form, whose fields are not read; print it to PDF"
 
@@ -34,9 +39,17 @@ def read(path: Path, on_page: Callable[[int, int], None] | None = None) -> list[
     """
     try:
         with pypdfium2.PdfDocument(path) as pdf:
-            return _read(pdf, on_page)
+            return _with_notice(_read(pdf, on_page), damaged_parts(path))
     except pypdfium2.PdfiumError as error:
         raise _unreadable(path, error) from error
+
+
+def _with_notice(pages: list[Page], damaged: int) -> list[Page]:
+    if not damaged or not pages:
+        return pages
+    parts = "1 part of the file is" if damaged == 1 else f"{damaged} parts of the file are"
+    notice = f"{parts} damaged, so its text may be incomplete; get a new copy, or repair it with qpdf"
+    return [dataclasses.replace(pages[0], notices=(notice, *pages[0].notices)), *pages[1:]]
 
 
 def _read(pdf: pypdfium2.PdfDocument, on_page: Callable[[int, int], None] | None) -> list[Page]:
@@ -51,17 +64,28 @@ def _read(pdf: pypdfium2.PdfDocument, on_page: Callable[[int, int], None] | None
         pdf.init_forms()
     scans = ScannedPages()
     texts = []
+    unknown: dict[int, int] = {}
     for index in range(len(pdf)):
-        texts.append(scans.text_of(pdf, index, _text_of(pdf, index)))
+        text = _text_of(pdf, index)
+        if count := len(_UNKNOWN.findall(text)):
+            unknown[index] = count
+            text = _UNKNOWN.sub("", text)
+        texts.append(scans.text_of(pdf, index, text.strip()))
         if on_page is not None:
             on_page(index + 1, len(pdf))
     pages = []
     for index, text in enumerate(join_broken_words(texts, HYPHEN)):
         headings = _outlined(text, outline.get(index, [])) if has_outline else plain_headings(text)
-        notices = (_XFA,) if index == 0 and pdf.get_formtype() == pdfium.FORMTYPE_XFA_FULL else ()
+        notices = [_XFA] if index == 0 and pdf.get_formtype() == pdfium.FORMTYPE_XFA_FULL else []
+        notices += [_unknown_characters(unknown[index])] if index in unknown else []
         label = scans.label_of(index, pdf.get_page_label(index) or str(index + 1))
         pages.append(Page(index, label, text, headings, (*notices, *scans.notices_of(index))))
     return pages if has_outline else without_running_heads(pages)
+
+
+def _unknown_characters(count: int) -> str:
+    are = "1 character is" if count == 1 else f"{count:,} characters are"
+    return f"{are} left out, because their font does not state what they mean; print the file to PDF again, or scan it"
 
 
 def _outlined(text: str, titles: list[str]) -> tuple[Heading, ...]:
@@ -81,7 +105,7 @@ def _unreadable(path: Path, error: pypdfium2.PdfiumError) -> DocumentError:
 
 def page_text(page: pypdfium2.PdfPage) -> str:
     """Return the text of the content of a page, see `page_lines`; without its fields and annotations."""
-    return join_broken_words([_lines_of(page)], HYPHEN)[0]
+    return join_broken_words([_UNKNOWN.sub("", _lines_of(page)).strip()], HYPHEN)[0]
 
 
 def _text_of(pdf: pypdfium2.PdfDocument, index: int) -> str:
@@ -94,7 +118,7 @@ def _text_of(pdf: pypdfium2.PdfDocument, index: int) -> str:
             page.close()
             page = pdf[index]  # the values, as a viewer shows them, are now in its content
         text = _lines_of(page, added) if added.values or added.ticks else _lines_of(page)
-        return "\n".join([text, *(f"Comment: {comment}" for comment in added.comments)]).strip()
+        return "\n".join([text.strip(), *(f"Comment: {comment}" for comment in added.comments)]).strip()
     finally:
         page.close()
 
@@ -103,17 +127,13 @@ def _lines_of(page: pypdfium2.PdfPage, added: Annotations | None = None) -> str:
     text_page = page.get_textpage()
     try:
         if added is None:
-            return _clean(page_lines(text_page))
+            return page_lines(text_page)
         # A field without an appearance is not drawn.
         missing = [run for run in added.values if not _has_words(text_page.get_text_bounded(*run.box))]
-        return _clean(page_lines(text_page, [*added.ticks, *missing], [run.box for run in added.ticks]))
+        return page_lines(text_page, [*added.ticks, *missing], [run.box for run in added.ticks])
     finally:
         text_page.close()
 
 
 def _has_words(text: str) -> bool:
     return any(map(str.isalnum, text))
-
-
-def _clean(text: str) -> str:
-    return text.replace("\0", "").strip()  # PDFium returns characters that it cannot map as NUL

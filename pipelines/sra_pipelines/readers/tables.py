@@ -71,7 +71,7 @@ def table_pages(tables: Iterable[tuple[str, Rows]]) -> Iterator[Page]:
 def _lines(grid: Iterator[GridRow], first_row_names: bool) -> Iterator[str]:
     window: deque[GridRow] = deque(islice(grid, LOOK_AHEAD))
     names: ColumnNames | None = None
-    starts = True
+    starts, in_list = True, False
     margin = _margin(window)
     while window:
         row = window.popleft()
@@ -81,7 +81,10 @@ def _lines(grid: Iterator[GridRow], first_row_names: bool) -> Iterator[str]:
             starts = True
             yield ""
             continue
-        heading = find_heading(row, window, names, starts=starts, first_row_names=first_row_names)
+        heading = find_heading(
+            row, window, names, starts=starts, first_row_names=first_row_names, in_list=in_list and not starts
+        )
+        in_list = heading is None and names is None and len(row.filled) == 2
         if heading is not None:
             names, starts = heading.names, False
             yield _with_notes(names.line, row)
@@ -97,7 +100,8 @@ def _lines(grid: Iterator[GridRow], first_row_names: bool) -> Iterator[str]:
         starts = False
         if margin and row.filled:
             margin = min(margin, row.filled[0])
-        yield _with_notes(_plain(row, margin) if names is None else names.name(row), row)
+        line = _plain(row, margin) if names is None else names.name(row)
+        yield _with_notes(line, row) if row.notes else line
 
 
 def _with_notes(line: str, row: GridRow) -> str:

@@ -89,3 +89,35 @@ def test_encodings_are_read_as_browsers_read_them(tmp_path, declared, encoding, 
     page = f'<html><head><meta charset="{declared}"></head><body><p>{text}</p></body></html>'
     (tmp_path / "page.html").write_bytes(page.encode(encoding))
     assert read_document(tmp_path / "page.html").pages[0].text == text
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("500<span style='vertical-align: super; font-size: 70%'>2</span>", "500²"),
+        ("500<span style='VERTICAL-ALIGN:SUB'>2</span>", "500₂"),
+        ("500<span style='position:relative;top:-3.5pt;vertical-align:baseline'>2</span>", "500²"),
+        ("500<span style='position:relative; top:0pt'>2</span>", "5002"),
+        ("500<span style='vertical-align: 30%'>2</span>", "500²"),
+        ("500<span style='vertical-align: middle'>2</span>", "5002"),
+        ("500<sup style='vertical-align: baseline; position: relative; top: -.4em'>2</sup>", "500²"),
+        ("500<sup><span style='vertical-align: super'>2</span></sup>", "500²"),
+        ("500<span class='note'>2</span> and <i class='note other'>3</i>", "500² and ³"),
+        ("500<span class='other'>2</span>", "5002"),
+        ("Seen <b class='off'>not 1</b><i id='name'>not 2</i><u class='off' style='display:inline'>and this</u>",
+         "Seen and this"),
+        ("Seen <em>not</em><em class='on'>this</em>", "Seen this"),
+    ],
+)  # fmt: skip
+def test_styles_decide_what_is_raised_and_hidden(tmp_path, html, text):
+    styles = (
+        "<style>/* .other {display: none} */ span.note, i.note { vertical-align: super }"
+        " .off, #name{display:none!important} p .other {display: none} em.on {display: inline} em {display: none}"
+        " @media print {.other {display: none}}</style><style media='print'>.other {display: none}</style>"
+    )
+    assert read(tmp_path, f"{styles}<p>{html}</p>") == [text]
+
+
+def test_a_style_of_a_cell_raises_no_text(tmp_path):
+    cells = "<td style='vertical-align: super'>5</td><td style='position: relative; top: -2px'>6</td>"
+    assert read(tmp_path, f"<table><tr><td>Rent</td>{cells}</tr></table>") == ["Rent | 5 | 6"]

@@ -1,8 +1,11 @@
 """PPTX, XLS, ODT, ODS, EPUB and EML: read as a user would read them, and refused if they are damaged."""
 
 import email.message
+import random
 import zipfile
+from collections import Counter
 
+import fpdf
 import pytest
 import xlwt
 from pptx import Presentation
@@ -253,22 +256,25 @@ def make_epub(path):
         )
         archive.writestr(
             "OEBPS/book.opf",
-            f'<package xmlns="http://www.idpf.org/2007/opf"><manifest>{items}</manifest>'
+            f'<package xmlns="http://www.idpf.org/2007/opf"><manifest>{items}'
+            '<item id="css" href="book.css" media-type="text/css"/></manifest>'
             '<spine><itemref idref="a"/><itemref idref="b"/></spine></package>',
         )
+        archive.writestr("OEBPS/book.css", ".note {vertical-align: super} .off {display: none}")
         for name in "ab":
             archive.writestr(
                 f"OEBPS/{name} x.xhtml",
                 '<?xml version="1.0" encoding="utf-8"?><html xmlns="http://www.w3.org/1999/xhtml"><head><title>no</title>'
-                f"</head><body><h1>Chapter {name}</h1><p>Rent é 500.</p></body></html>",
+                f"</head><body><h1>Chapter {name}</h1><p>Rent é 500<span class='note'>2</span>."
+                "<i class='off'>No</i></p></body></html>",
             )
     return path
 
 
 def test_a_book_is_read_in_the_order_of_its_spine(tmp_path):
     assert read(make_epub(tmp_path / "a.epub")) == [
-        ("1", ["Chapter a", "Rent é 500."]),
-        ("2", ["Chapter b", "Rent é 500."]),
+        ("1", ["Chapter a", "Rent é 500²."]),
+        ("2", ["Chapter b", "Rent é 500²."]),
     ]
 
 
@@ -329,3 +335,49 @@ def test_a_file_with_changed_bytes_is_read_whole_or_refused(tmp_path, suffix):
         except DocumentError:
             refused += 1
     assert refused > 10
+
+
+def make_pdf_file(path):
+    pdf = fpdf.FPDF()
+    pdf.set_font("Helvetica", size=9)
+    for page in range(3):
+        pdf.add_page()
+        for row in range(40):
+            pdf.cell(60, 6, f"Item {page}.{row}")
+            pdf.cell(60, 6, f"{row * 1037:,}")
+            pdf.ln()
+    pdf.output(str(path))
+    return path
+
+
+def test_a_pdf_file_with_changed_bytes_or_without_a_part_says_so(tmp_path):
+    path = make_pdf_file(tmp_path / "a.pdf")
+    data, whole = path.read_bytes(), read(path)
+    rng, counts = random.Random(3), Counter()
+    for number in range(160):
+        place = rng.randrange(len(data) - 3)
+        end = place + 3 if number % 2 else min(len(data), place + rng.randrange(1, len(data) // 3))
+        between = bytes(255 - byte for byte in data[place:end]) if number % 2 else b""
+        path.write_bytes(data[:place] + between + data[end:])
+        try:
+            pages = read_document(path).pages
+        except DocumentError:
+            counts["refused"] += 1
+            continue
+        notices = [notice for page in pages for notice in page.notices]
+        if [(page.label, page.text.split("\n")) for page in pages] != whole:
+            noted = any("damaged" in notice or "left out" in notice for notice in notices)
+            assert noted or not all(page.text for page in pages), (place, end)  # pages without text are reported
+            counts["noted"] += noted
+    assert counts["refused"] > 10
+    assert counts["noted"] > 10
+
+
+def test_a_name_in_an_archive_that_is_no_text_is_damage(tmp_path):
+    path = make_odt(tmp_path / "a.odt")
+    data = path.read_bytes()
+    at = data.rindex(b"content.xml")
+    flags = data.rindex(b"PK\x01\x02", 0, at) + 8
+    path.write_bytes(data[:flags] + (0x800).to_bytes(2, "little") + data[flags + 2 : at] + b"\xff" + data[at + 1 :])
+    with pytest.raises(DocumentError, match="archive"):
+        read_document(path)

@@ -6,7 +6,15 @@ import matplotlib
 import pypdf
 import pytest
 from fpdf import FPDF
-from pypdf.generic import ArrayObject, DictionaryObject, FloatObject, NameObject, NumberObject, TextStringObject
+from pypdf.generic import (
+    ArrayObject,
+    DictionaryObject,
+    FloatObject,
+    NameObject,
+    NumberObject,
+    StreamObject,
+    TextStringObject,
+)
 from sra_pipelines.readers import read_document
 from sra_pipelines.readers.layout.hyphens import join_broken_words
 
@@ -220,3 +228,63 @@ def test_texts_on_the_page_and_comments_are_read(tmp_path):
         fields=False,
     )
     assert page_of(notes) == "Offer to Alba Ltd\nDiscount of 15 percent\nComment: Ask Anna"
+
+
+# -- symbol fonts ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("font", "shown"),
+    [
+        ("/ABCDEF+Wingdings-Regular", "☒ ☐ \uf041"),  # 0x41 has no meaning that is known
+        ("/OpenSymbol", "ξ ο Α"),
+        ("/ABCDEF+Arial", "\uf078 \uf06f \uf041"),
+    ],
+)
+def test_ticks_and_signs_of_symbol_fonts_are_unicode(tmp_path, font, shown):
+    pdf = FPDF()
+    pdf.add_page()
+    pdf.set_font("Helvetica", size=10)
+    pdf.text(20, 40, "Furnished:")
+    pdf.set_font("Courier", size=10)
+    pdf.text(45, 40, "x o A")
+    pdf.output(str(tmp_path / "plain.pdf"))
+    writer = pypdf.PdfWriter(clone_from=tmp_path / "plain.pdf")
+    (symbols,) = [
+        value.get_object()
+        for value in writer.pages[0]["/Resources"]["/Font"].values()
+        if value.get_object()["/BaseFont"] == "/Courier"
+    ]
+    meanings = StreamObject()
+    meanings.set_data(
+        b"1 begincodespacerange <00> <ff> endcodespacerange "
+        b"4 beginbfchar <78> <F078> <6F> <F06F> <41> <F041> <20> <0020> endbfchar"
+    )
+    symbols[NameObject("/BaseFont")] = NameObject(font)
+    symbols[NameObject("/ToUnicode")] = writer._add_object(meanings)
+    writer.write(tmp_path / "a.pdf")
+    assert page_of(tmp_path / "a.pdf") == f"Furnished: {shown}"
+
+
+def test_characters_without_a_meaning_are_counted_in_a_notice(tmp_path):
+    pdf = FPDF()
+    pdf.add_page()
+    pdf.set_font("Helvetica", size=10)
+    pdf.text(20, 40, "Costs of the house: 1")
+    pdf.set_font("Courier", size=10)
+    pdf.text(60, 40, "23")
+    pdf.output(str(tmp_path / "plain.pdf"))
+    writer = pypdf.PdfWriter(clone_from=tmp_path / "plain.pdf")
+    for value in writer.pages[0]["/Resources"]["/Font"].values():
+        if value.get_object()["/BaseFont"] == "/Courier":
+            meanings = StreamObject()
+            meanings.set_data(
+                b"1 begincodespacerange <00> <ff> endcodespacerange 2 beginbfchar <32> <0007> <33> <0008> endbfchar"
+            )
+            value.get_object()[NameObject("/ToUnicode")] = writer._add_object(meanings)
+    writer.write(tmp_path / "a.pdf")
+    (page,) = read_document(tmp_path / "a.pdf").pages
+    assert page.text == "Costs of the house: 1"
+    (notice,) = page.notices
+    assert notice.startswith("2 characters are left out, because their font does not state what they mean")
+    assert read_document(tmp_path / "plain.pdf").pages[0].notices == ()

@@ -5,6 +5,7 @@ import zipfile
 
 import openpyxl
 import pytest
+import xlsxwriter
 from openpyxl.comments import Comment
 from openpyxl.styles import Font
 from sra_pipelines.readers import read_document
@@ -28,6 +29,13 @@ DAY = datetime.datetime(2027, 3, 31)
         (-5, "[Red]0;[Blue]-0", "-5"),
         (1234, "00000", "01234"),
         (5551234, "000\\-0000", "555-1234"),
+        (5551234567, "(000) 000-0000", "(555) 123-4567"),
+        (1234.5, '"CHF "#\'##0.00', "CHF 1'234.50"),
+        (-12345.678, "#\\ ##0.0", "-12 345.7"),
+        (12, "00-00", "00-12"),
+        (0.285, "0.00", "0.29"),  # a half by its digits, though the float is a little lower
+        (0.285, "0%", "29%"),
+        (81000678826.4383, "0.000000", "81000678826.438300"),
         (12, '0" kg"', "12 kg"),
         (1234567, '0.0,,"M"', "1.2M"),
         (5, '[<10]"low "0;"high "0', "low 5"),
@@ -161,3 +169,35 @@ def test_strict_files_templates_and_other_names_of_the_main_part(tmp_path):
         path = tmp_path / f"{number}{suffix}"
         rewritten(tmp_path / "a.xlsx", path, change)
         assert read_document(path).pages[0].text.split("\n")[1] == "Item: Rent | Amount: 100", change.__name__
+
+
+def test_formulas_that_xlsxwriter_did_not_compute_are_not_read_as_zero(tmp_path):
+    book = xlsxwriter.Workbook(tmp_path / "a.xlsx")
+    sheet = book.add_worksheet("Sum")
+    for number, value in enumerate([100, 250]):
+        sheet.write_row(number, 0, [f"Part {number}", value])
+    sheet.write(2, 0, "Total")
+    sheet.write_formula(2, 1, "=SUM(B1:B2)")
+    sheet.write(3, 0, "Twice")
+    sheet.write_formula(3, 1, "=B3*2", None, 700)
+    sheet.insert_textbox("D1", "Prices of March")
+    book.close()
+    assert read_document(tmp_path / "a.xlsx").pages[0].text.split("\n") == [
+        "Part 0 | 100",
+        "Part 1 | 250",
+        "Total | =SUM(B1:B2)",
+        "Twice | 700",
+        "Text box: Prices of March",
+        "Note: 1 formula has no saved value and is shown as text. Open the workbook in Excel and save it to get the "
+        "values.",
+    ]
+
+
+def test_raised_digits_in_cells_do_not_join_the_number_before_them(tmp_path):
+    book = xlsxwriter.Workbook(tmp_path / "a.xlsx")
+    sheet = book.add_worksheet("Areas")
+    raised, lowered = book.add_format({"font_script": 1}), book.add_format({"font_script": 2})
+    sheet.write_rich_string("A1", "Area 100", raised, "2", " m")
+    sheet.write_rich_string("A2", "Value x", lowered, "1", " of 10", raised, "6")
+    book.close()
+    assert read_document(tmp_path / "a.xlsx").pages[0].text.split("\n") == ["Area 100² m", "Value x1 of 10^6"]

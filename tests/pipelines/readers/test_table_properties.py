@@ -4,6 +4,7 @@ import datetime
 
 import docx
 import openpyxl
+import xlwt
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pptx import Presentation
@@ -86,6 +87,26 @@ def test_excel(tmp_path, table):
         sheet.merge_cells(start_row=row + 1, start_column=column + 1, end_row=row + height, end_column=column + width)
     book.save(tmp_path / "a.xlsx")
     assert lines(tmp_path / "a.xlsx", table) == expected(table)
+
+
+@FEW
+@given(table=tables())
+def test_excel_before_2007(tmp_path, table):
+    book = xlwt.Workbook()
+    sheet = book.add_sheet("A")
+    head, rows, spans = written(table)
+    starts = {(row, column): (row + height - 1, column + width - 1) for row, column, height, width in spans}
+    for number, row in enumerate([*head, *rows]):
+        for column, value in enumerate(row):
+            if isinstance(value, tuple):
+                days = value[1] / datetime.timedelta(days=1) if isinstance(value[1], datetime.timedelta) else value[1]
+                sheet.write(number, column, days, xlwt.easyxf(num_format_str=value[0]))
+            elif value:
+                content = int(value) if value.isdecimal() else value
+                last_row, last_column = starts.get((number, column), (number, column))
+                sheet.write_merge(number, last_row, column, last_column, content)
+    book.save(str(tmp_path / "a.xls"))
+    assert lines(tmp_path / "a.xls", table) == expected(table)
 
 
 def fill(grid, table):

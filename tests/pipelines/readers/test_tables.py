@@ -317,3 +317,30 @@ def test_currency_signs_are_joined_without_comparing_rows(monkeypatch):
     monkeypatch.setattr(GridRow, "__eq__", compared)
     rows = [["Item", "", "2023"], *[[f"Item {row}", "$" if row % 2 else "", f"{row:,}"] for row in range(9)]]
     assert whole_table_lines(rows)[2] == "Item: Item 1 | 2023: $ 1"
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [["Tenant", "Brisk"], ["End", "31 March 2027"], ["Deposit", "500"], ["Rent", "82,400"]],
+        [["End", "31 March 2027"], ["Deposit", "500"], ["Rent", "82,400"]],
+        [["Date", "2024-03-01"], ["Deposit", "500"], ["Rent", "82,400"]],
+        [["Period", "FY2023"], ["Deposit", "500"], ["Rent", "82,400"]],
+        [["Start", "March 2024"], ["Deposit", "500"]],
+        [["Tenant", "Brisk"], ["Telephone", "(555) 123-4567"], ["Deposit", "500"], ["Rent", "82,400"]],
+        [["Tenant", "Brisk"], ["Item", "Total price"], ["Deposit", "500"], ["Rent", "82,400"]],
+    ],
+)
+def test_a_day_or_telephone_number_in_a_list_of_names_and_values_names_no_column(rows):
+    assert list(table_lines(rows)) == [" | ".join(row) for row in rows]
+
+
+@pytest.mark.parametrize(
+    "head", [["Item", "31 March 2027"], ["", "March 2024"], ["(in millions)", "FY2023"], ["Cash", "Year ended 2023"]]
+)
+def test_a_day_above_amounts_names_their_column(head):
+    name = f"{head[0]}: " if head[0] else ""
+    assert list(table_lines([head, ["Rent", "500"], ["Fees", "120"]]))[1:] == [
+        f"{name}Rent | {head[1]}: 500",
+        f"{name}Fees | {head[1]}: 120",
+    ]

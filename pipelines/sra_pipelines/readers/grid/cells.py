@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from typing import cast
 
 __all__ = ["Cell", "GridRow", "compacted", "laid_out"]
 
@@ -63,6 +64,8 @@ class GridRow:
         Whether the format marks all filled cells as column headings.
     notes
         Comments on its cells.
+    is_plain
+        Whether it is known that each cell is in one column, without spans, marks and comments.
     """
 
     texts: list[str]
@@ -70,18 +73,24 @@ class GridRow:
     below: frozenset[int] = frozenset()
     marked: bool = False
     notes: tuple[str, ...] = ()
+    is_plain: bool = False
     _filled: list[int] | None = dataclasses.field(default=None, init=False, repr=False, compare=False)
 
     @property
     def filled(self) -> list[int]:
         """First columns of the cells with text; the texts must not change after this was read."""
         if self._filled is None:
-            self._filled = [column for column, text in enumerate(self.texts) if text]
+            if self.is_plain and "" not in self.texts:
+                self._filled = self.owners
+            else:
+                self._filled = [column for column, text in enumerate(self.texts) if text]
         return self._filled
 
     @property
     def is_empty(self) -> bool:
         """Whether there is no text except that of cells from the rows above."""
+        if self.is_plain:
+            return not any(self.texts)
         if not self.below:
             return not any(self.texts) and not self.notes
         return not self.notes and all(column in self.below for column, text in enumerate(self.texts) if text)
@@ -89,7 +98,7 @@ class GridRow:
     @property
     def is_simple(self) -> bool:
         """Whether each cell is in one column."""
-        return self.owners == list(range(len(self.owners)))
+        return self.is_plain or self.owners == list(range(len(self.owners)))
 
     def text(self, column: int) -> str:
         """Return the text of the cell in a column; empty if the row is shorter."""
@@ -120,15 +129,17 @@ def laid_out(rows: Iterable[Sequence[Cell | str]]) -> Iterator[GridRow]:
         if texts is not None:
             if len(owners) != len(texts):
                 owners = list(range(len(texts)))
-            placed = GridRow([" ".join(text.split()) for text in texts], owners)
+            placed = GridRow([" ".join(text.split()) for text in texts], owners, is_plain=True)
         else:
             placed = _Placing(spans, last).place(row)
         last = placed if placed.texts else last
         yield placed
 
 
-def _simple_texts(row: Sequence[Cell | str]) -> list[str] | None:
+def _simple_texts(row: Sequence[Cell | str]) -> Sequence[str] | None:
     """Return the texts of a row in which each cell is in one column and has no marks; otherwise None."""
+    if set(map(type, row)) == {str}:
+        return cast("Sequence[str]", row)
     texts: list[str] = []
     for cell in row:
         if isinstance(cell, str):

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from sra_pipelines.readers.grid.cells import GridRow
 from sra_pipelines.readers.grid.kinds import Kind, is_column_name, is_unit, kind_of, may_name_columns
-from sra_pipelines.readers.grid.wide_rows import row_text
+from sra_pipelines.readers.grid.wide_rows import LONGEST_LINE, SEPARATOR, row_text
 
 __all__ = ["LOOK_AHEAD", "ColumnNames", "Heading", "find_heading"]
 
@@ -61,6 +61,8 @@ class ColumnNames:
         self._prefixes = [f"{name}: " if name else "" for name in self.texts]
         self._is_simple = self._groups == list(range(width))
         self._amounts: set[int] = set()  # columns in which the rows so far have amounts
+        self._others = list(range(width))  # all other ones
+        self._width = width
         self._rows = 0
 
     @property
@@ -78,13 +80,14 @@ class ColumnNames:
         self._rows += 1
         filled = row.filled
         texts = row.texts
-        for column in filled:
-            if column not in self._amounts and kind_of(texts[column]) in _VALUES:
-                self._amounts.add(column)
+        self._note_amounts(texts)
         if self._is_simple and row.is_simple and len(texts) <= len(self.texts):
             if len(filled) < len(texts):
                 cells = [self._prefixes[column] + texts[column] for column in filled]
                 return row_text(cells, [texts[column] for column in filled])
+            line = SEPARATOR.join(map(operator.add, self._prefixes, texts))
+            if len(line) <= LONGEST_LINE:  # most rows
+                return line
             return row_text(list(map(operator.add, self._prefixes, texts)), texts)
         pieces: list[tuple[int, str, str]] = []  # group, name, text
         for column in filled:
@@ -98,6 +101,16 @@ class ColumnNames:
                 pieces.append((group, name, text))
         cells = [f"{name}: {text}" if name else text for _, name, text in pieces]
         return row_text(cells, [text for _, _, text in pieces])
+
+    def _note_amounts(self, texts: Sequence[str]) -> None:
+        if len(texts) > self._width:
+            self._others += range(self._width, len(texts))
+            self._width = len(texts)
+        width = len(texts)
+        new = [c for c in self._others if c < width and texts[c] and kind_of(texts[c]) in _VALUES]
+        if new:
+            self._amounts.update(new)
+            self._others = [column for column in self._others if column not in self._amounts]
 
     def applies_to(self, row: GridRow) -> bool:
         """Return whether a row after a blank row can belong to the same table."""
@@ -115,7 +128,13 @@ class ColumnNames:
 
 
 def find_heading(
-    row: GridRow, below: Sequence[GridRow], current: ColumnNames | None, *, starts: bool, first_row_names: bool
+    row: GridRow,
+    below: Sequence[GridRow],
+    current: ColumnNames | None,
+    *,
+    starts: bool,
+    first_row_names: bool,
+    in_list: bool = False,
 ) -> Heading | None:
     """Return the heading that starts with a row; None if the row is not a heading.
 
@@ -131,6 +150,8 @@ def find_heading(
         Whether the row is the first of a table, or follows a blank row or a title.
     first_row_names
         Whether by convention the first row of such a table names its columns, as in CSV files.
+    in_list
+        Whether the row above has two cells without names, as in a list of names and values.
     """
     if not _may_be_heading(row):
         return None
@@ -147,7 +168,7 @@ def find_heading(
         convention = first_row_names and current is None and starts
         if not _differs(last, rest) and not (convention and _covers(last, rest)):
             return None
-        if _is_list(last, rest):
+        if _is_list(last, rest, in_list):
             return None
     elif not rest and current is not None:
         return None
@@ -159,7 +180,11 @@ def _may_be_heading(row: GridRow) -> bool:
     if row.filled == [0]:
         return False
     texts = row.texts
-    return row.marked or all(kind_of(texts[column]) in _NAMES for column in reversed(row.filled))
+    if row.marked:
+        return True
+    if row.filled and kind_of(texts[row.filled[-1]]) not in _NAMES:
+        return False
+    return all(kind_of(texts[column]) in _NAMES for column in reversed(row.filled[:-1]))
 
 
 def _levels(row: GridRow, below: Sequence[GridRow]) -> list[GridRow]:
@@ -261,11 +286,13 @@ def _covers(row: GridRow, rest: Sequence[GridRow]) -> bool:
     return not any(kind_of(other.text(c)) is kind_of(row.texts[c]) for c in dated for other in rest)
 
 
-def _is_list(row: GridRow, rest: Sequence[GridRow]) -> bool:
+def _is_list(row: GridRow, rest: Sequence[GridRow], continues: bool) -> bool:
     """Return whether two columns may be a list of names and values, such as ``Tenant | Brisk Ltd``."""
     width = max([len(row.filled), *(len(other.filled) for other in rest)])
     if width != 2 or len(row.filled) < 2:
         return False
+    if continues:
+        return True
     first, second = row.filled
     if kind_of(row.texts[first]) is Kind.TEXT and _values_in(first, rest) and all(_values_in(first, rest)):
         return False  # names and values would have texts on the left

@@ -69,7 +69,7 @@ _NAMES_OF_AMOUNTS = re.compile(
     r"quantity|quantities|dates?|years?|shares?|percent(?:age)?|fees?|units?|balances?|salary|wages?|income|profits?|"
     r"budget|actual|plan|forecast|score|points|days|hours|months|weight|length|size|area|population|employees|staff|"
     r"headcount|volume|result|average|mean|median|usd|eur|gbp|czk|charges?|rent|tax|vat|expenses?|debt|assets|limit|"
-    r"deadline|age|stock|duration|tons|kg|km)\b|[%€$£]|\(.*\)",
+    r"deadline|age|stock|duration|tons|kg|km)\b|[%€$£]|\((?!\d+\)).*\)",
     re.IGNORECASE,
 )
 _NAMES_OF_ROWS = re.compile(
@@ -80,15 +80,21 @@ _NAMES_OF_ROWS = re.compile(
     r"kinds?|tiers?|grades?|levels?|plans?",
     re.IGNORECASE,
 )
+_HAS_DAY = re.compile(r"(?:date|day|period|term|year|month|quarter|week)s?", re.IGNORECASE)
+_IN_WORDS = re.compile(r"\(|in\s", re.IGNORECASE)  # of a unit: "(in thousands)"
+_ENDED = re.compile(r"\b(?:ended|ending|as of|as at)\b", re.IGNORECASE)
 
 
 def kind_of(text: str) -> Kind:
     """Return the kind of a cell."""
     if not text:
         return Kind.EMPTY
-    if text.isascii() and _begins_as_label(text.lower()):
+    if not text[0].isalpha():  # only such a text can be a simple amount, and only other ones begin as labels
+        if _SIMPLE_AMOUNT.fullmatch(text):
+            return Kind.AMOUNT
+    elif text.isascii() and _begins_as_label(text.lower()):
         return Kind.TEXT
-    if _SIMPLE_AMOUNT.fullmatch(text) or text in ("TRUE", "FALSE"):
+    elif text in ("TRUE", "FALSE"):
         return Kind.AMOUNT
     if len(text) > _LONGEST_VALUE or _WORDS.fullmatch(text):
         return Kind.TEXT
@@ -118,10 +124,16 @@ def is_unit(text: str) -> bool:
 
 
 def is_column_name(first: str, second: str) -> bool:
-    """Return whether the two cells of a row are by their words the headings of two columns."""
-    return (
-        not first
-        or bool(_NAMES_OF_ROWS.fullmatch(first))
-        or bool(_NAMES_OF_AMOUNTS.search(second))
-        or (kind_of(second) in (Kind.PERIOD, Kind.DATE) and not second.isdecimal())
-    )
+    """Return whether the two cells of a row are by their words the headings of two columns.
+
+    A day or a month is a heading only beside a name of rows or a unit: ``Item | 31 March 2027``. Beside any other text
+    it may be a value: ``End | 31 March 2027``.
+    """
+    if not first:
+        return True
+    is_day = kind_of(second) in (Kind.PERIOD, Kind.DATE) and not second.isdecimal()
+    if _NAMES_OF_ROWS.fullmatch(first):
+        return not (is_day and _HAS_DAY.fullmatch(first))
+    if is_day and (_IN_WORDS.match(first) or _ENDED.search(second)):
+        return True
+    return bool(_NAMES_OF_AMOUNTS.search(second))

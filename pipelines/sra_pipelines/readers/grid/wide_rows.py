@@ -11,9 +11,10 @@ from collections.abc import Iterator, Sequence
 
 from sra_pipelines.readers.grid.kinds import Kind, kind_of
 
-__all__ = ["join_cells", "row_text"]
+__all__ = ["LONGEST_LINE", "SEPARATOR", "join_cells", "row_text"]
 
-_LONGEST_LINE = 400  # characters, below 220 tokens also for rows of amounts
+SEPARATOR = " | "
+LONGEST_LINE = 400  # characters, below 220 tokens also for rows of amounts
 _LONGEST_CELL = 700  # characters; a longer text does not fit in a passage
 _LONGEST_PART = 300  # of such a text, beside the label
 _LONGEST_LABEL = 120
@@ -41,7 +42,7 @@ def row_text(cells: Sequence[str], texts: Sequence[str] = ()) -> str:
         Their texts without names. Empty for a row without a label, such as a heading.
     """
     line = join_cells(cells)
-    if len(line) <= _LONGEST_LINE:
+    if len(line) <= LONGEST_LINE:
         return line
     label = [cell for cell in cells[: _label_size(texts)] if cell] if texts else []
     if len(join_cells(label)) > _LONGEST_LABEL:
@@ -62,7 +63,7 @@ def _lines(cells: list[str], label: list[str]) -> Iterator[str]:
     for cell in cells:
         is_whole = len(cell) <= _LONGEST_CELL and not cell.endswith(": ")
         for part in (cell,) if is_whole else _parts(cell):
-            if line and length + len(part) > _LONGEST_LINE:
+            if line and length + len(part) > LONGEST_LINE:
                 yield join_cells(line)
                 line = list(label)
                 length = len(join_cells(line))

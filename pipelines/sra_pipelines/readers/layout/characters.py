@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -9,8 +10,11 @@ from typing import NamedTuple
 import pypdfium2
 import pypdfium2.raw as pdfium
 
+from sra_pipelines.readers.layout.symbol_fonts import with_symbols
+
 __all__ = ["Box", "Characters"]
 
+_read_box = pdfium.FPDFText_GetLooseCharBox
 _LEAST_RISE = 0.15  # of the height of the characters beside it
 # Numbers with groups of three digits are skipped: with a raised digit, the last group would have four.
 _DIGITS = re.compile(r"\d{1,3}(?:,\d{3})++(?!\d)|\d+")
@@ -63,14 +67,24 @@ class Characters:
     def __init__(self, text_page: pypdfium2.PdfTextPage) -> None:
         self.text: str = text_page.get_text_range()
         self.placed = len(self.text) == text_page.count_chars()
-        self._page = text_page
-        self._rectangle = pdfium.FS_RECTF()
+        self._page = text_page.raw
+        if self.placed:
+            self.text = with_symbols(self.text, self._page)
+        self._sides = (ctypes.c_float * 4)()  # left, top, right and bottom, read at once
+        self._rectangle = ctypes.byref(pdfium.FS_RECTF.from_buffer(self._sides))
 
     def box(self, index: int) -> Box:
         """Return the box of a character, which is as high as its font, however high the character is."""
-        rectangle = self._rectangle
-        pdfium.FPDFText_GetLooseCharBox(self._page, index, rectangle)
-        return Box(rectangle.left, rectangle.bottom, rectangle.right, rectangle.top)
+        _read_box(self._page, index, self._rectangle)
+        left, top, right, bottom = self._sides[:]
+        return Box(left, bottom, right, top)
+
+    def _are_level(self, first: int, last: int) -> bool:
+        """Return whether two characters have the same height and line; for speed, without their boxes."""
+        _read_box(self._page, first, self._rectangle)
+        _, top, _, bottom = self._sides[:]
+        _read_box(self._page, last, self._rectangle)
+        return self._sides[1] == top and self._sides[3] == bottom
 
     def with_raised_digits(self) -> str:
         """Return the text with raised and lowered digits as such: ``500²``, not 5002."""
@@ -88,11 +102,11 @@ class Characters:
     def _shifted(self, start: int, end: int) -> Iterator[tuple[int, int, dict[int, int]]]:
         before = self.text[start - 1] if start else " "
         after_word = end - start <= _MOST_DIGITS and (before.isalpha() or before in ")]%’”\"'")  # noqa: RUF001
-        if after_word and _rises(self.box(start - 1), self.box(start)) > 0:
+        if after_word and not self._are_level(start - 1, start) and _rises(self.box(start - 1), self.box(start)) > 0:
             yield start, end, _SUPERSCRIPTS
             yield from self._continued(end, self.box(start))
             return
-        if end - start < 2:
+        if end - start < 2 or self._are_level(start, end - 1):
             return
         first, last = self.box(start), self.box(end - 1)
         rise = _rises(first, last)

@@ -25,6 +25,7 @@ _SAMPLED = 6  # lines
 _LEAST_LETTERS = 12  # on each side of a gap between two columns of text
 _LONG = 40  # characters
 _BLANK = " \t\xa0"
+_WORDS = re.compile(r"\S+")
 
 
 def page_lines(text_page: pypdfium2.PdfTextPage, fields: Sequence[Run] = (), hidden: Sequence[Box] = ()) -> str:
@@ -114,13 +115,18 @@ def _has_columns(text: str, characters: Characters, rows: Sequence[Sequence[Line
 
 
 def _has_gap(text: str, characters: Characters, start: int, end: int) -> bool:
-    if 2 * _letters(text, start, end) < end - start:
+    words = [(start + match.start(), start + match.end()) for match in _WORDS.finditer(text[start:end])]
+    letters = [_letters(text[first:last]) for first, last in words]
+    rest = sum(letters)
+    if 2 * rest < end - start:
         return False
-    for match in re.finditer(r"\s+", text[start:end]):
-        first, last = start + match.start(), start + match.end()
-        if _letters(text, start, first) < _LEAST_LETTERS:
+    before = 0
+    for count, (_, first), (last, _) in zip(letters, words, words[1:], strict=False):
+        before += count
+        rest -= count
+        if before < _LEAST_LETTERS:
             continue
-        if _letters(text, last, end) < _LEAST_LETTERS:
+        if rest < _LEAST_LETTERS:
             return False
         left = characters.box(first - 1)
         if characters.box(last).left - left.right > _GAP * left.height:
@@ -128,8 +134,8 @@ def _has_gap(text: str, characters: Characters, start: int, end: int) -> bool:
     return False
 
 
-def _letters(text: str, start: int, end: int) -> int:
-    return sum(map(str.isalpha, text[start:end]))
+def _letters(word: str) -> int:
+    return len(word) if word.isalpha() else sum(map(str.isalpha, word))
 
 
 def _runs(text: str, characters: Characters, lines: Sequence[Line], hidden: Sequence[Box]) -> list[Run]:
@@ -138,7 +144,7 @@ def _runs(text: str, characters: Characters, lines: Sequence[Line], hidden: Sequ
     for line in lines:
         box: Box | None = None
         start = line.start
-        for match in re.finditer(r"\S+", text[line.start : line.end]):
+        for match in _WORDS.finditer(text[line.start : line.end]):
             first, last = line.start + match.start(), line.start + match.end()
             left, right = characters.box(first), characters.box(last - 1)
             word = Box(left.left, min(left.bottom, right.bottom), right.right, max(left.top, right.top))

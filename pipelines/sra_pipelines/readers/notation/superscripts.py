@@ -9,6 +9,7 @@ __all__ = ["lowered", "raised"]
 _SUPERSCRIPTS = str.maketrans("0123456789+-\u2212", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _INTEGER = re.compile(r"[-+\u2212]?\d+")
+_WRITTEN_AS_SUCH = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻]+")
 _BASE = re.compile(r"(?<![\w.,])(?:10|e)$")
 _ORDINAL = re.compile(r"(?:st|nd|rd|th|er|ère|re|e|ème|nd|os?|as?|º|ª)(?![a-z])", re.IGNORECASE)
 _WORD_END = re.compile(r"[^\W_]$|[)%]$")
@@ -25,6 +26,8 @@ def raised(before: str, text: str) -> str:
         The superscript.
     """
     stripped = text.strip()
+    if _WRITTEN_AS_SUCH.fullmatch(stripped):
+        return text
     if _INTEGER.fullmatch(stripped):
         if _BASE.search(before):
             return f"^{stripped}"

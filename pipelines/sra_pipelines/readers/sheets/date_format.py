@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Sequence
+from functools import cache
+from typing import NamedTuple
 
 __all__ = ["DATE_TOKEN", "shown_date"]
 
@@ -27,22 +29,36 @@ def shown_date(value: datetime.date | datetime.time | datetime.timedelta, tokens
     tokens
         Kind and text of the parts of the format, with ``"elapsed"`` for hours that may exceed a day.
     """
-    codes = [text.lower() for kind, text in tokens if kind in ("date", "elapsed")]
     if isinstance(value, datetime.timedelta):
         return _duration(value, tokens)
     has_day, has_time = not isinstance(value, datetime.time), type(value) is not datetime.date
+    plan = _plan(tuple(tokens))
+    if plan.is_formatted or (not has_day and plan.has_codes):
+        return _formatted(value, tokens)
+    if not has_time or not isinstance(value, datetime.datetime):
+        return str(value)
+    if not plan.shows_time or value.time() == datetime.time():
+        return str(value.date())
+    return value.isoformat(" ", "minutes" if not value.second else "seconds")
+
+
+class _Plan(NamedTuple):
+    """What a format shows."""
+
+    has_codes: bool
+    is_formatted: bool  # with the name of a month or only a part of a day, and so without doubt
+    shows_time: bool
+
+
+@cache
+def _plan(tokens: Tokens) -> _Plan:
+    codes = [text.lower() for kind, text in tokens if kind in ("date", "elapsed")]
     months = any(len(code) > 2 and code[0] == "m" for code in codes)
     days = [code for code in codes if code[0] == "d"]
     years = [code for code in codes if code[0] == "y"]
     by_name = months or not (days and years)
-    if codes and (not has_day or (by_name and (months or years or days or has_clock(codes)))):
-        return _formatted(value, tokens)
-    if not has_time or not isinstance(value, datetime.datetime):
-        return str(value)
-    shows_time = has_clock(codes) if codes else True
-    if value.time() == datetime.time() or not shows_time:
-        return str(value.date())
-    return value.isoformat(" ", "minutes" if not value.second else "seconds")
+    is_formatted = by_name and bool(months or years or days or has_clock(codes))
+    return _Plan(bool(codes), bool(codes) and is_formatted, has_clock(codes) if codes else True)
 
 
 def has_clock(codes: Sequence[str]) -> bool:

@@ -29,7 +29,11 @@ _NOT_ZERO = re.compile(r"[1-9]")
 _THOUSANDS = re.compile(r"(?<=\d)(?=(?:\d{3})+$)")
 _LONGEST = 255  # characters of a format; Excel accepts no more
 _MOST_DIGITS = 40
+_MOST_COMMON_DECIMALS = 6
+_EXACT_DIGITS = 15  # of a float; more are not those that were written
 _LARGEST = 1e21  # larger numbers have an exponent in any format
+_NUMBERS = (int, float)
+_DATES = (datetime.date, datetime.time, datetime.timedelta)
 _WRITTEN = ("text", "literal")
 _TESTS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "=": operator.eq, "<>": operator.ne}
 
@@ -52,6 +56,8 @@ class _Layout:
         Texts around the digits.
     is_pattern
         Whether texts are between the digits, as in a telephone number.
+    is_common
+        Whether it is one as ``#,##0.00`` or ``0%``, for which there is a faster way.
     """
 
     whole: tuple[str, ...]
@@ -63,6 +69,7 @@ class _Layout:
     before: str
     after: str
     is_pattern: bool
+    is_common: bool
 
     @classmethod
     def of(cls, tokens: tuple[tuple[str, str], ...]) -> _Layout:
@@ -76,16 +83,28 @@ class _Layout:
         whole = [i for i in places if i < min(point, exponent)]
         last_whole = max(whole, default=min(point, exponent))
         thousands = sum(last_whole < i < min(point, exponent) or last < i for i in commas)
+        factor = Decimal(100) ** sum(kind == "percent" for kind, _ in tokens) / Decimal(1000) ** thousands
+        shown = tuple(tokens[i][1] for i in whole)
+        decimals = tuple(tokens[i][1] for i in places if point < i < exponent)
+        is_pattern = any(kind in ("literal", "slash") for kind, _ in tokens[first : last + 1])
         return cls(
-            whole=tuple(tokens[i][1] for i in whole),
-            decimals=tuple(tokens[i][1] for i in places if point < i < exponent),
+            whole=shown,
+            decimals=decimals,
             digits=tuple(tokens[i][1] for i in places if i > exponent),
             exponent=tokens[exponent][1] if exponent < len(tokens) else None,
-            factor=Decimal(100) ** sum(kind == "percent" for kind, _ in tokens) / Decimal(1000) ** thousands,
+            factor=factor,
             grouped=any(first < i < max(whole, default=0) for i in commas),
             before="".join(text for kind, text in tokens[:first] if kind in ("literal", "percent")),
             after="".join(text for kind, text in tokens[last + 1 :] if kind in ("literal", "percent")),
-            is_pattern=any(kind in ("literal", "slash") for kind, _ in tokens[first : last + 1]),
+            is_pattern=is_pattern,
+            is_common=(
+                exponent == len(tokens)
+                and not is_pattern
+                and factor in (1, 100)
+                and shown.count("0") == 1
+                and set(decimals) <= {"0"}
+                and len(decimals) <= _MOST_COMMON_DECIMALS
+            ),
         )
 
 
@@ -110,6 +129,11 @@ class _Section:
     kinds: frozenset[str]
     layout: _Layout | None = None
 
+    @property
+    def has_digits_only(self) -> bool:
+        """Whether it shows a number by its digits, and not as it is or as a fraction."""
+        return self.kinds.isdisjoint(("general", "text", "slash"))
+
     def has(self, kind: str) -> bool:
         return kind in self.kinds
 
@@ -128,12 +152,12 @@ def shown_value(value: object, number_format: str) -> str:
         return ""
     if isinstance(value, bool):
         return str(value).upper()
-    if number_format == "General" and not isinstance(value, datetime.date | datetime.time | datetime.timedelta):
-        return _general(value) if isinstance(value, int | float) and value - value == 0 else str(value)
+    if number_format == "General" and not isinstance(value, _DATES):
+        return _general(value) if isinstance(value, _NUMBERS) and value - value == 0 else str(value)
     sections = _sections(number_format[:_LONGEST])
-    if isinstance(value, datetime.date | datetime.time | datetime.timedelta):
+    if isinstance(value, _DATES):
         return shown_date(value, sections[0].tokens)
-    if isinstance(value, int | float):
+    if isinstance(value, _NUMBERS):
         return _shown_number(value, sections)
     text = str(value)
     if len(sections) > 3 or (len(sections) == 1 and sections[0].has("text")):
@@ -187,6 +211,10 @@ def _shown_number(value: float, sections: tuple[_Section, ...]) -> str:
         return ""
     if section.has("date") or section.has("elapsed"):  # a number that is no valid date
         return _general(value)
+    if section.layout is not None and section.layout.is_common and section.has_digits_only:
+        text = _common(abs(value), section.layout)
+        if text is not None:
+            return f"-{text}".strip() if value < 0 and not negative and _NOT_ZERO.search(text) else text.strip()
     number = abs(Decimal(repr(value))) if negative else Decimal(repr(value))
     if section.layout is None and not section.has("general") and not section.has("text"):
         return "".join(text for kind, text in section.tokens if kind in ("literal", "percent", "slash")).strip()
@@ -220,10 +248,31 @@ def _with_digits(number: Decimal, tokens: tuple[tuple[str, str], ...], layout: _
     if layout.exponent is not None:
         body = _scientific(number, layout)
     elif layout.is_pattern:
-        return _patterned(number, tokens)
+        return _patterned(number, tokens, layout)
     else:
         body = _plain(number, layout.whole, layout.decimals, layout.grouped)
     return f"{layout.before}{body}{layout.after}"
+
+
+def _common(value: float, layout: _Layout) -> str | None:
+    """Return a number of a common layout without decimal arithmetic; None if that could round it differently.
+
+    The shortest digits that give the same float, which Excel rounds, are on the same side of a half as the float itself
+    unless they end with it.
+    """
+    shift = 2 if layout.factor == 100 else 0
+    places = len(layout.decimals) + shift
+    if value >= 10.0 ** (_EXACT_DIGITS - places):
+        return None
+    digits = repr(value)
+    if "e" in digits or (digits[-1] == "5" and len(digits) - digits.find(".") - 1 == places + 1):
+        return None
+    whole, _, fraction = f"{value:.{places}f}".partition(".")
+    if shift:
+        whole, fraction = (whole + fraction[:shift]).lstrip("0") or "0", fraction[shift:]
+    if layout.grouped and len(whole) > 3:
+        whole = f"{int(whole):,}"
+    return f"{layout.before}{whole}.{fraction}{layout.after}" if fraction else f"{layout.before}{whole}{layout.after}"
 
 
 def _plain(number: Decimal, whole: Sequence[str], decimals: Sequence[str], grouped: bool) -> str:
@@ -246,16 +295,19 @@ def _scientific(number: Decimal, layout: _Layout) -> str:
     return f"{mantissa}{sign[0]}{mark}{str(abs(power)).zfill(layout.digits.count('0'))}"
 
 
-def _patterned(number: Decimal, tokens: tuple[tuple[str, str], ...]) -> str:
-    places = sum(kind == "digit" for kind, _ in tokens)
-    digits = f"{number.quantize(Decimal(1), ROUND_HALF_UP):f}".zfill(places)
-    extra, rest = digits[: len(digits) - places], iter(digits[len(digits) - places :])
+def _patterned(number: Decimal, tokens: tuple[tuple[str, str], ...], layout: _Layout) -> str:
+    """Return a number with texts between its digits: ``(555) 123-4567``, ``1'234.50``."""
+    plain = _plain(number, ("0",) * len(layout.whole), layout.decimals, False)
+    integer, _, fraction = plain.partition(".")
+    shown = integer.lstrip("0").rjust(len(layout.whole))
+    extra, digits = shown[: len(shown) - len(layout.whole)], iter(shown[len(shown) - len(layout.whole) :] + fraction)
     parts: list[str] = []
     for kind, text in tokens:
         if kind == "digit":
-            parts.append(extra + next(rest))
+            digit = next(digits, "")
+            parts.append(extra + (digit if digit.strip() else "0" if text == "0" else ""))
             extra = ""
-        elif kind in ("literal", "percent"):
+        elif kind in ("literal", "percent") or (kind == "point" and fraction):
             parts.append(text)
     return "".join(parts)
 

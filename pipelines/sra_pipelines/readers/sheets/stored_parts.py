@@ -6,19 +6,19 @@ import dataclasses
 import posixpath
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import IO
 
 from lxml import etree
 
-__all__ = ["Sheet", "sheets_of"]
+__all__ = ["Sheet", "has_raised_text", "sheets_of"]
 
 _CHUNK = 1 << 20
 _MERGED = re.compile(rb"<(?:\w+:)?mergeCell\b[^<>]*?\bref\s*=\s*[\"']([A-Z]{1,3})(\d{1,7}):([A-Z]{1,3})(\d{1,7})[\"']")
-_UNSAVED = re.compile(
-    rb"<(?:\w+:)?c\b([^<>]*)>\s*<(?:\w+:)?f\b(?:[^<>]*/>|[^<>]*>[^<]*</(?:\w+:)?f>)\s*"
-    rb"(?:<(?:\w+:)?v\s*/>|<(?:\w+:)?v\s*>\s*</(?:\w+:)?v>)?\s*</(?:\w+:)?c>"
-)
+_FORMULA = rb"<(?:\w+:)?c\b([^<>]*)>\s*<(?:\w+:)?f\b(?:[^<>]*/>|[^<>]*>[^<]*</(?:\w+:)?f>)\s*"
+_UNSAVED = re.compile(_FORMULA + rb"(?:<(?:\w+:)?v\s*/>|<(?:\w+:)?v\s*>\s*</(?:\w+:)?v>)?\s*</(?:\w+:)?c>")
+# XlsxWriter saves 0 for a formula that it does not compute, and asks Excel to compute all when the file is opened.
+_ZERO = re.compile(_FORMULA + rb"<(?:\w+:)?v\s*>0</(?:\w+:)?v>\s*</(?:\w+:)?c>")
 _ADDRESS = re.compile(rb"\br\s*=\s*[\"']([A-Z]{1,3})(\d{1,7})[\"']")
 _TEXT_RESULT = re.compile(rb"\bt\s*=\s*[\"']str[\"']")  # the saved value is an empty text
 _PLACE = re.compile(r"([A-Z]{1,3})(\d{1,7})")
@@ -40,11 +40,14 @@ class Sheet:
         Cells with a formula without a saved value.
     comments
         Comments by cell.
+    boxes
+        Paragraphs of the text boxes that are drawn on the sheet.
     """
 
     merged: dict[Place, Place] = dataclasses.field(default_factory=dict)
     unsaved: set[Place] = dataclasses.field(default_factory=set)
     comments: dict[Place, str] = dataclasses.field(default_factory=dict)
+    boxes: list[str] = dataclasses.field(default_factory=list)
 
 
 def sheets_of(archive: zipfile.ZipFile) -> dict[str, Sheet]:
@@ -53,15 +56,24 @@ def sheets_of(archive: zipfile.ZipFile) -> dict[str, Sheet]:
     workbook = _main_part(archive)
     targets = _targets(archive, workbook)
     sheets: dict[str, Sheet] = {}
-    for element in _parse(archive, workbook).iter("{*}sheet"):
+    root = _parse(archive, workbook)
+    computed_on_load = any(e.get("fullCalcOnLoad") in ("1", "true") for e in root.iter("{*}calcPr"))
+    unsaved = (_UNSAVED, _ZERO) if computed_on_load else (_UNSAVED,)
+    for element in root.iter("{*}sheet"):
         key = next((value for name, value in element.attrib.items() if name.endswith("}id")), "")
         part = targets.get(key, ("", ""))[1]
         if part in names:
-            sheets[element.get("name", "")] = _sheet(archive, part)
+            sheets[element.get("name", "")] = _sheet(archive, part, unsaved)
     return sheets
 
 
-def _sheet(archive: zipfile.ZipFile, part: str) -> Sheet:
+def has_raised_text(archive: zipfile.ZipFile) -> bool:
+    """Return whether texts of a workbook have superscripts or subscripts."""
+    parts = [part for part in archive.namelist() if part.lower().endswith("sharedstrings.xml")]
+    return any(b"vertAlign" in archive.read(part) for part in parts)
+
+
+def _sheet(archive: zipfile.ZipFile, part: str, unsaved: Sequence[re.Pattern[bytes]]) -> Sheet:
     sheet = Sheet()
     for text in _by_rows(archive.open(part)):
         for match in _MERGED.finditer(text) if b"mergeCell" in text else ():
@@ -70,13 +82,15 @@ def _sheet(archive: zipfile.ZipFile, part: str) -> Sheet:
                 sheet.merged[first] = (last[0] - first[0] + 1, last[1] - first[1] + 1)
         if b"<f" not in text and b":f" not in text:
             continue
-        for match in _UNSAVED.finditer(text):
+        for match in (found for pattern in unsaved for found in pattern.finditer(text)):
             address = _ADDRESS.search(match[1])
             if address is not None and not _TEXT_RESULT.search(match[1]):
                 sheet.unsaved.add((int(address[2]), _column(address[1])))
     for kind, target in _targets(archive, part).values():
-        if kind == "comments" and target in archive.namelist():
+        if kind == "comments":  # a part that is missing raises: the directory of the archive is damaged
             sheet.comments |= dict(_comments(archive, target))
+        elif kind == "drawing":
+            sheet.boxes += _boxes(archive, target)
     return sheet
 
 
@@ -100,6 +114,14 @@ def _comments(archive: zipfile.ZipFile, part: str) -> Iterator[tuple[Place, str]
         text = " ".join(_THREADED.sub("", "".join(texts)).split())
         if place is not None and text:
             yield (int(place[2]), _column(place[1].encode())), text
+
+
+def _boxes(archive: zipfile.ZipFile, part: str) -> Iterator[str]:
+    for box in _parse(archive, part).iter("{*}txBody"):
+        for paragraph in box.iter("{*}p"):
+            text = " ".join("".join(element.text or "" for element in paragraph.iter("{*}t")).split())
+            if text:
+                yield text
 
 
 def _main_part(archive: zipfile.ZipFile) -> str:

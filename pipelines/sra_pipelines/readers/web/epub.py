@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from lxml import etree
 
 from sra_pipelines.readers.content import require_small
-from sra_pipelines.readers.encoding import decode_html
+from sra_pipelines.readers.encoding import decode_html, decode_text
 from sra_pipelines.readers.html import html_pages
 from sra_pipelines.values import DocumentError, Page
 
@@ -32,32 +32,35 @@ def read(path: Path, on_page: Callable[[int, int], None] | None = None) -> list[
     require_small(path)
     pages: list[Page] = []
     with zipfile.ZipFile(path) as archive:
-        chapters = _chapters(archive)
+        chapters, style_sheets = _parts(archive)
+        styles = [decode_text(archive.read(part)) for part in style_sheets if part in archive.namelist()]
         encrypted = _encrypted(archive) & set(chapters)
         if encrypted:
             raise DocumentError(f"{path}: {len(encrypted)} chapter(s) are encrypted. Get a copy without protection.")
         for number, chapter in enumerate(chapters, start=1):
             data = archive.read(chapter)
             _parse(data)  # a chapter must be well-formed, or its rest would be lost
-            for page in html_pages(decode_html(data), path):
+            for page in html_pages(decode_html(data), path, styles):
                 pages.append(Page(len(pages), str(len(pages) + 1), page.text, page.headings))
             if on_page is not None:
                 on_page(number, len(chapters))
     return pages
 
 
-def _chapters(archive: zipfile.ZipFile) -> list[str]:
-    """Return the parts with text in the order of the spine."""
+def _parts(archive: zipfile.ZipFile) -> tuple[list[str], list[str]]:
+    """Return the parts with text in the order of the spine, and the style sheets."""
     container = _parse(archive.read("META-INF/container.xml"))
     package = next(root.get("full-path", "") for root in container.iter("{*}rootfile"))
     document = _parse(archive.read(package))
     folder = posixpath.dirname(package)
-    items = {
-        item.get("id"): posixpath.normpath(posixpath.join(folder, unquote(item.get("href", ""))))
-        for item in document.iter("{*}item")
-        if item.get("media-type") in _CHAPTERS
-    }
-    return [items[ref.get("idref")] for ref in document.iter("{*}itemref") if ref.get("idref") in items]
+    items: dict[str, dict[str, str]] = {}
+    for item in document.iter("{*}item"):
+        kind = "text" if item.get("media-type") in _CHAPTERS else item.get("media-type", "")
+        place = posixpath.normpath(posixpath.join(folder, unquote(item.get("href", ""))))
+        items.setdefault(kind, {})[item.get("id", "")] = place
+    texts = items.get("text", {})
+    chapters = [texts[ref.get("idref", "")] for ref in document.iter("{*}itemref") if ref.get("idref") in texts]
+    return chapters, list(items.get("text/css", {}).values())
 
 
 def _encrypted(archive: zipfile.ZipFile) -> set[str]:

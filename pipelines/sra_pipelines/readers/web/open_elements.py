@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 
 import lxml.html
+
+from sra_pipelines.readers.web.style_sheets import StyleSheets
 
 __all__ = ["OpenElement", "Style", "opened_element"]
 
@@ -18,9 +21,13 @@ _BLOCKS = {"address", "article", "aside", "blockquote", "body", "br", "caption",
            "h4", "h5", "h6", "header", "hgroup", "hr", "html", "legend", "li", "listing", "main", "menu", "nav", "ol",
            "p", "plaintext", "pre", "search", "section", "summary", "table", "tbody", "tfoot", "thead", "tr", "ul",
            "xmp"}  # fmt: skip
-_HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
-_DISPLAY = re.compile(r"display\s*:\s*(inline|block|list-item|flex|grid)\b(?!-)", re.IGNORECASE)
-_BREAK = re.compile(r"(?:page-)?break-(before|after)\s*:\s*(?:always|page)", re.IGNORECASE)
+_DECLARATION = re.compile(r"([\w-]+)\s*:\s*([^;]+)")
+_BOXES = {"inline", "block", "list-item", "flex", "grid"}
+_LENGTH = re.compile(r"([-+]?)(?:\d+\.?\d*|\.\d+)(?:[a-z]+|%)?")
+_ZERO = re.compile(r"[-+]?(?:0+\.?0*|\.0+)(?:[a-z]+|%)?")
+# Elements within lines that `PageWriter` treats otherwise than text.
+_SPECIAL = {"td", "th", "q", "rt", "math", "input", "select", "textarea"}
+_NOT_SCRIPTS = {"td", "th", "img", "tr", "input"}  # where the alignment is that of a whole cell or picture
 _LONGEST_CACHED = 500  # characters of a style; longer ones of a manipulated file would stay in memory
 
 
@@ -36,46 +43,112 @@ class Style:
         Its kind of box in lower case; None if not stated.
     page_break
         ``"before"`` or ``"after"`` if a page starts there; otherwise None.
+    script
+        ``"sup"`` or ``"sub"`` for raised or lowered text; otherwise empty.
     """
 
     hidden: bool = False
     display: str | None = None
     page_break: str | None = None
+    script: str = ""
 
 
 def _style_of(text: str) -> Style:
-    display, breaking = _DISPLAY.search(text), _BREAK.search(text)
-    return Style(bool(_HIDDEN.search(text)), display and display[1].lower(), breaking and breaking[1].lower())
+    stated = {match[1]: match[2].split("!")[0].strip() for match in _DECLARATION.finditer(text.lower())}
+    box = stated.get("display", "")
+    breaking = next(
+        (
+            where
+            for where in ("before", "after")
+            for name in (f"page-break-{where}", f"break-{where}")
+            if stated.get(name) in ("always", "page")
+        ),
+        None,
+    )
+    return Style(
+        hidden=box == "none" or stated.get("visibility") == "hidden",
+        display=box if box in _BOXES else None,
+        page_break=breaking,
+        script=_script(stated),
+    )
 
 
-_NO_STYLE = Style()
-_cached_style = lru_cache(maxsize=1_000)(_style_of)  # the elements of a filing share a few styles
+def _script(stated: Mapping[str, str]) -> str:
+    align = stated.get("vertical-align", "")
+    if align in ("super", "sub"):
+        return "sup" if align == "super" else "sub"
+    raised = _sign(align)
+    if not raised and stated.get("position") == "relative":
+        raised = -_sign(stated.get("top", "")) or _sign(stated.get("bottom", ""))
+    return {1: "sup", -1: "sub"}.get(raised, "")
 
 
-@dataclasses.dataclass(slots=True)
+def _sign(length: str) -> int:
+    """Return 1 or -1 for a length above or below 0, and 0 for anything else."""
+    match = _LENGTH.fullmatch(length)
+    if match is None or _ZERO.fullmatch(length):
+        return 0
+    return -1 if match[1] == "-" else 1
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class OpenElement:
-    """An open element: its tag in lower case, its style, and whether it is not shown."""
+    """What is needed to know of an open element.
+
+    Parameters
+    ----------
+    tag
+        Its tag in lower case.
+    style
+        Its style.
+    hidden
+        Whether it is not shown.
+    is_block
+        Whether it is in lines of its own.
+    script
+        ``"sup"`` or ``"sub"`` if it is raised or lowered; otherwise empty.
+    is_plain
+        Whether it only contains text within a line.
+    """
 
     tag: str
     style: Style
     hidden: bool
-
-    @property
-    def is_block(self) -> bool:
-        """Whether it is in lines of its own."""
-        display = self.style.display
-        return self.tag in _BLOCKS if display is None or self.tag in ("br", "tr", "table") else display != "inline"
+    is_block: bool
+    script: str
+    is_plain: bool
 
 
-def opened_element(element: lxml.html.HtmlElement) -> OpenElement:
-    """Return what `PageWriter` needs to know of an element until its end."""
+def opened_element(element: lxml.html.HtmlElement, sheets: StyleSheets | None) -> OpenElement:
+    """Return what `PageWriter` needs to know of an element until its end.
+
+    Parameters
+    ----------
+    element
+        The element.
+    sheets
+        The style sheets of the file; None if they have no rules that matter.
+    """
     tag = element.tag
-    is_invisible = tag in _INVISIBLE
-    tag = tag.lower() if isinstance(tag, str) else ""
-    if not element.attrib:
-        return OpenElement(tag, _NO_STYLE, is_invisible)
-    text = element.get("style")
-    style = _NO_STYLE
-    if text:
-        style = _cached_style(text) if len(text) <= _LONGEST_CACHED else _style_of(text)
-    return OpenElement(tag, style, is_invisible or style.hidden or element.get("hidden") is not None)
+    if not isinstance(tag, str):
+        return _NO_ELEMENT  # a comment
+    text = element.get("style") or ""
+    if sheets is not None:
+        text = f"{sheets.style(tag.lower(), element.get('class') or '', element.get('id') or '')};{text}"
+    is_hidden = element.get("hidden") is not None
+    return (_cached_element if len(text) <= _LONGEST_CACHED else _element)(tag, text, is_hidden)
+
+
+def _element(tag: str, text: str, is_hidden: bool) -> OpenElement:
+    hidden = is_hidden or tag in _INVISIBLE
+    tag = tag.lower()
+    style = _style_of(text) if text else Style()
+    display = style.display
+    is_block = tag in _BLOCKS if display is None or tag in ("br", "tr", "table") else display != "inline"
+    script = tag if tag in ("sup", "sub") else "" if is_block or tag in _NOT_SCRIPTS else style.script
+    is_plain = not (is_block or script or style.page_break or tag in _SPECIAL)
+    return OpenElement(tag, style, hidden or style.hidden, is_block, script, is_plain)
+
+
+_NO_ELEMENT = _element("", "", False)
+_cached_element = lru_cache(maxsize=1_000)(_element)  # the elements of a filing share a few styles

@@ -12,6 +12,7 @@ from sra_pipelines.readers.notation.superscripts import lowered, raised
 from sra_pipelines.readers.tables import Cell, whole_table_lines
 from sra_pipelines.readers.web.controls import ListNumbers, control_text
 from sra_pipelines.readers.web.open_elements import OpenElement, Style, opened_element
+from sra_pipelines.readers.web.style_sheets import StyleSheets
 from sra_pipelines.values import Heading, Page
 
 __all__ = ["PageWriter"]
@@ -60,9 +61,16 @@ class _Table:
 
 
 class PageWriter:
-    """Collects the lines, headings and pages of an HTML file while its elements are traversed."""
+    """Collects the lines, headings and pages of an HTML file while its elements are traversed.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    sheets
+        The style sheets of the file; None if they have no rules that matter.
+    """
+
+    def __init__(self, sheets: StyleSheets | None = None) -> None:
+        self._sheets = sheets
         self.lines: list[str] = []
         self.headings: list[tuple[int, str]] = []  # line and text
         self.pages: list[tuple[list[str], list[tuple[int, str]]]] = []
@@ -84,25 +92,33 @@ class PageWriter:
     def take(self, event: str, element: lxml.html.HtmlElement) -> None:
         """Take the start or end of an element, or a comment."""
         if event == "start":
-            opened = opened_element(element)
-            self.open.append(opened)
-            self.hidden += opened.hidden
-            if self.skipped or opened.tag == "math" or opened.tag in _CONTROLS:
-                if not self.hidden and not self.skipped:
-                    self._add(equation_text(element) if opened.tag == "math" else f" {control_text(element)} ")
-                self.skipped += 1
-            elif not self.hidden:
-                self._open(opened, element)
+            self._start(element)
             return
         if event == "end":
             opened = self.open.pop()
             if self.skipped:
                 self.skipped -= 1
-            elif not self.hidden:
+            elif not self.hidden and not opened.is_plain:
                 self._close(opened)
-            self.hidden -= opened.hidden
+            if opened.hidden:
+                self.hidden -= 1
         if not self.hidden and not self.skipped and (tail := element.tail):
             self._add(tail)
+
+    def _start(self, element: lxml.html.HtmlElement) -> None:
+        opened = opened_element(element, self._sheets)
+        self.open.append(opened)
+        if opened.hidden:
+            self.hidden += 1
+        if self.skipped or opened.tag == "math" or opened.tag in _CONTROLS:
+            if not self.hidden and not self.skipped:
+                self._add(equation_text(element) if opened.tag == "math" else f" {control_text(element)} ")
+            self.skipped += 1
+        elif not self.hidden:
+            if not opened.is_plain:
+                self._open(opened, element)
+            if text := element.text:
+                self._add(text)
 
     def _open(self, opened: OpenElement, element: lxml.html.HtmlElement) -> None:
         tag = opened.tag
@@ -118,20 +134,20 @@ class PageWriter:
         elif tag == "li":
             self.mark = self.lists[-1].mark(element) if self.lists else "- "
             self.piece.append(self.mark)
-        elif tag in ("sup", "sub"):
+        elif opened.script:
             self.scripts.append(len(self.piece))
         elif tag in ("q", "rt"):
             self.piece.append("\u201c" if tag == "q" else "(")
         self.preformatted += tag == "pre"
-        if text := element.text:
-            self._add(text)
 
     def _close(self, opened: OpenElement) -> None:
         tag = opened.tag
         if tag in _HEADINGS and self.piece and not self.in_cell:
             self.headings.append((len(self.lines), " ".join("".join(self.piece).split())))
-        if tag in ("sup", "sub") and self.scripts:
-            self._end_script(tag, self.scripts.pop())
+        if opened.script and self.scripts:
+            start = self.scripts.pop()
+            if not self.scripts:  # otherwise it is within another one
+                self._end_script(opened.script, start)
         elif tag in ("q", "rt"):
             self.piece.append("\u201d" if tag == "q" else ")")
         if tag == "table" and self.tables:

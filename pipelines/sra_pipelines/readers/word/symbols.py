@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["is_symbol_font", "symbol"]
+__all__ = ["UNKNOWN", "is_symbol_font", "symbol"]
 
-_UNKNOWN = "\ufffd"
+UNKNOWN = "\ufffd"
 _PRIVATE = 0xF000  # Word stores the characters of symbol fonts in the private use area
 _SYMBOL = (
     # fmt: off
@@ -61,7 +61,7 @@ def symbol(font: str | None, code: int) -> str:
     low = code - _PRIVATE if _PRIVATE <= code < _PRIVATE + 256 else code
     table = _FONTS.get((font or "").lower())
     if table is None:
-        return chr(low) if 0x20 <= low < 0xD800 else _UNKNOWN
+        return chr(low) if 0x20 <= low < 0xD800 else UNKNOWN
     if low in (0x20, 0xA0):
         return table.get(low, " ")
-    return table.get(low, _UNKNOWN) if low < 256 else chr(low)
+    return table.get(low, UNKNOWN) if low < 256 else chr(low)

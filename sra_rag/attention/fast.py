@@ -1,7 +1,8 @@
 """Scaled ReAttention at the speed of ordinary attention.
 
 ``softmax(beta_i * s_i) V`` is ordinary attention with the query row ``q_i`` replaced by ``beta_i q_i``: find
-the entropy, scale the query, call the kernel. `sra_rag.attention.rows` has two ways to do so.
+the entropy, scale the query, call the kernel. `sra_rag.attention.rows` has two ways to do so, and
+`sra_rag.attention.one_pass` a third for long prompts on CPUs.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import itertools
 import torch
 
 from sra_rag.attention.kernels import has_kernel
+from sra_rag.attention.one_pass import OnePassRows, in_one_pass
 from sra_rag.attention.reallocate import reallocated_attention
 from sra_rag.attention.rows import KernelRows, ScoreRows
 from sra_rag.attention.shares import active_shares, decoding_weights
@@ -62,6 +64,8 @@ def fast_reattention(
         return _reallocate(query, key, value, visibility, layer, scale, softcap, first)
     weighed = n_rows if evidence is None else evidence.first_row(visibility.position, n_rows)
     rows = _serve(query, key, value, visibility, scale, softcap, first)
+    if isinstance(rows, KernelRows):
+        rows = in_one_pass(rows, layer, first)
     beta = _factors(rows, visibility, layer, first) if first < n_rows else None
     outputs = [
         rows.output(
@@ -171,6 +175,8 @@ def _serve(
 
 def _factors(rows: KernelRows | ScoreRows, visibility: Visibility, layer: int, first: int) -> torch.Tensor:
     query, session = rows.query, visibility.session
+    if isinstance(rows, OnePassRows):
+        return rows.beta
     if session.needs_entropy:
         entropy, count = rows.entropy(first)
     else:

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from sra_rag import SRAConfig
-from sra_rag.attention import fast
 from sra_rag.attention.evidence import Evidence
 from sra_rag.attention.fast import fast_reattention
 from sra_rag.attention.reference import scaled_reattention
@@ -14,7 +13,7 @@ from sra_rag.attention.session import Session
 from sra_rag.attention.shares import AttentionShares, observing
 from sra_rag.attention.visibility import Visibility
 from sra_rag.errors import ConfigError
-from tests.sra_rag.test_fast import SCALE, TOLERANCE, padding, qkv, seen_by
+from tests.sra_rag.test_fast import SCALE, TOLERANCE, computing_by, padding, qkv, seen_by
 
 pytestmark = pytest.mark.on_device
 
@@ -22,12 +21,11 @@ OFF, SHARP = SRAConfig(alpha=0.0), SRAConfig(alpha=0.6)
 ONE_SPAN, TWO_SPANS = [[(4, 11)]], [[(2, 5), (8, 13)]]
 
 
-@pytest.fixture(params=["kernels", "scores"])
+@pytest.fixture(params=["kernels", "scores", "one pass"])
 def path(request, monkeypatch):
-    """Run a test on each of the two ways to compute."""
-    if request.param == "scores":
-        monkeypatch.setattr(fast, "has_kernel", lambda *_: False)
-    return request.param
+    """Run a test on each of the three ways to compute."""
+    with computing_by(request.param, monkeypatch):
+        yield request.param
 
 
 def weighted(config, spans, starts, *, weight=5.0, heads=None, **kwargs):

@@ -1,10 +1,12 @@
 """The fast path against the reference, over everything a model may bring to it."""
 
+import contextlib
+
 import pytest
 import torch
 
 from sra_rag import SRAConfig
-from sra_rag.attention import fast
+from sra_rag.attention import fast, one_pass
 from sra_rag.attention import rows as serving
 from sra_rag.attention.fast import fast_reattention
 from sra_rag.attention.reference import scaled_reattention
@@ -62,12 +64,24 @@ def padding(kind, batch, keys):
     return None if kind == "none" else real
 
 
-@pytest.fixture(params=["kernels", "scores"])
-def path(request, monkeypatch):
-    """Run a test on each of the two ways to compute."""
-    if request.param == "scores":
+def computing_by(name, monkeypatch):
+    """Return the block in which attention is computed in one of the three ways."""
+    if name == "scores":
         monkeypatch.setattr(fast, "has_kernel", lambda *_: False)
-    return request.param
+    if name != "one pass":
+        return contextlib.nullcontext()
+    if torch.get_default_device().type != "cpu":
+        pytest.skip("the kernel is for CPUs")
+    assert one_pass.row_kernels() is not None, "needs a C++ compiler"
+    monkeypatch.setattr(one_pass, "_FEWEST_ROWS", 1)
+    return torch.inference_mode()
+
+
+@pytest.fixture(params=["kernels", "scores", "one pass"])
+def path(request, monkeypatch):
+    """Run a test on each of the three ways to compute."""
+    with computing_by(request.param, monkeypatch):
+        yield request.param
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
@@ -238,9 +252,13 @@ class LargestTensor(torch.utils._python_dispatch.TorchDispatchMode):
 
 @pytest.mark.parametrize("pad", ["none", "left"])
 @pytest.mark.parametrize("window", [None, 128])
-@pytest.mark.parametrize("bounds", ["theoretical", "observed"])
-def test_memory_is_linear_in_the_length(pad, window, bounds):
+@pytest.mark.parametrize(
+    ("bounds", "name"), [("theoretical", "one pass"), ("theoretical", "kernels"), ("observed", "")]
+)
+def test_memory_is_linear_in_the_length(pad, window, bounds, name, monkeypatch):
     length, size = 2048, 16
+    if name == "kernels":
+        monkeypatch.setattr(one_pass, "row_kernels", lambda: None)
     config = SRAConfig(alpha=0.6, bounds=bounds)
     q, k, v = qkv(length, length, size=size)
     visibility = Visibility(session(config), length, length, window=window, real=padding(pad, 2, length))

@@ -42,7 +42,7 @@ class TopicSettings:
     pages: float = 0.5
     kept: int = 2
     ahead: int = 4
-    least_budget: int = 1000
+    least_budget: int = 400
 
 
 def fuse(dense: Sequence[Passage], words: Sequence[Passage]) -> list[Passage]:

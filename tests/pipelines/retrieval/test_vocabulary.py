@@ -184,7 +184,7 @@ def test_the_statement_comes_into_the_context(filing):
     without = Retriever(filing, vocabulary=(), whole_pages=False)
     assert INCOME not in pages(without, 90)
     assert INCOME in pages(Retriever(filing, whole_pages=False, topics=ALWAYS), 90)
-    assert INCOME not in pages(Retriever(filing, whole_pages=False, topics=TopicSettings(0, 0, 0)), 90)  # 90 < 1,000
+    assert INCOME not in pages(Retriever(filing, whole_pages=False, topics=TopicSettings(0, 0, 0)), 90)  # 90 < 400
     [statement] = [p for p in Retriever(filing).retrieve(MARGIN, 400, count) if p.page_index == INCOME]
     assert statement.text == FILING[INCOME]
 

@@ -5,9 +5,9 @@
 FOLDER and CACHE are those of `retrieval_filings.py`. Asked are the questions whose gold answer contains an amount, with
 the preset `financial`, which lets code compute what a question asks for from verified amounts (`Answer.calculation`).
 An amount is right if it equals an amount of the gold answer within 1%, in any scale (8,738 million is 8.7 billion), or
-as a share (0.308 is 30.8%). With `--code-only` no answers are generated, which take about half a minute of CPU time each
-with the embedded model: code looks for the amounts of asked calculations in the passages alone. Results are appended
-question by question; the same command continues after a stop.
+as a share (0.308 is 30.8%). With `--code-only` no answers are generated (half a minute of CPU time each with the
+embedded model): code looks for the amounts of asked calculations in the passages alone. Results are appended question
+by question; the same command continues after a stop.
 """
 
 from __future__ import annotations

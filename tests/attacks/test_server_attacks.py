@@ -86,9 +86,11 @@ def test_fuzzed_requests(running, attack_count):
     statuses: dict[int, int] = {}
     with httpx.Client(base_url=address, timeout=120, headers={"Authorization": f"Bearer {keys[0]}"}) as client:
         for number in range(times):
-            headers = {
-                "Content-Type": rng.choice([b"application/json", b"text/plain", b"multipart/form-data", b"a/b;c=\xff"])
-            }
+            # Mostly JSON: with another type, the body is not looked at.
+            [kind] = rng.choices(
+                [b"application/json", b"text/plain", b"multipart/form-data", b"a/b;c=\xff"], (9, 1, 1, 1)
+            )
+            headers = {"Content-Type": kind}
             content = strange_body(rng) if rng.random() < 0.9 else rng.randbytes(rng.randrange(2000))
             path = PATHS[0] if rng.random() < 0.8 else rng.choice(PATHS)
             method = "POST" if rng.random() < 0.9 else rng.choice(["GET", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"])

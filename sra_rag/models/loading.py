@@ -131,9 +131,9 @@ def load_model(
         model = AutoModelForCausalLM.from_pretrained(source, use_safetensors=True, **options)
         if tokenizer is None:
             loaded_tokenizer = AutoTokenizer.from_pretrained(source, **tokenizer_options)
-    except ModelLoadError:
+    except (ModelLoadError, ImportError, torch.OutOfMemoryError):
         raise
-    except (OSError, ValueError) as error:
+    except Exception as error:  # transformers raises whatever a damaged or manipulated folder leads to
         raise ModelLoadError(
             f"The model {str(name)!r} could not be loaded: {first_line(error)}. Give 'embedded', a name from "
             "'sra-rag models', a name on the hub (online, or already in the local cache), a folder with config.json "
@@ -166,7 +166,9 @@ def load_tokenizer(
     source = model_source(name)
     try:
         return AutoTokenizer.from_pretrained(source, **(tokenizer_kwargs or {}))
-    except (OSError, ValueError) as error:
+    except ImportError:
+        raise
+    except Exception as error:  # as in `load_model`
         raise ModelLoadError(
             f"The tokenizer of {str(name)!r} could not be loaded: {first_line(error)}. Give 'embedded', a name on "
             "the hub (online, or already in the local cache) or a folder with tokenizer.json."

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 import torch
 from transformers import AutoModelForCausalLM
@@ -80,3 +82,21 @@ def test_dtype_is_what_was_asked_for(folder):
     for name in ("float32", "bfloat16", "float16"):
         loaded = load_model(folder, tokenizer=embedded_model_folder(), dtype=name)
         assert loaded.model.dtype == getattr(torch, name)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("attention_dropout", "x"),
+        ("num_attention_heads", 0),
+        ("hidden_size", -1),
+        ("vocab_size", []),
+        ("rope_parameters", 7),
+    ],
+)
+def test_a_manipulated_configuration_raises_our_own_error(tmp_path, field, value):
+    tiny_model("llama", "eager").save_pretrained(tmp_path)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {field: value}))
+    with pytest.raises(ModelLoadError, match="could not be loaded"):
+        load_model(tmp_path, tokenizer=embedded_model_folder())

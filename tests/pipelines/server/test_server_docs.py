@@ -13,6 +13,7 @@ from sra_pipelines.server import ServerSettings, create_app
 DOCS = Path(__file__).parents[3] / "docs"
 ADDRESS = "http://127.0.0.1:8000"
 KEY = "0123456789abcdef-test"
+QUESTION = "What does the lease of the warehouse at Orrin Quay cost a year?"  # instead of those of the documents
 
 
 def snippets(name):
@@ -30,6 +31,8 @@ def test_the_code_of_the_clients_runs(address):
     chat, responses, _ = snippets("server.md")  # the last is run by tests/vllm_sra/test_served_documents.py
     names = {}
     code = (chat + responses).replace(ADDRESS, address).replace('api_key="none"', f"api_key={KEY!r}")
+    assert code.count("When does the agreement end?") == 2
+    code = code.replace("When does the agreement end?", QUESTION)
     exec(compile(code, "server.md", "exec"), names)  # noqa: S102 - our own document
     assert "82,400" in names["answer"].choices[0].message.content
     assert "82,400" in names["answer"].citations[0]["quote"]
@@ -43,8 +46,14 @@ async def test_the_code_of_the_agent_runs(address):
     client = AsyncOpenAI(base_url=f"{address}/v1", api_key=KEY, max_retries=0)
     model = OpenAIChatCompletionsModel("sra-rag", client)  # the document leaves the model of the agent to the reader
     # The model of the server calls no tools, so the agent is given none of them after it was connected.
-    code = code.replace(ADDRESS, address).replace(
-        "mcp_servers=[contracts])", "model=model, model_settings=settings)\n    tools = await contracts.list_tools()"
+    assert code.count("When does the lease end?") == 1
+    code = (
+        code.replace("When does the lease end?", QUESTION)
+        .replace(ADDRESS, address)
+        .replace(
+            "mcp_servers=[contracts])",
+            "model=model, model_settings=settings)\n    tools = await contracts.list_tools()",
+        )
     )
     code = code.replace("await Runner.run(", "result = await Runner.run(")
     names = {"key": KEY, "model": model, "settings": ModelSettings(max_tokens=6)}

@@ -79,6 +79,13 @@ class Characters:
         left, top, right, bottom = self._sides[:]
         return Box(left, bottom, right, top)
 
+    def has_gap(self, first: int, last: int, heights: float) -> bool:
+        """Return whether a space of more than some heights is between two characters; for speed, without boxes."""
+        _read_box(self._page, first, self._rectangle)
+        _, top, right, bottom = self._sides[:]
+        _read_box(self._page, last, self._rectangle)
+        return self._sides[0] - right > heights * (top - bottom)
+
     def _are_level(self, first: int, last: int) -> bool:
         """Return whether two characters have the same height and line; for speed, without their boxes."""
         _read_box(self._page, first, self._rectangle)

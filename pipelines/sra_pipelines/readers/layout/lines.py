@@ -111,7 +111,15 @@ def _has_columns(text: str, characters: Characters, rows: Sequence[Sequence[Line
     sample = long[:: max(1, len(long) // _SAMPLED)][:_SAMPLED]
     if len(sample) < 3:
         return False
-    return 2 * sum(_has_gap(text, characters, start, end) for start, end in sample) > len(sample)
+    gaps = others = 0
+    for start, end in sample:
+        if _has_gap(text, characters, start, end):
+            gaps += 1
+        else:
+            others += 1
+        if 2 * max(gaps, others) > len(sample):
+            break
+    return 2 * gaps > len(sample)
 
 
 def _has_gap(text: str, characters: Characters, start: int, end: int) -> bool:
@@ -128,8 +136,7 @@ def _has_gap(text: str, characters: Characters, start: int, end: int) -> bool:
             continue
         if rest < _LEAST_LETTERS:
             return False
-        left = characters.box(first - 1)
-        if characters.box(last).left - left.right > _GAP * left.height:
+        if characters.has_gap(first - 1, last, _GAP):
             return True
     return False
 

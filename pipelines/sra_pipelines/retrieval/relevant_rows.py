@@ -17,7 +17,10 @@ GAP = "..."  # stands for omitted rows
 _MOST_HEADING = 8  # lines above the first row
 _LEAST_ROWS = 3  # rows that are kept even if they fit badly
 _LEAST_SCORE = 0.3
-_COLUMNS = re.compile(r"\b(?:19|20)\d\d\b|(?:in|of) (?:thousands|millions|billions)|ended|\bas (?:of|at)\b", re.I)
+_MONTHS = "january|february|march|april|may|june|july|august|september|october|november|december"
+_COLUMNS = re.compile(
+    rf"\b(?:19|20)\d\d\b|(?:in|of) (?:thousands|millions|billions)|ended|\bas (?:of|at)\b|\b(?:{_MONTHS}) \d", re.I
+)
 
 
 def select_rows(
@@ -44,7 +47,9 @@ def select_rows(
         The shortened page, in which `GAP` stands for omitted lines; None if not even its headings and one row fit.
     """
     lines = page_lines(page.text)
-    first = next((number for number, line in enumerate(lines) if line.label), len(lines))
+    # "Years ended December 31" looks like a row, and names columns.
+    rows = (number for number, line in enumerate(lines) if line.label and not _COLUMNS.search(line.text))
+    first = next(rows, len(lines))
     heading = _heading_lines(lines, first)
     wanted = [set(words) for words in keywords(list(phrases))]
     asked = set(keywords([question])[0])

@@ -278,3 +278,13 @@ def test_no_statements_for_a_topic_that_is_not_in_them(filing):
         "income_statement",
         "balance_sheet",
     ]
+
+
+@pytest.mark.parametrize("dates", ["Years ended December 31", "At December 31", "December 31, December 31,"])
+def test_shortened_statements_keep_their_columns_below_a_date_that_looks_like_a_row(dates):
+    rows = [f"{row} and other {n},500 {n},400" for n, row in enumerate(("Rents", "Wages", "Fuel", "Quays"), start=1)]
+    text = "\n".join(["Ferries", "Consolidated Statement", dates, "(Millions) 2018 2017", *rows])
+    page = Passage("orrin", 0, "1", text, 0, len(text))
+    shortened = select_rows(page, ["wages"], "What are the wages?", 40, count)
+    assert shortened.text.split("\n")[:5] == ["Ferries", "Consolidated Statement", dates, "(Millions) 2018 2017", GAP]
+    assert rows[1] in shortened.text

@@ -16,6 +16,7 @@ from sra_pipelines.index.seal import require_intact
 
 __all__ = [
     "IndexedDocument",
+    "document_digests",
     "document_keys",
     "index_documents",
     "list_documents",
@@ -81,6 +82,11 @@ def document_keys(connection: sqlite3.Connection, *, published: bool = True) -> 
         (_KEY_LENGTH, int(published)),
     )
     return dict(rows.fetchall())
+
+
+def document_digests(connection: sqlite3.Connection) -> dict[int, str]:
+    """Return the digests of the contents of the published documents by id."""
+    return dict(connection.execute("SELECT id, digest FROM documents WHERE published = 1").fetchall())
 
 
 def index_documents(folder: Path) -> list[IndexedDocument]:

@@ -272,12 +272,15 @@ def embed_document(
     """
     if passages is None:
         passages = split_document(document, file.name, splitting)
-    parts = []
-    for start in range(0, len(passages), _EMBED_AT_ONCE):
-        batch = [embedded_text(passage) for passage in passages[start : start + _EMBED_AT_ONCE]]
-        parts.append(unit_vectors(model.get_text_embedding_batch(batch)))
+    texts = [embedded_text(passage) for passage in passages]
+    # A model fills up the texts of a batch to the longest: texts of about the same length are embedded together.
+    order = sorted(range(len(texts)), key=lambda number: len(texts[number]), reverse=True)
+    by_length = []
+    for start in range(0, len(texts), _EMBED_AT_ONCE):
+        batch = [texts[number] for number in order[start : start + _EMBED_AT_ONCE]]
+        by_length.append(unit_vectors(model.get_text_embedding_batch(batch)))
         if on_share is not None:
-            on_share(_READ + (1 - _READ) * (start + len(batch)) / len(passages))
+            on_share(_READ + (1 - _READ) * (start + len(batch)) / len(texts))
     metadata = IndexedDocument(
         name=file.name,
         path=str(file.path),
@@ -287,5 +290,8 @@ def embed_document(
         n_passages=len(passages),
         read_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
-    vectors = np.concatenate(parts) if parts else np.empty((0, 0), dtype=np.float32)
+    vectors = np.empty((0, 0), dtype=np.float32)
+    if by_length:
+        vectors = np.empty((len(texts), by_length[0].shape[1]), dtype=np.float32)
+        vectors[order] = np.concatenate(by_length)
     return StoredDocument(metadata, document.pages, tuple(passages), vectors)

@@ -1,21 +1,33 @@
-"""An index on disk that is opened for search: one consistent revision in memory, updated only by `refresh`."""
+"""An index on disk that is opened for search: one consistent revision in memory, updated only by `refresh`.
+
+A refresh reads the documents that are new. The others are those of the revision before, recognized by their digests.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import sqlite3
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from llama_index.core.embeddings import BaseEmbedding
 
-from sra_pipelines.index.catalog import IndexedDocument, document_keys, list_documents, own_embedding, read_meta
+from sra_pipelines.index.catalog import (
+    IndexedDocument,
+    document_digests,
+    document_keys,
+    list_documents,
+    own_embedding,
+    read_meta,
+)
 from sra_pipelines.index.embedding import load_embedding
 from sra_pipelines.index.embedding_identity import EmbeddingIdentity
 from sra_pipelines.index.query_vectors import query_vector
 from sra_pipelines.index.schema import connect, transaction
 from sra_pipelines.index.seal import damaged, require_intact
-from sra_pipelines.index.stored_document import load_document
+from sra_pipelines.index.stored_document import StoredDocument, load_document
 from sra_pipelines.index.stores.framework_store import FrameworkStore
 from sra_pipelines.index.stores.store_urls import open_store
 from sra_pipelines.index.stores.vector_store import FaissStore, VectorDocument, VectorStore, VectorStoreError
@@ -25,10 +37,17 @@ __all__ = ["StoredIndex", "attached_store", "open_index"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class _Contents:
+    digest: str
+    pages: tuple[Page, ...]
+    passages: tuple[Passage, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class _Revision:
     number: int
     documents: tuple[IndexedDocument, ...]
-    pages: dict[str, tuple[Page, ...]]
+    contents: dict[str, _Contents]  # by name
     passages: tuple[Passage, ...]
     firsts: dict[str, int]  # position of the first passage of each document, by the key of the document
     vectors: VectorStore
@@ -78,6 +97,7 @@ class StoredIndex:
         self._attached = None if store is not None else attached_store(meta)
         self._store = store or self._attached
         self._now = _load(self.folder, self._store)
+        self._refreshing = threading.Lock()
 
     @property
     def n_passages(self) -> int:
@@ -101,12 +121,12 @@ class StoredIndex:
         KeyError
             If the document is not in the index.
         """
-        return self._now.pages[document]
+        return self._now.contents[document].pages
 
     def whole_documents(self) -> list[Document]:
         """Return all documents with their pages."""
         return [
-            Document(Path(document.path), tuple(self._now.pages[document.name])) for document in self._now.documents
+            Document(Path(document.path), self._now.contents[document.name].pages) for document in self._now.documents
         ]
 
     def passages(self) -> Sequence[Passage]:
@@ -139,16 +159,17 @@ class StoredIndex:
             self._attached.close()
 
     def refresh(self) -> bool:
-        """Load the current revision from disk; return whether it changed."""
-        with connect(self.folder) as connection:
-            try:
-                number = int(read_meta(connection)["revision"])
-            except (KeyError, ValueError, TypeError) as error:
-                raise damaged(self.folder, f"its revision cannot be read: {error!r}") from error
-        if number == self._now.number:
-            return False
-        self._now = _load(self.folder, self._store)
-        return True
+        """Load the documents that are new in the current revision on disk; return whether there is a new revision."""
+        with self._refreshing:  # the revisions share one FAISS index
+            with connect(self.folder) as connection:
+                try:
+                    number = int(read_meta(connection)["revision"])
+                except (KeyError, ValueError, TypeError) as error:
+                    raise damaged(self.folder, f"its revision cannot be read: {error!r}") from error
+            if number == self._now.number:
+                return False
+            self._now = _load(self.folder, self._store, self._now)
+            return True
 
 
 def open_index(folder: Path | str, embedding: str | None = None, *, store: VectorStore | None = None) -> StoredIndex:
@@ -171,33 +192,46 @@ def attached_store(meta: dict[str, Any]) -> FrameworkStore | None:
     return open_store(str(meta["vector_store"]), str(meta["index_id"]), int(meta["embedding_dimension"]))
 
 
-def _load(folder: Path, store: VectorStore | None) -> _Revision:
-    vectors = store or FaissStore()
+def _load(folder: Path, store: VectorStore | None, before: _Revision | None = None) -> _Revision:
+    """Load the current revision; documents that have the same digest in the revision `before` are taken from there."""
+    vectors = before.vectors if before is not None else store or FaissStore()
     with connect(folder) as connection, transaction(connection, "DEFERRED"):  # all reads see one revision
         require_intact(connection, folder)
         meta = read_meta(connection)
         dimension = int(meta["embedding_dimension"])
-        pages: dict[str, tuple[Page, ...]] = {}
+        contents: dict[str, _Contents] = {}
         passages: list[Passage] = []
         firsts: dict[str, int] = {}
         documents = list_documents(connection)
-        keys = document_keys(connection)
+        keys, digests = document_keys(connection), document_digests(connection)
         for number, document in documents.items():
-            try:
-                stored, digest = load_document(connection, number, document, dimension)
-            except (ValueError, TypeError) as error:
-                raise damaged(folder, f"{document.name}: {error}") from error
-            if stored.digest() != digest:
-                raise damaged(folder, f"{document.name}: its text or vectors differ from the stored digest")
-            pages[document.name] = stored.pages
+            known = None if before is None else before.contents.get(document.name)
+            if known is None or known.digest != digests[number]:
+                stored = _read(folder, connection, number, document, dimension)
+                known = _Contents(digests[number], stored.pages, stored.passages)
+                if store is None and number in keys:
+                    vectors.add([VectorDocument(keys[number], stored.passages, stored.vectors)])
+            contents[document.name] = known
             if number in keys:
                 firsts[keys[number]] = len(passages)
-                if store is None:
-                    vectors.add([VectorDocument(keys[number], stored.passages, stored.vectors)])
-            passages += stored.passages
-    if store is not None and (missing := firsts.keys() - store.held()):
+            passages += known.passages
+    if store is None:
+        vectors.keep(firsts.keys())
+    elif missing := firsts.keys() - store.held():
         raise VectorStoreError(
             f"{folder}: the vector store lacks {len(missing)} of its {len(firsts)} documents. Copy them with: "
             f"sra-rag index store {folder} {meta.get('vector_store', 'URL')}"
         )
-    return _Revision(int(meta["revision"]), tuple(documents.values()), pages, tuple(passages), firsts, vectors)
+    return _Revision(int(meta["revision"]), tuple(documents.values()), contents, tuple(passages), firsts, vectors)
+
+
+def _read(
+    folder: Path, connection: sqlite3.Connection, number: int, document: IndexedDocument, dimension: int
+) -> StoredDocument:
+    try:
+        stored, digest = load_document(connection, number, document, dimension)
+    except (ValueError, TypeError) as error:
+        raise damaged(folder, f"{document.name}: {error}") from error
+    if stored.digest() != digest:
+        raise damaged(folder, f"{document.name}: its text or vectors differ from the stored digest")
+    return stored

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import bm25s
 import Stemmer
@@ -48,22 +50,21 @@ class KeywordIndex:
     ----------
     passages
         The passages to search.
+    before
+        The index over an earlier revision of the passages: those that both have (the same objects) are not tokenized
+        again.
     """
 
-    def __init__(self, passages: Sequence[Passage]) -> None:
+    def __init__(self, passages: Sequence[Passage], before: KeywordIndex | None = None) -> None:
         self.n_passages = len(passages)
+        known = {} if before is None else before._tokenized
+        read = {id(new.passage): new for new in _tokenize([p for p in passages if id(p) not in known])}
+        self._tokenized = {id(passage): known.get(id(passage)) or read[id(passage)] for passage in passages}
+        of_passages = [self._tokenized[id(passage)] for passage in passages]
+        self._languages = list(dict.fromkeys(tokenized.language for tokenized in of_passages)) or [ENGLISH]
         self._bm25 = bm25s.BM25()
-        own = languages_of([passage.text for passage in passages], [passage.document for passage in passages])
-        self._languages = list(dict.fromkeys(own)) or [ENGLISH]
         if passages:
-            words: list[list[str]] = [[] for _ in passages]
-            for language in self._languages:
-                numbers = [number for number, name in enumerate(own) if name == language]
-                chosen = [passages[number] for number in numbers]
-                texts = [f"{passage.document} {passage.section} {passage.text}" for passage in chosen]
-                for number, tokens in zip(numbers, keywords(texts, language), strict=True):
-                    words[number] = tokens
-            self._bm25.index(words, show_progress=False)
+            self._bm25.index([tokenized.words for tokenized in of_passages], show_progress=False)
 
     def weights(self, question: str) -> dict[str, float]:
         """Return the weight of each keyword of a question: the fewer passages contain it, the more it weighs."""
@@ -103,3 +104,22 @@ class KeywordIndex:
                 return list(dict.fromkeys(word for words in every for word in words))
             language = own
         return keywords([question], language)[0]
+
+
+class _Tokenized(NamedTuple):
+    passage: Passage  # kept, so that its identity stays its own
+    language: str
+    words: list[str]
+
+
+def _tokenize(passages: Sequence[Passage]) -> list[_Tokenized]:
+    """Tokenize passages in the language of each; equal words are one string."""
+    languages = languages_of([passage.text for passage in passages], [passage.document for passage in passages])
+    tokenized: dict[int, _Tokenized] = {}
+    for language in dict.fromkeys(languages):
+        numbers = [number for number, name in enumerate(languages) if name == language]
+        chosen = [passages[number] for number in numbers]
+        texts = [f"{passage.document} {passage.section} {passage.text}" for passage in chosen]
+        for number, words in zip(numbers, keywords(texts, language), strict=True):
+            tokenized[number] = _Tokenized(passages[number], language, [sys.intern(word) for word in words])
+    return [tokenized[number] for number in range(len(passages))]

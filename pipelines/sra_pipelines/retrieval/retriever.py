@@ -62,7 +62,7 @@ class Retriever:
     Parameters
     ----------
     index
-        The index to search. The keyword index is built from its passages at the first question, and again when its
+        The index to search. The keyword index is built from its passages at the first question, and updated when its
         `revision` changes.
     method
         ``"fused"`` (dense and keyword search, fused by reciprocal rank), ``"dense"`` (embeddings only) or
@@ -186,7 +186,7 @@ class Retriever:
     def _revision(self) -> Revision:
         with self._lock:
             if self._cached is None or self._cached.number != self.index.revision:
-                self._cached = Revision(self.index, self.vocabulary)
+                self._cached = Revision(self.index, self.vocabulary, self._cached)
             return self._cached
 
 

@@ -18,6 +18,7 @@ __all__ = ["Revision"]
 _BY_MEANING, _BY_WORDS = 100, 20  # passages of the rankings of a topic
 
 Rankings = tuple[list[Passage], list[Passage]]
+Structure = tuple[list[PageKind], frozenset[str]]
 
 
 class Revision:
@@ -29,18 +30,26 @@ class Revision:
         The index.
     vocabulary
         All topics: the phrases of those in one language are embedded together.
+    before
+        The data of an earlier revision; what was derived from documents that have not changed is used again.
     """
 
-    def __init__(self, index: PassageIndex, vocabulary: Sequence[VocabularyEntry] = ()) -> None:
+    def __init__(
+        self,
+        index: PassageIndex,
+        vocabulary: Sequence[VocabularyEntry] = (),
+        before: Revision | None = None,
+    ) -> None:
         self.number = index.revision
         self.passages: Sequence[Passage] = index.passages()
-        self.keywords = KeywordIndex(self.passages)
+        self.keywords = KeywordIndex(self.passages, None if before is None else before.keywords)
         self.pages: Pages = by_page(self.passages)
         self.documents = tuple(dict.fromkeys(passage.document for passage in self.passages))
         self._search = index.search
         self._vocabulary = tuple(vocabulary)
         self._lock = threading.Lock()
-        self._kinds: dict[str, tuple[list[PageKind], frozenset[str]]] | None = None
+        self._kinds: dict[str, Structure] | None = None
+        self._kinds_before = {} if before is None else before.known_kinds(self.pages)
         self._rankings: dict[VocabularyEntry, Rankings] = {}
 
     def kinds(self, document: str) -> list[PageKind]:
@@ -71,15 +80,29 @@ class Revision:
                 self._rankings[entry] = known
         return known
 
-    def _structure(self) -> dict[str, tuple[list[PageKind], frozenset[str]]]:
+    def known_kinds(self, pages: Pages) -> dict[str, Structure]:
+        """Return the kinds of pages that are known, of the documents that have the same passages in `pages`."""
+        with self._lock:
+            known = self._kinds or self._kinds_before
+        changed = {
+            document
+            for (document, index), passages in pages.items()
+            if len(passages) != len(own := self.pages.get((document, index), ()))
+            or any(one is not other for one, other in zip(passages, own, strict=True))
+        }
+        changed |= {document for document, index in self.pages if (document, index) not in pages}
+        return {document: kinds for document, kinds in known.items() if document not in changed}
+
+    def _structure(self) -> dict[str, Structure]:
         with self._lock:
             if self._kinds is None:
                 texts: dict[str, dict[int, str]] = {}
                 for (document, page_index), passages in self.pages.items():
+                    if document in self._kinds_before:
+                        continue
                     text = "\n".join(passage.text for passage in merge_passages(passages))
                     texts.setdefault(document, {})[page_index] = text
-                self._kinds = {}
-                for document, pages in texts.items():
-                    kinds = find_page_kinds(pages)
-                    self._kinds[document] = kinds, document_types(pages, kinds)
+                new = {document: find_page_kinds(pages) for document, pages in texts.items()}
+                found = {name: (kinds, document_types(texts[name], kinds)) for name, kinds in new.items()}
+                self._kinds = {name: found.get(name) or self._kinds_before[name] for name in self.documents}
             return self._kinds

@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from sra_pipelines.index import stored_index
 from sra_pipelines.index.catalog import index_documents
 from sra_pipelines.index.check import check_index
 from sra_pipelines.index.embedding_identity import EmbeddingMismatchError
@@ -275,6 +276,28 @@ def test_readers_see_one_revision_while_another_is_written(add, index, folder, w
         thread.join()
     assert not wrong
     assert len(seen) > 2
+
+
+def test_a_refresh_reads_the_documents_that_are_new(add, index, folder, word_embedding, monkeypatch):
+    add()
+    reader = StoredIndex(index, word_embedding)
+    before = {passage.document: passage for passage in reader.passages()}
+    (folder / "fares.txt").write_text("Fares are paid on board.\n")
+    (folder / "deep" / "ferry.txt").write_text("Ferry tickets are sold on board.\n")
+    add()
+    read = []
+    load = stored_index.load_document
+    monkeypatch.setattr(stored_index, "load_document", lambda *args: read.append(args[2].name) or load(*args))
+    assert reader.refresh()
+    assert sorted(read) == ["fares", "ferry"]
+    new = StoredIndex(index, word_embedding)
+    assert reader.passages() == new.passages()
+    assert {passage.document: passage for passage in reader.passages()}["lease"] is before["lease"]
+    for question in ("Where are tickets sold?", "lease of the warehouse", "fares"):
+        assert reader.search(question, 9) == new.search(question, 9)
+    remove_documents(index, ["lease"])
+    assert reader.refresh()
+    assert {hit.document for hit in reader.search("lease of the warehouse", 9)} == {"fares", "ferry"}
 
 
 def test_a_reader_stays_where_it_is_until_it_refreshes(add, index, folder, word_embedding):

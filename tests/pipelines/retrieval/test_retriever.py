@@ -1,8 +1,10 @@
 """Searching by meaning and words, merging what touches, packing to a budget, and looking again with a cross-encoder."""
 
 import dataclasses
+from random import Random
 
 import pytest
+from sra_pipelines.retrieval import keywords as module
 from sra_pipelines.retrieval.fusion import reciprocal_rank_fusion
 from sra_pipelines.retrieval.keywords import KeywordIndex, keywords
 from sra_pipelines.retrieval.merging import merge_passages
@@ -67,6 +69,30 @@ def test_words_are_stemmed_and_years_found_in_what_surrounds_them():
     assert KeywordIndex([]).search("lease", 4) == []
     scores = [score for _, score in index.search("lease of property and ferry tickets", 4)]
     assert scores == sorted(scores, reverse=True)
+
+
+def test_an_updated_keyword_index_gives_the_scores_of_a_new_one():
+    random = Random(0)
+    words = [f"word{chr(97 + n)}" for n in range(12)]
+    everything = [
+        piece(0, 9, number, text=" ".join(random.choices(words, k=random.randint(3, 40)))) for number in range(60)
+    ]
+    index, revisions = None, []
+    for passages in (everything[:20], everything[10:50], everything[45:], everything[55:58], [], everything):
+        index = KeywordIndex(passages, index)
+        revisions.append((index, passages))
+    for index, passages in revisions:  # also those that were updated since
+        for question in ("worda", "wordb wordc wordd wordb", "worde unknown"):
+            assert index.search(question, 99) == KeywordIndex(passages).search(question, 99)
+
+
+def test_an_update_computes_the_words_of_new_passages_only(monkeypatch):
+    passages = [piece(0, len(text), i, text=text) for i, text in enumerate(TEXTS)]
+    before = KeywordIndex(passages[:2])
+    seen = []
+    monkeypatch.setattr(module, "keywords", lambda texts, name: seen.extend(texts) or keywords(texts, name))
+    KeywordIndex(passages, before)
+    assert len(seen) == len(TEXTS) - 2
 
 
 def test_section_and_document_are_searched_too():

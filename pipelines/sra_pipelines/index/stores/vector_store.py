@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
@@ -69,9 +70,10 @@ class VectorStore(Protocol):
 
 
 class FaissStore:
-    """Vectors in memory with exact search. Threads may search concurrently, but not during a write."""
+    """Vectors in memory with exact search. It is thread-safe: a search waits for a write, and a write for searches."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._index: faiss.IndexIDMap2 | None = None
         self._numbers: dict[str, int] = {}
         self._keys: list[str] = []
@@ -83,29 +85,32 @@ class FaissStore:
     def add(self, documents: Iterable[VectorDocument]) -> None:
         """See `VectorStore`."""
         for key, _, vectors in documents:
-            if key in self._numbers:
-                continue
-            if len(vectors):
-                if self._index is None:  # the inner product of unit vectors is their cosine
-                    self._index = faiss.IndexIDMap2(faiss.IndexFlatIP(vectors.shape[1]))
-                ids = np.arange(len(vectors), dtype=np.int64) + (len(self._keys) << _POSITION_BITS)
-                self._index.add_with_ids(np.ascontiguousarray(vectors, dtype=np.float32), ids)
-            self._numbers[key] = len(self._keys)
-            self._keys.append(key)
+            with self._lock:
+                if key in self._numbers:
+                    continue
+                if len(vectors):
+                    if self._index is None:  # the inner product of unit vectors is their cosine
+                        self._index = faiss.IndexIDMap2(faiss.IndexFlatIP(vectors.shape[1]))
+                    ids = np.arange(len(vectors), dtype=np.int64) + (len(self._keys) << _POSITION_BITS)
+                    self._index.add_with_ids(np.ascontiguousarray(vectors, dtype=np.float32), ids)
+                self._numbers[key] = len(self._keys)
+                self._keys.append(key)
 
     def keep(self, keys: Collection[str]) -> None:
         """See `VectorStore`."""
-        for key in [key for key in self._numbers if key not in keys]:
-            first = self._numbers.pop(key) << _POSITION_BITS
-            if self._index is not None:
-                self._index.remove_ids(faiss.IDSelectorRange(first, first + (1 << _POSITION_BITS)))
+        with self._lock:
+            for key in [key for key in self._numbers if key not in keys]:
+                first = self._numbers.pop(key) << _POSITION_BITS
+                if self._index is not None:
+                    self._index.remove_ids(faiss.IDSelectorRange(first, first + (1 << _POSITION_BITS)))
 
     def search(self, vector: npt.NDArray[np.float32], limit: int) -> list[Hit]:
         """See `VectorStore`."""
         if self._index is None or limit < 1:
             return []
         question = np.asarray(vector, dtype=np.float32).reshape(1, -1)
-        scores, numbers = self._index.search(question, min(limit, self._index.ntotal))
+        with self._lock:
+            scores, numbers = self._index.search(question, min(limit, self._index.ntotal))
         return [
             Hit(self._keys[number >> _POSITION_BITS], int(number & _POSITIONS), float(score))
             for score, number in zip(scores[0], numbers[0], strict=True)

@@ -17,7 +17,7 @@ VLLM_BIN := $(VLLM_VENV)/bin
 VLLM_READY := $(VLLM_VENV)/.ready
 
 .PHONY: demo models test test-core test-integrations test-pipelines test-evaluations test-slow test-notebooks test-attack \
-  audit lock test-vllm test-gpu check docs format bench clean
+  audit lock test-vllm test-gpu check docs format bench bench-gpu clean
 
 # Fetches a model (491 MB) the first time; without it, or with MODEL=embedded, the embedded one answers.
 demo: $(READY)
@@ -97,6 +97,19 @@ format: $(READY)
 bench: $(READY)
 	HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/attention.py
 	HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/evidence_cost.py
+
+# On a machine with a GPU of CUDA, in at most eight minutes: make clean bench-gpu TORCH=torch VLLM=vllm. Each step has its
+# own limit, and one that fails does not stop the others.
+GPU_STEP = @echo; echo '\#\# $(1)'; HF_HUB_OFFLINE=1 timeout $(2) $(3) || echo '(failed, or not finished in $(2) s)'
+bench-gpu: $(READY) $(VLLM_READY)
+	$(BIN)/python benchmarks/shape.py Llama-3.1-8B build/shape
+	$(call GPU_STEP,Tests of the kernels,90,$(VLLM_BIN)/python -m pytest -q -o addopts='--import-mode=importlib' \
+	  tests/vllm_sra/gpu/test_sharpening_kernel.py tests/vllm_sra/gpu/test_paged_backend.py)
+	$(call GPU_STEP,The sharpening kernel alone,50,$(VLLM_BIN)/python benchmarks/paged_kernel.py)
+	$(call GPU_STEP,transformers,120,$(BIN)/python benchmarks/attention.py --shape build/shape)
+	$(call GPU_STEP,Whole answers,60,$(BIN)/python benchmarks/evidence_cost.py --lengths 1500 --repetitions 2)
+	$(call GPU_STEP,vLLM,160,$(VLLM_BIN)/python benchmarks/vllm_cost.py --model build/shape --layers 32 --new-tokens 24 \
+	  --compiled)
 
 clean:
 	rm -rf $(VENV) $(VLLM_VENV)

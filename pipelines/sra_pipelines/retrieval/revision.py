@@ -42,7 +42,7 @@ class Revision:
     ) -> None:
         self.number = index.revision
         self.passages: Sequence[Passage] = index.passages()
-        self.keywords = KeywordIndex(self.passages, None if before is None else before.keywords)
+        self.keywords: KeywordIndex = KeywordIndex(self.passages, None if before is None else before.keywords)
         self.pages: Pages = by_page(self.passages)
         self.documents = tuple(dict.fromkeys(passage.document for passage in self.passages))
         self._search = index.search

@@ -59,7 +59,9 @@ class KeywordIndex:
         self.n_passages = len(passages)
         known = {} if before is None else before._tokenized
         read = {id(new.passage): new for new in _tokenize([p for p in passages if id(p) not in known])}
-        self._tokenized = {id(passage): known.get(id(passage)) or read[id(passage)] for passage in passages}
+        self._tokenized: dict[int, _Tokenized] = {
+            id(passage): known.get(id(passage)) or read[id(passage)] for passage in passages
+        }
         of_passages = [self._tokenized[id(passage)] for passage in passages]
         self._languages = list(dict.fromkeys(tokenized.language for tokenized in of_passages)) or [ENGLISH]
         self._bm25 = bm25s.BM25()

@@ -131,7 +131,7 @@ def test_a_run_that_is_stopped_before_its_first_answer_says_so(run, questions, t
         (["needle", "--sra", "alpha=-1"], "alpha"),
         (["needle", "--sra", "much"], "Give off, evidence, an alpha such as 0.2"),
         (["needle", "--sra", "0.2", "--sra", "0.2"], "two settings have this name"),
-        (["needle", "--no-generate", "--judge", "embedded"], "judge answers"),
+        (["needle", "--no-generate", "--judge", "embedded"], "--judge need answers"),
         (["needle", "--ray", "--engine", "http://127.0.0.1:9/v1"], "and --ray cannot be combined"),
         (["needle", "--ray", "--batch-size", "2"], "--batch-size has no effect on Ray workers"),
         (["needle", "--workers", "2"], "--workers is the number of Ray workers"),

@@ -70,7 +70,7 @@ class VectorStore(Protocol):
 
 
 class FaissStore:
-    """Vectors in memory with exact search. It is thread-safe: a search waits for a write, and a write for searches."""
+    """Vectors in memory with exact search. It is thread-safe: searches and writes wait for one another."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

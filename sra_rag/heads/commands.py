@@ -12,10 +12,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from sra_rag.heads.known import evidence_heads, measured_settings
-from sra_rag.heads.plot import check_plot_file, plot_heads
-from sra_rag.models.loading import load_model
-
 __all__ = ["heads"]
 
 
@@ -47,6 +43,11 @@ def heads(
 
       sra-rag heads --plot heads.svg
     """
+    # Imported here, so that the help of the command does not wait for torch.
+    from sra_rag.heads.known import evidence_heads, measured_settings
+    from sra_rag.heads.plot import check_plot_file, plot_heads
+    from sra_rag.models.loading import load_model
+
     if plot is not None:
         check_plot_file(plot)
     loaded = load_model(model, dtype=dtype)

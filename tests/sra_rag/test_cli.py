@@ -41,8 +41,8 @@ def test_the_version_is_that_of_the_package():
     assert (done.exit_code, done.stdout) == (0, f"sra-rag {sra_rag.__version__}\n")
 
 
-def test_the_list_of_commands_imports_none_of_them():
-    modules = {entry.module for entry in ENTRIES.values()}
+def test_the_list_of_commands_imports_none_of_them_and_no_model():
+    modules = {entry.module for entry in ENTRIES.values()} | {"torch", "transformers"}
     code = (
         "import atexit, sys\n"
         f"atexit.register(lambda: print('imported', sorted({modules!r} & set(sys.modules))))\n"

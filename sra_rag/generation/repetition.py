@@ -19,9 +19,10 @@ _LIST_MARK = re.compile(
 )
 _LEAST_WORDS = 3  # different words of letters in a repeated unit that is a sentence or phrase, not the cells of a table
 _CELLS = 64  # repeated words after which equal cells are a loop
-_PHRASE = 20  # repeated words after which a phrase, written three times in a row, is a loop
-_LONG = 40  # repeated words after which a long part, written twice, is a loop
-_AGAIN = 12  # words that were written twice before, with other text between
+_PHRASE = 32  # repeated words after which a phrase, written three times in a row, is a loop
+_WINDOW = 80  # last words of a text; it is a loop if most of them were written before, with other text between
+_WRITTEN_BEFORE = 72  # of the last words
+_RUN = 8  # words of a run that was written before
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -86,10 +87,17 @@ def _is_loop(words: list[str], length: int, distance: int) -> bool:
         return length >= _CELLS
     if length >= distance and length >= max(_PHRASE, 2 * distance):
         return True
-    if length >= _LONG:
-        return True
-    return length >= _AGAIN and _occurrences(words[:-length], words[-_AGAIN:]) >= 2
+    return length >= _RUN and _n_written_before(words) >= _WRITTEN_BEFORE
 
 
-def _occurrences(words: list[str], part: list[str]) -> int:
-    return sum(words[i : i + len(part)] == part for i in range(len(words) - len(part) + 1))
+def _n_written_before(words: list[str]) -> int:
+    """Return how many of the last words are part of a run of words that occurs before in the text.
+
+    Contracts and filings say a sentence or a table's heading again, between text that is new; a loop adds nothing new.
+    """
+    runs = [tuple(words[i : i + _RUN]) for i in range(len(words) - _RUN + 1)]
+    first: dict[tuple[str, ...], int] = {}
+    for i, run in enumerate(runs):
+        first.setdefault(run, i)
+    before = {at for i, run in enumerate(runs) if first[run] < i for at in range(i, i + _RUN)}
+    return sum(at >= len(words) - _WINDOW for at in before)

@@ -47,6 +47,7 @@ _BARE_NUMBER = re.compile(r"\W*\d[\d.,]*\W*")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _BETWEEN_DIGITS = re.compile(r"(?<=\d)[-\u2010-\u2015](?=\d)")
 _POINT = re.compile(r"(?<=\d)[.:](?=\d)")
+_BETWEEN_CELLS = re.compile(r"[\s|()]+")
 _POINT_KEPT = "\ue000"
 _DATE = 6  # words of a gold answer that is a date
 _SHORT = 12  # words of a gold answer that is judged by its quantity; in a longer one the quantity may not matter
@@ -103,7 +104,8 @@ def is_right(said: str, gold: str, question: str = "") -> bool:
     gold
         The gold answer. A number that names something (a telephone number, a clause) has to be given whole; a date in
         any form; an amount within 1%, and each of two; a short quantity, such as "not less than six months", by its
-        number and unit; anything else has to be contained.
+        number and unit; anything else has to be contained. A single amount has to be chosen: where it stands only
+        between other figures, as in a row that is copied from a table, the answer is not right.
     question
         Tells a bare number that names something from an amount.
     """
@@ -118,6 +120,8 @@ def is_right(said: str, gold: str, question: str = "") -> bool:
         given = find_quantities(said)
         return all(any(same_quantity(one, wanted) for one in given) for wanted in quantities)
     if is_amount(gold) and (matches := _matches(said, gold)):
+        if len(matches) == 1:
+            matches = _matches(_without_rows(said), gold)
         return all(matches) if len(matches) <= 2 else any(matches)
     return contains(said, gold)
 
@@ -197,6 +201,21 @@ def _matches(said: str, gold: str) -> list[bool]:
         any(_near(one, other) and (None in (currency, theirs) or currency == theirs) for one, theirs in given)
         for other, currency in wanted
     ]
+
+
+def _without_rows(text: str) -> str:
+    """Return a text without its rows of figures: different amounts with nothing but spaces or bars between."""
+    amounts = [amount for amount in find_amounts(text) if not _is_year(amount)]
+    rows: list[list[Amount]] = []
+    for amount in amounts:
+        if rows and _BETWEEN_CELLS.fullmatch(text[rows[-1][-1].end : amount.start]):
+            rows[-1].append(amount)
+        else:
+            rows.append([amount])
+    for row in reversed(rows):
+        if len({abs(amount.value) for amount in row}) > 1:
+            text = text[: row[0].start] + text[row[-1].end :]
+    return text
 
 
 def _is_year(figure: Amount) -> bool:

@@ -61,6 +61,14 @@ def test_number_words_become_digits(text, digits):
         # Two amounts are both asked for.
         ("£2,500,000", "The greater of £2,500,000 and 150 per cent of the Charges", "", False),
         ("The greater of £2.5 million and 150%", "The greater of £2,500,000 and 150 per cent of the Charges", "", True),
+        # A row that is copied from a table chooses no figure.
+        ("The remote day rate is £960 £890.", "£890", "", False),
+        ("| 612.6 | 580.3 |", "£612.6 million", "", False),
+        ("Administrative expenses (73.3) (64.1)", "£64.1 million", "", False),
+        ("£890 (on site £960)", "£890", "", True),
+        ("2025: £612.6 million, 2024: £580.3 million", "£612.6 million", "", True),
+        ("2025 692.5", "£692.5 million", "", True),
+        ("It is £1,150,000 (£1,150,000).", "£1,150,000", "", True),
         # Telephone numbers whole.
         ("It is 01632 960 807.", "01632 960 807", "", True),
         ("It is 01632-960807.", "01632 960 807", "", True),

@@ -22,7 +22,7 @@ import random
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from rich.console import Console
@@ -30,6 +30,7 @@ from rich.progress import track
 from rich.table import Table
 from scipy.stats import binomtest
 from sra_evaluations.metrics.correctness import is_right, normalize, token_f1
+from sra_pipelines.retrieval.packing import Order
 
 from sra_rag import Engine, SamplingOptions, load_model
 from sra_rag.notation import parse_sra
@@ -128,15 +129,17 @@ def pairs(data: Path, rows: slice) -> Iterator[Item]:
             yield Item(question, instruction, lines, "\n", (row["value"],), (at,), lines[at], 'The value is "')
 
 
-def samples(rows: slice, context_tokens: int) -> Iterator[Item]:
+def samples(rows: slice, context_tokens: int, order: Order = "document") -> Iterator[Item]:
     """Yield questions about the sample documents, without those whose gold page is not retrieved."""
     from sra_pipelines import DocumentIndex, DocumentQA, read_document
     from sra_pipelines.index.embedding import load_embedding
+    from sra_pipelines.retrieval.retriever import Retriever
     from sra_pipelines.samples import sample_documents, sample_questions
 
     index = DocumentIndex([read_document(path) for path in sample_documents()], load_embedding())
     # Retrieval counts tokens with the embedded model, so that all models get the same passages.
-    qa = DocumentQA(index, Engine(load_model("embedded")), context_tokens=context_tokens)
+    retriever = Retriever(index, order=order)
+    qa = DocumentQA(index, Engine(load_model("embedded")), context_tokens=context_tokens, retriever=retriever)
     for question in [question for question in sample_questions() if question.evidence][rows]:
         found = qa.retrieve(question.question)
         pages = {page.page for page in question.evidence}
@@ -196,6 +199,9 @@ def main() -> None:
     parser.add_argument("--rows", default="0:20", help="range of rows, such as 200:260")
     parser.add_argument("--passages", type=int, default=10)
     parser.add_argument("--context-tokens", type=int, default=1500, help="tokens of passages, for samples")
+    parser.add_argument(
+        "--order", choices=get_args(Order), default="document", help="order of the passages, for samples"
+    )
     parser.add_argument("--tokens", type=int, default=64, help="maximum number of tokens of an answer")
     parser.add_argument(
         "--sra", action="append", help="a setting, as for sra-rag ask; repeat it for several; off is always the first"
@@ -210,7 +216,7 @@ def main() -> None:
         records = [json.loads(line) for line in given.to.read_text(encoding="utf-8").splitlines()]
     known = {(record["item"], record["setting"]) for record in records}
     if given.task == "samples":
-        items = list(samples(rows, given.context_tokens))
+        items = list(samples(rows, given.context_tokens, given.order))
     elif given.task == "pairs":
         items = list(pairs(given.data, rows))
     else:

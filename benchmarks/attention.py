@@ -4,9 +4,11 @@
     python benchmarks/attention.py --quick        1,024 tokens only; takes a minute
     python benchmarks/attention.py --model NAME   another model, on the device that load_model chooses
     python benchmarks/attention.py --shape FOLDER the architecture of FOLDER/config.json, with random weights
+    python benchmarks/attention.py --cpu-time     seconds of the processor, on a machine that does other work too
 
 Each repetition runs the variants one after the other and divides each time by that of "sdpa" in the same
-repetition. The table shows the median ratio and, in brackets, the minimum and maximum.
+repetition. The table shows the median ratio and, in brackets, the minimum and maximum. With ``--cpu-time``, use one
+thread (`OMP_NUM_THREADS=1`): the seconds of several threads are added up, and some of them only wait.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ from sra_rag.generation.prefix_cache import cache_argument
 ALPHA = 0.2
 QUESTION_TOKENS = 64  # rows after the context, for rows="after_context"
 DECODED = 24
+Clock = Callable[[], float]
 VARIANTS: dict[str, SRAConfig | None] = {
     "sdpa": None,
     'SRA, rows="all"': SRAConfig(alpha=ALPHA),
@@ -48,6 +51,7 @@ def main() -> None:
     parser.add_argument("--shape", metavar="FOLDER", help="folder with a config.json: its architecture, random weights")
     parser.add_argument("--dtype", default="auto", help="as for load_model (default: auto)")
     parser.add_argument("--repetitions", type=int, default=3, help="repetitions of each measurement (default: 3)")
+    parser.add_argument("--cpu-time", action="store_true", help="measure seconds of the processor")
     parser.add_argument("--quick", action="store_true", help="measure 1,024 tokens only, and no memory")
     parser.add_argument("--peak-of", metavar="VARIANT", help=argparse.SUPPRESS)
     parser.add_argument("--length", type=int, default=8192 - QUESTION_TOKENS, help=argparse.SUPPRESS)
@@ -55,19 +59,21 @@ def main() -> None:
 
     name, model = arbitrary(options) if options.shape else loaded(options)
     if options.peak_of:
-        prefill(model, options.length, VARIANTS[options.peak_of])
+        prefill(model, options.length, VARIANTS[options.peak_of], time.perf_counter)
         print(peak_bytes())
         return
+    clock = time.process_time if options.cpu_time else time.perf_counter
     device = torch.cuda.get_device_name() if model.device.type == "cuda" else platform.processor() or "CPU"
     print(
         f"Model {name}, {model.dtype}, on {device} with {torch.get_num_threads()} threads; "
-        f"torch {torch.__version__}, transformers {transformers.__version__}; alpha {ALPHA}.\n"
+        f"torch {torch.__version__}, transformers {transformers.__version__}; alpha {ALPHA}; "
+        f"{'processor time' if options.cpu_time else 'elapsed time'}.\n"
     )
     lengths = [1024] if options.quick else [1024, 4096, 8192 - QUESTION_TOKENS]
-    prefill_table(model, lengths, options.repetitions)
+    prefill_table(model, lengths, options.repetitions, clock)
     decode_at = 1024 if options.quick else 4096
-    decode_table(model, decode_at, options.repetitions)
-    against_reference(model, [1024] if options.quick else [1024, 2048], options.repetitions)
+    decode_table(model, decode_at, options.repetitions, clock)
+    against_reference(model, [1024] if options.quick else [1024, 2048], options.repetitions, clock)
     if options.quick:
         return
     if model.device.type == "cpu":
@@ -91,12 +97,14 @@ def arbitrary(options: argparse.Namespace) -> tuple[str, transformers.PreTrained
     return f"with random weights and the architecture of {options.shape}", model
 
 
-def prefill_table(model: transformers.PreTrainedModel, lengths: list[int], repetitions: int) -> None:
+def prefill_table(model: transformers.PreTrainedModel, lengths: list[int], repetitions: int, clock: Clock) -> None:
     """Print the ratios for the prefill of a prompt."""
     cells: dict[str, list[str]] = {name: [] for name in VARIANTS}
     for length in lengths:
-        prefill(model, length, None)  # warm up
-        runs = [{name: prefill(model, length, sra) for name, sra in VARIANTS.items()} for _ in range(repetitions)]
+        prefill(model, length, None, clock)  # warm up
+        runs = [
+            {name: prefill(model, length, sra, clock) for name, sra in VARIANTS.items()} for _ in range(repetitions)
+        ]
         cells["sdpa"].append(f"{statistics.median(run['sdpa'] for run in runs):.3g} s")
         for name in list(VARIANTS)[1:]:
             cells[name].append(spread([run[name] / run["sdpa"] for run in runs]))
@@ -108,15 +116,15 @@ def prefill_table(model: transformers.PreTrainedModel, lengths: list[int], repet
 
 
 @torch.inference_mode()
-def prefill(model: transformers.PreTrainedModel, length: int, sra: SRAConfig | None) -> float:
+def prefill(model: transformers.PreTrainedModel, length: int, sra: SRAConfig | None, clock: Clock) -> float:
     """Return the seconds of a prefill of `length` tokens."""
     ids = tokens(model, length)
     with reattend(model, sra, context_length=length - QUESTION_TOKENS):
-        return timed(model, lambda: model(ids, use_cache=True, logits_to_keep=1))
+        return timed(model, lambda: model(ids, use_cache=True, logits_to_keep=1), clock)
 
 
 @torch.inference_mode()
-def decode_table(model: transformers.PreTrainedModel, length: int, repetitions: int) -> None:
+def decode_table(model: transformers.PreTrainedModel, length: int, repetitions: int, clock: Clock) -> None:
     """Print the ratios for decoding one token after `length` tokens; the variants alternate for each token."""
     ids = tokens(model, length)
     caches, seconds = {}, {name: [] for name in VARIANTS}
@@ -128,7 +136,7 @@ def decode_table(model: transformers.PreTrainedModel, length: int, repetitions: 
         for name, sra in VARIANTS.items():
             with reattend(model, sra, context_length=length - QUESTION_TOKENS):
                 step = lambda cache=caches[name]: model(ids[:, :1], use_cache=True, **cache)  # noqa: E731
-                seconds[name].append(timed(model, step))
+                seconds[name].append(timed(model, step, clock))
     print(f"| decoding a token after {length:,} tokens | median of {DECODED * repetitions} (middle half) |\n|---|---|")
     print(f"| sdpa | {statistics.median(seconds['sdpa']):.3g} s |")
     for name in list(VARIANTS)[1:]:
@@ -139,7 +147,7 @@ def decode_table(model: transformers.PreTrainedModel, length: int, repetitions: 
 
 
 @torch.inference_mode()
-def against_reference(model: transformers.PreTrainedModel, lengths: list[int], repetitions: int) -> None:
+def against_reference(model: transformers.PreTrainedModel, lengths: list[int], repetitions: int, clock: Clock) -> None:
     """Print the time of the attention of one layer, as a ratio to the eager reference, which stores all scores."""
     config = model.config.get_text_config()
     heads, kv_heads = config.num_attention_heads, config.num_key_value_heads
@@ -159,7 +167,7 @@ def against_reference(model: transformers.PreTrainedModel, lengths: list[int], r
             scaled_reattention(q, k, v, alpha=ALPHA, is_causal=True)
 
         fast()
-        ratios = [timed(model, fast) / timed(model, eager) for _ in range(max(3, repetitions))]
+        ratios = [timed(model, fast, clock) / timed(model, eager, clock) for _ in range(max(3, repetitions))]
         print(f"| {n:,} tokens | {spread(ratios)} |", flush=True)
     print()
 
@@ -183,7 +191,7 @@ def memory_of_gpu(model: transformers.PreTrainedModel, length: int) -> None:
     peaks = {}
     for name, sra in VARIANTS.items():
         torch.cuda.reset_peak_memory_stats()
-        prefill(model, length, sra)
+        prefill(model, length, sra, time.perf_counter)
         peaks[name] = torch.cuda.max_memory_allocated()
         shown = f"{peaks[name] / 2**30:.2f} GiB" if name == "sdpa" else f"{peaks[name] / peaks['sdpa']:.2f}x"
         print(f"| {name} | {shown} |", flush=True)
@@ -201,14 +209,14 @@ def tokens(model: transformers.PreTrainedModel, length: int) -> torch.Tensor:
     return torch.randint(100, model.config.vocab_size - 100, (1, length), generator=generator).to(model.device)
 
 
-def timed(model: transformers.PreTrainedModel, work: Callable[[], object]) -> float:
-    """Return the seconds that `work` takes, including work on the device."""
+def timed(model: transformers.PreTrainedModel, work: Callable[[], object], clock: Clock) -> float:
+    """Return the seconds of a clock that `work` takes, including work on the device."""
     synchronize = torch.cuda.synchronize if model.device.type == "cuda" else lambda: None
     synchronize()
-    started = time.perf_counter()
+    started = clock()
     work()
     synchronize()
-    return time.perf_counter() - started
+    return clock() - started
 
 
 def spread(ratios: list[float]) -> str:

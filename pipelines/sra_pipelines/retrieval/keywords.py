@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import math
-import sys
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import compress
+from operator import is_not
 
 import bm25s
+import numpy as np
+import numpy.typing as npt
 import Stemmer
 
-from sra_pipelines.retrieval.languages import ENGLISH, language_of, languages_of, stop_words
+from sra_pipelines.retrieval.bm25 import Bm25
+from sra_pipelines.retrieval.languages import ENGLISH, LANGUAGES, language_of, languages_of, stop_words
+from sra_pipelines.retrieval.postings import Postings, Vocabulary
 from sra_pipelines.unicode_forms import searchable
 from sra_pipelines.values import Passage
 
 __all__ = ["KeywordIndex", "keywords"]
 
+_AT_ONCE = 16384  # passages that are tokenized together: their words take much more memory than their counts
 # Letters and digits are separate tokens, so that "2018" matches "FY2018"; numbers keep their separators.
 _TOKEN = r"(?u)\d+(?:[.,]\d+)*|[^\W\d_]+"  # noqa: S105 - a pattern, not a secret
 
@@ -52,37 +56,33 @@ class KeywordIndex:
         The passages to search.
     before
         The index over an earlier revision of the passages: those that both have (the same objects) are not tokenized
-        again.
+        again, and their words are not counted again.
     """
 
     def __init__(self, passages: Sequence[Passage], before: KeywordIndex | None = None) -> None:
         self.n_passages = len(passages)
-        known = {} if before is None else before._tokenized
-        read = {id(new.passage): new for new in _tokenize([p for p in passages if id(p) not in known])}
-        self._tokenized: dict[int, _Tokenized] = {
-            id(passage): known.get(id(passage)) or read[id(passage)] for passage in passages
-        }
-        of_passages = [self._tokenized[id(passage)] for passage in passages]
-        self._languages = list(dict.fromkeys(tokenized.language for tokenized in of_passages)) or [ENGLISH]
-        self._bm25 = bm25s.BM25()
-        if passages:
-            self._bm25.index([tokenized.words for tokenized in of_passages], show_progress=False)
+        self._passages = tuple(passages)
+        self._vocabulary: Vocabulary = Vocabulary() if before is None else before._vocabulary
+        old = () if before is None else before._passages
+        positions, added = _moves(old, self._passages)
+        self._language_numbers = np.zeros(len(passages), np.int8)  # of each passage, in `LANGUAGES`
+        if before is not None:
+            kept = positions >= 0
+            self._language_numbers[positions[kept]] = before._language_numbers[kept]
+        languages = _languages(self._passages, added)
+        self._language_numbers[added] = [LANGUAGES.index(language) for language in languages]
+        bm25 = Bm25() if before is None else before._bm25
+        self._bm25: Bm25 = bm25.changed(positions, self._counted(added, languages))
+        present = np.flatnonzero(np.bincount(self._language_numbers, minlength=1))
+        self._languages = [LANGUAGES[number] for number in present] or [ENGLISH]
 
     def weights(self, question: str) -> dict[str, float]:
         """Return the weight of each keyword of a question: the fewer passages contain it, the more it weighs."""
         weights = {}
         for word in set(keywords([question])[0]):
-            count = self._n_containing(word)
-            weights[word] = math.log(1 + (self.n_passages - count + 0.5) / (count + 0.5))
+            number = self._vocabulary.number(word)
+            weights[word] = self._bm25.rarity(0 if number is None else self._bm25.n_containing(number))
         return weights
-
-    def _n_containing(self, word: str) -> int:
-        """Return the number of passages that contain a word: they are the entries of its column of scores."""
-        number = self._bm25.vocab_dict.get(word) if self.n_passages else None
-        if number is None:
-            return 0
-        starts = self._bm25.scores["indptr"]
-        return int(starts[number + 1] - starts[number])
 
     def search(self, question: str, limit: int) -> list[tuple[int, float]]:
         """Return positions and scores of up to `limit` passages that share words with a question, best first.
@@ -90,12 +90,9 @@ class KeywordIndex:
         The words of the question are stemmed in its language, if passages have it, and otherwise in each language of
         the passages.
         """
-        words = self._words(question)
-        if not words or not self.n_passages:
-            return []
-        scores = self._bm25.get_scores(words)
-        best = scores.argsort(kind="stable")[::-1][:limit]
-        return [(int(number), float(scores[number])) for number in best if scores[number] > 0]
+        numbers = [self._vocabulary.number(word) for word in self._words(question)]
+        scores = self._bm25.scores(number for number in numbers if number is not None)
+        return [(int(position), float(scores[position])) for position in _best(scores, limit)]
 
     def _words(self, question: str) -> list[str]:
         language = self._languages[0]
@@ -107,21 +104,64 @@ class KeywordIndex:
             language = own
         return keywords([question], language)[0]
 
+    def _counted(
+        self, added: Sequence[int], languages: Sequence[str]
+    ) -> Iterator[tuple[Postings, npt.NDArray[np.int32]]]:
+        """Count the words of the passages at some positions, each in its language."""
+        for first in range(0, len(added), _AT_ONCE):
+            positions = added[first : first + _AT_ONCE]
+            passages = [self._passages[position] for position in positions]
+            words = _tokenize(passages, languages[first : first + _AT_ONCE])
+            yield Postings.of([self._vocabulary.numbers(own) for own in words]), np.array(positions, np.int32)
 
-class _Tokenized(NamedTuple):
-    passage: Passage  # kept, so that its identity stays its own
-    language: str
-    words: list[str]
+
+def _languages(passages: Sequence[Passage], positions: Sequence[int]) -> list[str]:
+    chosen = [passages[position] for position in positions]
+    return languages_of([passage.text for passage in chosen], [passage.document for passage in chosen])
 
 
-def _tokenize(passages: Sequence[Passage]) -> list[_Tokenized]:
-    """Tokenize passages in the language of each; equal words are one string."""
-    languages = languages_of([passage.text for passage in passages], [passage.document for passage in passages])
-    tokenized: dict[int, _Tokenized] = {}
+def _tokenize(passages: Sequence[Passage], languages: Sequence[str]) -> list[list[str]]:
+    """Tokenize passages in the language of each."""
+    tokenized: dict[int, list[str]] = {}
     for language in dict.fromkeys(languages):
         numbers = [number for number, name in enumerate(languages) if name == language]
         chosen = [passages[number] for number in numbers]
         texts = [f"{passage.document} {passage.section} {passage.text}" for passage in chosen]
-        for number, words in zip(numbers, keywords(texts, language), strict=True):
-            tokenized[number] = _Tokenized(passages[number], language, [sys.intern(word) for word in words])
+        tokenized.update(zip(numbers, keywords(texts, language), strict=True))
     return [tokenized[number] for number in range(len(passages))]
+
+
+def _moves(old: Sequence[Passage], new: Sequence[Passage]) -> tuple[npt.NDArray[np.int32], list[int]]:
+    """Return the new position of each old passage, or -1, and the new positions of the others.
+
+    Documents are added and removed at few places, so most passages are in the equal beginnings and ends of the two.
+    """
+    shorter = min(len(old), len(new))
+    first = _equal(old, new, shorter)
+    last = _equal(reversed(old), reversed(new), shorter - first)
+    positions = np.full(len(old), -1, np.int32)
+    positions[:first] = np.arange(first)
+    positions[len(old) - last :] = np.arange(len(new) - last, len(new))
+    changed = {id(passage): position for position, passage in enumerate(old[first : len(old) - last], first)}
+    added = []
+    for position, passage in enumerate(new[first : len(new) - last], first):
+        before = changed.pop(id(passage), None)
+        if before is None:
+            added.append(position)
+        else:
+            positions[before] = position
+    return positions, added
+
+
+def _equal(one: Iterable[Passage], other: Iterable[Passage], most: int) -> int:
+    """Return how many passages at the beginning of two sequences are the same objects, at most `most`."""
+    return next(compress(range(most), map(is_not, one, other)), most)
+
+
+def _best(scores: npt.NDArray[np.float32], limit: int) -> npt.NDArray[np.intp]:
+    """Return the positions of up to `limit` highest scores above 0, best first, the last first of equal ones."""
+    positions = np.flatnonzero(scores > 0)
+    if 0 < limit < len(positions):
+        own = scores[positions]
+        positions = positions[own >= np.partition(own, len(own) - limit)[len(own) - limit]]
+    return positions[scores[positions].argsort(kind="stable")][::-1][:limit]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from sra_pipelines.values import Passage
 
-__all__ = ["by_page", "merge_passages"]
+__all__ = ["PagesOfDocuments", "by_page", "merge_passages"]
 
 _TOUCHING = 3  # characters: splitters drop the white space between two passages
 
@@ -18,6 +18,29 @@ def by_page(passages: Iterable[Passage]) -> dict[tuple[str, int], list[Passage]]
     for passage in passages:
         pages.setdefault((passage.document, passage.page_index), []).append(passage)
     return pages
+
+
+class PagesOfDocuments(Mapping[tuple[str, int], Sequence[Passage]]):
+    """The passages of documents by page, ``(document, page_index)``, as `by_page` groups them.
+
+    Parameters
+    ----------
+    documents
+        The pages of each document by page index. Revisions of an index share those of unchanged documents.
+    """
+
+    def __init__(self, documents: Mapping[str, Mapping[int, Sequence[Passage]]]) -> None:
+        self._documents = documents
+
+    def __getitem__(self, page: tuple[str, int]) -> Sequence[Passage]:
+        document, page_index = page
+        return self._documents[document][page_index]
+
+    def __iter__(self) -> Iterator[tuple[str, int]]:
+        return ((document, page_index) for document, pages in self._documents.items() for page_index in pages)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._documents.values()))
 
 
 def merge_passages(passages: Sequence[Passage]) -> list[Passage]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import groupby
+from operator import attrgetter, is_
 
 from sra_pipelines.index.passage_index import PassageIndex
 from sra_pipelines.retrieval.keywords import KeywordIndex
-from sra_pipelines.retrieval.merging import by_page, merge_passages
+from sra_pipelines.retrieval.merging import PagesOfDocuments, by_page, merge_passages
 from sra_pipelines.retrieval.packing import Pages
 from sra_pipelines.retrieval.vocabulary import VocabularyEntry
 from sra_pipelines.structure.page_kinds import PageKind, document_types, find_page_kinds
@@ -43,13 +45,20 @@ class Revision:
         self.number = index.revision
         self.passages: Sequence[Passage] = index.passages()
         self.keywords: KeywordIndex = KeywordIndex(self.passages, None if before is None else before.keywords)
-        self.pages: Pages = by_page(self.passages)
-        self.documents = tuple(dict.fromkeys(passage.document for passage in self.passages))
+        self._of_documents = _by_document(self.passages)
+        known = {} if before is None else before._of_documents
+        unchanged = {name for name, own in self._of_documents.items() if _same(own, known.get(name, ()))}
+        self._pages: dict[str, dict[int, list[Passage]]] = {
+            name: before._pages[name] if before is not None and name in unchanged else _pages(own)
+            for name, own in self._of_documents.items()
+        }
+        self.pages: Pages = PagesOfDocuments(self._pages)
+        self.documents = tuple(self._of_documents)
         self._search = index.search
         self._vocabulary = tuple(vocabulary)
         self._lock = threading.Lock()
         self._kinds: dict[str, Structure] | None = None
-        self._kinds_before = {} if before is None else before.known_kinds(self.pages)
+        self._kinds_before = {} if before is None else before.known_kinds(unchanged)
         self._rankings: dict[VocabularyEntry, Rankings] = {}
 
     def kinds(self, document: str) -> list[PageKind]:
@@ -80,29 +89,43 @@ class Revision:
                 self._rankings[entry] = known
         return known
 
-    def known_kinds(self, pages: Pages) -> dict[str, Structure]:
-        """Return the kinds of pages that are known, of the documents that have the same passages in `pages`."""
+    def known_kinds(self, documents: Collection[str]) -> dict[str, Structure]:
+        """Return the kinds of pages that are known, of some of the documents."""
         with self._lock:
             known = self._kinds or self._kinds_before
-        changed = {
-            document
-            for (document, index), passages in pages.items()
-            if len(passages) != len(own := self.pages.get((document, index), ()))
-            or any(one is not other for one, other in zip(passages, own, strict=True))
-        }
-        changed |= {document for document, index in self.pages if (document, index) not in pages}
-        return {document: kinds for document, kinds in known.items() if document not in changed}
+        return {document: kinds for document, kinds in known.items() if document in documents}
 
     def _structure(self) -> dict[str, Structure]:
         with self._lock:
             if self._kinds is None:
-                texts: dict[str, dict[int, str]] = {}
-                for (document, page_index), passages in self.pages.items():
-                    if document in self._kinds_before:
-                        continue
-                    text = "\n".join(passage.text for passage in merge_passages(passages))
-                    texts.setdefault(document, {})[page_index] = text
-                new = {document: find_page_kinds(pages) for document, pages in texts.items()}
-                found = {name: (kinds, document_types(texts[name], kinds)) for name, kinds in new.items()}
-                self._kinds = {name: found.get(name) or self._kinds_before[name] for name in self.documents}
+                kinds: dict[str, Structure] = {}
+                for document, pages in self._pages.items():
+                    known = self._kinds_before.get(document)
+                    kinds[document] = _structure_of(pages) if known is None else known
+                self._kinds = kinds
             return self._kinds
+
+
+def _by_document(passages: Iterable[Passage]) -> dict[str, list[Passage]]:
+    grouped: dict[str, list[Passage]] = {}
+    for document, own in groupby(passages, key=attrgetter("document")):
+        grouped.setdefault(document, []).extend(own)
+    return grouped
+
+
+def _same(one: Sequence[Passage], other: Sequence[Passage]) -> bool:
+    """Return whether two sequences contain the same objects."""
+    return len(one) == len(other) and all(map(is_, one, other))
+
+
+def _pages(passages: Iterable[Passage]) -> dict[int, list[Passage]]:
+    return {page_index: own for (_, page_index), own in by_page(passages).items()}
+
+
+def _structure_of(pages: Mapping[int, Sequence[Passage]]) -> Structure:
+    texts = {
+        page_index: "\n".join(passage.text for passage in merge_passages(passages))
+        for page_index, passages in pages.items()
+    }
+    kinds = find_page_kinds(texts)
+    return kinds, document_types(texts, kinds)

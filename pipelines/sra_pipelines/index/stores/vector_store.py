@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
@@ -11,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sra_pipelines.index.schema import StoreError
+from sra_pipelines.index.stores.shared_lock import SharedLock
 from sra_pipelines.values import Passage
 
 __all__ = ["FaissStore", "Hit", "VectorDocument", "VectorStore", "VectorStoreError"]
@@ -70,10 +70,10 @@ class VectorStore(Protocol):
 
 
 class FaissStore:
-    """Vectors in memory with exact search. It is thread-safe: searches and writes wait for one another."""
+    """Vectors in memory with exact search. It is thread-safe: searches run at the same time, a write runs alone."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = SharedLock()
         self._index: faiss.IndexIDMap2 | None = None
         self._numbers: dict[str, int] = {}
         self._keys: list[str] = []
@@ -85,7 +85,7 @@ class FaissStore:
     def add(self, documents: Iterable[VectorDocument]) -> None:
         """See `VectorStore`."""
         for key, _, vectors in documents:
-            with self._lock:
+            with self._lock.writing():
                 if key in self._numbers:
                     continue
                 if len(vectors):
@@ -98,7 +98,7 @@ class FaissStore:
 
     def keep(self, keys: Collection[str]) -> None:
         """See `VectorStore`."""
-        with self._lock:
+        with self._lock.writing():
             for key in [key for key in self._numbers if key not in keys]:
                 first = self._numbers.pop(key) << _POSITION_BITS
                 if self._index is not None:
@@ -106,10 +106,10 @@ class FaissStore:
 
     def search(self, vector: npt.NDArray[np.float32], limit: int) -> list[Hit]:
         """See `VectorStore`."""
-        if self._index is None or limit < 1:
-            return []
         question = np.asarray(vector, dtype=np.float32).reshape(1, -1)
-        with self._lock:
+        with self._lock.reading():
+            if self._index is None or limit < 1:
+                return []
             scores, numbers = self._index.search(question, min(limit, self._index.ntotal))
         return [
             Hit(self._keys[number >> _POSITION_BITS], int(number & _POSITIONS), float(score))

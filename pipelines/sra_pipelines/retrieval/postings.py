@@ -1,0 +1,113 @@
+"""Occurrences of words in passages, by word: what a keyword search computes its scores from."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Postings", "Vocabulary"]
+
+Integers = npt.NDArray[np.integer[Any]]
+
+_ROW_BITS = 32  # low bits of a key that is sorted: the passage; the high bits are the word
+
+
+class Vocabulary:
+    """Numbers of words. Revisions of an index share it: a word keeps its number. It is thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._numbers: dict[str, int] = {}
+
+    def number(self, word: str) -> int | None:
+        """Return the number of a word, or None if it has none."""
+        return self._numbers.get(word)
+
+    def numbers(self, words: Iterable[str]) -> list[int]:
+        """Return the numbers of words; new words get the next ones."""
+        with self._lock:
+            numbers = self._numbers
+            return [numbers.setdefault(word, len(numbers)) for word in words]
+
+
+class Postings(NamedTuple):
+    """The occurrences of words in some passages, as a sparse matrix with a column for each word that occurs.
+
+    Parameters
+    ----------
+    words
+        Numbers of the words that occur, in ascending order; [words].
+    starts
+        Where the passages of each word start in `rows` and `counts`, and the end of the last; [words + 1].
+    rows
+        Passages that contain a word: their positions in these postings, in ascending order for each word.
+    counts
+        How often each of them contains the word.
+    lengths
+        Number of words in each passage; [passages].
+    """
+
+    words: Integers
+    starts: Integers
+    rows: Integers
+    counts: Integers
+    lengths: Integers
+
+    @classmethod
+    def of(cls, passages: Sequence[Sequence[int]]) -> Postings:
+        """Count the words of passages, each given as the numbers of its words."""
+        lengths = np.array([len(words) for words in passages], np.int64)
+        keys = np.fromiter(chain.from_iterable(passages), np.int64, count=int(lengths.sum())) << _ROW_BITS
+        keys |= np.repeat(np.arange(len(passages)), lengths)
+        pairs, counts = np.unique(keys, return_counts=True)
+        return _by_word(pairs >> _ROW_BITS, pairs & ((1 << _ROW_BITS) - 1), counts, lengths)
+
+    def of_word(self, number: int) -> slice:
+        """Return where the passages that contain a word are in `rows` and `counts`."""
+        column = int(self.words.searchsorted(number))
+        if column == len(self.words) or self.words[column] != number:
+            return slice(0, 0)
+        return slice(int(self.starts[column]), int(self.starts[column + 1]))
+
+    @classmethod
+    def joined(cls, parts: Sequence[tuple[Postings, npt.NDArray[np.bool_]]]) -> Postings:
+        """Join postings: the passages of each part that are to be kept, one part after the other.
+
+        Parameters
+        ----------
+        parts
+            Postings, each with whether its passages are kept; bool, [passages].
+        """
+        words, rows, counts, n_rows = [], [], [], 0
+        for part, kept in parts:
+            new_rows = np.cumsum(kept) - 1 + n_rows
+            chosen = kept[part.rows]
+            words.append(np.repeat(part.words, np.diff(part.starts))[chosen])
+            rows.append(new_rows[part.rows[chosen]])
+            counts.append(part.counts[chosen])
+            n_rows += int(kept.sum())
+        every_word = np.concatenate(words)
+        order = np.argsort(every_word, kind="stable")  # in linear time: each part is in order
+        return _by_word(
+            every_word[order],
+            np.concatenate(rows)[order],
+            np.concatenate(counts)[order],
+            np.concatenate([part.lengths[kept] for part, kept in parts]),
+        )
+
+
+def _by_word(words: Integers, rows: Integers, counts: Integers, lengths: Integers) -> Postings:
+    """Make postings of occurrences that are sorted by word, in the smallest types that hold them."""
+    unique, starts = np.unique(words, return_index=True)
+    return Postings(
+        unique.astype(np.int32),
+        np.append(starts, len(words)),
+        rows.astype(np.int32),
+        counts.astype(np.min_scalar_type(int(counts.max(initial=0)))),
+        lengths.astype(np.int32),
+    )

@@ -45,8 +45,7 @@ class Fuzzed:
         self.kept.mkdir()
         self.reader = LoneReader(limits=LIMITS)
         self.outcomes = {"read": 0, "refused": 0, "ended the reading process": 0}
-        self.by_suffix = dict.fromkeys(SUFFIXES, 0)
-        self.slowest = (0.0, "")
+        self.seconds = {suffix: [] for suffix in SUFFIXES}
 
     def read(self, name, content):
         path = self.folder / name
@@ -62,12 +61,12 @@ class Fuzzed:
         if isinstance(result, DocumentError) and "crashed" in str(result):
             outcome = "ended the reading process"
             path.rename(self.kept / f"{self.outcomes[outcome]}-{seconds:.0f}s-{name}")
-        if seconds > self.slowest[0]:
-            self.slowest = (seconds, name)
-            path.exists() and (self.kept / f"slowest-{name}").write_bytes(content)
+        suffix = Path(name).suffix.lower()
+        if seconds > max(self.seconds[suffix], default=0):
+            (self.kept / f"slowest{suffix}").write_bytes(content)
         path.unlink(missing_ok=True)
         self.outcomes[outcome] += 1
-        self.by_suffix[Path(name).suffix.lower()] += 1
+        self.seconds[suffix].append(seconds)
 
     def require_storable(self, result):
         """An index stores the pages as UTF-8, and the passages as spans of them."""
@@ -82,8 +81,12 @@ class Fuzzed:
         self.reader.close()
         left = [path.name for path in self.folder.iterdir() if path != self.kept]
         assert not left, f"the readers left files: {left}"
-        seconds, name = self.slowest
-        return f"{self.outcomes}; slowest {seconds:.1f} s ({name}); by format {self.by_suffix}"
+        lines = [
+            f"{suffix}: {len(seconds)} files, {sum(seconds):.0f} s, slowest {max(seconds):.1f} s"
+            for suffix, seconds in self.seconds.items()
+            if seconds
+        ]
+        return "\n".join([str(self.outcomes), *lines])
 
 
 def test_mutated_files(tmp_path, attack_count):

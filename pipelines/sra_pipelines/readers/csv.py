@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 from collections.abc import Callable
 from pathlib import Path
 
+from sra_pipelines.readers.csv_dialect import dialect_of
 from sra_pipelines.readers.tables import table_pages
 from sra_pipelines.readers.txt import decode
 from sra_pipelines.values import Page
 
 __all__ = ["read"]
 
-_SAMPLE = 20_000
 _LONGEST_CELL = 2**31 - 1  # characters, the most that every platform accepts
 
 
@@ -21,11 +22,9 @@ def read(path: Path, on_page: Callable[[int, int], None] | None = None) -> list[
     """Read a table, with a hundred rows per page."""
     text = decode(path)
     csv.field_size_limit(_LONGEST_CELL)  # for this whole process; the default refuses a cell of 131,072 characters
-    try:
-        dialect: type[csv.Dialect] = csv.Sniffer().sniff(text[:_SAMPLE], delimiters=",;\t|")
-    except csv.Error:  # one column, or too little data
-        dialect = csv.excel_tab if path.suffix.lower() == ".tsv" else csv.excel
-    pages = list(table_pages([("", csv.reader(io.StringIO(text, newline=""), dialect))]))
+    dialect = dialect_of(text, "\t" if path.suffix.lower() == ".tsv" else ",")
+    rows = csv.reader(io.StringIO(text, newline=""), **dataclasses.asdict(dialect))
+    pages = list(table_pages([("", rows)]))
     if on_page is not None:
         on_page(len(pages), len(pages))
     return pages

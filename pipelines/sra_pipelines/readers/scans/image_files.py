@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sra_pipelines.readers.scans.recognition import (
+    LONGEST_SIDE,
     RECOGNIZED,
     RESOLUTION,
     UNSURE,
@@ -25,6 +26,7 @@ __all__ = ["read"]
 
 _MOST_PIXELS = 100_000_000
 _USUAL = (72, 600)  # dots per inch that are believed
+_MOST_ENLARGED = 3.0
 _PAGE_INCHES = 11.7  # height of a sheet, if the file does not say how large the picture is
 
 
@@ -74,7 +76,8 @@ def _as_array(path: Path, frame: Image.Image) -> Picture:
     if not _USUAL[0] < dots <= _USUAL[1]:
         dots = max(picture.size) / _PAGE_INCHES
     if dots < 0.9 * RESOLUTION:  # the models know letters of the usual size
-        scale = min(RESOLUTION / dots, 3.0)
+        # Recognition reduces a longer side again.
+        scale = min(RESOLUTION / dots, _MOST_ENLARGED, max(1.0, LONGEST_SIDE / max(picture.size)))
         picture = picture.resize(
             (round(picture.width * scale), round(picture.height * scale)), Image.Resampling.BICUBIC
         )

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     Picture = npt.NDArray[np.uint8]
 
 __all__ = [
+    "LONGEST_SIDE",
     "RECOGNIZED",
     "RESOLUTION",
     "UNSURE",
@@ -35,11 +36,11 @@ __all__ = [
 ]
 
 RESOLUTION = 300  # dots per inch
+LONGEST_SIDE = 4_000  # pixels; a larger picture is reduced
 RECOGNIZED = "the text is recognized from a picture: compare amounts with the original"
 UNSURE = "the recognition is unsure of much of the text"
 _PAGES_VARIABLE = "SRA_RAG_OCR_PAGES"
 _MOST_PAGES = 50  # of one document; each takes seconds
-_LONGEST_SIDE = 4_000  # pixels; a larger picture is reduced
 _SIDE_FOR_LINES = 1_920  # pixels
 _LEAST_SCORE = 0.5  # of a line, below which it is left out
 _SURE = 0.8  # mean score of the lines
@@ -160,7 +161,7 @@ def _engine() -> Any:
     engine = RapidOCR(
         params={
             "Global.log_level": "error",
-            "Global.max_side_len": _LONGEST_SIDE,
+            "Global.max_side_len": LONGEST_SIDE,
             "Global.text_score": _LEAST_SCORE,
             # Lines are found in a smaller picture, which takes a third of the memory, and recognized in the whole one.
             "Det.limit_type": "max",

@@ -6,6 +6,7 @@ import pypdfium2
 import pypdfium2.raw as pdfium
 
 from sra_pipelines.readers.scans.recognition import (
+    LONGEST_SIDE,
     RECOGNIZED,
     RESOLUTION,
     UNSURE,
@@ -20,7 +21,6 @@ __all__ = ["ScannedPages"]
 _FEW = 20  # letters and digits; a scanned page may have a stamp or a page number as text
 _LEAST_SHARE = 0.4  # of the page, that a picture covers
 _POINTS = 72  # per inch
-_LONGEST_SIDE = 4_000  # pixels
 
 
 class ScannedPages:
@@ -44,7 +44,7 @@ class ScannedPages:
             if len(self._recognized) >= most_pages():
                 self._notices[index] = (f"a scanned page beyond the {most_pages()} that are recognized",)
                 return text
-            scale = min(RESOLUTION / _POINTS, _LONGEST_SIDE / max(page.get_size()))
+            scale = min(RESOLUTION / _POINTS, LONGEST_SIDE / max(page.get_size()))
             recognized, sure = recognized_text(page.render(scale=scale, rev_byteorder=True).to_numpy()[:, :, :3])
         finally:
             page.close()

@@ -1,0 +1,76 @@
+"""Find the separator and the quotation mark of a CSV file.
+
+`csv.Sniffer` counts how often a separator occurs in each line, which works well without quoted cells. For quoted cells
+its regular expressions take minutes for some samples of 20 kB, and it assumes that the file has no doubled quotation
+marks unless it sees some. So quoted cells are found here, in linear time, and the sniffer gets text without
+quotation marks.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import re
+from collections import Counter
+
+__all__ = ["Dialect", "dialect_of"]
+
+_SEPARATORS = ",;\t|"
+_SAMPLE = 20_000  # characters
+_MOST_LINES = 1_000  # of the sample; the sniffer takes a millisecond for a few of them
+_QUOTES = "\"'"
+# A cell that begins and ends with the mark. Possessive: the end of a cell is the first mark that is not doubled.
+_QUOTED = {
+    mark: re.compile(
+        rf"(?P<before>^|[{_SEPARATORS}])(?P<space> ?){mark}(?:[^{mark}]++|{mark}{mark})*+{mark}"
+        rf"(?=(?P<after>[{_SEPARATORS}]|$))",
+        re.MULTILINE,
+    )
+    for mark in _QUOTES
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Dialect:
+    """How the cells of a file are written, as `csv.reader` takes it.
+
+    Parameters
+    ----------
+    delimiter
+        Character between two cells.
+    quotechar
+        Mark around a cell; it is doubled within one.
+    skipinitialspace
+        Whether a space after the delimiter does not belong to the cell.
+    """
+
+    delimiter: str
+    quotechar: str = '"'
+    skipinitialspace: bool = False
+
+
+def dialect_of(text: str, usual: str) -> Dialect:
+    """Return the dialect of a table.
+
+    Parameters
+    ----------
+    text
+        The table; its first 20,000 characters are looked at.
+    usual
+        Separator of a table that does not show one, such as a single column.
+    """
+    sample = text[:_SAMPLE]
+    quoted = {mark: list(pattern.finditer(sample)) for mark, pattern in _QUOTED.items()}
+    mark = max(_QUOTES, key=lambda mark: len(quoted[mark]))
+    cells = quoted[mark]
+    counts = Counter(cell[side] for cell in cells for side in ("before", "after") if cell[side])
+    if counts:
+        delimiter = counts.most_common(1)[0][0]
+        after = [cell["space"] for cell in cells if cell["before"] == delimiter]
+        return Dialect(delimiter, mark, bool(after) and all(after))
+    lines = sample.replace('"', "").replace("'", "").split("\n")[:_MOST_LINES]
+    try:
+        found = csv.Sniffer().sniff("\n".join(lines), delimiters=_SEPARATORS)
+    except csv.Error:  # one column, or too little data
+        return Dialect(usual)
+    return Dialect(found.delimiter, mark if cells else '"', found.skipinitialspace)

@@ -14,16 +14,19 @@ from sra_rag.attention.reattend import enable, make_session
 from sra_rag.config import SRAConfig, SRALike
 from sra_rag.errors import ConfigError, ModelLoadError, first_line, require_extra
 from sra_rag.models.embedded import EMBEDDED_NAME
+from sra_rag.models.integrity import require_all_weights, require_sane_config
 from sra_rag.models.sources import model_source
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 __all__ = ["LoadedModel", "load_model", "load_tokenizer"]
 
 Quantization = Literal["4bit", "8bit"]
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+# Options that say which files are read, and whether their code may run.
+_WHERE = ("revision", "trust_remote_code", "subfolder", "cache_dir", "token", "local_files_only", "force_download")
 
 logger = logging.getLogger(__name__)
 
@@ -122,20 +125,25 @@ def load_model(
 
     config = SRAConfig.coerce(sra)
     options = _model_options(dtype, device_map, quantization)
-    options |= {"revision": revision, "trust_remote_code": trust_remote_code} | dict(model_kwargs or {})
+    code_options = {"revision": revision, "trust_remote_code": trust_remote_code}
+    options |= code_options | dict(model_kwargs or {})
     source = model_source(name)
-    tokenizer_options = {"revision": revision, "trust_remote_code": trust_remote_code} | dict(tokenizer_kwargs or {})
+    tokenizer_options = code_options | dict(tokenizer_kwargs or {})
     try:
         if tokenizer is not None:  # read first, so that a wrong name is reported before a large model is read
             loaded_tokenizer = load_tokenizer(tokenizer, tokenizer_kwargs=tokenizer_options)
-        model = AutoModelForCausalLM.from_pretrained(source, use_safetensors=True, **options)
+        require_sane_config(_config_of(source, options), str(name))
+        model, info = AutoModelForCausalLM.from_pretrained(
+            source, use_safetensors=True, output_loading_info=True, **options
+        )
+        require_all_weights(model, info, str(name))
         if tokenizer is None:
             loaded_tokenizer = AutoTokenizer.from_pretrained(source, **tokenizer_options)
     except (ModelLoadError, ImportError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # transformers raises whatever a damaged or manipulated folder leads to
         raise ModelLoadError(
-            f"The model {str(name)!r} could not be loaded: {first_line(error)}. Give 'embedded', a name from "
+            f"The model {str(name)!r} could not be loaded: {_reason(error)}. Give 'embedded', a name from "
             "'sra-rag models', a name on the hub (online, or already in the local cache), a folder with config.json "
             "and safetensors, or a .gguf file."
         ) from error
@@ -173,6 +181,23 @@ def load_tokenizer(
             f"The tokenizer of {str(name)!r} could not be loaded: {first_line(error)}. Give 'embedded', a name on "
             "the hub (online, or already in the local cache) or a folder with tokenizer.json."
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    if "ignore_mismatched_sizes" in str(error):  # the shapes are in transformers' log only
+        return "the shapes of its weights do not fit its config.json"
+    return first_line(error)
+
+
+def _config_of(source: str | PathLike[str], options: Mapping[str, Any]) -> PreTrainedConfig:
+    """Return the configuration that the model will have."""
+    from transformers import AutoConfig, PreTrainedConfig
+
+    if isinstance(given := options.get("config"), PreTrainedConfig):
+        return given
+    where = {key: options[key] for key in _WHERE if key in options}
+    config: PreTrainedConfig = AutoConfig.from_pretrained(source, **where)
+    return config
 
 
 def _model_options(

@@ -2,6 +2,7 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from sra_rag import SRAConfig, load_model
@@ -100,3 +101,55 @@ def test_a_manipulated_configuration_raises_our_own_error(tmp_path, field, value
     path.write_text(json.dumps(json.loads(path.read_text()) | {field: value}))
     with pytest.raises(ModelLoadError, match="could not be loaded"):
         load_model(tmp_path, tokenizer=embedded_model_folder())
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("num_hidden_layers", 2**40, "1 to 10,000 are allowed"),
+        ("num_hidden_layers", 1, "layers.1.* of layers that its configuration does not have"),
+        ("num_hidden_layers", 4, "layers.3.* missing from its files"),
+        ("vocab_size", 512, "shapes of its weights do not fit"),
+        ("max_position_embeddings", -1, "max_position_embeddings=-1"),
+        ("rms_norm_eps", -1.0, "rms_norm_eps=-1.0"),
+        ("rms_norm_eps", 2.0**40, "0.1 are allowed"),
+        ("rope_parameters", {"rope_type": "default", "rope_theta": -1.0}, "rope_theta=-1.0"),
+    ],
+)
+def test_a_configuration_that_does_not_fit_the_weights_is_refused(tmp_path, field, value, says):
+    tiny_model("llama", "eager").save_pretrained(tmp_path)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {field: value}))
+    with pytest.raises(ModelLoadError, match=says):
+        load_model(tmp_path, tokenizer=embedded_model_folder())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        (b"layers.1.mlp", b"layers.7.mlp", r"missing from its files; .*layers\.7.* of layers that"),
+        (b"model.norm.weight", b"model.norn.weight", r"model\.norm\.weight is missing from its files"),
+        (b'"F32"', b'"F16"', "could not be loaded"),
+    ],
+)
+def test_weights_that_are_missing_are_not_replaced_by_random_numbers(tmp_path, old, new, says):
+    tiny_model("llama", "eager").save_pretrained(tmp_path)
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(path.read_bytes().replace(old, new))
+    with pytest.raises(ModelLoadError, match=says):
+        load_model(tmp_path, tokenizer=embedded_model_folder())
+
+
+def test_truncated_weights_are_refused(tmp_path):
+    tiny_model("llama", "eager").save_pretrained(tmp_path)
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ModelLoadError, match="could not be loaded"):
+        load_model(tmp_path, tokenizer=embedded_model_folder())
+
+
+def test_weights_that_only_other_programs_need_are_allowed(folder):
+    path = folder / "model.safetensors"
+    tensors = load_file(path) | {"vision_tower.layers.0.weight": torch.zeros(2), "optimizer.step": torch.zeros(1)}
+    save_file(tensors, path, metadata={"format": "pt"})
+    assert load_model(folder, tokenizer=embedded_model_folder()).context_window == 256

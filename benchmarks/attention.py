@@ -6,6 +6,7 @@
     python benchmarks/attention.py --shape FOLDER the architecture of FOLDER/config.json, with random weights
     python benchmarks/attention.py --cpu-time     seconds of the processor, on a machine that does other work too
 
+"sdpa" is the model with the attention of transformers, "off" with that of this library and without settings.
 Each repetition runs the variants one after the other and divides each time by that of "sdpa" in the same
 repetition. The table shows the median ratio and, in brackets, the minimum and maximum. With ``--cpu-time``, use one
 thread (`OMP_NUM_THREADS=1`): the seconds of several threads are added up, and some of them only wait.
@@ -20,12 +21,14 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 import transformers
 
 from sra_rag import SRAConfig, load_model, reattend
+from sra_rag.attention import ATTENTION_NAME
 from sra_rag.attention.fast import fast_reattention
 from sra_rag.attention.reference import scaled_reattention
 from sra_rag.attention.session import Session
@@ -38,6 +41,7 @@ DECODED = 24
 Clock = Callable[[], float]
 VARIANTS: dict[str, SRAConfig | None] = {
     "sdpa": None,
+    "off": None,
     'SRA, rows="all"': SRAConfig(alpha=ALPHA),
     'SRA, rows="after_context"': SRAConfig(alpha=ALPHA, rows="after_context"),
     'SRA, policy="constant"': SRAConfig(alpha=ALPHA, policy="constant"),
@@ -59,7 +63,7 @@ def main() -> None:
 
     name, model = arbitrary(options) if options.shape else loaded(options)
     if options.peak_of:
-        prefill(model, options.length, VARIANTS[options.peak_of], time.perf_counter)
+        prefill(model, options.length, options.peak_of, time.perf_counter)
         print(peak_bytes())
         return
     clock = time.process_time if options.cpu_time else time.perf_counter
@@ -101,10 +105,8 @@ def prefill_table(model: transformers.PreTrainedModel, lengths: list[int], repet
     """Print the ratios for the prefill of a prompt."""
     cells: dict[str, list[str]] = {name: [] for name in VARIANTS}
     for length in lengths:
-        prefill(model, length, None, clock)  # warm up
-        runs = [
-            {name: prefill(model, length, sra, clock) for name, sra in VARIANTS.items()} for _ in range(repetitions)
-        ]
+        prefill(model, length, "sdpa", clock)  # warm up
+        runs = [{name: prefill(model, length, name, clock) for name in VARIANTS} for _ in range(repetitions)]
         cells["sdpa"].append(f"{statistics.median(run['sdpa'] for run in runs):.3g} s")
         for name in list(VARIANTS)[1:]:
             cells[name].append(spread([run[name] / run["sdpa"] for run in runs]))
@@ -115,11 +117,25 @@ def prefill_table(model: transformers.PreTrainedModel, lengths: list[int], repet
     print()
 
 
+@contextmanager
+def variant(model: transformers.PreTrainedModel, name: str, context_length: int) -> Iterator[None]:
+    """Attend as a variant does, within the block."""
+    if name != "sdpa":
+        with reattend(model, VARIANTS[name], context_length=context_length):
+            yield
+        return
+    model.set_attn_implementation("sdpa")
+    try:
+        yield
+    finally:
+        model.set_attn_implementation(ATTENTION_NAME)
+
+
 @torch.inference_mode()
-def prefill(model: transformers.PreTrainedModel, length: int, sra: SRAConfig | None, clock: Clock) -> float:
+def prefill(model: transformers.PreTrainedModel, length: int, name: str, clock: Clock) -> float:
     """Return the seconds of a prefill of `length` tokens."""
     ids = tokens(model, length)
-    with reattend(model, sra, context_length=length - QUESTION_TOKENS):
+    with variant(model, name, length - QUESTION_TOKENS):
         return timed(model, lambda: model(ids, use_cache=True, logits_to_keep=1), clock)
 
 
@@ -128,13 +144,13 @@ def decode_table(model: transformers.PreTrainedModel, length: int, repetitions: 
     """Print the ratios for decoding one token after `length` tokens; the variants alternate for each token."""
     ids = tokens(model, length)
     caches, seconds = {}, {name: [] for name in VARIANTS}
-    for name, sra in VARIANTS.items():
-        with reattend(model, sra, context_length=length - QUESTION_TOKENS):
+    for name in VARIANTS:
+        with variant(model, name, length - QUESTION_TOKENS):
             caches[name] = cache_argument(model, transformers.DynamicCache(config=model.config))
             model(ids, use_cache=True, logits_to_keep=1, **caches[name])
     for _ in range(DECODED * repetitions):
-        for name, sra in VARIANTS.items():
-            with reattend(model, sra, context_length=length - QUESTION_TOKENS):
+        for name in VARIANTS:
+            with variant(model, name, length - QUESTION_TOKENS):
                 step = lambda cache=caches[name]: model(ids[:, :1], use_cache=True, **cache)  # noqa: E731
                 seconds[name].append(timed(model, step, clock))
     print(f"| decoding a token after {length:,} tokens | median of {DECODED * repetitions} (middle half) |\n|---|---|")
@@ -189,9 +205,9 @@ def memory_of_gpu(model: transformers.PreTrainedModel, length: int) -> None:
     """Print the peak GPU memory of the prefill of one long prompt, including the weights."""
     print(f"| peak memory of the GPU, prefill of {length:,} tokens | |\n|---|---|")
     peaks = {}
-    for name, sra in VARIANTS.items():
+    for name in VARIANTS:
         torch.cuda.reset_peak_memory_stats()
-        prefill(model, length, sra, time.perf_counter)
+        prefill(model, length, name, time.perf_counter)
         peaks[name] = torch.cuda.max_memory_allocated()
         shown = f"{peaks[name] / 2**30:.2f} GiB" if name == "sdpa" else f"{peaks[name] / peaks['sdpa']:.2f}x"
         print(f"| {name} | {shown} |", flush=True)

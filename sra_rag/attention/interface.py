@@ -20,6 +20,7 @@ from transformers.masking_utils import causal_mask_function, sdpa_mask
 from sra_rag.attention.fast import fast_reattention
 from sra_rag.attention.look import active_look, look_weights
 from sra_rag.attention.session import Session, active_session
+from sra_rag.attention.shared_keys import one_row_attention
 from sra_rag.attention.shares import active_shares, decoding_weights
 from sra_rag.attention.visibility import Visibility
 from sra_rag.errors import UnsupportedModelError
@@ -142,6 +143,10 @@ def sra_attention_forward(
         _observe(module, query, key, mask, scaling, softcap)
         if softcap is not None:
             return _eager(module, query, key, value, mask, scaling, dropout, softcap=softcap, **kwargs)
+        if mask is None and not dropout and kwargs.get("position_bias") is None:
+            output = one_row_attention(query, key, value, scaling)
+            if output is not None:
+                return output, None
         return sdpa_attention_forward(module, query, key, value, mask, dropout, scaling, is_causal, **kwargs)
     _refuse_unsupported(module, dropout, kwargs)
     if visibility is None:

@@ -12,22 +12,18 @@ appended question by question; the same command continues after a stop.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
-import json
 import time
 from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from retrieval_filings import BUDGETS, by_filing, measure, pages_by, share
-from sra_pipelines.index.embedding import load_embedding
+from resumed_results import ResumedResults, filing_arguments, read_questions
+from retrieval_filings import BUDGETS, measure, pages_by, share
 from sra_pipelines.retrieval.reranking import Reranker
 from sra_pipelines.retrieval.retriever import Retriever
 from sra_pipelines.values import Passage
-from transformers.utils import logging as transformers_logging
 
 from sra_rag import Engine, load_model
 
@@ -37,36 +33,24 @@ RERANKED = "with vocabulary, re-ranked"
 
 def main() -> None:
     """Measure with and without re-ranking and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="folder of questions.jsonl and pdfs/")
-    parser.add_argument("--cache", type=Path, required=True, help="folder for indexes")
-    parser.add_argument("--to", type=Path, required=True, help="JSONL file of results; continued if it exists")
-    parser.add_argument("--model", default="embedded", help="whose heads rank and tokens are counted")
-    parser.add_argument("--cross-encoder", help="rank with this cross-encoder instead of the heads")
+    parser = filing_arguments(__doc__)
+    parser.add_argument("--cross-encoder", help="rank with this cross-encoder instead of the heads of --model")
     parser.add_argument("--passages", type=int, default=20, help="best passages that are re-ranked (default: 20)")
     options = parser.parse_args()
-    transformers_logging.disable_progress_bar()
 
-    questions = [json.loads(line) for line in (options.folder / "questions.jsonl").read_text().splitlines()]
-    done = [json.loads(line) for line in options.to.read_text().splitlines()] if options.to.exists() else []
-    known = {result["id"] for result in done}
+    questions, results = read_questions(options.folder), ResumedResults(options.to)
     engine = Engine(load_model(options.model))
     count = cache(lambda text: len(engine.encode(text).token_ids))
     other: Any = Reranker(options.cross_encoder) if options.cross_encoder else ByHeads(engine)
-    for index, own in by_filing(options.folder, options.cache, questions, load_embedding()):
-        for question in own:
-            if question["id"] in known:
-                continue
-            result: dict[str, Any] = {"id": question["id"]}
-            for name, vocabulary in zip(ROWS, ((), None), strict=True):
-                result[name] = measure(pages_by(Retriever(index, vocabulary=vocabulary), count), question, count)
-            reranker: Any = Best(other, options.passages)
-            result[RERANKED] = measure(pages_by(Retriever(index, reranker=reranker), count), question, count)
-            result["seconds"] = reranker.seconds
-            done.append(result)
-            with options.to.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(result) + "\n")
-            print(f"{len(done)} of {len(questions)} questions", flush=True)
+    for index, question in results.missing(options.folder, options.cache, questions):
+        result: dict[str, Any] = {"id": question["id"]}
+        for name, vocabulary in zip(ROWS, ((), None), strict=True):
+            result[name] = measure(pages_by(Retriever(index, vocabulary=vocabulary), count), question, count)
+        reranker: Any = Best(other, options.passages)
+        result[RERANKED] = measure(pages_by(Retriever(index, reranker=reranker), count), question, count)
+        result["seconds"] = reranker.seconds
+        results.add(result, len(questions))
+    done = results.done
     print(
         f"\n| gold page in the context, {len(done)} questions | " + " | ".join(f"{b:,} tokens" for b in BUDGETS) + " |"
     )

@@ -12,6 +12,7 @@ from sra_pipelines.checks.relevance import Relevance
 from sra_pipelines.checks.support import Support
 from sra_pipelines.presets import load_preset
 from sra_pipelines.retrieval.packing import format_passages
+from sra_pipelines.retrieval.placing import PlacedStatement
 from sra_pipelines.retrieval.vocabulary import Expansion
 from sra_pipelines.values import Passage
 from sra_rag.config import SRAConfig
@@ -39,6 +40,8 @@ class Retrieval:
         What the vocabulary added to the search; None if the question matches no topic.
     closest
         Cosine of the question and the passage of the index that is closest in meaning; None if it is not known.
+    statements
+        Which pages of the passages are financial statements, see `Retrieved`.
     """
 
     question: str
@@ -47,6 +50,7 @@ class Retrieval:
     instruction: str = dataclasses.field(default_factory=lambda: load_preset("general").instruction)
     expansion: Expansion | None = None
     closest: float | None = None
+    statements: tuple[PlacedStatement, ...] = ()
 
     def passage_texts(self) -> list[str]:
         """Return the text of each passage as in the context, including its heading."""

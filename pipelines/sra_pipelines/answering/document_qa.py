@@ -19,6 +19,7 @@ from sra_pipelines.checks.relevance import Relevance, has_measured_cosines, meas
 from sra_pipelines.checks.run_checks import run_checks
 from sra_pipelines.checks.support import check_support
 from sra_pipelines.index.passage_index import PassageIndex
+from sra_pipelines.metrics.asked_metric import needed_rows
 from sra_pipelines.presets import Preset, load_preset
 from sra_pipelines.retrieval.packing import format_passages
 from sra_pipelines.retrieval.retriever import Retriever
@@ -108,8 +109,13 @@ class DocumentQA:
         parts = [well_formed(system_message).strip(), self.preset.instruction]
         instruction = "\n\n".join(filter(None, parts))
         budget = self._budget(question, instruction, max_new_tokens or self.engine.options.max_new_tokens)
-        packed, expansion, closest = self.retriever.retrieve_expanded(question, budget, self.count_tokens)
-        return Retrieval(question, tuple(packed), format_passages(packed), instruction, expansion, closest)
+        computes = "arithmetic" in self.preset.checks
+        needed = needed_rows(question, self.preset.metrics) if computes else None
+        packed, expansion, closest, statements = self.retriever.retrieve_expanded(
+            question, budget, self.count_tokens, needed
+        )
+        context = format_passages(packed)
+        return Retrieval(question, tuple(packed), context, instruction, expansion, closest, tuple(statements))
 
     def ask(self, question: str | Retrieval, *, sra: SRALike = None, attention: bool = False, **changes: Any) -> Answer:
         """Answer a question.
@@ -249,7 +255,7 @@ class DocumentQA:
         mean = None if shares is None else shares.mean()
         notes, calculation = run_checks(
             self.preset.checks, self.engine, retrieval, generation, citations, supported, pages,
-            abstained=abstained is not None, **limits,
+            abstained=abstained is not None, metrics=self.preset.metrics, **limits,
         )  # fmt: skip
         return Answer(
             retrieval.question,

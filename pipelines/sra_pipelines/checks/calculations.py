@@ -82,16 +82,17 @@ class Calculation:
     Parameters
     ----------
     operation
-        The operation that was computed.
+        The operation that was computed; ``"metric"`` for a metric or row of statements in one or several years.
     operands
         Verified amounts, in the order of their use: for a difference or growth, the earlier one first.
     result
-        The result: in per cent for growth, a plain number for a ratio, otherwise in the unit of the operands.
+        The result: in per cent for growth, a plain number for a ratio, otherwise in the unit of the operands. For a
+        metric, that of the last year in the unit of the metric, or the average or change that is asked for.
     text
         The calculation as text for readers.
     """
 
-    operation: Operation
+    operation: Operation | Literal["metric"]
     operands: tuple[Operand, ...]
     result: Decimal
     text: str

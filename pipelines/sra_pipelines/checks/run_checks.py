@@ -11,6 +11,8 @@ from sra_pipelines.checks.citations import Citation
 from sra_pipelines.checks.defined_terms import date_pages, used_terms
 from sra_pipelines.checks.sections_and_units import cited_sections, lacking_unit_or_period
 from sra_pipelines.checks.support import Support
+from sra_pipelines.metrics.compute_metric import computed_metric
+from sra_pipelines.metrics.metric import Metrics
 from sra_pipelines.retrieval.packing import Pages
 from sra_rag.errors import ContextOverflowError, GenerationTimeoutError
 from sra_rag.generation.engine_protocol import EngineProtocol
@@ -30,6 +32,7 @@ def run_checks(
     pages: Pages,
     *,
     abstained: bool = False,
+    metrics: Metrics | None = None,
     cancel: Cancellation | None = None,
     timeout: float | None = None,
 ) -> tuple[tuple[str, ...], Calculation | None]:
@@ -53,6 +56,8 @@ def run_checks(
         All passages of each page.
     abstained
         Whether the output is a non-answer.
+    metrics
+        Metrics that are computed from the rows of statements; by default none.
     cancel
         Cancellation of the request.
     timeout
@@ -70,12 +75,28 @@ def run_checks(
     if "unit_and_period" in checks and not abstained:
         notes += lacking_unit_or_period(generation.text.strip(), retrieval.question, supported)
     if "arithmetic" in checks:
-        timeout = engine.options.timeout if timeout is None else timeout
-        left = None if timeout is None else max(timeout - generation.timing.total_seconds, 1e-3)
-        try:
-            calculation = computed(engine, retrieval, generation.sra, cancel=cancel, timeout=left)
-        except GenerationTimeoutError:
-            notes.append("nothing was computed: the request timed out")
-        except ContextOverflowError:
-            notes.append("nothing was computed: the passages leave no room in the context window")
+        calculation, note = _computed(engine, retrieval, generation, metrics or Metrics(), cancel, timeout)
+        notes += [note] if note else []
     return tuple(notes), calculation
+
+
+def _computed(
+    engine: EngineProtocol,
+    retrieval: Retrieval,
+    generation: Generation,
+    metrics: Metrics,
+    cancel: Cancellation | None,
+    timeout: float | None,
+) -> tuple[Calculation | None, str]:
+    """Return the calculation for a question, if any, and a note if something is missing for it."""
+    by_code = computed_metric(retrieval.question, retrieval.passages, retrieval.statements, metrics)
+    if by_code is not None:
+        return by_code
+    timeout = engine.options.timeout if timeout is None else timeout
+    left = None if timeout is None else max(timeout - generation.timing.total_seconds, 1e-3)
+    try:
+        return computed(engine, retrieval, generation.sra, cancel=cancel, timeout=left), ""
+    except GenerationTimeoutError:
+        return None, "nothing was computed: the request timed out"
+    except ContextOverflowError:
+        return None, "nothing was computed: the passages leave no room in the context window"

@@ -14,7 +14,7 @@ from sra_pipelines.checks.amounts import Amount, find_amounts
 from sra_pipelines.checks.dates import find_dates
 from sra_pipelines.retrieval.relevant_rows import GAP
 
-__all__ = ["PageAmount", "read_amounts"]
+__all__ = ["EMPTY_CELL", "PageAmount", "read_amounts", "unit_of"]
 
 _YEAR = r"(?:19|20)\d\d"
 _PERIOD = re.compile(
@@ -31,7 +31,7 @@ _YEAR_AFTER = re.compile(
     rf"\W*(?:in|for)\s+(?:the\s+)?(?:fiscal\s+|financial\s+)?(?:year\s+)?({_YEAR})\b(?!\s+financial)"
 )
 _OTHER_UNIT = re.compile(r"\((?:p|pence|cents|%)\)|\b(?:per|employees|headcount|shares|number|ratio|days)\b", re.I)
-_EMPTY = re.compile(r"(?<=\s)(?:[-\u2013\u2014]|nil|n/a)(?=\s|$)|(?<=\|) (?=\|)")
+EMPTY_CELL = re.compile(r"(?<=\s)(?:[-\u2013\u2014]|nil|n/a)(?=\s|$)|(?<=\|) (?=\|)")
 _LETTER = re.compile(r"[^\W\d_]")
 _LONGEST_HEADING = 70  # characters; a longer line without amounts is a sentence
 
@@ -88,7 +88,7 @@ def read_amounts(text: str) -> list[PageAmount]:
             amounts += named
         elif periods is not None:
             above = [*table.title, table.group][-2:] if not table.columns else [table.group]
-            unit = _unit(line) or next((u for u in map(_unit, reversed(above)) if u), "")
+            unit = unit_of(line) or next((u for u in map(unit_of, reversed(above)) if u), "")
             table = _Table([title for title in above if title], "", periods, unit)
         elif not values or not _LETTER.search(line):
             if len(line.strip()) > _LONGEST_HEADING or line.rstrip().endswith((".", ";", ",")):
@@ -126,7 +126,7 @@ def _named_row(line: str, start: int, table: _Table) -> Iterator[PageAmount]:
             continue
         amount = dataclasses.replace(own[0], start=own[0].start + offset, end=own[0].end + offset)
         periods = {" ".join(match[0].split()) for match in _PERIOD.finditer(name)}
-        unit = _own_unit(amount) or _unit(name)
+        unit = _own_unit(amount) or unit_of(name)
         if not unit and not _OTHER_UNIT.search(f"{name} {first}"):
             unit = table.unit
         label = _named(first, 0)[1].strip()
@@ -185,17 +185,17 @@ def _is_row(line: str, amounts: list[Amount]) -> bool:
     cells = line[_first(line, amounts) :]
     for amount in reversed(_values(cells)):
         cells = cells[: amount.start] + cells[amount.end :]
-    return not _LETTER.search(_EMPTY.sub(" ", f" {cells}"))
+    return not _LETTER.search(EMPTY_CELL.sub(" ", f" {cells}"))
 
 
 def _first(line: str, amounts: list[Amount]) -> int:
     """Return where the cells of a row start: at the first amount, or at an empty cell before it."""
-    empty = _EMPTY.search(line)
+    empty = EMPTY_CELL.search(line)
     return min([amounts[0].start, *([empty.start()] if empty else [])])
 
 
 def _row(line: str, start: int, amounts: list[Amount], table: _Table) -> Iterator[PageAmount]:
-    cells = sorted([amount.start for amount in amounts] + [empty.start() for empty in _EMPTY.finditer(line)])
+    cells = sorted([amount.start for amount in amounts] + [empty.start() for empty in EMPTY_CELL.finditer(line)])
     has_columns = len(cells) == len(table.columns)
     label = line[: _first(line, amounts)].strip(" |$€£¥")
     heading = tuple(text for text in (*table.title, table.group) if text)
@@ -214,11 +214,12 @@ def _sentence(line: str, start: int, amounts: list[Amount]) -> Iterator[PageAmou
 def _own_unit(amount: Amount) -> str:
     if amount.percent:
         return "%"
-    unit = _unit(re.sub(r"[\d.,()\u2212-]+", " ", amount.text))
+    unit = unit_of(re.sub(r"[\d.,()\u2212-]+", " ", amount.text))
     return unit if amount.scale else ""
 
 
-def _unit(text: str) -> str:
+def unit_of(text: str) -> str:
+    """Return the unit that a heading states, such as ``"$ million"``; empty if it states none."""
     match = _UNIT.search(text)
     if match is None:
         return ""

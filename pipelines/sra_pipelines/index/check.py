@@ -14,6 +14,7 @@ from sra_pipelines.index.embedding_identity import EmbeddingIdentity
 from sra_pipelines.index.schema import connect, transaction
 from sra_pipelines.index.seal import damaged, is_intact
 from sra_pipelines.index.stored_document import StoredDocument, load_document
+from sra_pipelines.index.stored_structure import load_structure
 from sra_pipelines.index.stores.index_vectors import own_store
 from sra_pipelines.index.stores.vector_store import VectorStoreError
 
@@ -77,6 +78,7 @@ def check_index(folder: Path, on_document: Callable[[int, int], None] | None = N
         for done, (number, document) in enumerate(everything.items(), start=1):
             try:
                 stored, digest = load_document(connection, number, document, identity.dimension)
+                load_structure(connection, number, digest)
             except (ValueError, TypeError) as error:
                 problems.append(f"{document.name}: {error}")
             else:

@@ -19,6 +19,7 @@ __all__ = [
     "DATABASE",
     "DOCUMENT_COLUMNS",
     "FORMAT_VERSION",
+    "STRUCTURES",
     "StoreError",
     "connect",
     "create",
@@ -33,7 +34,17 @@ FORMAT_VERSION = 1
 _APPLICATION_ID = 0x53524149  # "SRAI"
 _WAIT_SECONDS = 60.0  # wait for the commit of another process
 
-_SCHEMA = """
+STRUCTURES = """
+CREATE TABLE IF NOT EXISTS structures (
+    document_id INTEGER PRIMARY KEY REFERENCES documents ON DELETE CASCADE,
+    rules INTEGER NOT NULL,
+    value TEXT NOT NULL,
+    digest TEXT NOT NULL
+)
+"""
+"""What the pages of each document are. An index of an earlier version gets the table with its next change."""
+
+_SCHEMA = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
 CREATE TABLE documents (
     id INTEGER PRIMARY KEY,
@@ -66,6 +77,7 @@ CREATE TABLE passages (
     section TEXT NOT NULL,
     PRIMARY KEY (document_id, position)
 ) WITHOUT ROWID;
+{STRUCTURES};
 """
 
 

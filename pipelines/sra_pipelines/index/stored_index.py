@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,11 @@ from sra_pipelines.index.query_vectors import query_vector
 from sra_pipelines.index.schema import connect, transaction
 from sra_pipelines.index.seal import damaged, require_intact
 from sra_pipelines.index.stored_document import StoredDocument, load_document
+from sra_pipelines.index.stored_structure import load_structure
 from sra_pipelines.index.stores.framework_store import FrameworkStore
 from sra_pipelines.index.stores.store_urls import open_store
 from sra_pipelines.index.stores.vector_store import FaissStore, VectorDocument, VectorStore, VectorStoreError
+from sra_pipelines.structure.document_structure import DocumentStructure
 from sra_pipelines.values import Document, Page, Passage
 
 __all__ = ["StoredIndex", "attached_store", "open_index"]
@@ -41,6 +43,7 @@ class _Contents:
     digest: str
     pages: tuple[Page, ...]
     passages: tuple[Passage, ...]
+    structure: DocumentStructure | None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -133,6 +136,11 @@ class StoredIndex:
         """Return all passages, grouped by document, in reading order."""
         return self._now.passages
 
+    def structures(self) -> Mapping[str, DocumentStructure]:
+        """Return what the pages of the documents are, by name, for the documents of which the index has it."""
+        contents = self._now.contents
+        return {name: own.structure for name, own in contents.items() if own.structure is not None}
+
     def search(self, question: str, limit: int, *, phrases: Sequence[str] = ()) -> list[Passage]:
         """Return the passages closest in meaning to a question, best first; scores are cosines.
 
@@ -207,8 +215,8 @@ def _load(folder: Path, store: VectorStore | None, before: _Revision | None = No
         for number, document in documents.items():
             known = None if before is None else before.contents.get(document.name)
             if known is None or known.digest != digests[number]:
-                stored = _read(folder, connection, number, document, dimension)
-                known = _Contents(digests[number], stored.pages, stored.passages)
+                stored, structure = _read(folder, connection, number, document, dimension)
+                known = _Contents(digests[number], stored.pages, stored.passages, structure)
                 if store is None and number in keys:
                     vectors.add([VectorDocument(keys[number], stored.passages, stored.vectors)])
             contents[document.name] = known
@@ -227,11 +235,12 @@ def _load(folder: Path, store: VectorStore | None, before: _Revision | None = No
 
 def _read(
     folder: Path, connection: sqlite3.Connection, number: int, document: IndexedDocument, dimension: int
-) -> StoredDocument:
+) -> tuple[StoredDocument, DocumentStructure | None]:
     try:
         stored, digest = load_document(connection, number, document, dimension)
+        structure = load_structure(connection, number, digest)
     except (ValueError, TypeError) as error:
         raise damaged(folder, f"{document.name}: {error}") from error
     if stored.digest() != digest:
         raise damaged(folder, f"{document.name}: its text or vectors differ from the stored digest")
-    return stored
+    return stored, structure

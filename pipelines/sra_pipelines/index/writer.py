@@ -34,6 +34,7 @@ from sra_pipelines.index.prepare_on_ray import IndexWork, prepared_on_ray
 from sra_pipelines.index.removal import AllowRemoval, require_removal_allowed, require_sources
 from sra_pipelines.index.schema import DATABASE, StoreError, connect, create, exists, is_full_disk, transaction
 from sra_pipelines.index.seal import require_intact, write_seal
+from sra_pipelines.index.stored_structure import add_missing_structures
 from sra_pipelines.index.stores.index_vectors import drop_vectors, own_store, push_vectors
 from sra_pipelines.index.stores.vector_store import VectorStore
 from sra_pipelines.ray.cluster import RayOptions
@@ -191,6 +192,7 @@ def add_documents(
             if sync:
                 require_sources(paths)  # check again: a folder may have been unmounted while the files were listed
                 require_removal_allowed(folder, sources, known.values(), plan.gone, allow_removal)
+            add_missing_structures(connection, folder)  # an index of an earlier version has none
             prepared = prepared_before(connection, plan)
             files_to_read = wanted_files(plan, prepared)
             tally = Tally()

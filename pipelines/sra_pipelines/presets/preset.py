@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import get_args
 
+from sra_pipelines.metrics.metric import Metrics
 from sra_pipelines.reading.splitting import Splitting
 from sra_pipelines.retrieval.packing import Order
 from sra_pipelines.retrieval.vocabulary import VocabularyEntry
@@ -38,6 +39,8 @@ class Preset:
         How a new index splits documents.
     vocabulary
         What people ask and what documents write for it, see `VocabularyEntry`.
+    metrics
+        Which metrics the check ``"arithmetic"`` computes from which rows of statements.
 
     Raises
     ------
@@ -54,6 +57,7 @@ class Preset:
     context_tokens: int | None = None
     splitting: Splitting = dataclasses.field(default_factory=Splitting)
     vocabulary: tuple[VocabularyEntry, ...] = ()
+    metrics: Metrics = dataclasses.field(default_factory=Metrics)
 
     def __post_init__(self) -> None:
         if not self.name.strip() or not self.instruction.strip():

@@ -12,21 +12,22 @@ from typing import Any
 
 import yaml
 
+from sra_pipelines.metrics.formulas import FormulaError
+from sra_pipelines.presets.metric_tables import join_metrics, read_metrics
 from sra_pipelines.presets.preset import Preset
 from sra_pipelines.presets.vocabulary_tables import read_vocabulary
 from sra_pipelines.reading.splitting import Splitting
-from sra_pipelines.retrieval.vocabulary import VocabularyEntry
 from sra_pipelines.structure.page_kinds import DOCUMENT_TYPES
 from sra_rag.errors import ConfigError
 
 __all__ = ["load_preset", "preset_names", "preset_path"]
 
 _FOLDER = Path(__file__).parent
-_LANGUAGES = _FOLDER / "languages"  # vocabularies in other languages than English, which presets include
+_INCLUDED = _FOLDER / "included"  # vocabularies that presets include: in other languages, and what is computed
 _SUFFIXES = {".toml", ".yaml", ".yml"}
 _TOP = {
     "name": str, "description": str, "instruction": str, "checks": list, "vocabularies": list, "documents": list,
-    "language": str, "vocabulary": list, "retrieval": dict, "splitting": dict,
+    "language": str, "vocabulary": list, "row": list, "metric": list, "retrieval": dict, "splitting": dict,
 }  # fmt: skip
 _RETRIEVAL = {"order": str, "whole_pages": bool, "context_tokens": int}
 _SPLITTING = {"tokens": int, "overlap": int, "at_headings": bool}
@@ -79,6 +80,10 @@ def _read(path: Path) -> Preset:
     retrieval = _checked(top.pop("retrieval", {}), _RETRIEVAL, f"{path}, retrieval")
     splitting = _checked(top.pop("splitting", {}), _SPLITTING, f"{path}, splitting")
     top["instruction"] = top["instruction"].strip()
+    try:
+        top["metrics"] = join_metrics(top["metrics"])
+    except FormulaError as error:
+        raise FormulaError(f"{path}: {error}") from error
     loaded = Preset(**{"name": path.stem, **top, **retrieval})
     return dataclasses.replace(loaded, splitting=Splitting(**splitting))
 
@@ -103,30 +108,31 @@ def _values(path: Path, including: tuple[Path, ...] = ()) -> dict[str, Any]:
         raise ConfigError(f"{path}: documents: unknown types {unknown}. Use {', '.join(DOCUMENT_TYPES)}.")
     defaults = {"documents": list(top.pop("documents")), "language": top.pop("language", "")}
     own = read_vocabulary(top.pop("vocabulary", []), str(path), text, defaults)
-    others = (_included(other, path, (*including, path.resolve())) for other in top.pop("vocabularies"))
-    top["vocabulary"] = (*own, *itertools.chain.from_iterable(others))
+    metrics = [read_metrics({name: top.pop(name, []) for name in ("row", "metric")}, str(path), text)]
+    others = [_included(other, path, (*including, path.resolve())) for other in top.pop("vocabularies")]
+    top["vocabulary"] = (*own, *itertools.chain.from_iterable(other["vocabulary"] for other in others))
+    top["metrics"] = [*metrics, *itertools.chain.from_iterable(other["metrics"] for other in others)]
     return top
 
 
-def _included(name: str, path: Path, including: tuple[Path, ...]) -> tuple[VocabularyEntry, ...]:
-    """Load a vocabulary that a file includes: that of a preset or a language of the package, or of a file."""
+def _included(name: str, path: Path, including: tuple[Path, ...]) -> dict[str, Any]:
+    """Load a vocabulary that a file includes: that of a preset, one of `_INCLUDED` of the package, or of a file."""
     if Path(name).suffix.lower() in _SUFFIXES:
         included = (path.parent / name).resolve()
     elif name in preset_names():
         included = preset_path(name)
-    elif name in _language_names():
-        included = _LANGUAGES / f"{name}.toml"
+    elif name in _included_names():
+        included = _INCLUDED / f"{name}.toml"
     else:
-        names = ", ".join([*preset_names(), *_language_names()])
+        names = ", ".join([*preset_names(), *_included_names()])
         raise ConfigError(f"{path}: vocabularies: There is no preset {name!r}. Use {names}, or give a file.")
     if included in including:
         raise ConfigError(f"{path}: vocabularies names {name}, which includes this file. Remove one of the two.")
-    vocabulary: tuple[VocabularyEntry, ...] = _values(included, including)["vocabulary"]
-    return vocabulary
+    return _values(included, including)
 
 
-def _language_names() -> list[str]:
-    return sorted(path.stem for path in _LANGUAGES.glob("*.toml"))
+def _included_names() -> list[str]:
+    return sorted(path.stem for path in _INCLUDED.glob("*.toml"))
 
 
 def _checked(values: object, allowed: Mapping[str, type], where: str, required: tuple[str, ...] = ()) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from sra_pipelines.values import Passage
 
-__all__ = ["named_documents", "prefer_documents"]
+__all__ = ["named_documents", "naming_words", "prefer_documents"]
 
 _WORD = re.compile(r"\d+[^\W\d_](?![^\W\d_])|[^\W\d_]+|\d+")
 _YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)|(?<=[Qq][1-4])20\d\d")
@@ -65,6 +65,20 @@ def named_documents(question: str, names: Sequence[str]) -> list[str]:
     if not chosen and _SEVERAL.search(question) and len(names) <= _MOST_SEVERAL:
         return list(names)
     return [name for name in names if name in chosen] if len(chosen) < len(names) or len(owners) > 1 else []
+
+
+def naming_words(question: str, name: str) -> set[str]:
+    """Return the words of a question that name a document, in lower case: "best" and "buy" for BESTBUY_2024Q2_10Q."""
+    own, words = _owner_words(name), _WORD.findall(question)
+    naming: set[str] = set()
+    for n in range(1, _LONGEST_NAME + 1):
+        for start in range(len(words) - n + 1):
+            part = words[start : start + n]
+            begins = part[0][0].isupper() and len(part[0]) >= _LEAST_PREFIX
+            joined = "".join(part).lower()
+            if any(word == joined or (begins and word.startswith(joined)) for word in own):
+                naming |= {word.lower() for word in part}
+    return naming
 
 
 def prefer_documents(ranked: Sequence[Passage], documents: Sequence[str]) -> list[Passage]:

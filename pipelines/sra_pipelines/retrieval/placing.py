@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import NamedTuple
 
 from sra_pipelines.retrieval.merging import merge_passages
 from sra_pipelines.retrieval.packing import PlacedPage
@@ -14,11 +16,27 @@ from sra_pipelines.structure.page_kinds import PageKind
 from sra_pipelines.structure.statement_rows import STATEMENTS
 from sra_pipelines.values import Passage
 
-__all__ = ["needed_statements", "place_statements"]
+__all__ = ["PlacedStatement", "needed_statements", "place_statements", "statements_among"]
 
 _MOST_KINDS = 3
 _MOST_DOCUMENTS = 2
 _DOCUMENTS_OF = 4  # best passages whose documents are considered
+
+
+class PlacedStatement(NamedTuple):
+    """A page that is a statement.
+
+    Parameters
+    ----------
+    document, page_index
+        Document and index of the page.
+    kind
+        Kind of the statement, a key of `STATEMENTS`.
+    """
+
+    document: str
+    page_index: int
+    kind: str
 
 
 def needed_statements(entries: Sequence[VocabularyEntry]) -> list[str]:
@@ -41,6 +59,7 @@ def place_statements(
     candidates: Sequence[Passage],
     revision: Revision,
     count_tokens: Callable[[str], int],
+    needed_rows: re.Pattern[str] | None = None,
 ) -> list[PlacedPage]:
     """Return the pages of the statements that the topics of a question need.
 
@@ -56,6 +75,8 @@ def place_statements(
         The index.
     count_tokens
         Function that returns the number of tokens of a text.
+    needed_rows
+        Pattern of the labels of rows that a shortened page has before others, see `select_rows`.
     """
     needed = needed_statements(entries)
     phrases = [phrase for entry in entries for phrase in entry.written]
@@ -68,9 +89,21 @@ def place_statements(
                 passages = revision.pages.get((document, page_index), ())
                 if passages and all(page.key != (document, page_index) for page in placed):
                     whole = merge_passages(passages)[0]
-                    shortened = partial(_shortened, whole, phrases, question, count_tokens)
+                    shortened = partial(_shortened, whole, phrases, question, count_tokens, needed_rows)
                     placed.append(PlacedPage(passages, shortened))
     return placed
+
+
+def statements_among(passages: Sequence[Passage], revision: Revision) -> list[PlacedStatement]:
+    """Return which pages of passages are the main page of a statement, or continue it."""
+    taken = {(passage.document, passage.page_index) for passage in passages}
+    return [
+        PlacedStatement(document, page_index, kind)
+        for document in dict.fromkeys(passage.document for passage in passages)
+        for kind in STATEMENTS
+        for page_index in _main_pages(revision.kinds(document), kind)
+        if (document, page_index) in taken
+    ]
 
 
 def _main_pages(kinds: Sequence[PageKind], kind: str) -> list[int]:
@@ -81,6 +114,11 @@ def _main_pages(kinds: Sequence[PageKind], kind: str) -> list[int]:
 
 
 def _shortened(
-    page: Passage, phrases: Sequence[str], question: str, count_tokens: Callable[[str], int], budget: int
+    page: Passage,
+    phrases: Sequence[str],
+    question: str,
+    count_tokens: Callable[[str], int],
+    needed_rows: re.Pattern[str] | None,
+    budget: int,
 ) -> Passage | None:
-    return select_rows(page, phrases, question, budget, count_tokens)
+    return select_rows(page, phrases, question, budget, count_tokens, needed_rows)

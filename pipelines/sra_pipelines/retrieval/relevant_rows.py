@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from sra_pipelines.retrieval.keywords import keywords
 from sra_pipelines.retrieval.packing import format_passages
-from sra_pipelines.structure.page_lines import Line, page_lines
+from sra_pipelines.structure.page_lines import Line, page_lines, plain_label
 from sra_pipelines.values import Passage
 
 __all__ = ["GAP", "select_rows"]
@@ -17,6 +17,7 @@ GAP = "..."  # stands for omitted rows
 _MOST_HEADING = 8  # lines above the first row
 _LEAST_ROWS = 3  # rows that are kept even if they fit badly
 _LEAST_SCORE = 0.3
+_NEEDED, _AROUND = 3.0, 2.0  # more than the score of any other row
 _MONTHS = "january|february|march|april|may|june|july|august|september|october|november|december"
 _COLUMNS = re.compile(
     rf"\b(?:19|20)\d\d\b|(?:in|of) (?:thousands|millions|billions)|ended|\bas (?:of|at)\b|\b(?:{_MONTHS}) \d", re.I
@@ -24,7 +25,12 @@ _COLUMNS = re.compile(
 
 
 def select_rows(
-    page: Passage, phrases: Sequence[str], question: str, budget: int, count_tokens: Callable[[str], int]
+    page: Passage,
+    phrases: Sequence[str],
+    question: str,
+    budget: int,
+    count_tokens: Callable[[str], int],
+    needed: re.Pattern[str] | None = None,
 ) -> Passage | None:
     """Return a page with its headings and its most relevant rows, within a token budget.
 
@@ -40,6 +46,8 @@ def select_rows(
         Maximum number of tokens, including the heading of the passage.
     count_tokens
         Function that returns the number of tokens of a text.
+    needed
+        Pattern of the labels of rows that precede all others, in the form of `plain_label`.
 
     Returns
     -------
@@ -53,9 +61,9 @@ def select_rows(
     heading = _heading_lines(lines, first)
     wanted = [set(words) for words in keywords(list(phrases))]
     asked = set(keywords([question])[0])
-    scored = sorted(
-        (-_score(line, wanted, asked), number) for number, line in enumerate(lines) if line.label and number >= first
-    )
+    scores = {n: _score(line, wanted, asked, needed) for n, line in enumerate(lines) if line.label and n >= first}
+    scores |= _around_parts(scores, len(lines))
+    scored = sorted((-score, number) for number, score in scores.items())
     kept, best = set(heading), None
     for place, (score, number) in enumerate(scored):
         if score == 0 or (place >= _LEAST_ROWS and -score < _LEAST_SCORE):
@@ -68,6 +76,17 @@ def select_rows(
     return best
 
 
+def _around_parts(scores: Mapping[int, float], n_lines: int) -> dict[int, float]:
+    """Return scores for the lines around needed rows that are next to each other.
+
+    They can be the parts of a sum, and the lines around show that no part is left out.
+    """
+    needed = {number for number, score in scores.items() if score == _NEEDED}
+    parts = {number for number in needed if number - 1 in needed or number + 1 in needed}
+    around = {other for number in parts for other in (number - 1, number + 1)} - needed
+    return {number: _AROUND for number in around if 0 <= number < n_lines}
+
+
 def _heading_lines(lines: Sequence[Line], first: int) -> list[int]:
     """Return the lines above the first row: the title of the statement, its unit and its columns."""
     above = range(max(0, first - _MOST_HEADING), first)
@@ -75,8 +94,10 @@ def _heading_lines(lines: Sequence[Line], first: int) -> list[int]:
     return list(range(above.start, columns[-1] + 1 if columns else first))
 
 
-def _score(line: Line, wanted: Sequence[set[str]], asked: set[str]) -> float:
+def _score(line: Line, wanted: Sequence[set[str]], asked: set[str], needed: re.Pattern[str] | None) -> float:
     """Return how well a row fits: the best share of a phrase in its label, and the words of the question."""
+    if needed is not None and needed.fullmatch(plain_label(line.label)):
+        return _NEEDED
     label = set(keywords([line.label])[0])
     if not label:
         return 0.0

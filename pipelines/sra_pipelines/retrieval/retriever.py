@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import threading
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, get_args
@@ -11,7 +12,7 @@ from sra_pipelines.index.passage_index import PassageIndex
 from sra_pipelines.presets import load_preset
 from sra_pipelines.retrieval.named_documents import named_documents, prefer_documents
 from sra_pipelines.retrieval.packing import Order, Pages, PlacedPage, pack_passages
-from sra_pipelines.retrieval.placing import place_statements
+from sra_pipelines.retrieval.placing import PlacedStatement, needed_statements, place_statements, statements_among
 from sra_pipelines.retrieval.reranking import Reranker
 from sra_pipelines.retrieval.revision import Revision
 from sra_pipelines.retrieval.topic_fusion import TopicSettings, about, add_topics, fuse
@@ -41,11 +42,14 @@ class Retrieved(NamedTuple):
         What the vocabulary added to the search; None if nothing.
     closest
         Cosine of the question and the passage closest in meaning; None if the search was by keywords only.
+    statements
+        Which pages of the passages are statements; empty if the topics of the question need none.
     """
 
     passages: list[Passage]
     expansion: Expansion | None
     closest: float | None
+    statements: Sequence[PlacedStatement] = ()
 
 
 class _Ranking(NamedTuple):
@@ -120,18 +124,28 @@ class Retriever:
         """Return the passages for a question that fit into `budget` tokens, merged and ordered; see `pack_passages`."""
         return self.retrieve_expanded(question, budget, count_tokens).passages
 
-    def retrieve_expanded(self, question: str, budget: int, count_tokens: Callable[[str], int]) -> Retrieved:
-        """Return the result of `retrieve`, with what the vocabulary added and how close the closest passage is."""
+    def retrieve_expanded(
+        self,
+        question: str,
+        budget: int,
+        count_tokens: Callable[[str], int],
+        needed_rows: re.Pattern[str] | None = None,
+    ) -> Retrieved:
+        """Return the result of `retrieve`, with what the vocabulary added and how close the closest passage is.
+
+        `needed_rows` is a pattern of the labels of rows of statements that a shortened page has before others.
+        """
         hits, entries, closest = self._ranked(question)
         hits = hits[:_CANDIDATES]
         placed: Sequence[PlacedPage] = ()
         if entries and budget >= self.topics.least_budget:
-            placed = place_statements(question, entries, hits, self._revision(), count_tokens)
+            placed = place_statements(question, entries, hits, self._revision(), count_tokens, needed_rows)
         pages = self.pages() if self.whole_pages else None
         packed = pack_passages(
             hits, budget, count_tokens, order=self.order, pages=pages, placed=placed, ahead=self.topics.ahead
         )
-        return Retrieved(packed, Expansion.of(entries) if entries else None, closest)
+        statements = statements_among(packed, self._revision()) if needed_statements(entries) else ()
+        return Retrieved(packed, Expansion.of(entries) if entries else None, closest, statements)
 
     def expansion(self, question: str) -> Expansion | None:
         """Return what the vocabulary adds to the search for a question; None if nothing."""

@@ -9,10 +9,11 @@ from operator import attrgetter, is_
 
 from sra_pipelines.index.passage_index import PassageIndex
 from sra_pipelines.retrieval.keywords import KeywordIndex
-from sra_pipelines.retrieval.merging import PagesOfDocuments, by_page, merge_passages
+from sra_pipelines.retrieval.merging import PagesOfDocuments, by_page
 from sra_pipelines.retrieval.packing import Pages
 from sra_pipelines.retrieval.vocabulary import VocabularyEntry
-from sra_pipelines.structure.page_kinds import PageKind, document_types, find_page_kinds
+from sra_pipelines.structure.document_structure import DocumentStructure, find_structure
+from sra_pipelines.structure.page_kinds import PageKind
 from sra_pipelines.values import Passage
 
 __all__ = ["Revision"]
@@ -20,7 +21,6 @@ __all__ = ["Revision"]
 _BY_MEANING, _BY_WORDS = 100, 20  # passages of the rankings of a topic
 
 Rankings = tuple[list[Passage], list[Passage]]
-Structure = tuple[list[PageKind], frozenset[str]]
 
 
 class Revision:
@@ -57,17 +57,19 @@ class Revision:
         self._search = index.search
         self._vocabulary = tuple(vocabulary)
         self._lock = threading.Lock()
-        self._kinds: dict[str, Structure] | None = None
+        # Found when a document was added; other indexes, and those of earlier versions, have none.
+        self._stored: Mapping[str, DocumentStructure] = getattr(index, "structures", dict)()
+        self._kinds: dict[str, DocumentStructure] | None = None
         self._kinds_before = {} if before is None else before.known_kinds(unchanged)
         self._rankings: dict[VocabularyEntry, Rankings] = {}
 
-    def kinds(self, document: str) -> list[PageKind]:
+    def kinds(self, document: str) -> Sequence[PageKind]:
         """Return the kinds of the pages of a document, see `find_page_kinds`."""
-        return self._structure()[document][0]
+        return self._structure()[document].kinds
 
     def of_type(self, types: Sequence[str]) -> list[str]:
         """Return the names of the documents of one of the types, see `document_types`; all documents for no types."""
-        return [name for name, (_, own) in self._structure().items() if not types or own & set(types)]
+        return [name for name, own in self._structure().items() if not types or own.types & set(types)]
 
     def rankings(self, entry: VocabularyEntry) -> Rankings:
         """Return the passages for the phrases of a topic, by meaning and by words, whatever the question."""
@@ -89,20 +91,20 @@ class Revision:
                 self._rankings[entry] = known
         return known
 
-    def known_kinds(self, documents: Collection[str]) -> dict[str, Structure]:
+    def known_kinds(self, documents: Collection[str]) -> dict[str, DocumentStructure]:
         """Return the kinds of pages that are known, of some of the documents."""
         with self._lock:
             known = self._kinds or self._kinds_before
         return {document: kinds for document, kinds in known.items() if document in documents}
 
-    def _structure(self) -> dict[str, Structure]:
+    def _structure(self) -> dict[str, DocumentStructure]:
         with self._lock:
             if self._kinds is None:
-                kinds: dict[str, Structure] = {}
-                for document, pages in self._pages.items():
-                    known = self._kinds_before.get(document)
-                    kinds[document] = _structure_of(pages) if known is None else known
-                self._kinds = kinds
+                known = {**self._kinds_before, **self._stored}
+                self._kinds = {
+                    name: known[name] if name in known else find_structure(own)
+                    for name, own in self._of_documents.items()
+                }
             return self._kinds
 
 
@@ -120,12 +122,3 @@ def _same(one: Sequence[Passage], other: Sequence[Passage]) -> bool:
 
 def _pages(passages: Iterable[Passage]) -> dict[int, list[Passage]]:
     return {page_index: own for (_, page_index), own in by_page(passages).items()}
-
-
-def _structure_of(pages: Mapping[int, Sequence[Passage]]) -> Structure:
-    texts = {
-        page_index: "\n".join(passage.text for passage in merge_passages(passages))
-        for page_index, passages in pages.items()
-    }
-    kinds = find_page_kinds(texts)
-    return kinds, document_types(texts, kinds)

@@ -11,7 +11,7 @@ from sra_pipelines.retrieval.languages import ENGLISH, LANGUAGES, language_of
 from sra_pipelines.structure.page_kinds import DOCUMENT_TYPES, KINDS, TITLED, PageKind
 from sra_rag.errors import ConfigError
 
-__all__ = ["Expansion", "VocabularyEntry", "expand"]
+__all__ = ["Expansion", "VocabularyEntry", "any_of", "compiled", "expand"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class VocabularyEntry:
             if not values or not all(text.strip() for text in ([values] if name == "topic" else values)):
                 raise ConfigError(f"{name} is empty. Give {'a name' if name == 'topic' else 'at least one text'}.")
         for pattern in self.asked:
-            _compiled(pattern)
+            compiled(pattern)
         for page in self.pages:
             kind, _, title = page.partition(":")
             if kind.strip() not in KINDS:
@@ -69,7 +69,7 @@ class VocabularyEntry:
                     f"pages: {page!r} is not allowed. {' and '.join(TITLED)} need a title, such as 'note: leases'; the "
                     "other kinds have none."
                 )
-            _compiled(title.strip() or kind)
+            compiled(title.strip() or kind)
         if self.language and self.language not in LANGUAGES:
             raise ConfigError(f"language: unknown language {self.language!r}. Use {', '.join(LANGUAGES)}.")
         unknown = [name for name in self.documents if name not in DOCUMENT_TYPES]
@@ -83,7 +83,7 @@ class VocabularyEntry:
 
     def matches(self, question: str) -> bool:
         """Return whether a question asks about the topic."""
-        if _any_of(self.asked).search(" ".join(question.split())) is None:
+        if any_of(self.asked).search(" ".join(question.split())) is None:
             return False
         return not self.language or language_of(question, {ENGLISH, self.language}) == self.language
 
@@ -93,7 +93,7 @@ class VocabularyEntry:
             kind, _, title = wanted.partition(":")
             if kind.strip() != page.kind:
                 continue
-            pattern = _compiled(title.strip() or kind)
+            pattern = compiled(title.strip() or kind)
             if page.kind not in TITLED or pattern.fullmatch(page.number) or _begins_word(title.strip(), page.title):
                 return True
         return False
@@ -133,12 +133,14 @@ def expand(question: str, vocabulary: Iterable[VocabularyEntry]) -> list[Vocabul
 
 
 @cache
-def _any_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
-    return _compiled("|".join(f"(?:{pattern})" for pattern in patterns))
+def any_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    """Return a pattern for one of several patterns, as whole words; upper and lower case are the same."""
+    return compiled("|".join(f"(?:{pattern})" for pattern in patterns))
 
 
 @cache
-def _compiled(pattern: str) -> re.Pattern[str]:
+def compiled(pattern: str) -> re.Pattern[str]:
+    """Return a pattern for whole words, upper and lower case the same; raises `ConfigError` if it is not one."""
     try:
         re.compile(pattern)  # alone, so that positions in messages are those of the pattern
         return re.compile(rf"(?<!\w)(?:{pattern})(?!\w)", re.IGNORECASE)

@@ -4,10 +4,11 @@
 
 FOLDER and CACHE are those of `retrieval_filings.py`. Asked are the questions whose gold answer contains an amount, with
 the preset `financial`, which lets code compute what a question asks for from verified amounts (`Answer.calculation`).
-An amount is right if it equals an amount of the gold answer within 1%, in any scale (8,738 million is 8.7 billion), or
-as a share (0.308 is 30.8%); a calculation is right if its last result or its change is. With `--code-only` no answers
-are generated (half a minute of CPU time each with the embedded model): code looks for the amounts in the passages
-alone. Results are appended question by question; the same command continues after a stop.
+An amount is right if it equals an amount of the gold answer within 1%, or rounds to it if that has decimals, in any
+scale (8,738 million is 8.7 billion), or as a share (0.308 is 30.8%); a calculation is right if its last result or its
+change is. With `--code-only` no answers are generated (half a minute of CPU time each with the embedded model): code
+looks for the amounts in the passages alone. Results are appended question by question; the same command continues after
+a stop.
 
 `--cross-validate` also chooses how many unknown words of a question are allowed, without each company in turn; a wrong
 result costs as much as three right ones.
@@ -82,20 +83,26 @@ def print_tables(done: Sequence[dict[str, Any]], context_tokens: int, *, cross_v
         if own["calculations"][0] or own["note"]:
             verdict = judged(own["calculations"][0], result["gold"])
             print(f"- {verdict}: {own['calculations'][0] or own['note']} [gold: {result['gold'][:120]}]")
-    print(
-        f"\n| {len(done)} questions, {context_tokens:,} tokens | gold page in the context | right amount by the model "
-        "| by code: right | wrong | not computed |\n|---|---|---|---|---|---|"
-    )
+    verdict_names = ("right", "wrong", "not computed")
+    asked = any(result[name]["text"] for result in done for name in ROWS)
+    heading = f"| {len(done)} questions, {context_tokens:,} tokens | gold page in the context | by code: right | wrong "
+    print(f"\n{heading}| not computed |{' right amount by the model |' if asked else ''}")
+    print("|---" * (6 if asked else 5) + "|")
     for name in ROWS:
-        cells = [share([result[name]["gold_page"] for result in done])]
-        cells.append(share([is_right(result[name]["text"], result["gold"]) for result in done]))
-        verdicts = [judged(result[name]["calculations"][0], result["gold"]) for result in done]
-        cells += [str(verdicts.count(verdict)) for verdict in ("right", "wrong", "not computed")]
-        print(f"| {name} | {' | '.join(cells)} |")
+        for place, most_unknown in enumerate(UNKNOWN_WORDS):
+            if place and not (cross_validate and ROWS[name]):
+                continue
+            verdicts = [judged(result[name]["calculations"][place], result["gold"]) for result in done]
+            cells = [share([result[name]["gold_page"] for result in done])]
+            cells += [str(verdicts.count(verdict)) for verdict in verdict_names]
+            if asked:
+                cells.append(share([is_right(result[name]["text"], result["gold"]) for result in done]))
+            title = f"{name}, {most_unknown} unknown words allowed" if place else name
+            print(f"| {title} | {' | '.join(cells)} |")
     if cross_validate:
         chosen, verdicts = cross_validated(done)
-        cells = [str(verdicts.count(verdict)) for verdict in ("right", "wrong", "not computed")]
-        print(f"| with vocabulary, cross-validated | | | {' | '.join(cells)} |")
+        cells = [str(verdicts.count(verdict)) for verdict in verdict_names]
+        print(f"| with vocabulary, cross-validated | | {' | '.join(cells)} |")
         print(f"\nUnknown words allowed, chosen without each company: {chosen}")
 
 
@@ -144,7 +151,14 @@ def is_right(text: str, gold: str) -> bool:
 
 
 def _same(amount: float, other: float, scales: Sequence[float] = SCALES) -> bool:
-    return any(near(amount * scale, other) or near(amount, other * scale) for scale in scales)
+    """Return whether an amount of a gold answer and another one are the same in some scale."""
+    decimals = len(str(amount).partition(".")[2].rstrip("0"))
+    return any(
+        near(amount * scale, other)
+        or near(amount, other * scale)
+        or (decimals and amount in (round(other / scale, decimals), round(other * scale, decimals)))
+        for scale in scales
+    )
 
 
 if __name__ == "__main__":

@@ -309,8 +309,7 @@ def _calculation(asked: AskedMetric, question: str, results: Sequence[_Result]) 
 
 def _change(unit: Unit, results: Sequence[_Result]) -> tuple[str, Decimal | None]:
     """Return the change between two years as text, and the growth in per cent if it can be computed."""
-    first, last = (_scaled(result.value, unit) for result in results)
-    difference = last - first
+    difference = _scaled(results[1].value - results[0].value, unit)
     if unit == "percent":
         return f"change = {difference:+,} percentage points", None
     growth = None

@@ -13,8 +13,7 @@ from sra_pipelines.index.catalog import IndexedDocument, document_keys, list_doc
 from sra_pipelines.index.embedding_identity import EmbeddingIdentity
 from sra_pipelines.index.schema import connect, transaction
 from sra_pipelines.index.seal import damaged, is_intact
-from sra_pipelines.index.stored_document import StoredDocument, load_document
-from sra_pipelines.index.stored_structure import load_structure
+from sra_pipelines.index.stored_document import StoredDocument, load_document, load_structure
 from sra_pipelines.index.stores.index_vectors import own_store
 from sra_pipelines.index.stores.vector_store import VectorStoreError
 

@@ -18,8 +18,7 @@ from sra_pipelines.index.catalog import IndexedDocument, list_documents
 from sra_pipelines.index.embedding_identity import unit_vectors
 from sra_pipelines.index.plan import Plan
 from sra_pipelines.index.schema import transaction
-from sra_pipelines.index.stored_document import StoredDocument
-from sra_pipelines.index.stored_structure import insert_with_structure
+from sra_pipelines.index.stored_document import StoredDocument, insert_with_structure
 from sra_pipelines.readers.limits import ReadingLimits
 from sra_pipelines.reading.processes import LoneReader, default_workers, read_documents
 from sra_pipelines.reading.splitting import Splitting, embedded_text, split_document

@@ -27,8 +27,7 @@ from sra_pipelines.index.embedding_identity import EmbeddingIdentity
 from sra_pipelines.index.query_vectors import query_vector
 from sra_pipelines.index.schema import connect, transaction
 from sra_pipelines.index.seal import damaged, require_intact
-from sra_pipelines.index.stored_document import StoredDocument, load_document
-from sra_pipelines.index.stored_structure import load_structure
+from sra_pipelines.index.stored_document import StoredDocument, load_document, load_structure
 from sra_pipelines.index.stores.framework_store import FrameworkStore
 from sra_pipelines.index.stores.store_urls import open_store
 from sra_pipelines.index.stores.vector_store import FaissStore, VectorDocument, VectorStore, VectorStoreError

@@ -34,7 +34,7 @@ from sra_pipelines.index.prepare_on_ray import IndexWork, prepared_on_ray
 from sra_pipelines.index.removal import AllowRemoval, require_removal_allowed, require_sources
 from sra_pipelines.index.schema import DATABASE, StoreError, connect, create, exists, is_full_disk, transaction
 from sra_pipelines.index.seal import require_intact, write_seal
-from sra_pipelines.index.stored_structure import add_missing_structures
+from sra_pipelines.index.stored_document import add_missing_structures
 from sra_pipelines.index.stores.index_vectors import drop_vectors, own_store, push_vectors
 from sra_pipelines.index.stores.vector_store import VectorStore
 from sra_pipelines.ray.cluster import RayOptions

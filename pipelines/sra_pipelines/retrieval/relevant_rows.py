@@ -14,11 +14,12 @@ from sra_pipelines.values import Passage
 __all__ = ["GAP", "select_rows"]
 
 GAP = "..."  # stands for omitted rows
-_MOST_HEADING = 8  # lines above the first row
+_MOST_HEADING = 8  # lines above the first row, without those that are the date of a column
 _LEAST_ROWS = 3  # rows that are kept even if they fit badly
 _LEAST_SCORE = 0.3
 _NEEDED, _AROUND = 3.0, 2.0  # more than the score of any other row
 _MONTHS = "january|february|march|april|may|june|july|august|september|october|november|december"
+_DATE = re.compile(rf"(?:{_MONTHS}) \d{{1,2}},?|(?:19|20)\d\d", re.IGNORECASE)
 _COLUMNS = re.compile(
     rf"\b(?:19|20)\d\d\b|(?:in|of) (?:thousands|millions|billions)|ended|\bas (?:of|at)\b|\b(?:{_MONTHS}) \d", re.I
 )
@@ -89,7 +90,11 @@ def _around_parts(scores: Mapping[int, float], n_lines: int) -> dict[int, float]
 
 def _heading_lines(lines: Sequence[Line], first: int) -> list[int]:
     """Return the lines above the first row: the title of the statement, its unit and its columns."""
-    above = range(max(0, first - _MOST_HEADING), first)
+    start, counted = first, 0
+    while start > 0 and counted < _MOST_HEADING:
+        start -= 1
+        counted += not _DATE.fullmatch(lines[start].text)
+    above = range(start, first)
     columns = [number for number in above if _COLUMNS.search(lines[number].text)]
     return list(range(above.start, columns[-1] + 1 if columns else first))
 

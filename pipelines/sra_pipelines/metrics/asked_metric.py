@@ -49,22 +49,23 @@ _DEFINED = (
 )
 _OF = r"(?:%|per ?cent(?:age)?|share|proportion|fraction) of(?: (?:the|its|their|total))*"
 _DIVIDED = re.compile(rf",?\s+(?:as an? {_OF}|to(?: the)?|divided by(?: the)?|over(?: the)?)\s+", re.IGNORECASE)
-_SHARE_OF = re.compile(
-    rf"\b{_OF}\s+(?:FY ?)?(?:(?:19|20)\d\d\s+)?$", re.IGNORECASE
-)  # before the divisor, which comes first then
+# Before the divisor, which comes first then: "what percentage of 2022 revenue was ..."
+_SHARE_OF = re.compile(rf"\b{_OF}\s+(?:FY ?)?(?:(?:19|20)\d\d\s+)?$", re.IGNORECASE)
 _SHARE_IS = re.compile(r"\s+(?:is|are|was|were)(?: the)?\s+(?:spent on )?", re.IGNORECASE)
 _SPOKEN = (("divided by", "/"), ("multiplied by", "*"), ("minus", "-"), ("less", "-"), ("plus", "+"), ("times", "*"))
-_IGNORED = (  # words that change nothing; other forms of them are known too
-    "a about amount an analyst and any are as ask at attribute balance be been between business by can clearly company "
-    "compute consolidated corporation did do does during end equal figure financial fiscal following for firm from fy "
-    "had has have how if in inc indicate information is it item its level line many metric much of on one or our over "
-    "overall own per percent percentage period please point position primary profile question ratio recent relative "
-    "report respectively result round s sheet show shown state statement such tell than that the their there this to "
-    "unit us usd usdm useful value versus vs was we were what when which whole with year "
-    "billion decimal dollar million place thousand "
-    "against annual better change compare comparison contract decline decrease develop differ difference drop evolve "
-    "expand fall fallen fell grew grow grown growth higher improve increase latest lower rise risen rose shrank shrink "
-    "trend worse yoy"
+_IGNORED = (  # words that change nothing; other forms of them are known too. "Unit" and "US" can: "US revenue"
+    "a about amount an analyst and any are as ask at attribute balance be been between by can clearly company "
+    "compute consolidated did do does during end equal figure financial fiscal following for firm from fy had has "
+    "have how if in inc indicate information is it its many metric much of on one or our over overall per percent "
+    "percentage period please profile question ratio relative report respectively result round s sheet show shown "
+    "state statement such tell than that the their there this to usd usdm useful value versus vs was we were what "
+    "when which whole with year billion decimal dollar million place thousand against annual better change "
+    "compare comparison decline decrease differ difference drop evolve fall fallen fell grew grow grown growth "
+    "higher improve increase lower rise risen rose shrank shrink trend worse yoy"
+)
+_WITHOUT_MEANING = re.compile(
+    r"\((?:in|as|round)\b[^()]*\)|\bin US ?(?:\$|dollars?)|\bpercentage points?\b|\bin units of \w+",
+    re.IGNORECASE,
 )
 _KNOWN = frozenset(keywords([_IGNORED])[0]) | frozenset(_IGNORED.split())
 _STATEMENTS = re.compile(
@@ -145,7 +146,11 @@ def asked_metric(question: str, metrics: Metrics) -> AskedMetric | None:
     else:
         return None
     covered = [(mention.start, mention.end) for mention in mentions]
-    covered += [match.span() for pattern in (_YEAR, _SHORTER, _STATEMENTS) for match in pattern.finditer(asked)]
+    covered += [
+        match.span()
+        for pattern in (_YEAR, _SHORTER, _STATEMENTS, _WITHOUT_MEANING)
+        for match in pattern.finditer(asked)
+    ]
     if known is not None:
         covered.append((mentions[0].start, mentions[-1].end))
     years, averaged = _years(asked)

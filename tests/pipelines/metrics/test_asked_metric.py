@@ -19,7 +19,9 @@ METRICS = load_preset("financial").metrics
         ("What is the FY18 capital expenditure amount (in USD millions)?", "capital expenditure", (2018,)),
         ("Assume that you are an analyst. Answer by using the balance sheet: what is the year end FY2018 net PPNE? "
          "Answer in USD billions.", "property, plant and equipment, net", (2018,)),
-        ("What was FCF in 2022?", "free cash flow", (2022,)),
+        ("What was FCF in 2022 (in US millions, round to one place)?", "free cash flow", (2022,)),
+        ("By how many percentage points did the gross margin rise in 2022?", "gross margin", (2021, 2022)),
+        ("What was gross profit in US dollars in 2022?", "gross profit", (2022,)),
         ("By how much did net income grow in fiscal 2022?", "net income", (2021, 2022)),
         ("What was net income?", "net income", ()),
         ("What was capex as a percentage of revenue in 2022?", "capital expenditure as a share of revenue", (2022,)),
@@ -45,6 +47,9 @@ def test_an_average_over_a_range_of_years():
     ("question", "unknown"),
     [
         ("What was cloud revenue in 2022?", {"cloud"}),
+        ("What was US revenue in 2022?", {"US"}),
+        ("What was the unit cost of sales in 2022?", {"unit"}),
+        ("What were contract revenues in 2022?", {"contract"}),
         ("What was revenue per employee in 2022?", {"employee"}),
         ("Did wages as a percent of net sales increase in 2022?", {"wages"}),
         ("What was the adjusted EBITDA of 2022?", {"adjusted"}),

@@ -45,7 +45,7 @@ def balance(rows, question):
     [
         ("What was the gross margin in FY2023?", "40.03", "gross margin 2023: (300.5 - 180.2) / 300.5 = 40.03%"),
         ("Does Orrin Ferries have an improving operating margin as of FY2023?", "20.03",
-         "operating margin 2022: 46.7 / 275.1 = 16.98%; 2023: 60.2 / 300.5 = 20.03%; change = +3.05 percentage points"),
+         "operating margin 2022: 46.7 / 275.1 = 16.98%; 2023: 60.2 / 300.5 = 20.03%; change = +3.06 percentage points"),
         ("What was Orrin's capex in 2023?", "31.0", "capital expenditure 2023: 31.0 (million)"),
         ("By what percentage did revenue grow in 2023?", "9.23",
          "revenue 2022: 275.1 (million); 2023: 300.5 (million); change = +25.4 (+9.23%)"),

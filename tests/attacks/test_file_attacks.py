@@ -27,7 +27,6 @@ from tests.sra_rag.tiny_models import tiny_model
 
 pytestmark = pytest.mark.attack
 
-LIMITS = ReadingLimits()  # those of the server, whose uploads also go through a `LoneReader`
 SUFFIXES = sorted(FORMATS)
 
 
@@ -38,12 +37,17 @@ class Fuzzed:
     ----------
     folder
         Folder in which each file is written, and in which those that ended the reading process are kept.
+    seconds
+        Time limit of a file. That of the server, 60 seconds, also ends harmless files while other programs keep a
+        machine busy.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder, seconds):
+        # The other limits are those of the server, whose uploads also go through a `LoneReader`.
+        self.limits = ReadingLimits(max_seconds=seconds)
         self.folder, self.kept = folder, folder / "ended the process"
         self.kept.mkdir()
-        self.reader = LoneReader(limits=LIMITS)
+        self.reader = LoneReader(limits=self.limits)
         self.outcomes = {"read": 0, "refused": 0, "ended the reading process": 0}
         self.seconds = {suffix: [] for suffix in SUFFIXES}
 
@@ -51,9 +55,9 @@ class Fuzzed:
         path = self.folder / name
         path.write_bytes(content)
         start = time.monotonic()
-        result = self.reader.read_and_split(path, "fuzzed", Splitting(), LIMITS)
+        result = self.reader.read_and_split(path, "fuzzed", Splitting(), self.limits)
         seconds = time.monotonic() - start
-        assert seconds < LIMITS.max_seconds + 30
+        assert seconds < self.limits.max_seconds + 30
         assert isinstance(result, SplitDocument | DocumentError)
         outcome = "read" if isinstance(result, SplitDocument) else "refused"
         if isinstance(result, SplitDocument):
@@ -96,7 +100,7 @@ def test_mutated_files(tmp_path, attack_count):
     assert {known.name for known in formats} == {known.name for known in FORMATS.values()}
     # Recognizing text takes seconds a picture: fewer of these.
     weights = [0.03 if "scan" in name else 1 for name, _ in files]
-    fuzzed, others = Fuzzed(tmp_path), [content for _, content in files]
+    fuzzed, others = Fuzzed(tmp_path, attack_count("seconds", 60.0)), [content for _, content in files]
     for start in range(0, times, 500):
         chosen = rng.choices(files, weights, k=min(500, times - start))
         # Sorted, so that few processes load each reader.
@@ -108,7 +112,7 @@ def test_mutated_files(tmp_path, attack_count):
 
 
 def test_generated_files(tmp_path, attack_count):
-    times, fuzzed = attack_count("generated", 2_000), Fuzzed(tmp_path)
+    times, fuzzed = attack_count("generated", 2_000), Fuzzed(tmp_path, attack_count("seconds", 60.0))
     starts = st.sampled_from(
         [b"", b"%PDF-1.7\n", b"PK\x03\x04", b"<html>", b"\xff\xfe", b"\xef\xbb\xbf", b"a,b\n", b"# ", b"From: a\n\n",
          b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"\x89PNG\r\n\x1a\n", b"II*\0"]

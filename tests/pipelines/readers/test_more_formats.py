@@ -271,6 +271,19 @@ def make_epub(path):
     return path
 
 
+def test_a_book_without_its_style_sheet_says_so(tmp_path):
+    path = make_epub(tmp_path / "a.epub")
+    assert not any(page.notices for page in read_document(path).pages)
+    data = path.read_bytes()
+    at = data.rindex(b"OEBPS/book.css")  # in the list of the parts
+    path.write_bytes(data[:at] + b"OEBPS/bool.css" + data[at + 14 :])
+    first, second = read_document(path).pages
+    assert first.notices == (
+        "the style sheet 'OEBPS/book.css' is missing from the archive, so raised or hidden text cannot be recognized",
+    )
+    assert second.notices == ()
+
+
 def test_a_book_is_read_in_the_order_of_its_spine(tmp_path):
     assert read(make_epub(tmp_path / "a.epub")) == [
         ("1", ["Chapter a", "Rent é 500²."]),

@@ -20,6 +20,8 @@ __all__ = ["read"]
 _CHAPTERS = ("application/xhtml+xml", "text/html")
 _ENCRYPTED = "{http://www.w3.org/2001/04/xmlenc#}CipherReference"
 
+_NO_STYLES = "the style sheet {!r} is missing from the archive, so raised or hidden text cannot be recognized"
+
 
 def read(path: Path, on_page: Callable[[int, int], None] | None = None) -> list[Page]:
     """Read a book.
@@ -33,7 +35,9 @@ def read(path: Path, on_page: Callable[[int, int], None] | None = None) -> list[
     pages: list[Page] = []
     with zipfile.ZipFile(path) as archive:
         chapters, style_sheets = _parts(archive)
-        styles = [decode_text(archive.read(part)) for part in style_sheets if part in archive.namelist()]
+        missing = sorted(set(style_sheets) - set(archive.namelist()))
+        styles = [decode_text(archive.read(part)) for part in style_sheets if part not in missing]
+        notices = tuple(_NO_STYLES.format(part) for part in missing)
         encrypted = _encrypted(archive) & set(chapters)
         if encrypted:
             raise DocumentError(f"{path}: {len(encrypted)} chapter(s) are encrypted. Get a copy without protection.")
@@ -41,7 +45,7 @@ def read(path: Path, on_page: Callable[[int, int], None] | None = None) -> list[
             data = archive.read(chapter)
             _parse(data)  # a chapter must be well-formed, or its rest would be lost
             for page in html_pages(decode_html(data), path, styles):
-                pages.append(Page(len(pages), str(len(pages) + 1), page.text, page.headings))
+                pages.append(Page(len(pages), str(len(pages) + 1), page.text, page.headings, notices if not pages else ()))
             if on_page is not None:
                 on_page(number, len(chapters))
     return pages

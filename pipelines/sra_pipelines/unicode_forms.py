@@ -14,14 +14,17 @@ __all__ = ["composed", "searchable"]
 # Characters that are not seen except at a line end: soft hyphens, zero-width spaces and word joiners.
 # A raised or lowered number after a word or number: the mark of a note, an exponent or an index.
 _RAISED = re.compile(r"(?<=[^\W_])(?<![⁰¹²³⁴-⁹₀-₉])(?=[⁰¹²³⁴-⁹₀-₉])")
-_UNSEEN = re.compile("[\u00ad\u200b\u2060\ufeff]")
+_UNSEEN_CHARACTERS = "\u00ad\u200b\u2060\ufeff"
+_UNSEEN = re.compile(f"[{_UNSEEN_CHARACTERS}]")
 
 
 def composed(text: str) -> str:
     """Return text in the form NFC, without soft hyphens and zero-width spaces."""
     if text.isascii():
         return text
-    return unicodedata.normalize("NFC", _UNSEEN.sub("", text))
+    if any(character in text for character in _UNSEEN_CHARACTERS):  # faster than the expression
+        text = _UNSEEN.sub("", text)
+    return unicodedata.normalize("NFC", text)
 
 
 def searchable(text: str) -> str:

@@ -16,6 +16,7 @@ _LONG_WORD = re.compile(rf"(?<![{_BASE64}])[{_BASE64}]{{1000,}}+")
 _BLOCK = re.compile(rf"(?<![{_BASE64}])(?:[{_BASE64}]{{60,}}+[ \t]*+\n[ \t]*+){{9,}}+[{_BASE64}]*+")
 _SHORTEST = 30  # characters; shorter text has no encoded data
 _SHORTEST_LINE = 60  # characters of a line in a block of them, see `_BLOCK`
+_PIECE = _SHORTEST_LINE // 2
 _LONGEST_LINE = 100_000  # characters; the words of a longer line would take much memory
 _LEAST_KINDS = (0.15, 0.15, 0.05)  # share of upper-case letters, lower-case letters and digits; base64 has .41 .41 .16
 
@@ -57,6 +58,10 @@ def _has_long_word(text: str) -> bool:
     """Return whether a text has the address of data, or a word as long as a line of base64; most texts have neither."""
     if ";base64," in text:
         return True
+    # A word of that length contains one of these pieces; in most texts each has a space.
+    pieces = (text[start : start + _PIECE] for start in range(0, len(text) - _PIECE + 1, _PIECE))
+    if all(" " in piece or "\n" in piece for piece in pieces):
+        return False
     if len(text) <= _LONGEST_LINE:
         return max(map(len, text.split()), default=0) >= _SHORTEST_LINE
     return any(

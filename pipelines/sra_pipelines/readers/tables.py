@@ -12,6 +12,7 @@ from itertools import islice
 
 from sra_pipelines.readers.grid.cells import Cell, GridRow, compacted, laid_out
 from sra_pipelines.readers.grid.headers import LOOK_AHEAD, ColumnNames, find_heading
+from sra_pipelines.readers.grid.kinds import Kind, kind_of
 from sra_pipelines.readers.grid.wide_rows import row_text
 from sra_pipelines.values import Page
 
@@ -75,8 +76,15 @@ def _lines(grid: Iterator[GridRow], first_row_names: bool) -> Iterator[str]:
     margin = _margin(window)
     while window:
         row = window.popleft()
-        if len(window) < LOOK_AHEAD:
-            window.extend(islice(grid, LOOK_AHEAD - len(window)))
+        for following in grid:
+            window.append(following)
+            if len(window) >= LOOK_AHEAD:
+                break
+        if names is not None and row.is_plain and not (starts or margin) and _ends_with_amount(row):
+            # Only for speed: most rows.
+            in_list = False
+            yield names.name(row)
+            continue
         if row.is_empty:
             starts = True
             yield ""
@@ -102,6 +110,10 @@ def _lines(grid: Iterator[GridRow], first_row_names: bool) -> Iterator[str]:
             margin = min(margin, row.filled[0])
         line = _plain(row, margin) if names is None else names.name(row)
         yield _with_notes(line, row) if row.notes else line
+
+
+def _ends_with_amount(row: GridRow) -> bool:
+    return bool(row.texts) and kind_of(row.texts[-1]) is Kind.AMOUNT
 
 
 def _with_notes(line: str, row: GridRow) -> str:

@@ -129,11 +129,23 @@ def laid_out(rows: Iterable[Sequence[Cell | str]]) -> Iterator[GridRow]:
         if texts is not None:
             if len(owners) != len(texts):
                 owners = list(range(len(texts)))
-            placed = GridRow([" ".join(text.split()) for text in texts], owners, is_plain=True)
+            placed = GridRow(_with_single_spaces(texts), owners, is_plain=True)
         else:
             placed = _Placing(spans, last).place(row)
         last = placed if placed.texts else last
         yield placed
+
+
+def _with_single_spaces(texts: Sequence[str]) -> list[str]:
+    """Return texts in which each run of whitespace is one space; most rows already are, and are looked at as a whole."""
+    joined = "".join(texts)
+    if joined.isprintable():  # no whitespace but spaces
+        if " " not in joined:
+            return list(texts)
+        whole = "\0".join(("", *texts, ""))
+        if "  " not in whole and "\0 " not in whole and " \0" not in whole:
+            return list(texts)
+    return [" ".join(text.split()) for text in texts]
 
 
 def _simple_texts(row: Sequence[Cell | str]) -> Sequence[str] | None:

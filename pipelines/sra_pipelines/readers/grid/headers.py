@@ -60,6 +60,7 @@ class ColumnNames:
         ]
         self._prefixes = [f"{name}: " if name else "" for name in self.texts]
         self._is_simple = self._groups == list(range(width))
+        self._template = SEPARATOR.join(prefix.replace("%", "%%") + "%s" for prefix in self._prefixes)
         self._amounts: set[int] = set()  # columns in which the rows so far have amounts
         self._others = list(range(width))  # all other ones
         self._width = width
@@ -85,7 +86,10 @@ class ColumnNames:
             if len(filled) < len(texts):
                 cells = [self._prefixes[column] + texts[column] for column in filled]
                 return row_text(cells, [texts[column] for column in filled])
-            line = SEPARATOR.join(map(operator.add, self._prefixes, texts))
+            if len(texts) == len(self.texts):
+                line = self._template % tuple(texts)
+            else:
+                line = SEPARATOR.join(map(operator.add, self._prefixes, texts))
             if len(line) <= LONGEST_LINE:  # most rows
                 return line
             return row_text(list(map(operator.add, self._prefixes, texts)), texts)

@@ -92,7 +92,7 @@ def kind_of(text: str) -> Kind:
     if not text[0].isalpha():  # only such a text can be a simple amount, and only other ones begin as labels
         if _SIMPLE_AMOUNT.fullmatch(text):
             return Kind.AMOUNT
-    elif text.isascii() and _begins_as_label(text.lower()):
+    elif len(text) > _LONGEST_VALUE or (text.isascii() and _begins_as_label(text.lower())):
         return Kind.TEXT
     elif text in ("TRUE", "FALSE"):
         return Kind.AMOUNT

@@ -225,12 +225,12 @@ class PageWriter:
             cell, table.cell = table.cell, None
             text, self.piece = "".join(self.piece), []
             header = table.in_head or (cell.tag == "th" and cell.get("scope") not in ("row", "rowgroup"))
-            if not cell.attrib:
+            stated, across = cell.get("rowspan"), cell.get("colspan")
+            if stated is None and across is None:
                 table.row.append(Cell(text, header=header))
                 return
-            stated = cell.get("rowspan")
             rows = _MOST_ROWS if stated == "0" else _span(stated, _MOST_ROWS)
-            columns = max(1, _span(cell.get("colspan"), _MOST_COLUMNS))
+            columns = max(1, _span(across, _MOST_COLUMNS))
             table.row.append(Cell(text, max(1, rows), columns, header=header))
 
     def _end_script(self, tag: str, start: int) -> None:
@@ -265,7 +265,7 @@ class PageWriter:
         self.piece = []
 
     def _break_page(self, style: Style, where: str) -> None:
-        if style.page_break != where or self.in_cell:
+        if not style.page_break or style.page_break != where or self.in_cell:
             return
         if self.tables and not self.tables[-1].is_layout:
             self.tables[-1].page_starts.add(len(self.tables[-1].rows))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sra_pipelines.readers.archive_limits import require_tame_archive
 from sra_pipelines.readers.content import Content, content_of
+from sra_pipelines.readers.pdf_integrity import require_ends_of_parts
 from sra_pipelines.values import Document, DocumentError
 from sra_rag.errors import ConfigError
 
@@ -138,6 +139,7 @@ def limited_memory(limits: ReadingLimits) -> Iterator[None]:
 def _pdf_pages(path: Path) -> int:
     import pypdfium2
 
+    require_ends_of_parts(path)
     try:
         with pypdfium2.PdfDocument(path) as pdf:
             return len(pdf)

@@ -17,7 +17,7 @@ from sra_pipelines.readers.headings import plain_headings, without_running_heads
 from sra_pipelines.readers.layout.annotations import Annotations, read_annotations
 from sra_pipelines.readers.layout.hyphens import join_broken_words
 from sra_pipelines.readers.layout.lines import HYPHEN, page_lines
-from sra_pipelines.readers.pdf_integrity import damaged_parts
+from sra_pipelines.readers.pdf_integrity import damaged_parts, require_ends_of_parts
 from sra_pipelines.readers.scans.scanned_pages import ScannedPages
 from sra_pipelines.values import DocumentError, Heading, Page
 
@@ -37,6 +37,7 @@ def read(path: Path, on_page: Callable[[int, int], None] | None = None) -> list[
     DocumentError
         If it is damaged or encrypted.
     """
+    require_ends_of_parts(path)
     try:
         with pypdfium2.PdfDocument(path) as pdf:
             return _with_notice(_read(pdf, on_page), damaged_parts(path))

@@ -7,7 +7,9 @@ import re
 import zlib
 from pathlib import Path
 
-__all__ = ["damaged_parts"]
+from sra_pipelines.values import DocumentError
+
+__all__ = ["damaged_parts", "require_ends_of_parts"]
 
 _STREAM = re.compile(rb">>\s{0,4}stream\r?\n")
 _END = b"endstream"
@@ -16,6 +18,8 @@ _TABLE = re.compile(rb"\s{0,4}(?:xref|\d+\s+\d+\s+obj)")
 _COMPRESSED = re.compile(rb"/Filter\s*\[?\s*/(?:FlateDecode|Fl)\b")
 _PICTURE = re.compile(rb"/Subtype\s*/Image\b")
 _LONGEST_DICTIONARY = 2_000  # bytes
+_BEGIN_OR_END = re.compile(rb"(end)?stream\b")
+_MOST_SEARCHED = 10**10  # bytes, which PDFium searches in ten to twenty seconds
 _PIECE = 1 << 20  # bytes that are unpacked at once
 
 
@@ -40,6 +44,29 @@ def damaged_parts(path: Path) -> int:
                 damaged += not _is_whole(data, start, end)
             place = end + len(_END)
         return damaged + (data.find(_END, place) >= 0)
+
+
+def require_ends_of_parts(path: Path) -> None:
+    """Raise if PDFium would search for the ends of parts for minutes.
+
+    It finds the objects of a file without a table by their beginnings, and for each part without an end it searches the
+    rest of the file.
+
+    Raises
+    ------
+    DocumentError
+        If the file has no table of its objects, and very many of its parts have no end.
+    """
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        if _has_table(data):
+            return
+        ends = [match[1] is not None for match in _BEGIN_OR_END.finditer(data)]
+        missing = len(ends) - 2 * sum(ends)
+        if missing * len(data) > _MOST_SEARCHED:
+            raise DocumentError(
+                f"{path}: the file is damaged: {missing:,} of its parts have no end. Get a new copy, or repair it "
+                "with qpdf."
+            )
 
 
 def _has_table(data: mmap.mmap) -> bool:

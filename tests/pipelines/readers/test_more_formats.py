@@ -2,6 +2,7 @@
 
 import email.message
 import random
+import time
 import zipfile
 from collections import Counter
 
@@ -11,6 +12,7 @@ import xlwt
 from pptx import Presentation
 from pptx.util import Inches
 from sra_pipelines.readers import read_document
+from sra_pipelines.readers.limits import ReadingLimits, require_within
 from sra_pipelines.values import DocumentError
 
 
@@ -384,6 +386,18 @@ def test_a_pdf_file_with_changed_bytes_or_without_a_part_says_so(tmp_path):
             counts["noted"] += noted
     assert counts["refused"] > 10
     assert counts["noted"] > 10
+
+
+def test_a_pdf_file_with_thousands_of_parts_without_an_end_is_refused_at_once(tmp_path):
+    path = tmp_path / "a.pdf"
+    part = b"4 0 obj\n<< /Length 148 >>\nstream\nBT /F1 11 Tf 200 780 Td (500) Tj ET\n" + b"0 " * 20
+    path.write_bytes(b"%PDF-1.7\n1 0 obj\n<< /Type /Catalog >>\nendobj\n" + part * 20_000 + b"\n%%EOF")
+    start = time.process_time()
+    with pytest.raises(DocumentError, match="20,000 of its parts have no end"):
+        read_document(path)
+    with pytest.raises(DocumentError, match="20,000 of its parts have no end"):
+        require_within(path, ReadingLimits())
+    assert time.process_time() - start < 5  # PDFium takes minutes
 
 
 def test_a_name_in_an_archive_that_is_no_text_is_damage(tmp_path):

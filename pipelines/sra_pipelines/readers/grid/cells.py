@@ -137,7 +137,7 @@ def laid_out(rows: Iterable[Sequence[Cell | str]]) -> Iterator[GridRow]:
 
 
 def _with_single_spaces(texts: Sequence[str]) -> list[str]:
-    """Return texts in which each run of whitespace is one space; most rows already are, and are looked at as a whole."""
+    """Return texts in which each run of whitespace is one space; most rows are so already, which is seen at once."""
     joined = "".join(texts)
     if joined.isprintable():  # no whitespace but spaces
         if " " not in joined:

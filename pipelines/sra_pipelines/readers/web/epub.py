@@ -45,7 +45,9 @@ def read(path: Path, on_page: Callable[[int, int], None] | None = None) -> list[
             data = archive.read(chapter)
             _parse(data)  # a chapter must be well-formed, or its rest would be lost
             for page in html_pages(decode_html(data), path, styles):
-                pages.append(Page(len(pages), str(len(pages) + 1), page.text, page.headings, notices if not pages else ()))
+                pages.append(
+                    Page(len(pages), str(len(pages) + 1), page.text, page.headings, notices if not pages else ())
+                )
             if on_page is not None:
                 on_page(number, len(chapters))
     return pages

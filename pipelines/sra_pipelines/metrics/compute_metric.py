@@ -159,7 +159,10 @@ class _Tables:
         for kind in row.pages:
             tables = self._tables.get(kind)
             if not tables:
-                problem = problem or f"the {_words(kind)} is not among the passages"
+                missing = (
+                    "in the passages has no heading with years" if kind in self._tables else "is not among the passages"
+                )
+                problem = problem or f"the {_words(kind)} {missing}"
                 continue
             for labels in ((label,) for label in row.labels):
                 hits = [(p, t, r) for p, t in tables for r in t.rows if any_of(labels).fullmatch(r.label)]

@@ -56,8 +56,9 @@ def select_rows(
         The shortened page, in which `GAP` stands for omitted lines; None if not even its headings and one row fit.
     """
     lines = page_lines(page.text)
-    # "Years ended December 31" looks like a row, and names columns.
-    rows = (number for number, line in enumerate(lines) if line.label and not _COLUMNS.search(line.text))
+    columns = next((number for number, line in enumerate(lines) if _COLUMNS.search(line.text)), -1)
+    # "Years ended December 31" looks like a row, and names columns; "Page 11 of 15" above them is not a row either.
+    rows = (n for n, line in enumerate(lines) if line.label and n > columns and not _COLUMNS.search(line.text))
     first = next(rows, len(lines))
     heading = _heading_lines(lines, first)
     wanted = [set(words) for words in keywords(list(phrases))]

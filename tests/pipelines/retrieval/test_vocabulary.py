@@ -213,6 +213,21 @@ def test_rows_within_a_budget(filing):
     assert select_rows(page, ["tulips"], "tulips", 100, count) is None
 
 
+def test_the_heading_of_selected_rows_is_found_below_a_page_number_and_with_stacked_dates():
+    lines = [
+        "Page 11 of 15",
+        "Orrin Inc.",
+        "Balance sheets",
+        "(In millions)",
+        "As of",
+        *("May 1,", "2023") * 5,
+        "Cash 5 4 3 2 1",
+    ]
+    page = Passage("a", 0, "1", "\n".join(lines))
+    text = select_rows(page, ["cash"], "cash", 100, count).text
+    assert text.split("\n") == lines
+
+
 def test_a_quote_from_selected_rows_is_verified_on_its_page(filing):
     retriever = Retriever(filing, topics=ALWAYS)
     packed = retriever.retrieve("What is the asset turnover of 2023?", 240, count)

@@ -20,7 +20,7 @@ from sra_rag.models.sources import model_source
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-__all__ = ["LoadedModel", "load_model", "load_tokenizer"]
+__all__ = ["LoadedModel", "cpu_multiplies_bfloat16", "load_model", "load_tokenizer"]
 
 Quantization = Literal["4bit", "8bit"]
 
@@ -232,10 +232,10 @@ def _dtype(dtype: str | torch.dtype, on_gpu: bool) -> str | torch.dtype:
         raise ConfigError(f"dtype={dtype!r} is not allowed. Use one of: auto, {', '.join(_DTYPES)}.")
     if on_gpu:
         return "auto"
-    return torch.bfloat16 if _cpu_multiplies_bfloat16() else torch.float32
+    return torch.bfloat16 if cpu_multiplies_bfloat16() else torch.float32
 
 
-def _cpu_multiplies_bfloat16() -> bool:
-    """Whether the processor has instructions for bfloat16 products (else they are many times slower than float32)."""
+def cpu_multiplies_bfloat16() -> bool:
+    """Return whether the processor has instructions for bfloat16 products; else they are far slower than float32."""
     capabilities = torch.cpu.get_capabilities()
     return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))

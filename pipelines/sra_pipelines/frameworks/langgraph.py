@@ -23,6 +23,7 @@ from sra_pipelines.checks.citations import Citation  # noqa: E402
 from sra_pipelines.checks.relevance import Relevance  # noqa: E402
 from sra_pipelines.checks.support import Claim, Support  # noqa: E402
 from sra_pipelines.frameworks.langchain import answer_steps  # noqa: E402
+from sra_pipelines.retrieval.placing import PlacedStatement  # noqa: E402
 from sra_pipelines.retrieval.vocabulary import Expansion  # noqa: E402
 from sra_pipelines.values import Passage  # noqa: E402
 from sra_rag.config import SRAConfig  # noqa: E402
@@ -33,7 +34,7 @@ __all__ = ["CHECKPOINT_TYPES", "AnswerState", "answer_graph"]
 
 CHECKPOINT_TYPES = (
     Answer, Calculation, Citation, Claim, Amount, EvidenceConfig, Expansion, FoundEvidence, Generation, Operand,
-    Passage, PassageEvidence, Relevance, Retrieval, SRAConfig, Support, Timing, Usage,
+    Passage, PassageEvidence, PlacedStatement, Relevance, Retrieval, SRAConfig, Support, Timing, Usage,
 )  # fmt: skip
 """Types in the checkpoints of the graph, for ``JsonPlusSerializer(allowed_msgpack_modules=CHECKPOINT_TYPES)``."""
 

@@ -192,18 +192,18 @@ def test_a_graph_can_be_saved_and_gone_on_with(qa, caplog):
     assert "Blocked" not in caplog.text
 
 
-def dataclasses_in(kind):
-    """Yield the dataclasses that a value of a type may contain."""
-    if dataclasses.is_dataclass(kind):
+def records_in(kind):
+    """Yield the dataclasses and named tuples that a value of a type may contain."""
+    if dataclasses.is_dataclass(kind) or hasattr(kind, "_fields"):
         yield kind
         for hint in typing.get_type_hints(kind).values():
-            yield from dataclasses_in(hint)
+            yield from records_in(hint)
     for part in typing.get_args(kind):
-        yield from dataclasses_in(part)
+        yield from records_in(part)
 
 
 def test_every_type_in_an_answer_can_be_saved():
-    missing = {*dataclasses_in(Answer), *dataclasses_in(Retrieval)} - set(ours_langgraph.CHECKPOINT_TYPES)
+    missing = {*records_in(Answer), *records_in(Retrieval)} - set(ours_langgraph.CHECKPOINT_TYPES)
     assert missing == set()
 
 

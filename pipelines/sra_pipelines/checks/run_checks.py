@@ -90,13 +90,16 @@ def _computed(
 ) -> tuple[Calculation | None, str]:
     """Return the calculation for a question, if any, and a note if something is missing for it."""
     by_code = computed_metric(retrieval.question, retrieval.passages, retrieval.statements, metrics)
-    if by_code is not None:
+    if by_code is not None and (by_code[0] is not None or retrieval.statements):
         return by_code
+    # Without a statement among the passages, the amounts may still be in the rows of another table.
+    missing = "" if by_code is None else by_code[1]
     timeout = engine.options.timeout if timeout is None else timeout
     left = None if timeout is None else max(timeout - generation.timing.total_seconds, 1e-3)
     try:
-        return computed(engine, retrieval, generation.sra, cancel=cancel, timeout=left), ""
+        calculation = computed(engine, retrieval, generation.sra, cancel=cancel, timeout=left)
     except GenerationTimeoutError:
         return None, "nothing was computed: the request timed out"
     except ContextOverflowError:
         return None, "nothing was computed: the passages leave no room in the context window"
+    return calculation, "" if calculation is not None else missing

@@ -43,3 +43,12 @@ def test_no_time_for_a_second_prompt(index, tiny, of_the_request):
     )  # fmt: skip
     assert calculation is None
     assert "nothing was computed: the request timed out" in notes
+
+
+def test_rows_of_a_table_that_is_no_statement_are_still_computed(embedding, tiny):
+    table = "\u00a3 million 2025 2024\nRevenue 518.2 472.9\nCost of sales 301.4 280.0"
+    index = DocumentIndex([Document(Path("sheet.pdf"), (Page(0, "1", table),))], embedding)
+    qa = DocumentQA(index, Engine(tiny, options=SamplingOptions(max_new_tokens=4)), preset="financial")
+    answer = qa.ask("By how much did revenue change from 2024 to 2025?")
+    assert answer.calculation.text == "518.2 - 472.9 = 45.3 (\u00a3 million)"
+    assert not any(note.startswith("not computed") for note in answer.notes)

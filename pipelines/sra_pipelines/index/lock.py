@@ -14,7 +14,7 @@ import filelock
 
 from sra_rag.errors import SRAError
 
-__all__ = ["IndexLockedError", "writer_lock"]
+__all__ = ["IndexLockedError", "is_lock_file", "writer_lock"]
 
 _LOCK = "writer.lock"
 _HOLDER = "writer.json"
@@ -48,6 +48,11 @@ def writer_lock(folder: Path) -> Iterator[None]:
         with suppress(OSError):
             (folder / _HOLDER).unlink()
         lock.release()
+
+
+def is_lock_file(path: Path) -> bool:
+    """Whether a file belongs to a lock; a writer that is killed before the index exists leaves such files."""
+    return path.suffix == ".lock" or path.name == _HOLDER
 
 
 def _write_holder(folder: Path) -> None:

@@ -19,7 +19,7 @@ from llama_index.core.embeddings import BaseEmbedding
 from sra_pipelines.index.catalog import IndexedDocument, list_documents, read_meta, stored_path
 from sra_pipelines.index.embedding_identity import EmbeddingIdentity
 from sra_pipelines.index.full_disk import delete_piecewise, keep_reserve, release_reserve
-from sra_pipelines.index.lock import writer_lock
+from sra_pipelines.index.lock import is_lock_file, writer_lock
 from sra_pipelines.index.plan import Plan, find_files, make_plan
 from sra_pipelines.index.preparation import (
     Progress,
@@ -281,7 +281,7 @@ def _require_place_for_index(folder: Path) -> None:
     """Raise `StoreError` if the folder is a file, or contains something other than an index."""
     if folder.exists() and not folder.is_dir():
         raise StoreError(f"{folder}: this is a file. An index is a folder; give another path.")
-    if folder.is_dir() and not (folder / DATABASE).exists() and any(p.suffix != ".lock" for p in folder.iterdir()):
+    if folder.is_dir() and not (folder / DATABASE).exists() and not all(map(is_lock_file, folder.iterdir())):
         raise StoreError(f"{folder}: this folder contains other files and no index. Give an empty or a new folder.")
 
 

@@ -328,6 +328,14 @@ def test_another_embedding_model_is_refused(add, index, folder, other_embeddings
     assert names(index) == ["ferry", "lease"]
 
 
+def test_a_writer_that_was_killed_before_the_index_existed_is_no_hindrance(index, add):
+    index.mkdir()
+    (index / "writer.lock").touch()
+    (index / "writer.json").write_text('{"pid": 1, "host": "a", "since": "2025-01-01"}')
+    add()
+    assert names(index) == ["ferry", "lease"]
+
+
 def test_what_is_no_index(tmp_path, add, index, folder, word_embedding):
     with pytest.raises(StoreError, match="there is no index.*sra-rag index add"):
         StoredIndex(tmp_path / "none", word_embedding)

@@ -37,6 +37,7 @@ from sra_pipelines.checks.citations import cite
 from sra_pipelines.checks.relevance import Relevance, measure_relevance
 from sra_pipelines.index.embedding import load_embedding
 from sra_pipelines.index.memory import DocumentIndex
+from sra_pipelines.index.passage_index import PassageIndex
 from sra_pipelines.readers import read_document
 from sra_pipelines.retrieval.keywords import KeywordIndex, keywords
 from sra_pipelines.retrieval.packing import format_passages
@@ -72,8 +73,15 @@ class NaturalQuestions:
             Passage(row["title"], number, "1", row["text"], end=len(row["text"]))
             for number, row in enumerate(self.rows)
         ]
+        self.n_passages = len(self.texts)
         self.keywords = KeywordIndex(self.texts)
         self.embedding = load_embedding()
+        self._numbers = {self.question(number): number for number in range(len(self.rows))}
+
+    def search(self, question: str, limit: int, *, phrases: Sequence[str] = ()) -> list[Passage]:
+        """Return the passages most similar to the question of a row."""
+        near = self.near[self._numbers[question]]
+        return [dataclasses.replace(self.texts[n], score=float(near[n])) for n in (-near).argsort()[:limit]]
 
     def passages(self) -> list[Passage]:
         """Return all passages."""
@@ -230,6 +238,7 @@ def main() -> None:
         sys.stdout.write(gold_answers(NaturalQuestions(given.data, given.vectors), rows))
         return
     options = SamplingOptions(max_new_tokens=given.tokens)
+    index: PassageIndex
     engine = Engine(load_model(given.model, dtype=given.dtype), options=options, max_prefixes=2)
     if given.task == "samples":
         index = DocumentIndex([read_document(path) for path in sample_documents()], load_embedding())

@@ -8,8 +8,9 @@ questions if the right passage is the first, less than 55% if it is in the middl
 The passages are ordered by their similarity to the question, the best one first or last; which is the right passage is
 not used.
 
-Our number, with this script: not measured yet. A prototype outside of this project gave, with the embedded 135M model
-and nine random passages, 36 right answers of 100 with the best passage last, and 13 in the order of the data.
+Our number (embedded 135M model, ten similar passages, 40 questions, docs/measurements.md): 14 right answers with the
+best passage last, 6 with the best first, and 6 in random order: +20 points for the last (+5 to +35; p 0.04 alone, 0.19
+corrected for ten settings).
 """
 
 from claims import replicate

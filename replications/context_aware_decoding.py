@@ -5,7 +5,9 @@ metrics for LLaMA on summaries. The strength 0.5 is that of their experiments on
 
     python replications/context_aware_decoding.py multidoc_qa.jsonl.gz
 
-Our number, on questions instead of summaries: not measured yet.
+Our number, on questions instead of summaries (embedded 135M model, ten similar passages, 40 questions,
+docs/measurements.md): 3 right answers, 6 without: -7.5 points (-20 to +5), so no difference is shown. The right answer
+becomes less likely by 1.8 nats (1.2 to 2.3), and 33 of 40 answers do not end within 48 tokens (19 without).
 """
 
 from claims import replicate

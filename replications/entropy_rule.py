@@ -8,7 +8,8 @@ rule, without entropy, which is the policy "reallocate" here.
 
 Our number (embedded 135M model, one passage among ten, 200 questions, docs/measurements.md): 43 right answers with
 alpha 0.25, 38 without: +2.5 points (-3.0 to +8.0), so no difference is shown. The right answer becomes likelier by
-0.86 nats (0.69 to 1.04). The policy "reallocate": not measured yet.
+0.86 nats (0.69 to 1.04). The policy "reallocate" (ten similar passages, 40 questions): 5 right answers, 6 without: -2.5
+points (-12.5 to +5). The right answer becomes likelier by 0.3 nats (0.2 to 0.4).
 """
 
 from claims import replicate

@@ -75,7 +75,7 @@ def run_checks(
     if "unit_and_period" in checks and not abstained:
         notes += lacking_unit_or_period(generation.text.strip(), retrieval.question, supported)
     if "arithmetic" in checks:
-        calculation, note = _computed(engine, retrieval, generation, metrics or Metrics(), cancel, timeout)
+        calculation, note = _computed(engine, retrieval, generation, metrics or Metrics(), pages, cancel, timeout)
         notes += [note] if note else []
     return tuple(notes), calculation
 
@@ -85,11 +85,12 @@ def _computed(
     retrieval: Retrieval,
     generation: Generation,
     metrics: Metrics,
+    pages: Pages,
     cancel: Cancellation | None,
     timeout: float | None,
 ) -> tuple[Calculation | None, str]:
     """Return the calculation for a question, if any, and a note if something is missing for it."""
-    by_code = computed_metric(retrieval.question, retrieval.passages, retrieval.statements, metrics)
+    by_code = computed_metric(retrieval.question, retrieval.passages, retrieval.statements, metrics, pages=pages)
     if by_code is not None and (by_code[0] is not None or retrieval.statements):
         return by_code
     # Without a statement among the passages, the amounts may still be in the rows of another table.

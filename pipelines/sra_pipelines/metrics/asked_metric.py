@@ -1,4 +1,4 @@
-"""Find out which metric or row of the statements a question asks for, and for which years.
+"""Find out which metric or row of the statements a question asks for, and for which periods.
 
 A question is understood only if each of its words is known: as a name of a metric or row, a year, a word that changes
 nothing ("what", "improve", "USD millions"), or, for the caller to decide, a name of the company.
@@ -11,30 +11,15 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from sra_pipelines.metrics.asked_periods import asked_periods
 from sra_pipelines.metrics.formulas import Average, Binary, Change, Expression, FormulaError, RowYear, parse_formula
 from sra_pipelines.metrics.metric import BESIDE_TAXES, Metrics, Unit
+from sra_pipelines.metrics.periods import Period
 from sra_pipelines.retrieval.keywords import keywords
 from sra_pipelines.retrieval.vocabulary import any_of
 
 __all__ = ["AskedMetric", "asked_metric", "needed_rows"]
 
-_YEAR_WORDS = r"(?:(?:the )?(?:fiscal|financial)?[ -]?years? (?:ended |ending |end )?|fiscal |FY ?)?"
-_YEAR = re.compile(
-    rf"(?<!\w){_YEAR_WORDS}['\u2019]?(?P<year>(?:19|20)\d\d)(?!\d|[.,]\d)|\bFY ?['\u2019]?(?P<short>\d\d)\b",
-    re.IGNORECASE,
-)
-_RANGE = re.compile(r"((?:19|20)\d\d)\s*(?:-|\u2013|to|through|until)\s*(?:FY ?|fiscal )?((?:19|20)\d\d)", re.I)
-_SHORTER = re.compile(
-    r"\b(?:Q[1-4]|H[12]|[1-4]Q)(?!\w)|\bQ[1-4](?=\d)|\bquarter(?:s|ly)?\b|\b(?:half|first|second)[ -]years?\b"
-    r"|\b\d* ?(?:months?|weeks?)\b|\byear[ -]to[ -]date\b|\bYTD\b|\binterim\b|\b(?:TTM|LTM)\b",
-    re.IGNORECASE,
-)
-_COMPARED = re.compile(
-    r"\b(?:improv|declin|increas|decreas|drop|chang|gr[eo]w|trend|compar|differ|ris(?:e|ing)|rose|fell|fall|higher|lower"
-    r"|better|worse|year[ -](?:over|on)[ -]year|yoy|evol|develop|expand|contract|shr[aiu]nk)\w*",
-    re.IGNORECASE,
-)
-_AVERAGED = re.compile(r"\baverage\b|\bmean\b", re.IGNORECASE)
 _SENTENCE = re.compile(r"(?<=[.?!])\s+(?=[A-Z])|:\s+(?=(?:what|how|does|do|is|was|were|did|has|have|which|by)\b)", re.I)
 _INSTRUCTION = re.compile(
     r"(?:please |kindly )?(?:assume|answer|give|round|address|calculate what|respond|reply|use|using|express|state"
@@ -87,10 +72,10 @@ class AskedMetric:
         Unit of the result.
     formulas
         Formulas, best first.
-    years
-        The years, in ascending order; empty if the question names none.
+    periods
+        The periods, in ascending order; empty if the question names none.
     averaged
-        Whether the mean over the years is asked for.
+        Whether the mean over the periods is asked for.
     unknown
         Words of the question that are not known, as written.
     problem
@@ -100,7 +85,7 @@ class AskedMetric:
     name: str
     unit: Unit
     formulas: tuple[Expression, ...]
-    years: tuple[int, ...]
+    periods: tuple[Period, ...]
     averaged: bool = False
     unknown: tuple[str, ...] = ()
     problem: str = ""
@@ -146,19 +131,12 @@ def asked_metric(question: str, metrics: Metrics) -> AskedMetric | None:
     else:
         return None
     covered = [(mention.start, mention.end) for mention in mentions]
-    covered += [
-        match.span()
-        for pattern in (_YEAR, _SHORTER, _STATEMENTS, _WITHOUT_MEANING)
-        for match in pattern.finditer(asked)
-    ]
+    covered += [match.span() for pattern in (_STATEMENTS, _WITHOUT_MEANING) for match in pattern.finditer(asked)]
     if known is not None:
         covered.append((mentions[0].start, mentions[-1].end))
-    years, averaged = _years(asked)
-    if averaged:
-        covered += [match.span() for match in _AVERAGED.finditer(asked)]
-    unknown = _unknown_words(asked, covered)
-    problem = "periods shorter than a year are not computed" if _SHORTER.search(asked) else ""
-    return AskedMetric(name, unit, formulas, years, averaged, unknown, problem)
+    when = asked_periods(asked)
+    unknown = _unknown_words(asked, [*covered, *when.spans])
+    return AskedMetric(name, unit, formulas, when.periods, when.averaged, unknown, when.problem)
 
 
 def needed_rows(question: str, metrics: Metrics) -> re.Pattern[str] | None:
@@ -177,17 +155,21 @@ def _defined(text: str, asked: str, definitions: Mapping[str, str], metrics: Met
     """Return what a question asks for with its own definition."""
     first = next(iter(definitions))
     name = re.sub(r"^the\s+", "", first, flags=re.IGNORECASE)
-    years, averaged = _years(asked)
+    when = asked_periods(asked)
     try:
         formula = _read_definition(first, definitions, metrics, ())
     except FormulaError as error:
-        return AskedMetric(name, "times", (), years, problem=f"the definition in the question cannot be used: {error}")
+        problem = f"the definition in the question cannot be used: {error}"
+        return AskedMetric(name, "times", (), when.periods, problem=problem)
     explicit = [amount.year for amount in formula.rows() if amount.year is not None]
+    periods = when.periods
     if explicit and all(amount.year is not None for amount in formula.rows()):
-        years = (max(explicit),)
+        periods = (Period(max(explicit)),)
     percent = re.search(r"%|\bper ?cent", text, re.IGNORECASE) is not None
-    problem = "periods shorter than a year are not computed" if _SHORTER.search(asked) else ""
-    return AskedMetric(name, "percent" if percent else "times", (formula,), years, averaged, problem=problem)
+    problem = when.problem
+    if not all(period.is_year for period in periods):
+        problem = problem or "definitions in questions are computed for whole financial years only"
+    return AskedMetric(name, "percent" if percent else "times", (formula,), periods, when.averaged, problem=problem)
 
 
 def _read_definition(
@@ -309,14 +291,3 @@ def _unknown_words(asked: str, covered: list[tuple[int, int]]) -> tuple[str, ...
 def _stem(word: str) -> str:
     stems = keywords([word])[0]
     return stems[0] if stems else ""
-
-
-def _years(asked: str) -> tuple[tuple[int, ...], bool]:
-    """Return the years of a question in ascending order, and whether their average is asked for."""
-    years = {int(m["year"] or 0) or 2000 + int(m["short"]) for m in _YEAR.finditer(asked)}
-    averaged = _AVERAGED.search(asked) is not None and len(years) > 1
-    if averaged and (span := _RANGE.search(asked)):
-        years |= set(range(int(span[1]), int(span[2]) + 1))
-    if len(years) == 1 and _COMPARED.search(asked):
-        years.add(min(years) - 1)
-    return tuple(sorted(years)), averaged

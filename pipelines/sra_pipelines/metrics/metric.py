@@ -12,9 +12,10 @@ from sra_pipelines.retrieval.vocabulary import compiled
 from sra_pipelines.structure.statement_rows import STATEMENTS
 from sra_rag.errors import ConfigError
 
-__all__ = ["BESIDE_TAXES", "Metric", "Metrics", "RowNames", "Sign", "Unit"]
+__all__ = ["BESIDE_TAXES", "Metric", "Metrics", "RowNames", "Sign", "Unit", "Unlabelled"]
 
 Sign = Literal["as_written", "cost", "income_tax"]
+Unlabelled = Literal["", "group", "gross_profit", "total_assets"]
 Unit = Literal["percent", "times", "days", "amount"]
 
 BESIDE_TAXES = ("income before taxes", "net income")
@@ -38,6 +39,12 @@ class RowNames:
         Patterns of what a question calls it; none if it is only used in formulas.
     parts
         Patterns of the labels of rows whose sum it is, if no row has one of `labels` and they are next to each other.
+    groups
+        Patterns of the headings of groups of rows whose total it is, for ``unlabelled="group"``.
+    unlabelled
+        How it is recognized if its row has no label: ``"group"`` for the sum of the rows below one of `groups`,
+        ``"gross_profit"`` for the revenue less the costs above it, ``"total_assets"`` for the total above the
+        liabilities that equals the one at the end; by default it is not.
     sign
         ``"cost"`` for a row that has the same meaning with and without parentheses, such as a payment; ``"income_tax"``
         for one that can be an expense or a benefit, see `BESIDE_TAXES`; otherwise ``"as_written"``.
@@ -54,17 +61,22 @@ class RowNames:
     asked: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
     sign: Sign = "as_written"
+    groups: tuple[str, ...] = ()
+    unlabelled: Unlabelled = ""
 
     def __post_init__(self) -> None:
         if not self.name.strip() or not self.labels or not self.pages:
             raise ConfigError("name, labels or pages is empty. Give at least one text for each.")
-        for pattern in (*self.labels, *self.asked, *self.parts):
+        for pattern in (*self.labels, *self.asked, *self.parts, *self.groups):
             compiled(pattern)
         unknown = [page for page in self.pages if page not in STATEMENTS]
         if unknown:
             raise ConfigError(f"pages: unknown statements {unknown}. Use {', '.join(STATEMENTS)}.")
         if self.sign not in get_args(Sign):
             raise ConfigError(f"sign: {self.sign!r} is not allowed. Use {', '.join(get_args(Sign))}.")
+        if self.unlabelled not in get_args(Unlabelled):
+            allowed = ", ".join(filter(None, get_args(Unlabelled)))
+            raise ConfigError(f"unlabelled: {self.unlabelled!r} is not allowed. Use {allowed}, or leave it out.")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -11,7 +11,10 @@ from sra_rag.errors import ConfigError
 
 __all__ = ["join_metrics", "read_metrics"]
 
-_ROW = {"name": str, "asked": list, "labels": list, "pages": list, "parts": list, "sign": str}
+_ROW = {
+    "name": str, "asked": list, "labels": list, "pages": list, "parts": list, "sign": str, "groups": list,
+    "unlabelled": str,
+}  # fmt: skip
 _METRIC = {"name": str, "asked": list, "computed": list, "unit": str}
 
 

@@ -1,6 +1,8 @@
 """Statements as tables: rows with one cell for each column, years and lengths of the columns."""
 
 import pytest
+from sra_pipelines.metrics.fiscal_calendar import FiscalCalendar
+from sra_pipelines.metrics.periods import Period
 from sra_pipelines.metrics.statement_table import heading_lines, read_tables
 
 STACKED = """SEA FERRIES INC.
@@ -27,6 +29,10 @@ def cells(row):
     return [None if cell is None else cell.text for cell in row.cells]
 
 
+def column(table, year, *, is_period, calendar=FiscalCalendar()):  # noqa: B008 - it is frozen
+    return table.column(Period(year), calendar, is_period=is_period)
+
+
 def only(text):
     [table] = read_tables(text)
     return table
@@ -34,21 +40,21 @@ def only(text):
 
 def test_columns_that_are_named_on_several_lines():
     table = only(STACKED)
-    assert (table.years, table.months, table.end_months, table.unit) == ((2022, 2021), (12, 12), (12,), "million")
+    assert (table.columns.years, table.columns.months, table.columns.end_months, table.unit) == ((2022, 2021), (12, 12), (12,), "million")
     assert [row.label for row in table.rows] == [
         "tickets", "total revenue", "receivables, net of allowances of $2 and $3", "interest expense", "net income",
     ]  # fmt: skip
     assert cells(table.rows[3]) == ["(1.2)", None]
     assert cells(table.rows[2]) == ["5", "4"]
     assert table.rows[0].group == "revenue"
-    assert (table.column(2021, is_period=True), table.column(2022, is_period=False)) == (1, 0)
+    assert (column(table, 2021, is_period=True), column(table, 2022, is_period=False)) == (1, 0)
 
 
 def test_the_year_is_chosen_among_periods_of_several_lengths():
     table = only(QUARTERS)
-    assert table.months == (3, 3, 12, 12)
-    assert table.column(2021, is_period=True) == 3
-    assert table.column(2021, is_period=False) == "several columns are for 2021"
+    assert table.columns.months == (3, 3, 12, 12)
+    assert column(table, 2021, is_period=True) == 3
+    assert column(table, 2021, is_period=False) == "several columns are for 2021"
 
 
 @pytest.mark.parametrize(
@@ -76,7 +82,7 @@ def test_the_year_is_chosen_among_periods_of_several_lengths():
 )
 def test_years_that_are_missing_or_ambiguous(heading, year, is_period, problem):
     table = only(f"{heading}\nTotal assets 5 4\nTotal equity 3 2")
-    assert problem in table.column(year, is_period=is_period)
+    assert problem in column(table, year, is_period=is_period)
 
 
 @pytest.mark.parametrize(
@@ -114,15 +120,15 @@ def test_rows_that_were_left_out_are_known():
 def test_a_page_that_names_no_columns_continues_the_table_of_the_page_before():
     [before] = read_tables("In millions\n2022 2021\nTotal assets 9 8")
     [table] = read_tables("Total liabilities 5 4\nTotal equity 4 4", before)
-    assert (table.years, table.unit, [row.label for row in table.rows]) == (
+    assert (table.columns.years, table.unit, [row.label for row in table.rows]) == (
         (2022, 2021), "million", ["total liabilities", "total equity"],
     )  # fmt: skip
-    assert read_tables("2020 2019\nTotal equity 4 4", before)[0].years == (2020, 2019)
+    assert read_tables("2020 2019\nTotal equity 4 4", before)[0].columns.years == (2020, 2019)
 
 
 def test_two_tables_of_a_page_have_their_own_columns():
     first, second = read_tables("In millions\n2022 2021\nRevenue 9 8\nParent only\n2020 2019\nRevenue 4 3")
-    assert (first.years, second.years) == ((2022, 2021), (2020, 2019))
+    assert (first.columns.years, second.columns.years) == ((2022, 2021), (2020, 2019))
     assert len(first.rows) == len(second.rows) == 1
 
 

@@ -29,6 +29,7 @@ from sra_pipelines.checks.asked_amounts import asked_amounts
 from sra_pipelines.checks.calculations import Calculation, asked_operation, calculate
 from sra_pipelines.metrics.compute_metric import computed_metric
 from sra_pipelines.presets import load_preset
+from sra_pipelines.retrieval.packing import Pages
 from sra_pipelines.retrieval.retriever import Retriever
 
 from sra_rag import Engine, SamplingOptions, load_model
@@ -64,7 +65,7 @@ def main() -> None:
             )  # fmt: skip
             found = qa.retrieve(question["question"])
             pages = {passage.page_index for passage in found.passages}
-            calculations = [by_code(found, most_unknown) for most_unknown in UNKNOWN_WORDS]
+            calculations = [by_code(found, qa.retriever.pages(), most_unknown) for most_unknown in UNKNOWN_WORDS]
             text = "" if options.code_only else qa.ask(found, sra=sra).text
             result[name] = {
                 "text": text,
@@ -121,10 +122,10 @@ def cross_validated(done: Sequence[dict[str, Any]]) -> tuple[dict[str, int], lis
     return chosen, verdicts
 
 
-def by_code(found: Retrieval, most_unknown: int) -> tuple[Calculation | None, str]:
+def by_code(found: Retrieval, pages: Pages, most_unknown: int) -> tuple[Calculation | None, str]:
     """Return what code computes for a question without a model, and why it computes nothing, if that is known."""
     metric = computed_metric(
-        found.question, found.passages, found.statements, PRESET.metrics, most_unknown=most_unknown
+        found.question, found.passages, found.statements, PRESET.metrics, pages=pages, most_unknown=most_unknown
     )  # fmt: skip
     if metric is not None:
         return metric

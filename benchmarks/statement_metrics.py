@@ -71,6 +71,10 @@ RIGHT: dict[str, Callable[[Rows, int], float]] = {
     "return on assets": lambda r, b: 100 * r("net income", b) / _average(r, "total assets", b),
     "return on equity": lambda r, b: 100 * r("net income", b) / _average(r, "total equity", b),
 }
+NOT_FOR_PARTS = {  # of a year: they compare an amount of a period with balances
+    "operating cash flow ratio", "days payable outstanding", "days of inventory", "days of sales", "inventory turnover",
+    "fixed asset turnover", "asset turnover", "return on assets", "return on equity",
+}  # fmt: skip
 CALLED = {"receivables": "accounts receivable", "payables": "accounts payable", "total equity": "shareholders' equity"}
 COMPANIES = {"ULTABEAUTY": "Ulta Beauty", "BESTBUY": "Best Buy", "MGMRESORTS": "MGM"}
 
@@ -93,10 +97,16 @@ def main() -> None:
     ):
         labels = filings[filing["document"]]
         qa = DocumentQA(index, engine, context_tokens=options.context_tokens, preset=PRESET)
-        own = counts.setdefault(filing["document"], Counter())
-        for question, right in questions(filing["document"], labels):
+        asked = [(filing["document"], *pair) for pair in questions(filing["document"], labels)]
+        asked += [
+            (f"{filing['document']}, parts of years", *pair) for pair in part_questions(filing["document"], labels)
+        ]
+        for kind, question, right in asked:
+            own = counts.setdefault(kind, Counter())
             found = qa.retrieve(question)
-            calculated = computed_metric(question, found.passages, found.statements, PRESET.metrics)
+            calculated = computed_metric(
+                question, found.passages, found.statements, PRESET.metrics, pages=qa.retriever.pages()
+            )
             result = None if calculated is None or calculated[0] is None else float(calculated[0].result)
             verdict = judged(result, right)
             own[verdict] += 1
@@ -114,32 +124,45 @@ def main() -> None:
 
 
 def questions(document: str, labels: dict[str, Any]) -> list[tuple[str, float | None]]:
-    """Return questions with their right results: None if a row is missing."""
-    company = document.split("_")[0]
-    company, year = COMPANIES.get(company, company.capitalize()), labels["year"]
+    """Return questions about a year with their right results: None if a row is missing."""
+    year = labels["year"]
+    return _questions(document, labels["rows"], f"FY{year}", f"FY{year - 1}", frozenset())
 
-    def row(name: str, before: int) -> float:
-        values = labels["rows"].get(name)
-        if values is None or before >= len(values):
+
+def part_questions(document: str, labels: dict[str, Any]) -> list[tuple[str, float | None]]:
+    """Return questions about quarters and half-years with their right results."""
+    return [
+        pair
+        for part in labels.get("parts", [])
+        for pair in _questions(document, part["rows"], part["period"], part["before"], frozenset(NOT_FOR_PARTS))
+    ]
+
+
+def _questions(
+    document: str, amounts: dict[str, Any], now: str, before: str, excluded: frozenset[str]
+) -> list[tuple[str, float | None]]:
+    company = document.split("_")[0]
+    company = COMPANIES.get(company, company.capitalize())
+
+    def row(name: str, years: int) -> float:
+        values = amounts.get(name)
+        if values is None or years >= len(values):
             raise KeyError(name)
-        return float(values[before])
+        return float(values[years])
 
     asked = []
     names = [(r.name, lambda r, b, name=r.name: r(name, b), True) for r in PRESET.metrics.rows]
     names += [(name, right, False) for name, right in RIGHT.items()]
     for name, right, is_row in names:
         called = CALLED.get(name, name)
-        asked.append((f"What was {company}'s {called} in FY{year}?", _or_none(right, row, 0)))
-        now, before = _or_none(right, row, 0), _or_none(right, row, 1)
-        if now is None or before is None or not is_row:
+        last, first = (None if name in excluded else _or_none(right, row, years) for years in (0, 1))
+        asked.append((f"What was {company}'s {called} in {now}?", last))
+        if last is None or first is None or not is_row:
             asked.append(
-                (
-                    f"Did {company}'s {called} improve from FY{year - 1} to FY{year}?",
-                    now if before is not None else None,
-                )
+                (f"Did {company}'s {called} improve from {before} to {now}?", last if first is not None else None)
             )
         else:
-            asked.append((f"By how much did {company}'s {called} change from FY{year - 1} to FY{year}?", now - before))
+            asked.append((f"By how much did {company}'s {called} change from {before} to {now}?", last - first))
     return asked
 
 

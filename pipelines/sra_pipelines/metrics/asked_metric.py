@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 from sra_pipelines.metrics.asked_periods import asked_periods
 from sra_pipelines.metrics.formulas import Average, Binary, Change, Expression, FormulaError, RowYear, parse_formula
+from sra_pipelines.metrics.known_words import is_known
 from sra_pipelines.metrics.metric import BESIDE_TAXES, Metrics, Unit
 from sra_pipelines.metrics.periods import Period
-from sra_pipelines.retrieval.keywords import keywords
 from sra_pipelines.retrieval.vocabulary import any_of
 
 __all__ = ["AskedMetric", "asked_metric", "needed_rows"]
@@ -38,21 +38,10 @@ _DIVIDED = re.compile(rf",?\s+(?:as an? {_OF}|to(?: the)?|divided by(?: the)?|ov
 _SHARE_OF = re.compile(rf"\b{_OF}\s+(?:FY ?)?(?:(?:19|20)\d\d\s+)?$", re.IGNORECASE)
 _SHARE_IS = re.compile(r"\s+(?:is|are|was|were)(?: the)?\s+(?:spent on )?", re.IGNORECASE)
 _SPOKEN = (("divided by", "/"), ("multiplied by", "*"), ("minus", "-"), ("less", "-"), ("plus", "+"), ("times", "*"))
-_IGNORED = (  # words that change nothing; other forms of them are known too. "Unit" and "US" can: "US revenue"
-    "a about amount an analyst and any are as ask at attribute balance be been between by can clearly company "
-    "compute consolidated did do does during end equal figure financial fiscal following for firm from fy had has "
-    "have how if in inc indicate information is it its many metric much of on one or our over overall per percent "
-    "percentage period please profile question ratio relative report respectively result round s sheet show shown "
-    "state statement such tell than that the their there this to usd usdm useful value versus vs was we were what "
-    "when which whole with year billion decimal dollar million place thousand against annual better change "
-    "compare comparison decline decrease differ difference drop evolve fall fallen fell grew grow grown growth "
-    "higher improve increase lower rise risen rose shrank shrink trend worse yoy"
-)
 _WITHOUT_MEANING = re.compile(
     r"\((?:in|as|round)\b[^()]*\)|\bin US ?(?:\$|dollars?)|\bpercentage points?\b|\bin units of \w+",
     re.IGNORECASE,
 )
-_KNOWN = frozenset(keywords([_IGNORED])[0]) | frozenset(_IGNORED.split())
 _STATEMENTS = re.compile(
     r"\b(?:statements? of (?:\w+ )?(?:income|operations|earnings|cash flows?|financial position)|cash flow statements?"
     r"|(?:income|profit and loss) statements?|balance sheets?|p ?& ?l(?: statements?)?)",
@@ -283,11 +272,4 @@ def _unknown_words(asked: str, covered: list[tuple[int, int]]) -> tuple[str, ...
     for start, end in covered:
         blank[start:end] = " " * (end - start)
     words = re.findall(r"[^\W_]+", "".join(blank))
-    return tuple(
-        word for word in words if not word.isdigit() and _stem(word) not in _KNOWN and word.lower() not in _KNOWN
-    )
-
-
-def _stem(word: str) -> str:
-    stems = keywords([word])[0]
-    return stems[0] if stems else ""
+    return tuple(word for word in words if not is_known(asked, word))

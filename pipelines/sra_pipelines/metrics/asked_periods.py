@@ -64,7 +64,7 @@ _SEQUENTIAL = re.compile(r"\bquarter[- ](?:over|on|to)[- ]quarter\b|\bqoq\b|\bq/
 _COMPARED = re.compile(
     r"\b(?:improv|declin|increas|decreas|drop|chang|gr[eo]w|trend|compar|differ|ris(?:e|ing)|rose|fell|fall|higher|lower"
     r"|better|worse|year[ -](?:over|on)[ -]year|yoy|evol|develop|expand|contract|shr[aiu]nk"
-    r"|gestiegen|gesunken|verändert|verbessert|gewachsen|stieg|sank|wuchs|zurückgegangen|entwickelt"
+    r"|vorjahr|précédent|gestiegen|gesunken|verändert|verbessert|gewachsen|stieg|sank|wuchs|zurückgegangen|entwickelt"
     r"|augment|diminu|progress|baiss|hausse|recul|chang|amélior|évolu|vari)\w*",
     re.IGNORECASE,
 )

@@ -15,6 +15,8 @@ from sra_pipelines.metrics.periods import Period
 __all__ = ["PeriodResult", "metric_calculation", "shown"]
 
 _CENTS = Decimal("0.01")
+_PERCENT = re.compile(r"%|\b(?:per ?cent|prozent|pour ?cent)", re.IGNORECASE)
+_BY_HOW_MUCH = re.compile(r"\bum wie ?viel|\bwie stark\b|\bde combien\b", re.IGNORECASE)  # in German and French
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -61,9 +63,9 @@ def metric_calculation(asked: AskedMetric, question: str, results: Sequence[Peri
     elif len(results) == 2:
         change, growth = _change(asked.unit, results)
         parts.append(change)
-        operation = asked_operation(question)
+        operation = asked_operation(question) or ("difference" if _BY_HOW_MUCH.search(question) else None)
         if operation in ("growth", "difference") and asked.unit == "amount":
-            percent = operation == "growth" or re.search(r"%|\bper ?cent", question, re.IGNORECASE)
+            percent = operation == "growth" or _PERCENT.search(question)
             value = growth if percent and growth is not None else results[1].value - results[0].value
     return Calculation("metric", operands, value, f"{asked.name} {'; '.join(parts)}")
 

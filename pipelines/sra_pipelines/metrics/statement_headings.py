@@ -166,8 +166,9 @@ def heading_unit(heading: Sequence[str]) -> str:
         # In German and French, and without a sign of the currency.
         text = " ".join(heading)
         scale = next((name for pattern, name in _SCALES if re.search(pattern, text, re.IGNORECASE)), "")
-        unit = " ".join(filter(None, (next(iter(currencies), ""), scale)))
-    return unit
+        return " ".join(filter(None, (next(iter(currencies), ""), scale)))
+    of_currency = currencies and re.search(r"d['\u2019](?:euros|\u20ac)", " ".join(heading), re.IGNORECASE)
+    return f"{next(iter(currencies))} {unit}" if of_currency and not _CURRENCY.search(unit) else unit
 
 
 def is_comma_language(lines: Sequence[str]) -> bool:

@@ -104,7 +104,7 @@ class StatementTable:
         return self._of_part(period, calendar, is_period=is_period)
 
     def _of_year(self, year: int, calendar: FiscalCalendar, *, is_period: bool) -> int | str:
-        own = range(self.columns.width)
+        own = list(range(self.columns.width))
         if is_period:
             own_length = [number for number in own if self.columns.months[number] in (0, YEAR_MONTHS)]
             other = [number for number in own if number not in own_length and self.columns.years[number] == year]
@@ -185,6 +185,7 @@ class _Line(NamedTuple):
 def _read_tables(text: str, heading: list[str]) -> list[StatementTable]:
     tables: list[StatementTable] = []
     rows: list[tuple[StatementRow, str]] = []
+    above: list[str] = []  # the lines since the last row: the title and unit of another table
     group, complete = "", True
     lines = [_Line(stripped, read_row(stripped)) for line in text.split("\n") if (stripped := line.strip())]
     for number, (line, parsed) in enumerate(lines):
@@ -197,12 +198,14 @@ def _read_tables(text: str, heading: list[str]) -> list[StatementTable]:
             label = _whole_label(lines, number, parsed.label)
             row = StatementRow(plain_label(label), label, group, line, parsed.cells, complete)
             rows.append((row, parsed.region))
+            above = []
         elif parsed is not None and not parsed.label:
             pass  # a number of a page
         else:
             if rows and _names_columns(line):
                 tables.append(_table(heading, rows))
-                heading, rows, group = [], [], ""
+                heading, rows, group = above, [], ""
+            above = [*above, plain_heading(line)] if rows else []
             if not rows:
                 heading = [*heading, plain_heading(line)][-_MOST_HEADING:]
             group = line.strip("| ").lower().rstrip(":") if not rows or len(line) <= _LONGEST_GROUP else group

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from sra_pipelines.metrics.formulas import FormulaError
-from sra_pipelines.presets.metric_tables import join_metrics, read_metrics
+from sra_pipelines.presets.metric_tables import METRIC_TABLES, join_metrics, read_metrics
 from sra_pipelines.presets.preset import Preset
 from sra_pipelines.presets.vocabulary_tables import read_vocabulary
 from sra_pipelines.reading.splitting import Splitting
@@ -27,7 +27,8 @@ _INCLUDED = _FOLDER / "included"  # vocabularies that presets include: in other 
 _SUFFIXES = {".toml", ".yaml", ".yml"}
 _TOP = {
     "name": str, "description": str, "instruction": str, "checks": list, "vocabularies": list, "documents": list,
-    "language": str, "vocabulary": list, "row": list, "metric": list, "retrieval": dict, "splitting": dict,
+    "language": str, "vocabulary": list, "row": list, "metric": list, "row_names": list, "metric_names": list,
+    "retrieval": dict, "splitting": dict,
 }  # fmt: skip
 _RETRIEVAL = {"order": str, "whole_pages": bool, "context_tokens": int}
 _SPLITTING = {"tokens": int, "overlap": int, "at_headings": bool}
@@ -108,7 +109,7 @@ def _values(path: Path, including: tuple[Path, ...] = ()) -> dict[str, Any]:
         raise ConfigError(f"{path}: documents: unknown types {unknown}. Use {', '.join(DOCUMENT_TYPES)}.")
     defaults = {"documents": list(top.pop("documents")), "language": top.pop("language", "")}
     own = read_vocabulary(top.pop("vocabulary", []), str(path), text, defaults)
-    metrics = [read_metrics({name: top.pop(name, []) for name in ("row", "metric")}, str(path), text)]
+    metrics = [read_metrics({name: top.pop(name, []) for name in METRIC_TABLES}, str(path), text)]
     others = [_included(other, path, (*including, path.resolve())) for other in top.pop("vocabularies")]
     top["vocabulary"] = (*own, *itertools.chain.from_iterable(other["vocabulary"] for other in others))
     top["metrics"] = [*metrics, *itertools.chain.from_iterable(other["metrics"] for other in others)]

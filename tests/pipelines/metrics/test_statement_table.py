@@ -40,7 +40,12 @@ def only(text):
 
 def test_columns_that_are_named_on_several_lines():
     table = only(STACKED)
-    assert (table.columns.years, table.columns.months, table.columns.end_months, table.unit) == ((2022, 2021), (12, 12), (12,), "million")
+    assert (table.columns.years, table.columns.months, table.columns.end_months, table.unit) == (
+        (2022, 2021),
+        (12, 12),
+        (12,),
+        "million",
+    )
     assert [row.label for row in table.rows] == [
         "tickets", "total revenue", "receivables, net of allowances of $2 and $3", "interest expense", "net income",
     ]  # fmt: skip

@@ -218,3 +218,39 @@ def test_a_note_says_why_nothing_was_computed_and_the_model_is_not_asked(tiny_en
     assert calculation is None
     [note] = notes
     assert note.startswith("not computed: gross margin 2021: income statement, row 'Net sales'")
+
+
+@pytest.mark.parametrize(
+    ("heading", "problem"),
+    [
+        ("$ million, convenience translation in €\n2023 2022", "the heading names several currencies"),
+        ("$ million\nAs reported As restated\n2023 2022 2022", "several columns are for 2022"),
+        ("$ million\nPro forma\n2022 2022", "several columns are for 2022"),
+    ],
+)
+def test_columns_that_are_not_certain(heading, problem):
+    cells = "9 8 7" if "restated" in heading else "9 8"
+    text = f"{heading}\nNet sales {cells}\nNet income {cells}"
+    calculation, note = compute(
+        "What was revenue in 2022?", [passage(text)], [PlacedStatement("orrin", 0, "income_statement")]
+    )
+    assert calculation is None
+    assert problem in note
+
+
+def test_restated_amounts_of_one_column_are_those_of_the_statement():
+    text = "£ thousand\nYears ended 31 December 2023 2022 (restated)\nTurnover 1,200 1,150\nProfit for the year (40) 12"
+    one = [PlacedStatement("orrin", 0, "income_statement")]
+    calculation, _ = compute("What was the net margin in 2023?", [passage(text)], one)
+    assert calculation.text == "net margin 2023: (40) / 1,200 = -3.33%"
+    assert compute("What was revenue in 2022?", [passage(text)], one)[0].text == "revenue 2022: 1,150 (£ thousand)"
+
+
+def test_a_shortened_statement_is_read_whole_if_its_page_is_known():
+    text = "$ million\n2023 2022\nNet sales 50 40\nCost of sales 30 26\nGross profit 20 14"
+    short = passage("$ million\n2023 2022\nNet sales 50 40\n...")
+    one = [PlacedStatement("orrin", 0, "income_statement")]
+    question = "What was gross profit in 2023?"
+    assert computed_metric(question, [short], one, METRICS)[0] is None
+    calculation, _ = computed_metric(question, [short], one, METRICS, pages={("orrin", 0): [passage(text)]})
+    assert calculation.result == 20

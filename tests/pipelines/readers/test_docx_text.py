@@ -109,3 +109,18 @@ def letters(text):
 )  # fmt: skip
 def test_equations_are_written_on_one_line(tmp_path, inner, text):
     assert read(tmp_path, run("Due: ") + m("oMath", inner)) == [f"Due: {text}"]
+
+
+@pytest.mark.parametrize("depth", [3, 70])
+@pytest.mark.parametrize("kind", ["d", "m", "rad", "func"])
+def test_equations_in_equations_take_linear_time(tmp_path, kind, depth):
+    inner = letters("17")
+    for _ in range(depth):  # else the time is a power of the depth
+        part = m("e", inner)
+        inner = m("m", m("mr", part)) if kind == "m" else m(kind, part)
+    (text,) = read(tmp_path, run("Due: ") + m("oMath", inner))
+    assert text.startswith("Due: ")
+    assert "17" in text
+    if depth == 3:
+        marks = {"d": "(((17)))", "m": "[[[17]]]", "rad": "√(√(√(17)))", "func": "(((17)))"}
+        assert text == f"Due: {marks[kind]}"

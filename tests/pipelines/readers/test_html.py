@@ -46,6 +46,17 @@ def test_inline_text(tmp_path, html, text):
     assert read(tmp_path, f"<p>{html}</p>") == [text]
 
 
+@pytest.mark.parametrize("name", ["mrow", "msqrt", "mstyle", "mfrac", "mtable", "annotation"])
+def test_equations_in_equations_take_linear_time_and_lose_nothing(tmp_path, name):
+    deep = f"<{name}><mn>82400</mn>" * 200 + "<mn>17</mn>" + f"</{name}>" * 200  # else 3 to the power of the depth
+    (text,) = read(tmp_path, f"<p>Due <math><mi>x</mi>{deep}</math> now</p>")
+    if name == "annotation":  # not part of the equation
+        assert text == "Due x now"
+    else:
+        assert text.count("82400") == 200
+        assert "17" in text
+
+
 def test_values_of_form_controls_are_text(tmp_path):
     assert read(
         tmp_path,

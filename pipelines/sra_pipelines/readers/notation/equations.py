@@ -28,25 +28,29 @@ def equation_text(element: Any) -> str:
 
 
 def _text(element: Any, depth: int) -> str:
+    """Return the text of a part; that of each child is made once, so the time is linear in the number of parts."""
     name = _name(element)
-    if name in _LEFT_OUT or depth > _DEEPEST or name.endswith("Pr"):
+    if name in _LEFT_OUT or name.endswith("Pr"):
         return ""
     children = [child for child in element if isinstance(child.tag, str) and not _name(child).endswith("Pr")]
-    if name == "t" or (not children and name not in ("r", "e", "num", "den", "sup", "sub", "deg")):
+    leaf = not children and name not in ("r", "e", "num", "den", "sup", "sub", "deg")
+    if name == "t" or leaf or depth > _DEEPEST:
         return "".join(element.itertext())
-    parts = {_name(child): _text(child, depth + 1) for child in children}
-    values = [_text(child, depth + 1) for child in children] if name.startswith("m") else []
-    of_word = _word_equation(element, name, parts)
+    if name == "m" and (rows := [child for child in children if _name(child) == "mr"]):
+        return "[" + "; ".join(", ".join(_text(cell, depth + 2) for cell in row) for row in rows) + "]"
+    values = [_text(child, depth + 1) for child in children]
+    of_word = _word_equation(element, name, [_name(child) for child in children], values)
     if of_word is not None:
         return of_word
     of_html = _mathml(element, name, values)
     if of_html is not None:
         return of_html
-    own = [element.text or "", *(_text(child, depth + 1) + (child.tail or "") for child in children)]
-    return "".join(own if name.startswith("m") else own[1:])
+    own = "".join(value + (child.tail or "") for value, child in zip(values, children, strict=True))
+    return (element.text or "") + own if name.startswith("m") else own
 
 
-def _word_equation(element: Any, name: str, parts: dict[str, str]) -> str | None:
+def _word_equation(element: Any, name: str, names: Sequence[str], values: Sequence[str]) -> str | None:
+    parts = dict(zip(names, values, strict=True))
     sub, sup = _script("_", parts.get("sub", "")), _script("^", parts.get("sup", ""))
     base = parts.get("e", "")
     if name == "f" and "num" in parts:
@@ -61,16 +65,13 @@ def _word_equation(element: Any, name: str, parts: dict[str, str]) -> str | None
         return f"{_value(element, 'chr') or '∫'}{sub}{sup} {base}"
     if name == "d":
         own = {side: _value(element, f"{side}Chr") for side in ("beg", "sep", "end")}
-        inner = [_text(child, 0) for child in element if _name(child) == "e"]
+        inner = [value for child, value in zip(names, values, strict=True) if child == "e"]
         begin, end = (own[side] if own[side] is not None else mark for side, mark in (("beg", "("), ("end", ")")))
         return f"{begin}{(own['sep'] or '|').join(inner)}{end}"
     if name in ("limLow", "limUpp"):
         return f"{base}{_script('_' if name == 'limLow' else '^', parts.get('lim', ''))}"
     if name == "func":
         return f"{parts.get('fName', '')}({base})"
-    if name == "m" and any(_name(child) == "mr" for child in element):
-        rows = [child for child in element if _name(child) == "mr"]
-        return "[" + "; ".join(", ".join(_text(cell, 0) for cell in row) for row in rows) + "]"
     return None
 
 

@@ -10,6 +10,7 @@ from openpyxl.comments import Comment
 from openpyxl.styles import Font
 from sra_pipelines.readers import read_document
 from sra_pipelines.readers.sheets.number_format import shown_value
+from sra_pipelines.values import DocumentError
 
 DAY = datetime.datetime(2027, 3, 31)
 
@@ -201,3 +202,17 @@ def test_raised_digits_in_cells_do_not_join_the_number_before_them(tmp_path):
     sheet.write_rich_string("A2", "Value x", lowered, "1", " of 10", raised, "6")
     book.close()
     assert read_document(tmp_path / "a.xlsx").pages[0].text.split("\n") == ["Area 100² m", "Value x1 of 10^6"]
+
+
+@pytest.mark.parametrize("number", [1_048_577, 99999999999999999999])
+def test_a_row_beyond_the_last_one_of_a_sheet_is_damage(tmp_path, number):
+    book = openpyxl.Workbook()
+    book.active.append(["Ticket", 'r="99999999"'])  # a text is no number of a row
+    book.save(whole := tmp_path / "whole.xlsx")
+    assert [page.text for page in read_document(whole).pages] == ['Ticket | r="99999999"']
+    damaged = tmp_path / "damaged.xlsx"
+    with zipfile.ZipFile(whole) as old, zipfile.ZipFile(damaged, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name).replace(b'<row r="1"', f'<row r="{number}"'.encode()))
+    with pytest.raises(DocumentError, match="above 1,048,576, that of the last row of a sheet"):
+        read_document(damaged)

@@ -24,6 +24,9 @@ _TEXT_RESULT = re.compile(rb"\bt\s*=\s*[\"']str[\"']")  # the saved value is an 
 _PLACE = re.compile(r"([A-Z]{1,3})(\d{1,7})")
 _THREADED = re.compile(r"^\[Threaded comment\].*?Comment:\s*", re.DOTALL)  # a notice for old versions of Excel
 _MOST_MERGED = 100_000
+_LAST_ROW = 1_048_576
+_LONG_ROW_NUMBER = re.compile(rb"\br\s*=\s*[\"'][A-Z]{0,3}(\d{7,})[\"']")
+_ROW_NUMBER = re.compile(rb"<(?:\w+:)?(?:row|c)\b[^<>]*?\br\s*=\s*[\"'][A-Z]{0,3}(\d{7,})[\"']")  # not in a text
 
 Place = tuple[int, int]
 
@@ -76,6 +79,8 @@ def has_raised_text(archive: zipfile.ZipFile) -> bool:
 def _sheet(archive: zipfile.ZipFile, part: str, unsaved: Sequence[re.Pattern[bytes]]) -> Sheet:
     sheet = Sheet()
     for text in _by_rows(archive.open(part)):
+        if _beyond_last_row(_LONG_ROW_NUMBER, text) and _beyond_last_row(_ROW_NUMBER, text):
+            raise ValueError(f"the number of a row in {part} is above {_LAST_ROW:,}, that of the last row of a sheet")
         for match in _MERGED.finditer(text) if b"mergeCell" in text else ():
             first, last = (int(match[2]), _column(match[1])), (int(match[4]), _column(match[3]))
             if len(sheet.merged) < _MOST_MERGED:
@@ -92,6 +97,11 @@ def _sheet(archive: zipfile.ZipFile, part: str, unsaved: Sequence[re.Pattern[byt
         elif kind == "drawing":
             sheet.boxes += _boxes(archive, target)
     return sheet
+
+
+def _beyond_last_row(number: re.Pattern[bytes], text: bytes) -> bool:
+    """Return whether the number of a row is above that of the last: openpyxl would yield all empty rows before it."""
+    return any(len(match[1]) > 7 or int(match[1]) > _LAST_ROW for match in number.finditer(text))
 
 
 def _by_rows(file: IO[bytes]) -> Iterator[bytes]:

@@ -17,6 +17,7 @@ from sra_pipelines.metrics.statement_table import StatementTable
 __all__ = ["fiscal_calendar"]
 
 _QUARTER = 3
+_FROM_START = 0  # marks three months that start with the financial year
 _ORDINALS = {"first": 1, "second": 2, "third": 3, "fourth": 4}
 _YEAR = r"(?P<name>(?:19|20)\d\d)"
 _FISCAL = rf"(?:fiscal(?: year)?|financial year|FY) ?{_YEAR}"
@@ -59,19 +60,21 @@ def fiscal_calendar(
     periods = {kind: own for kind, own in tables.items() if kind not in at_a_date}
     dates = _ends(table for kind in at_a_date for table in tables.get(kind, ()))
     ends = [*dates, *_ends(table for own in periods.values() for table in own)]
-    months = _from_lengths(periods) - _unlikely(dates)
     if not ends:
         return FiscalCalendar()
+    months = _from_lengths(periods, {month for _, month in dates})
+    certain = len(months) == 1 and not months & _quarter_end(dates)
     lengths = {length for own in periods.values() for table in own for length in table.columns.months}
-    if len(months) == 1 and lengths <= {0, YEAR_MONTHS} and not months & EARLY:
+    if certain and lengths <= {0, YEAR_MONTHS} and not months & EARLY:
         return FiscalCalendar(next(iter(months)), 0)  # an annual report
     pages = [" ".join(text.split()) for text in texts()]
     evidence = list(_evidence(pages))
     evidence += _from_title(pages[0], max(ends)) if pages else ()
-    if not months:
+    if not certain:
+        contradict = bool(months)
         months = {month for month, _, _ in evidence} or _years_ended(pages)
-    if len(months) != 1:
-        return FiscalCalendar()
+        if len(months) != 1:
+            return FiscalCalendar(is_contradictory=contradict)
     [month] = months
     if month not in EARLY:
         return FiscalCalendar(month, 0)
@@ -84,19 +87,35 @@ def _ends(tables: Iterable[StatementTable]) -> list[tuple[int, int]]:
     return [end for table in tables for end in table.columns.ends if end is not None]
 
 
-def _from_lengths(periods: Mapping[str, Sequence[StatementTable]]) -> set[int]:
-    """Return the months in which the financial year can end, from the longest columns: they start with the year."""
+def _from_lengths(periods: Mapping[str, Sequence[StatementTable]], dates: set[int]) -> set[int]:
+    """Return the months in which the financial year can end, from the longest columns: they start with the year.
+
+    Three months alone can be any quarter, except in a cash flow statement, which starts with the year. Twelve months
+    beside shorter periods are the year, or the last twelve months; a balance sheet with no other month, or the end of
+    the calendar year, shows that they are the year.
+    """
     lengths: dict[tuple[int, int], set[int]] = {}
     for kind, own in periods.items():
         for table in own:
             for end, months in zip(table.columns.ends, table.columns.months, strict=True):
-                # Three months alone can be any quarter, except in a cash flow statement, which starts with the year.
-                if end is not None and months > 0 and (months > _QUARTER or kind == "cash_flow_statement"):
+                if end is not None and months > 0:
                     lengths.setdefault(end, set()).add(months)
-    return {(month - length - 1) % 12 + 1 for (_, month), own in lengths.items() for length in own}
+                    if months == _QUARTER and kind == "cash_flow_statement":
+                        lengths[end].add(_FROM_START)
+    found: set[int] = set()
+    for (_, month), own_lengths in lengths.items():
+        longer = {length for length in own_lengths if length > _QUARTER}
+        if YEAR_MONTHS in longer and dates == {month}:
+            longer = {YEAR_MONTHS}
+        elif longer == {YEAR_MONTHS} and _QUARTER in own_lengths and month != YEAR_MONTHS:
+            found.add(YEAR_MONTHS)
+        if not longer and _FROM_START in own_lengths:
+            longer = {_QUARTER}
+        found |= {(month - length - 1) % 12 + 1 for length in longer}
+    return found
 
 
-def _unlikely(dates: Sequence[tuple[int, int]]) -> set[int]:
+def _quarter_end(dates: Sequence[tuple[int, int]]) -> set[int]:
     """Return the month of the last date of a balance sheet, if the other dates are in other months: a quarter's end."""
     months = {month for _, month in dates}
     return {max(dates)[1]} if len(months) > 1 else set()

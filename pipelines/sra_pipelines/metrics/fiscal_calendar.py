@@ -22,10 +22,13 @@ class FiscalCalendar:
     offset
         The name of a financial year minus the calendar year of its last day: 0, or -1 for a year ending in January or
         February that is named after the year before; None if it is not known.
+    is_contradictory
+        Whether the statements contradict each other: twelve months can then be others than the financial year.
     """
 
     end_month: int = 0
     offset: int | None = None
+    is_contradictory: bool = False
 
     def year_of(self, end: tuple[int, int]) -> int | None:
         """Return the financial year that ends in a year and month; None if its name is not certain."""

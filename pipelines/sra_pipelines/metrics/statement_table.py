@@ -31,6 +31,9 @@ __all__ = ["StatementRow", "StatementTable", "heading_lines", "read_tables"]
 
 _REFERENCE = re.compile(r"\(?\d{1,2}\)?")  # of a footnote, or of a note in a column of its own
 _NOTES = re.compile(r"\bnotes?\b|\banhang\b|\bannexes?\b", re.IGNORECASE)
+_INTERIM = re.compile(
+    r"unaudited|condensed|interim|quarter|ungeprüft|verkürzt|zwischen|semestriel|non audit", re.IGNORECASE
+)
 _MOST_HEADING = 14  # lines above the first row
 _LONGEST_GROUP = 80  # characters; a longer line without amounts is a sentence
 
@@ -111,8 +114,9 @@ class StatementTable:
             if other and not any(self.columns.years[number] == year for number in own_length):
                 return _other_length(year, self.columns.months[other[0]])
             own = own_length
-        else:
-            own = [number for number in own if self._can_end_year(number, calendar)]
+        if not is_period and not calendar.end_month and self._may_be_interim():
+            return f"whether a financial year ends at the date of the column {year} is not certain"
+        own = [number for number in own if self._can_end_year(number, calendar)]
         ends = {end[1] for number in own if (end := self.columns.ends[number]) is not None}
         months = ends or set(self.columns.end_months)
         if months and not _close(months):
@@ -127,10 +131,17 @@ class StatementTable:
         hits = [number for number, name in names.items() if name == year]
         return hits[0] if len(hits) == 1 else _not_one(str(year), len(hits))
 
+    def _may_be_interim(self) -> bool:
+        """Return whether the dates can be those of quarters: not audited, and not at the end of a calendar year."""
+        months = {end[1] for end in self.columns.ends if end is not None}
+        return bool(months - {YEAR_MONTHS}) and any(map(_INTERIM.search, self.heading))
+
     def _can_end_year(self, number: int, calendar: FiscalCalendar) -> bool:
         """Return whether a financial year can end at the date of a column."""
         end = self.columns.ends[number]
-        return end is None or not calendar.end_month or _close((end[1], calendar.end_month))
+        if end is None or not calendar.end_month:
+            return end is None or not calendar.is_contradictory
+        return _close((end[1], calendar.end_month))
 
     def _name(self, number: int, calendar: FiscalCalendar) -> int | None:
         """Return the financial year of a column; None if it is not certain."""

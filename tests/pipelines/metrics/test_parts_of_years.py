@@ -125,6 +125,33 @@ def test_the_end_of_the_year_is_not_guessed():
     assert compute("What was revenue in Q2 2023?", texts=(rolling,))[0] is None
 
 
+@pytest.mark.parametrize("shorter", ["Three", "Six"])
+def test_the_last_twelve_months_are_not_a_financial_year(shorter):
+    text = INCOME.replace("Six", "Twelve").replace("Three", shorter)
+    assert compute("What was revenue in 2023?", texts=(text, BALANCE))[0] is None
+    assert compute("What was revenue in 2023?", texts=(text,))[0] is None
+    second_quarter = {"now": "December 31, 2023", "before": "December 31, 2022", "year_end": "June 30, 2023"}
+    assert compute("What was revenue in 2023?", second_quarter, texts=(text, BALANCE))[0] is None
+    # The year ends in June if the balance sheet names no other month.
+    dates = {**CALENDAR, "year_end": "June 30, 2021"}
+    assert compute("What was revenue in 2023?", dates, texts=(text, BALANCE))[0].result == 90
+    question = f"What was revenue in the {'fourth quarter' if shorter == 'Three' else 'second half'} of fiscal 2023?"
+    assert compute(question, dates, texts=(text, BALANCE))[0].result == 50
+
+
+def test_a_balance_sheet_of_a_quarter_is_not_that_of_a_year():
+    balance = BALANCE.replace("{year_end} ", "").replace("8 10 6", "8 6").replace("70 75 68", "70 68")
+    page = Passage("report", 0, "1", balance.format(**CALENDAR))
+    page = Passage("report", 0, "1", page.text, end=len(page.text))
+    placed = [PlacedStatement("report", 0, "balance_sheet")]
+    _, note = computed_metric("What were total assets in 2022?", [page], placed, METRICS)
+    assert "whether a financial year ends at the date of the column 2022 is not certain" in note
+    year = Passage("report", 1, "2", "the year ended December 31, 2022", end=32)
+    known = {("report", 0): [page], ("report", 1): [year]}
+    _, note = computed_metric("What were total assets in 2022?", [page], placed, METRICS, pages=known)
+    assert "there is no column for 2022" in note
+
+
 def test_a_title_names_the_quarter_of_a_release():
     release = INCOME.replace("Six", "Twelve").format(now="January 28, 2023", before="January 29, 2022")
     pages = [

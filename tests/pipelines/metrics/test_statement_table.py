@@ -82,6 +82,7 @@ def test_the_year_is_chosen_among_periods_of_several_lengths():
         ("As of December 31, 2023 2022", 2021, False, "there is no column for 2021"),
         ("2023 2023", 2023, False, "several columns are for 2023"),
         ("At December 31, 2023", 2023, False, "does not have a year for each column"),
+        ("Year Ended June 30\nThree Months Ended\n2023 2022", 2023, True, "does not say how long the period"),
         ("Three Months Six Months Nine Months Ended\n2023 2022", 2023, True, "does not say how long the period"),
     ],
 )
@@ -140,3 +141,33 @@ def test_two_tables_of_a_page_have_their_own_columns():
 def test_the_heading_names_the_company():
     assert heading_lines(STACKED)[:2] == ["SEA FERRIES INC.", "STATEMENTS OF INCOME"]
     assert "Tickets $ 16.5 $ 14.2" not in heading_lines(STACKED)
+
+
+def test_the_date_of_the_document_is_not_that_of_a_column():
+    table = only("March 5, 2023\nYears ended December 31, 2022 2021\nTotal assets 5 4")
+    assert table.columns.ends == ((2022, 12), (2021, 12))
+    table = only("March 5, 2023\nDecember 31,\n2022\nDecember 31,\n2021\nTotal assets 5 4")
+    assert table.columns.ends == ((2022, 12), (2021, 12))
+
+
+def test_the_first_days_of_a_month_are_the_end_of_the_month_before():
+    table = only("As of\nJanuary 1, 2023 January 2, 2022\nTotal assets 5 4")
+    assert table.columns.ends == ((2022, 12), (2021, 12))
+    assert column(table, 2022, is_period=False) == 0
+
+
+@pytest.mark.parametrize(
+    ("heading", "months", "ends"),
+    [
+        ("1. Januar bis 31. Dezember\n2023 2022", (12, 12), ((2023, 12), (2022, 12))),
+        ("1 January to 30 June 2023 1 January to 30 June 2022", (6, 6), ((2023, 6), (2022, 6))),
+        ("30.06.2023 31.12.2022", (0, 0), ((2023, 6), (2022, 12))),
+        ("Semestre clos le 30 juin\n2023 2022", (6, 6), ((2023, 6), (2022, 6))),
+        ("Q2 2023 Q2 2022", (3, 3), (None, None)),
+        ("2. Quartal 2023 2. Quartal 2022", (3, 3), (None, None)),
+        ("July 29, 2023 January 28, 2023", (0, 0), ((2023, 7), (2023, 1))),
+    ],
+)
+def test_lengths_and_ends_of_columns(heading, months, ends):
+    columns = only(f"{heading}\nTotal assets 5 4\nTotal equity 3 2").columns
+    assert (columns.months, columns.ends) == (months, ends)

@@ -11,30 +11,41 @@ from sra_pipelines.retrieval.vocabulary import any_of
 
 __all__ = ["tax_sign"]
 
-_EXPENSE_NEGATIVE = re.compile(r"\((?:expense|provision|charge)\)|^(?:income )?tax(?:es)? (?:benefit|credit)|^benefit")
+_EXPENSE_NEGATIVE = re.compile(r"\((?:expense|provision(?: for)?|charge)\)|(?:benefit|credit) \(")
 _EXPENSE_POSITIVE = re.compile(r"\(benefit|\(credit|/\s?\(?benefit")
+_BENEFIT = re.compile(r"benefit|credit")
 
 
 def tax_sign(row: StatementRow, column: int, table: StatementTable, metrics: Metrics) -> int | None:
     """Return 1 if a positive amount of a row of income taxes is an expense, -1 if a negative one is, None if unknown.
 
-    The label shows it, or else the rows above and below: the amount is what lies between the income before taxes and
-    the net income.
+    The label shows it, and the rows above and below: the amount is what lies between the income before taxes and the
+    net income. If they contradict each other, nothing is known. A "benefit" without an expense in the label can have
+    either sign, so only the rows show it.
     """
-    if _EXPENSE_NEGATIVE.search(row.label):
-        return -1
-    if _EXPENSE_POSITIVE.search(row.label):
-        return 1
     written = getattr(row.cells[column], "value", Decimal(0))
+    between = _sign_between(written, column, table, metrics)
+    if _EXPENSE_NEGATIVE.search(row.label):
+        return None if between == 1 else -1
+    if _EXPENSE_POSITIVE.search(row.label):
+        return None if between == -1 else 1
+    if between is not None or _BENEFIT.search(row.label):
+        return between
+    return 1 if written >= 0 and not _has_both(column, table, metrics) else None
+
+
+def _sign_between(written: Decimal, column: int, table: StatementTable, metrics: Metrics) -> int | None:
     before, after = (_first_amount(metrics, name, column, table) for name in BESIDE_TAXES)
-    if before is None or after is None:
-        return 1 if written >= 0 else None
-    expense, benefit = abs(before - abs(written) - after), abs(before + abs(written) - after)
-    if expense * 2 < benefit:
-        return 1 if written >= 0 else -1
-    if benefit * 2 < expense:
-        return -1 if written >= 0 else 1
-    return None
+    if before is None or after is None or not written:
+        return None
+    as_written, reversed_sign = abs(before - written - after), abs(before + written - after)
+    if as_written * 2 < reversed_sign:
+        return 1
+    return -1 if reversed_sign * 2 < as_written else None
+
+
+def _has_both(column: int, table: StatementTable, metrics: Metrics) -> bool:
+    return None not in [_first_amount(metrics, name, column, table) for name in BESIDE_TAXES]
 
 
 def _first_amount(metrics: Metrics, name: str, column: int, table: StatementTable) -> Decimal | None:

@@ -112,3 +112,5 @@ def test_a_label_on_the_line_above_its_amounts():
     apart = f"{head}Rent 1 1\nTotal revenues\nOperating income\n12 11\n4 3\nNet income 2 1"
     assert compute("What was operating income in 2023?", apart)[0] is None
     assert compute("What was revenue in 2023?", apart)[0] is None
+    two_labels = f"{head}Rent 1 1\nTotal revenues\nOperating income\n12 11\nNet income 2 1"
+    assert compute("What was operating income in 2023?", two_labels)[0] is None

@@ -67,6 +67,13 @@ PERIOD = re.compile(
     r"|\b(?P<year>(?:fiscal |financial )?years?(?= ended| ending)|geschäftsjahre?s?|exercices?)\b",
     re.IGNORECASE,
 )
+_ORDINALS = {"first": 1, "second": 2, "third": 3, "fourth": 4}
+_PART = re.compile(
+    rf"\b(?:[QT](?P<quarter>[1-4])|[HS](?P<half>[12])|(?:(?P<number>[1-4])(?:\.|st|nd|rd|th|e)?"
+    rf"|(?P<ordinal>{'|'.join(_ORDINALS)})) (?:(?P<quarter_word>quarter|quartal|trimestre)"
+    r"|half(?:[ -]year)?|halbjahr|semestre)),? ?(?P<year>(?:19|20)\d\d)\b",
+    re.IGNORECASE,
+)  # "Q2 2023", "1. Halbjahr 2023"
 _CURRENCY = re.compile(
     r"[$\u20ac\u00a3\u00a5]|\b(?:EUR|USD|GBP|CHF|JPY|SEK|NOK|DKK|TEUR|TUSD|TCHF|euros?|dollars?)\b", re.IGNORECASE
 )
@@ -104,6 +111,9 @@ class Columns:
         The day of the month of each column; 0 where the heading does not state it.
     end_months
         The months (1 to 12) that the heading names.
+    parts
+        Months of each column, and months from the start of the financial year to its end, if all columns are named as
+        parts of years, such as "Q2 2023"; otherwise empty.
     """
 
     width: int
@@ -112,6 +122,7 @@ class Columns:
     ends: tuple[tuple[int, int] | None, ...]
     days: tuple[int, ...]
     end_months: tuple[int, ...]
+    parts: tuple[tuple[int, int], ...] = ()
 
 
 def read_columns(heading: Sequence[str], counts: Counter[int], *, has_notes: bool) -> Columns:
@@ -127,7 +138,8 @@ def read_columns(heading: Sequence[str], counts: Counter[int], *, has_notes: boo
         Whether one of the columns can contain references to notes.
     """
     width, years, first = _width_and_years(heading, counts, has_notes=has_notes)
-    lengths = _lengths(" ".join(heading), width, years)
+    parts = _named_parts(" ".join(heading[first:]), years)
+    lengths = tuple(months for months, _ in parts) or _lengths(" ".join(heading), width, years)
     # A line with a year above the columns is a title, or the date of the document.
     text = " ".join(line for number, line in enumerate(heading) if number >= first or not YEAR.search(line))
     dates = [_day_and_month(match) for match in _DAY_AND_MONTH.finditer(text)]
@@ -138,7 +150,7 @@ def read_columns(heading: Sequence[str], counts: Counter[int], *, has_notes: boo
     else:
         ends = tuple(normal_end(year, month, day) for year, (day, month) in zip(years, days, strict=True))
         day_numbers = tuple(day for day, _ in days)
-    return Columns(width, years, lengths, ends, day_numbers, tuple(dict.fromkeys(month for _, month in dates)))
+    return Columns(width, years, lengths, ends, day_numbers, tuple(dict.fromkeys(month for _, month in dates)), parts)
 
 
 def plain_heading(line: str) -> str:
@@ -214,6 +226,22 @@ def _lengths(text: str, width: int, years: tuple[int, ...]) -> tuple[int, ...]:
         if len(blocks) == 1:
             return tuple(month for month in months for _ in range(size))
     return (-1,) * width
+
+
+def _named_parts(text: str, years: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+    """Return the months of each column and those to its end, if each column is named as a part of its year."""
+    matches = list(_PART.finditer(text))
+    if not years or tuple(int(match["year"]) for match in matches) != years:
+        return ()
+    parts = []
+    for match in matches:
+        months = 3 if match["quarter"] or match["quarter_word"] else 6
+        number = match["quarter"] or match["half"] or match["number"]
+        order = int(number) if number else _ORDINALS[match["ordinal"].lower()]
+        if months * order > YEAR_MONTHS:
+            return ()
+        parts.append((months, months * order))
+    return tuple(parts)
 
 
 def _length(match: re.Match[str]) -> int:

@@ -12,8 +12,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sra_pipelines.metrics.fiscal_calendar import EARLY, FiscalCalendar
-from sra_pipelines.metrics.periods import YEAR_MONTHS, Period
+from sra_pipelines.metrics.fiscal_calendar import FiscalCalendar
+from sra_pipelines.metrics.period_columns import period_column
+from sra_pipelines.metrics.periods import Period
 from sra_pipelines.metrics.row_cells import Cells, RowLine, decimal_sign, read_row, spaced_cells, with_decimal_sign
 from sra_pipelines.metrics.statement_headings import (
     PERIOD,
@@ -100,76 +101,11 @@ class StatementTable:
         is_period
             Whether the amounts are those of a period, as in an income statement, and not those at a date.
         """
-        if not self.columns.years:
-            return "the heading does not have a year for each column"
-        if period.is_year:
-            return self._of_year(period.year, calendar, is_period=is_period)
-        return self._of_part(period, calendar, is_period=is_period)
-
-    def _of_year(self, year: int, calendar: FiscalCalendar, *, is_period: bool) -> int | str:
-        own = list(range(self.columns.width))
-        if is_period:
-            own_length = [number for number in own if self.columns.months[number] in (0, YEAR_MONTHS)]
-            other = [number for number in own if number not in own_length and self.columns.years[number] == year]
-            if other and not any(self.columns.years[number] == year for number in own_length):
-                return _other_length(year, self.columns.months[other[0]])
-            own = own_length
-        if not is_period and not calendar.end_month and self._may_be_interim():
-            return f"whether a financial year ends at the date of the column {year} is not certain"
-        own = [number for number in own if self._can_end_year(number, calendar)]
-        ends = {end[1] for number in own if (end := self.columns.ends[number]) is not None}
-        months = ends or set(self.columns.end_months)
-        if months and not _close(months):
-            return f"the columns end in different months, so it is not certain which one is the financial year {year}"
-        names = {number: self._name(number, calendar) for number in own}
-        uncertain = [number for number, name in names.items() if name is None]
-        if any(self.columns.years[number] in (year, year + 1) for number in uncertain):
-            return (
-                f"the year of the column {year} ends early in {year}, so it is not certain whether it is the financial "
-                f"year {year} or {year - 1}"
-            )
-        hits = [number for number, name in names.items() if name == year]
-        return hits[0] if len(hits) == 1 else _not_one(str(year), len(hits))
+        return period_column(self.columns, period, calendar, is_period=is_period, may_be_interim=self._may_be_interim())
 
     def _may_be_interim(self) -> bool:
-        """Return whether the dates can be those of quarters: not audited, and not at the end of a calendar year."""
-        months = {end[1] for end in self.columns.ends if end is not None}
-        return bool(months - {YEAR_MONTHS}) and any(map(_INTERIM.search, self.heading))
-
-    def _can_end_year(self, number: int, calendar: FiscalCalendar) -> bool:
-        """Return whether a financial year can end at the date of a column."""
-        end = self.columns.ends[number]
-        if end is None or not calendar.end_month:
-            return end is None or not calendar.is_contradictory
-        return _close((end[1], calendar.end_month))
-
-    def _name(self, number: int, calendar: FiscalCalendar) -> int | None:
-        """Return the financial year of a column; None if it is not certain."""
-        end = self.columns.ends[number]
-        if end is None:
-            return None if set(self.columns.end_months) & EARLY else self.columns.years[number]
-        return calendar.year_of(end)
-
-    def _of_part(self, period: Period, calendar: FiscalCalendar, *, is_period: bool) -> int | str:
-        end = calendar.end_of(period)
-        if isinstance(end, str):
-            return end
-        if is_period and not period.months:
-            return "the question names a date, and the amounts of the row are those of a period"
-        if None in self.columns.ends:
-            return "the heading does not have a date for each column"
-        hits = [
-            number
-            for number, own in enumerate(self.columns.ends)
-            if own == end and (not period.end_day or self.columns.days[number] in (0, period.end_day))
-        ]
-        if is_period:
-            lengths = (0, YEAR_MONTHS) if period.months == YEAR_MONTHS else (period.months,)
-            own_length = [number for number in hits if self.columns.months[number] in lengths]
-            if hits and not own_length:
-                return _other_length(period, self.columns.months[hits[0]])
-            hits = own_length
-        return hits[0] if len(hits) == 1 else _not_one(str(period), len(hits))
+        """Return whether the heading is that of a statement that is not audited, such as that of a quarter."""
+        return any(map(_INTERIM.search, self.heading))
 
 
 def read_tables(text: str, continued: StatementTable | None = None) -> list[StatementTable]:
@@ -280,20 +216,3 @@ def _fitted(row: StatementRow, cells: Cells, width: int) -> Cells:
         if "|" in row.line if first is None else _REFERENCE.fullmatch(first.text):
             cells = cells[1:]
     return cells if len(cells) == width else ()
-
-
-def _other_length(period: Period | int, months: int) -> str:
-    if months < 0:
-        return f"the heading does not say how long the period of the column {period} is"
-    wanted = period.months if isinstance(period, Period) else YEAR_MONTHS
-    length = "a year" if wanted == YEAR_MONTHS else f"{wanted} months"
-    return f"the column {period} is for {months} months, not for {length}"
-
-
-def _not_one(period: str, n_hits: int) -> str:
-    return f"several columns are for {period}" if n_hits else f"there is no column for {period}"
-
-
-def _close(months: Sequence[int] | set[int]) -> bool:
-    """Return whether months are at most one apart: a year of 52 weeks can end in the next month."""
-    return all(min((a - b) % 12, (b - a) % 12) <= 1 for a in months for b in months)

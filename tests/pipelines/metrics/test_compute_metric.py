@@ -164,6 +164,7 @@ def test_a_sum_of_rows_needs_all_of_them(rows, result):
         ("Income tax benefit", "11.0", "", None),
         ("(Provision for) benefit from income taxes", "(11.0)", "44.0", "20.00"),
         ("Income tax (benefit) expense", "11.0", "44.0", "20.00"),
+        ("Provision for (benefit from) income taxes", "(11.0)", "44.0", None),
         ("Income tax (expense)/benefit", "11.0", "44.0", None),  # the label and the rows contradict each other
     ],
 )

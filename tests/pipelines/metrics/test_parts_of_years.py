@@ -170,3 +170,35 @@ def test_a_title_names_the_quarter_of_a_release():
     assert ask("What was revenue in FY2022?", pages)[0].result == 90
     assert ask("What was revenue in FY2023?", pages)[0] is None
     assert ask("What was revenue in FY2022?", pages[1:])[0] is None
+
+
+@pytest.mark.parametrize(
+    ("columns", "question", "expected"),
+    [
+        ("Q2 2023 Q2 2022 H1 2023 H1 2022", "What was revenue in Q2 2023?", "revenue Q2 2023: 50 (€ million)"),
+        ("Q2 2023 Q2 2022 H1 2023 H1 2022", "What was revenue in H1 2022?",
+         "revenue first half of 2022: 78 (€ million)"),
+        ("Q2 2023 Q1 2023 Q2 2022 Q1 2022", "What was revenue in Q1 2023?", "revenue Q1 2023: 40 (€ million)"),
+        ("2. Quartal 2023 2. Quartal 2022 1. Halbjahr 2023 1. Halbjahr 2022",
+         "Wie hoch war der Umsatz im ersten Halbjahr 2023?", "revenue first half of 2023: 90 (€ million)"),
+        ("Q2 2023 Q2 2022 H1 2023 H1 2022", "What was revenue in 2023?", None),
+        ("Q2 2023 Q2 2022 H1 2023 H1 2022", "What was revenue in Q3 2023?", None),
+        ("Q2 2023 Q2 2022 2023 2022", "What was revenue in 2023?", None),  # not all columns are named as parts
+        ("Q2 2023 Q2 2022 Q2 2023 Q2 2022", "What was revenue in Q2 2023?", None),
+    ],
+)  # fmt: skip
+def test_columns_that_are_named_as_parts_of_years(columns, question, expected):
+    text = f"Income statement\n€ million\n{columns}\nRevenue 50 40 90 78\nNet income 7 5 12 9"
+    page = Passage("report", 0, "1", text, end=len(text))
+    calculation, _ = computed_metric(question, [page], [PlacedStatement("report", 0, "income_statement")], METRICS)
+    assert (calculation and calculation.text) == expected
+
+
+@pytest.mark.parametrize("columns", ["Q2 2023 Q2 2022", "Q2 2023 FY 2022"])
+def test_a_balance_sheet_whose_columns_are_named_as_quarters(columns):
+    text = f"Balance sheet\n€ million\n{columns}\nTotal assets 50 40\nTotal equity 7 5"
+    page = Passage("report", 0, "1", text, end=len(text))
+    placed = [PlacedStatement("report", 0, "balance_sheet")]
+    assert computed_metric("What were total assets in 2023?", [page], placed, METRICS)[0] is None
+    quarter, _ = computed_metric("What were total assets at the end of Q2 2023?", [page], placed, METRICS)
+    assert (quarter and str(quarter.result)) == ("50" if columns.count("Q2") == 2 else None)

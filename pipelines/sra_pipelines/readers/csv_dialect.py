@@ -19,11 +19,11 @@ _SEPARATORS = ",;\t|"
 _SAMPLE = 20_000  # characters
 _MOST_LINES = 1_000  # of the sample; the sniffer takes a millisecond for a few of them
 _QUOTES = "\"'"
-# A cell that begins and ends with the mark. Possessive: the end of a cell is the first mark that is not doubled.
+# A cell that begins and ends with the mark: what is before it, a space, and what is after it. Possessive: the end of a
+# cell is the first mark that is not doubled.
 _QUOTED = {
     mark: re.compile(
-        rf"(?P<before>^|[{_SEPARATORS}])(?P<space> ?){mark}(?:[^{mark}]++|{mark}{mark})*+{mark}"
-        rf"(?=(?P<after>[{_SEPARATORS}]|$))",
+        rf"(^|[{_SEPARATORS}])( ?){mark}(?:[^{mark}]++|{mark}{mark})*+{mark}(?=([{_SEPARATORS}]|$))",
         re.MULTILINE,
     )
     for mark in _QUOTES
@@ -60,14 +60,15 @@ def dialect_of(text: str, usual: str) -> Dialect:
         Separator of a table that does not show one, such as a single column.
     """
     sample = text[:_SAMPLE]
-    quoted = {mark: list(pattern.finditer(sample)) for mark, pattern in _QUOTED.items()}
+    quoted = {mark: pattern.findall(sample) if mark in sample else [] for mark, pattern in _QUOTED.items()}
     mark = max(_QUOTES, key=lambda mark: len(quoted[mark]))
     cells = quoted[mark]
-    counts = Counter(cell[side] for cell in cells for side in ("before", "after") if cell[side])
+    counts = Counter([side for before, _, after in cells for side in (before, after)])
+    del counts[""]
     if counts:
         delimiter = counts.most_common(1)[0][0]
-        after = [cell["space"] for cell in cells if cell["before"] == delimiter]
-        return Dialect(delimiter, mark, bool(after) and all(after))
+        spaces = [space for before, space, _ in cells if before == delimiter]
+        return Dialect(delimiter, mark, bool(spaces) and all(spaces))
     lines = sample.replace('"', "").replace("'", "").split("\n")[:_MOST_LINES]
     try:
         found = csv.Sniffer().sniff("\n".join(lines), delimiters=_SEPARATORS)

@@ -9,15 +9,14 @@ import re
 
 __all__ = ["without_encoded_data"]
 
+_SHORTEST_WORD = 1000  # characters, see `_LONG_WORD`
 _BASE64 = "A-Za-z0-9+/_=-"
 # Possessive, and only at the start of a run, so that the time is linear in the length of the text.
 _DATA_URI = re.compile(rf"data:(?P<type>[\w.+-]*+/?[\w.+-]*+)(?:;(?!base64,)[\w.+=-]*+)*+;base64,\s?[{_BASE64}]*+")
-_LONG_WORD = re.compile(rf"(?<![{_BASE64}])[{_BASE64}]{{1000,}}+")
+_LONG_WORD = re.compile(rf"(?<![{_BASE64}])[{_BASE64}]{{{_SHORTEST_WORD},}}+")
 _BLOCK = re.compile(rf"(?<![{_BASE64}])(?:[{_BASE64}]{{60,}}+[ \t]*+\n[ \t]*+){{9,}}+[{_BASE64}]*+")
+_LINE = re.compile(rf"\n[ \t]*+[{_BASE64}]{{60}}")  # all lines of a block but the first begin so
 _SHORTEST = 30  # characters; shorter text has no encoded data
-_SHORTEST_LINE = 60  # characters of a line in a block of them, see `_BLOCK`
-_PIECE = _SHORTEST_LINE // 2
-_LONGEST_LINE = 100_000  # characters; the words of a longer line would take much memory
 _LEAST_KINDS = (0.15, 0.15, 0.05)  # share of upper-case letters, lower-case letters and digits; base64 has .41 .41 .16
 
 
@@ -27,7 +26,7 @@ def without_encoded_data(text: str) -> tuple[str, tuple[str, ...]]:
     Data is the content of ``data:`` addresses, and long words and blocks of lines of the base64 alphabet in which
     upper-case letters, lower-case letters and digits are mixed as in encoded bytes. Other long words stay.
     """
-    if len(text) < _SHORTEST or not _has_long_word(text):
+    if len(text) < _SHORTEST or not _may_have_data(text):
         return text, ()
     left_out = [0, 0]
 
@@ -54,21 +53,20 @@ def without_encoded_data(text: str) -> tuple[str, tuple[str, ...]]:
     return text, (f"{what} left out ({left_out[1]:,} characters of base64)",)
 
 
-def _has_long_word(text: str) -> bool:
-    """Return whether a text has the address of data, or a word as long as a line of base64; most texts have neither."""
-    if ";base64," in text:
-        return True
-    # A word of that length contains one of these pieces; in most texts each has a space.
-    pieces = (text[start : start + _PIECE] for start in range(0, len(text) - _PIECE + 1, _PIECE))
-    if all(" " in piece or "\n" in piece for piece in pieces):
-        return False
-    if len(text) <= _LONGEST_LINE:
-        return max(map(len, text.split()), default=0) >= _SHORTEST_LINE
-    return any(
-        len(line) > _LONGEST_LINE or max(map(len, line.split()), default=0) >= _SHORTEST_LINE
-        for line in text.split("\n")
-        if len(line) >= _SHORTEST_LINE
-    )
+def _may_have_data(text: str) -> bool:
+    """Return whether a text has the address of data, a very long word, or a line that begins as one of base64."""
+    return ";base64," in text or _has_long_piece(text) or _LINE.search(text) is not None
+
+
+def _has_long_piece(text: str) -> bool:
+    """Return whether a piece as long as a word of data has no space and no line break."""
+    start = 0
+    while (end := start + _SHORTEST_WORD) <= len(text):
+        last = max(text.rfind(" ", start, end), text.rfind("\n", start, end))
+        if last < 0:
+            return True
+        start = last + 1
+    return False
 
 
 def _is_mixed(data: str) -> bool:

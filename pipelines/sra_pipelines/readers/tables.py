@@ -6,19 +6,18 @@ All formats with tables use it, so that a table is read equally from CSV, Excel,
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 from sra_pipelines.readers.grid.cells import Cell, GridRow, compacted, laid_out
 from sra_pipelines.readers.grid.headers import LOOK_AHEAD, ColumnNames, find_heading
-from sra_pipelines.readers.grid.kinds import Kind, kind_of
 from sra_pipelines.readers.grid.wide_rows import row_text
 from sra_pipelines.values import Page
 
 __all__ = ["Cell", "table_lines", "table_pages", "whole_table_lines"]
 
 _ROWS_A_PAGE = 100
+_READ_AHEAD = 100  # rows
 
 Rows = Iterable[Sequence[Cell | str]]
 
@@ -70,18 +69,18 @@ def table_pages(tables: Iterable[tuple[str, Rows]]) -> Iterator[Page]:
 
 
 def _lines(grid: Iterator[GridRow], first_row_names: bool) -> Iterator[str]:
-    window: deque[GridRow] = deque(islice(grid, LOOK_AHEAD))
+    rows = list(islice(grid, _READ_AHEAD))
+    index = 0
     names: ColumnNames | None = None
     starts, in_list = True, False
-    margin = _margin(window)
-    while window:
-        row = window.popleft()
-        for following in grid:
-            window.append(following)
-            if len(window) >= LOOK_AHEAD:
-                break
-        if names is not None and row.is_plain and not (starts or margin) and _ends_with_amount(row):
-            # Only for speed: most rows.
+    margin = _margin(rows[:LOOK_AHEAD])
+    while index < len(rows):
+        row = rows[index]
+        index += 1
+        if len(rows) - index < LOOK_AHEAD:
+            rows, index = [*rows[index:], *islice(grid, _READ_AHEAD)], 0
+        if names is not None and row.is_plain and not (starts or margin) and names.has_amount(row):
+            # Only for speed: most rows. A row with an amount is no heading.
             in_list = False
             yield names.name(row)
             continue
@@ -89,15 +88,17 @@ def _lines(grid: Iterator[GridRow], first_row_names: bool) -> Iterator[str]:
             starts = True
             yield ""
             continue
+        below = rows[index : index + LOOK_AHEAD]
         heading = find_heading(
-            row, window, names, starts=starts, first_row_names=first_row_names, in_list=in_list and not starts
+            row, below, names, starts=starts, first_row_names=first_row_names, in_list=in_list and not starts
         )
         in_list = heading is None and names is None and len(row.filled) == 2
         if heading is not None:
             names, starts = heading.names, False
             yield _with_notes(names.line, row)
-            for _ in range(heading.rows - 1):
-                yield _with_notes("", window.popleft())
+            for level in rows[index : index + heading.rows - 1]:
+                yield _with_notes("", level)
+            index += heading.rows - 1
             continue
         if _is_title(row, names, starts):
             starts = True
@@ -110,10 +111,6 @@ def _lines(grid: Iterator[GridRow], first_row_names: bool) -> Iterator[str]:
             margin = min(margin, row.filled[0])
         line = _plain(row, margin) if names is None else names.name(row)
         yield _with_notes(line, row) if row.notes else line
-
-
-def _ends_with_amount(row: GridRow) -> bool:
-    return bool(row.texts) and kind_of(row.texts[-1]) is Kind.AMOUNT
 
 
 def _with_notes(line: str, row: GridRow) -> str:

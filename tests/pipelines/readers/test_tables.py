@@ -1,10 +1,14 @@
 """Tables of all formats: spans, empty cells, headings of several levels, and rows that no heading applies to."""
 
+import re
+from random import Random
+
 import docx
 import pytest
 from sra_pipelines.readers import read_document
+from sra_pipelines.readers.grid import kinds
 from sra_pipelines.readers.grid.cells import GridRow
-from sra_pipelines.readers.grid.kinds import Kind, kind_of
+from sra_pipelines.readers.grid.kinds import VALUES, Kind, is_value, kind_of
 from sra_pipelines.readers.grid.wide_rows import join_cells
 from sra_pipelines.readers.tables import Cell, table_lines, whole_table_lines
 from sra_pipelines.reading.splitting import split_document
@@ -344,3 +348,28 @@ def test_a_day_above_amounts_names_their_column(head):
         f"{name}Rent | {head[1]}: 500",
         f"{name}Fees | {head[1]}: 120",
     ]
+
+
+def test_kinds_that_are_seen_at_once_are_those_of_the_expressions(monkeypatch):
+    """Most texts are recognized without the expressions, for speed; the result must be the same."""
+    random = Random(7)
+    parts = ["$", "€", "(", ")", "-", ",", ".", "%", " ", "1", "23", "456", "2023", "12345", "Item", "May", "as of",
+             "ended", "March", "USD", "kr", "TRUE", "none", "é", "kg", "/"]  # fmt: skip
+    texts = [" ".join("".join(random.choices(parts, k=random.randint(1, 5))).split()) for _ in range(20_000)]
+    texts = [text for text in texts if text]
+    quick = [kind_of(text) for text in texts]
+    values = [is_value(text) for text in texts]
+    monkeypatch.setattr(kinds, "_has_digits_only", lambda text: False)
+    monkeypatch.setattr(kinds, "_begins_as_label", lambda start: False)
+    monkeypatch.setattr(kinds, "_SIMPLE_AMOUNT", re.compile("(?!)"))
+    expected = [kind_of(text) for text in texts]
+    assert [(t, a, b) for t, a, b in zip(texts, quick, expected, strict=True) if a is not b] == []
+    assert values == [kind in VALUES for kind in expected]
+    assert set(quick) == set(Kind) - {Kind.EMPTY}
+
+
+@pytest.mark.parametrize(("note", "last"), [("12", "Cost | paid | 7"), ("due", "Item: Cost | Note: paid | 2023: 7")])
+def test_a_column_has_amounts_from_the_row_that_has_the_first_one(note, last):
+    """After a blank row, a text in a column of amounts shows that another table begins."""
+    rows = [["Item", "Note", "2023"], ["Rent", "paid", "500"], ["Fees", note, "120"], [], ["Cost", "paid", "7"]]
+    assert list(table_lines(rows))[-1] == last

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import cast
 
 __all__ = ["Cell", "GridRow", "compacted", "laid_out"]
@@ -17,7 +18,7 @@ _MOST_COLUMNS = 16_384  # as in Excel; a manipulated file may state more
 # Longer texts and more cells in a row are not labels, and repeating them multiplies the size of a manipulated file.
 _LONGEST_REPEATED = 200  # characters
 _MOST_REPEATED = 20  # cells of a row
-_CLOSING = re.compile(r"[)%\]]{1,2}")
+_CLOSING = frozenset(first + second for first in ")%]" for second in ("", ")", "%", "]"))
 _LONGEST_SIGN = 4  # characters
 _CURRENCY = re.compile(r"[$€£¥₹₽₩]|[A-Z]{0,3}\$|CHF|EUR|USD|GBP|CZK|Kč")
 
@@ -125,42 +126,46 @@ def laid_out(rows: Iterable[Sequence[Cell | str]]) -> Iterator[GridRow]:
     last = GridRow([], [])  # the last one with cells
     owners: list[int] = []  # of rows without spans, shared by those of equal length
     for row in rows:
-        texts = None if spans else _simple_texts(row)
+        texts = None if spans else _plain_texts(row)
         if texts is not None:
             if len(owners) != len(texts):
                 owners = list(range(len(texts)))
-            placed = GridRow(_with_single_spaces(texts), owners, is_plain=True)
+            placed = GridRow(texts, owners, is_plain=True)
         else:
             placed = _Placing(spans, last).place(row)
         last = placed if placed.texts else last
         yield placed
 
 
-def _with_single_spaces(texts: Sequence[str]) -> list[str]:
-    """Return texts in which each run of whitespace is one space; most rows are so already, which is seen at once."""
-    joined = "".join(texts)
-    if joined.isprintable():  # no whitespace but spaces
-        if " " not in joined:
-            return list(texts)
-        whole = "\0".join(("", *texts, ""))
-        if "  " not in whole and "\0 " not in whole and " \0" not in whole:
-            return list(texts)
-    return [" ".join(text.split()) for text in texts]
-
-
-def _simple_texts(row: Sequence[Cell | str]) -> Sequence[str] | None:
-    """Return the texts of a row in which each cell is in one column and has no marks; otherwise None."""
-    if set(map(type, row)) == {str}:
-        return cast("Sequence[str]", row)
-    texts: list[str] = []
-    for cell in row:
-        if isinstance(cell, str):
-            texts.append(cell)
-        elif cell.rows == cell.columns == 1 and not (cell.above or cell.header or cell.note):
-            texts.append(cell.text)
-        else:
+def _plain_texts(row: Sequence[Cell | str]) -> list[str] | None:
+    """Return the texts of a row in which each cell is in one column and has no marks, with single spaces; or None."""
+    try:
+        joined = "|".join(cast("Sequence[str]", row))
+        texts = list(cast("Sequence[str]", row))
+    except TypeError:  # some are not strings
+        plain = [_plain_text(cell) for cell in row]
+        texts = [text for text in plain if text is not None]
+        if len(texts) < len(plain):
             return None
-    return texts
+        joined = "|".join(texts)
+    return texts if _has_single_spaces(joined) else [" ".join(text.split()) for text in texts]
+
+
+def _has_single_spaces(joined: str) -> bool:
+    """Return whether texts that are joined with a sign have no whitespace but single spaces within; most rows have."""
+    if not joined.isprintable():  # other whitespace is not printable
+        return False
+    if " " not in joined:
+        return True
+    whole = f"|{joined}|"
+    return "  " not in whole and "| " not in whole and " |" not in whole
+
+
+def _plain_text(cell: Cell | str) -> str | None:
+    if isinstance(cell, str):
+        return cell
+    is_plain = cell.rows == cell.columns == 1 and not (cell.above or cell.header or cell.note)
+    return cell.text if is_plain else None
 
 
 @dataclasses.dataclass(slots=True)
@@ -254,10 +259,10 @@ def compacted(rows: Sequence[GridRow]) -> list[GridRow]:
             if not text or len(text) > _LONGEST_SIGN:
                 continue
             before = row.owners[column - 1] if column else 0
-            if column and _CLOSING.fullmatch(text) and row.texts[before]:
+            if column and text in _CLOSING and row.texts[before]:
                 row.texts[before] += text
                 row.texts[column] = ""
-            elif _CURRENCY.fullmatch(text):
+            elif _is_currency(text):
                 signs.add(column)
     for column in sorted(signs):
         _join_currency(rows, column)
@@ -268,12 +273,17 @@ def compacted(rows: Sequence[GridRow]) -> list[GridRow]:
     return [_with_columns(row, kept) for row in rows]
 
 
+@lru_cache(maxsize=1024)
+def _is_currency(text: str) -> bool:
+    return _CURRENCY.fullmatch(text) is not None
+
+
 def _join_currency(rows: Sequence[GridRow], column: int) -> None:
     holding = [row for row in rows if column < len(row.texts) and row.owners[column] == column and row.texts[column]]
     signs: list[GridRow] = []
     rest: list[GridRow] = []
     for row in holding:
-        (signs if _CURRENCY.fullmatch(row.texts[column]) else rest).append(row)
+        (signs if _is_currency(row.texts[column]) else rest).append(row)
     if not signs or any(row.end(column) <= column + 1 for row in rest):  # a heading may span sign and amount
         return
     amounts = [row for row in rows if column + 1 < len(row.texts) and row.texts[column + 1]]
@@ -286,6 +296,9 @@ def _join_currency(rows: Sequence[GridRow], column: int) -> None:
 
 
 def _with_columns(row: GridRow, kept: Sequence[int]) -> GridRow:
+    if row.is_plain:
+        kept_texts = [row.texts[column] for column in kept if column < len(row.texts)]
+        return GridRow(kept_texts, list(range(len(kept_texts))), is_plain=True)
     texts: list[str] = []
     owners: list[int] = []
     below: set[int] = set()

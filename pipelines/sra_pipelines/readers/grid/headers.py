@@ -8,12 +8,19 @@ no names, and a heading applies to rows after a blank row only if their values h
 from __future__ import annotations
 
 import dataclasses
-import operator
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from sra_pipelines.readers.grid.cells import GridRow
-from sra_pipelines.readers.grid.kinds import Kind, is_column_name, is_unit, kind_of, may_name_columns
+from sra_pipelines.readers.grid.kinds import (
+    VALUES,
+    Kind,
+    is_column_name,
+    is_unit,
+    is_value,
+    kind_of,
+    may_name_columns,
+)
 from sra_pipelines.readers.grid.wide_rows import LONGEST_LINE, SEPARATOR, row_text
 
 __all__ = ["LOOK_AHEAD", "ColumnNames", "Heading", "find_heading"]
@@ -21,7 +28,7 @@ __all__ = ["LOOK_AHEAD", "ColumnNames", "Heading", "find_heading"]
 LOOK_AHEAD = 12  # rows below a row that show whether it is a heading
 _MOST_LEVELS = 4
 _LONGEST_NAME = 80
-_VALUES = (Kind.AMOUNT, Kind.DATE)
+_MISSING = (Kind.EMPTY, Kind.PLACEHOLDER)
 _NAMES = (Kind.TEXT, Kind.PERIOD, Kind.DATE)
 _WORD = re.compile(r"[^\W\d_]*[^\W\d_A-Z][^\W\d_]*")
 
@@ -52,19 +59,21 @@ class ColumnNames:
     """
 
     def __init__(self, levels: Sequence[GridRow]) -> None:
-        width = max(len(level.texts) for level in levels)
-        self.texts = [_joined([level.text(column) for level in levels]) for column in range(width)]
+        self.texts = _names(levels)
+        width = len(self.texts)
         last = levels[-1]
         self._groups = [
             last.owners[c] if c < len(last.owners) and last.texts[last.owners[c]] else c for c in range(width)
         ]
         self._prefixes = [f"{name}: " if name else "" for name in self.texts]
         self._is_simple = self._groups == list(range(width))
+        self._size = width
         self._template = SEPARATOR.join(prefix.replace("%", "%%") + "%s" for prefix in self._prefixes)
         self._amounts: set[int] = set()  # columns in which the rows so far have amounts
         self._others = list(range(width))  # all other ones
         self._width = width
         self._rows = 0
+        self._amount = -1  # a column that had an amount; the last one at first
 
     @property
     def line(self) -> str:
@@ -76,23 +85,25 @@ class ColumnNames:
         """Columns with amounts so far."""
         return frozenset(self._amounts)
 
+    def has_amount(self, row: GridRow) -> bool:
+        """Return whether the row has an amount where an earlier one had it, as most rows have; for speed."""
+        column, texts = self._amount, row.texts
+        return bool(texts) and column < len(texts) and kind_of(texts[column]) is Kind.AMOUNT
+
     def name(self, row: GridRow) -> str:
         """Return a row as a line, or several if it is long, with the name of its column before each cell."""
         self._rows += 1
-        filled = row.filled
         texts = row.texts
         self._note_amounts(texts)
-        if self._is_simple and row.is_simple and len(texts) <= len(self.texts):
-            if len(filled) < len(texts):
-                cells = [self._prefixes[column] + texts[column] for column in filled]
-                return row_text(cells, [texts[column] for column in filled])
-            if len(texts) == len(self.texts):
+        if self._is_simple and row.is_simple and len(texts) <= self._size:
+            if len(texts) == self._size and "" not in texts:
                 line = self._template % tuple(texts)
-            else:
-                line = SEPARATOR.join(map(operator.add, self._prefixes, texts))
-            if len(line) <= LONGEST_LINE:  # most rows
-                return line
-            return row_text(list(map(operator.add, self._prefixes, texts)), texts)
+                if len(line) <= LONGEST_LINE:  # most rows
+                    return line
+            filled = row.filled
+            cells = [self._prefixes[column] + texts[column] for column in filled]
+            return row_text(cells, [texts[column] for column in filled])
+        filled = row.filled
         pieces: list[tuple[int, str, str]] = []  # group, name, text
         for column in filled:
             text = row.texts[column]
@@ -110,10 +121,14 @@ class ColumnNames:
         if len(texts) > self._width:
             self._others += range(self._width, len(texts))
             self._width = len(texts)
-        width = len(texts)
-        new = [c for c in self._others if c < width and texts[c] and kind_of(texts[c]) in _VALUES]
-        if new:
-            self._amounts.update(new)
+        is_new = False
+        for column in self._others:
+            if column < len(texts) and is_value(texts[column]):
+                is_new = True
+                self._amounts.add(column)
+                if kind_of(texts[column]) is Kind.AMOUNT:
+                    self._amount = column
+        if is_new:
             self._others = [column for column in self._others if column not in self._amounts]
 
     def applies_to(self, row: GridRow) -> bool:
@@ -127,6 +142,8 @@ class ColumnNames:
         return any(kind is not Kind.PLACEHOLDER for kind in under)
 
     def _name(self, first: int, end: int) -> str:
+        if end == first + 1:
+            return self.texts[first] if first < len(self.texts) else ""
         covered = dict.fromkeys(name for name in self.texts[first:end] if name)
         return ", ".join(covered)
 
@@ -159,7 +176,6 @@ def find_heading(
     """
     if not _may_be_heading(row):
         return None
-    below = list(below)
     levels = _levels(row, below)
     last = levels[-1]
     rest = _until_blank(below[len(levels) - 1 :])
@@ -210,8 +226,7 @@ def _joins(levels: Sequence[GridRow], row: GridRow, below: Sequence[GridRow]) ->
     if row.marked and above.marked:
         return True
     new = [column for column in row.filled if column not in row.below]
-    kinds = [kind_of(row.texts[column]) for column in new]
-    if not new or any(kind not in _NAMES for kind in kinds):
+    if not new or any(kind_of(row.texts[column]) not in _NAMES for column in new):
         return False
     if 0 not in new and all(is_unit(row.texts[column]) for column in new) and len(above.filled) > 1:
         return True
@@ -245,8 +260,8 @@ def _spread(level: GridRow, last: GridRow) -> GridRow:
 
 
 def _can_be_heading(levels: Sequence[GridRow], rest: Sequence[GridRow]) -> bool:
-    names = [name for name in ColumnNames(levels).texts if name]
     if not all(level.marked for level in levels):
+        names = [name for name in _names(levels) if name]
         texts = [level.texts[column] for level in levels for column in level.filled]
         if any(kind_of(text) not in _NAMES or len(text) > _LONGEST_NAME or text.endswith(":") for text in texts):
             return False
@@ -262,22 +277,32 @@ def _can_be_heading(levels: Sequence[GridRow], rest: Sequence[GridRow]) -> bool:
 def _values_in(column: int, rows: Sequence[GridRow]) -> list[bool]:
     """Return for each value below a heading whether it is an amount or a day."""
     kinds = [kind_of(row.text(column)) for row in rows]
-    return [kind in _VALUES for kind in kinds if kind not in (Kind.EMPTY, Kind.PLACEHOLDER)]
+    return [kind in VALUES for kind in kinds if kind not in _MISSING]
 
 
 def _differs(row: GridRow, rest: Sequence[GridRow]) -> bool:
     """Return whether a column has a name above and only amounts or days below."""
     for column in row.filled:
-        kinds = {kind_of(r.text(c)) for r in rest for c in range(column, row.end(column))}
-        kinds -= {Kind.EMPTY, Kind.PLACEHOLDER}
+        end = row.end(column)
+        kinds = (kind_of(r.text(c)) for r in rest for c in range(column, end))
         own = kind_of(row.texts[column])
-        if own is Kind.TEXT and kinds and kinds <= {Kind.AMOUNT, Kind.DATE, Kind.PERIOD}:
+        if own is Kind.TEXT and _are_values(kinds):
             return True
         if own is Kind.PERIOD and Kind.AMOUNT in kinds:
             return True
-        if own is Kind.DATE and kinds == {Kind.AMOUNT}:
+        if own is Kind.DATE and set(kinds).difference(_MISSING) == {Kind.AMOUNT}:
             return True
     return False
+
+
+def _are_values(kinds: Iterable[Kind]) -> bool:
+    """Return whether there are amounts, days or periods, and no texts."""
+    present = False
+    for kind in kinds:
+        if kind is Kind.TEXT:
+            return False
+        present = present or kind not in _MISSING
+    return present
 
 
 def _covers(row: GridRow, rest: Sequence[GridRow]) -> bool:
@@ -326,9 +351,10 @@ def _until_blank(rows: Sequence[GridRow]) -> list[GridRow]:
     return taken
 
 
-def _joined(levels: Sequence[str]) -> str:
-    parts: list[str] = []
-    for text in levels:
-        if text and text not in parts:
-            parts.append(text)
-    return " ".join(parts).removesuffix(":")
+def _names(levels: Sequence[GridRow]) -> list[str]:
+    """Return the names of the columns, without those that are repeated in several levels."""
+    names = []
+    for column in range(max(len(level.texts) for level in levels)):
+        parts = dict.fromkeys(text for level in levels if (text := level.text(column)))
+        names.append(" ".join(parts).removesuffix(":"))
+    return names

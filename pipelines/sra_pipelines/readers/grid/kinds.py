@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import enum
 import re
+from functools import lru_cache
 
-__all__ = ["Kind", "is_column_name", "is_unit", "kind_of", "may_name_columns"]
+__all__ = ["VALUES", "Kind", "is_column_name", "is_unit", "is_value", "kind_of", "may_name_columns"]
 
 
 class Kind(enum.Enum):
@@ -18,6 +19,9 @@ class Kind(enum.Enum):
     PERIOD = "a year or another period"
     TEXT = "text"
 
+
+VALUES = (Kind.AMOUNT, Kind.DATE)
+"""Kinds of values that are not names of columns or rows."""
 
 _CURRENCY = r"(?:[$€£¥₹₽₩]|(?:US|A|C|HK|NZ|S)\$|USD|EUR|GBP|CHF|CZK|JPY|INR|PLN|SEK|NOK|DKK|Kč|zł|kr\.?|Rs\.?)"
 _UNIT = (
@@ -47,14 +51,15 @@ _LONGEST_VALUE = 60
 _LONGEST_STEP = 5  # years between two columns
 # Most cells are one of these, and are recognized by one pattern: an amount that is no year, and words. The words decide
 # more than speed: "Ending balance" is a label, though a period may contain "ending".
-_SIMPLE_AMOUNT = re.compile(r"[-(]?[$€£]?(?:\d{1,3}(?:,\d{3})*|\d{5,})(?:\.\d+)?%?\)?")
+_SIMPLE_AMOUNT = re.compile(r"[-(]?(?:[$€£] ?[-(]?)?(?:\d{1,3}(?:,\d{3})*+|\d{5,})(?:\.\d+)?(?:%?\)?|\)%)")
 _WORDS = re.compile(r"(?!none|null|january|february|march|april|june|july|august|september|october|november|december)"
                     r"[A-Za-z]{4,}(?: (?!ended|ending|as of|as at)[a-z]{2,})*", re.IGNORECASE)  # fmt: skip
 # Only for speed: texts that begin with a word are the most frequent labels. The first word of any other kind is
-# shorter, or is one of these; only a period can also have its words elsewhere.
-_BEGINS_WITH_WORD = re.compile(
-    r"(?!none|null|true|false|january|february|march|april|june|july|august|sept|october|november|december|"
-    r"usd|eur|gbp|chf|czk|jpy|inr|pln|sek|nok|dkk|kr|rs)[a-z]{4}"
+# shorter, or begins as one of these; only a period can also have its words elsewhere.
+_LABEL = re.compile(
+    r"(?!none|null|true|fals|janu|febr|marc|apri|june|july|augu|sept|octo|nove|dece|"
+    r"usd|eur|gbp|chf|czk|jpy|inr|pln|sek|nok|dkk|kr|rs)[a-z]{4}",
+    re.ASCII | re.IGNORECASE,
 )
 _PLACEHOLDER = re.compile(
     r"=.*|[-\u2013\u2014\u2212.*…]+|n\.?/?a\.?|n\.?m\.?|nil|none|tbd|tba|null|#\w+[/!?\w]*", re.IGNORECASE
@@ -90,9 +95,9 @@ def kind_of(text: str) -> Kind:
     if not text:
         return Kind.EMPTY
     if not text[0].isalpha():  # only such a text can be a simple amount, and only other ones begin as labels
-        if _SIMPLE_AMOUNT.fullmatch(text):
+        if _has_digits_only(text) or _SIMPLE_AMOUNT.fullmatch(text):
             return Kind.AMOUNT
-    elif len(text) > _LONGEST_VALUE or (text.isascii() and _begins_as_label(text.lower())):
+    elif len(text) > _LONGEST_VALUE or (_begins_as_label(text[:4]) and not _may_be_period(text)):
         return Kind.TEXT
     elif text in ("TRUE", "FALSE"):
         return Kind.AMOUNT
@@ -107,9 +112,27 @@ def kind_of(text: str) -> Kind:
     return Kind.AMOUNT if _AMOUNT.fullmatch(text) else Kind.TEXT
 
 
-def _begins_as_label(lower: str) -> bool:
-    """Return whether no other kind begins like this text, or has its words within."""
-    return _BEGINS_WITH_WORD.match(lower) is not None and "end" not in lower and "as " not in lower
+def _has_digits_only(text: str) -> bool:
+    """Return whether a text, which is no year, has digits, commas and one point: an amount, without an expression."""
+    digits = text.replace(",", "").replace(".", "", 1)
+    return digits.isdecimal() and text[0] not in ",." and len(text) != 4 and len(text) <= _LONGEST_VALUE
+
+
+def is_value(text: str) -> bool:
+    """Return whether a text is one of `VALUES`."""
+    return bool(text) and not _begins_as_label(text[:4]) and kind_of(text) in VALUES
+
+
+@lru_cache(maxsize=4096)
+def _begins_as_label(start: str) -> bool:
+    """Return whether only labels, and periods with their words within, begin with these four letters."""
+    return _LABEL.fullmatch(start) is not None
+
+
+def _may_be_period(text: str) -> bool:
+    """Return whether a text that begins as a label may have the words of a period within."""
+    lower = text.lower()
+    return "end" in lower or "as " in lower or not text.isascii()
 
 
 def may_name_columns(texts: list[str]) -> bool:

@@ -49,7 +49,8 @@ def html_pages(text: str, path: Path, styles: Sequence[str] = ()) -> list[Page]:
         If it contains no HTML, or elements that are nested too deeply.
     """
     # lxml stops at a nesting depth of 256 without huge_tree and 2,048 with it, in both cases without an exception.
-    parser = lxml.html.HTMLParser(encoding="utf-8", huge_tree=True)
+    # Its elements have no methods of lxml.html, whose Python classes are looked up for each element.
+    parser = lxml.etree.HTMLParser(encoding="utf-8", huge_tree=True)
     root = lxml.html.document_fromstring(text.encode("utf-8", "replace"), parser=parser)
     if root is None:
         raise DocumentError(f"{path}: the file contains no HTML. Get a new copy.")
@@ -59,5 +60,8 @@ def html_pages(text: str, path: Path, styles: Sequence[str] = ()) -> list[Page]:
     sheets = StyleSheets([*styles, *own])
     writer = PageWriter(sheets if sheets else None)
     for event, element in lxml.etree.iterwalk(root, events=("start", "end", "comment", "pi")):
-        writer.take(event, element)
+        if event == "start":
+            writer.start(element)
+        else:
+            writer.end(event, element)
     return writer.finish()

@@ -39,7 +39,7 @@ def _selected(element: Any) -> list[str]:
     chosen = [option for option in options if _is_selected(option)]
     if element.get("multiple") is None:
         chosen = chosen[-1:] or options[:1]  # a browser shows the first one
-    return [text for text in (" ".join((o.get("label") or o.text_content()).split()) for o in chosen) if text]
+    return [text for text in (" ".join((o.get("label") or o.xpath("string()")).split()) for o in chosen) if text]
 
 
 def _is_selected(option: Any) -> bool:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 
-import lxml.html
+from lxml import etree
 
 from sra_pipelines.readers.web.style_sheets import StyleSheets
 
@@ -26,7 +26,8 @@ _BOXES = {"inline", "block", "list-item", "flex", "grid"}
 _LENGTH = re.compile(r"([-+]?)(?:\d+\.?\d*|\.\d+)(?:[a-z]+|%)?")
 _ZERO = re.compile(r"[-+]?(?:0+\.?0*|\.0+)(?:[a-z]+|%)?")
 # Elements within lines that `PageWriter` treats otherwise than text.
-_SPECIAL = {"td", "th", "q", "rt", "math", "input", "select", "textarea"}
+_WHOLE = {"math", "input", "select", "textarea"}
+_SPECIAL = {"td", "th", "q", "rt", *_WHOLE}
 _NOT_SCRIPTS = {"td", "th", "img", "tr", "input"}  # where the alignment is that of a whole cell or picture
 _LONGEST_CACHED = 500  # characters of a style; longer ones of a manipulated file would stay in memory
 
@@ -107,6 +108,8 @@ class OpenElement:
         Whether it is in lines of its own.
     script
         ``"sup"`` or ``"sub"`` if it is raised or lowered; otherwise empty.
+    is_whole
+        Whether its text is taken as a whole, as that of a form control.
     is_plain
         Whether it only contains text within a line.
     """
@@ -116,10 +119,11 @@ class OpenElement:
     hidden: bool
     is_block: bool
     script: str
+    is_whole: bool
     is_plain: bool
 
 
-def opened_element(element: lxml.html.HtmlElement, sheets: StyleSheets | None) -> OpenElement:
+def opened_element(element: etree._Element, sheets: StyleSheets | None) -> OpenElement:
     """Return what `PageWriter` needs to know of an element until its end.
 
     Parameters
@@ -147,7 +151,7 @@ def _element(tag: str, text: str, is_hidden: bool) -> OpenElement:
     is_block = tag in _BLOCKS if display is None or tag in ("br", "tr", "table") else display != "inline"
     script = tag if tag in ("sup", "sub") else "" if is_block or tag in _NOT_SCRIPTS else style.script
     is_plain = not (is_block or script or style.page_break or tag in _SPECIAL)
-    return OpenElement(tag, style, hidden or style.hidden, is_block, script, is_plain)
+    return OpenElement(tag, style, hidden or style.hidden, is_block, script, tag in _WHOLE, is_plain)
 
 
 _NO_ELEMENT = _element("", "", False)

@@ -5,20 +5,20 @@ from __future__ import annotations
 import dataclasses
 import re
 
-import lxml.html
+from lxml import etree
 
 from sra_pipelines.readers.notation.equations import equation_text
 from sra_pipelines.readers.notation.superscripts import lowered, raised
 from sra_pipelines.readers.tables import Cell, whole_table_lines
 from sra_pipelines.readers.web.controls import ListNumbers, control_text
-from sra_pipelines.readers.web.open_elements import OpenElement, Style, opened_element
+from sra_pipelines.readers.web.open_elements import OpenElement, opened_element
 from sra_pipelines.readers.web.style_sheets import StyleSheets
 from sra_pipelines.values import Heading, Page
 
 __all__ = ["PageWriter"]
 
-_CONTROLS = {"input", "select", "textarea"}
 _HEADINGS = {"h1", "h2", "h3", "h4", "h5", "h6"}
+_PARTS = {"tr", "td", "th", "thead"}  # of a table
 _LISTS = {"ol", "ul", "menu", "dir"}
 _MOST_ROWS = 65_534
 _MOST_COLUMNS = 1_000
@@ -32,6 +32,15 @@ def _span(text: str | None, most: int) -> int:
     digits = text.strip()
     number = int(digits) if digits.isdecimal() and len(digits) <= 6 else 1
     return min(number, most)
+
+
+def _text_of(cell: Cell | str) -> str:
+    return cell if isinstance(cell, str) else cell.text
+
+
+def _with_single_spaces(line: str) -> str:
+    is_so = line.isprintable() and "  " not in line and line == line.strip()  # as most lines
+    return line if is_so else " ".join(line.split())
 
 
 @dataclasses.dataclass(slots=True)
@@ -52,10 +61,10 @@ class _Table:
         Whether it contains other tables, so that its cells are no cells but places on the page.
     """
 
-    rows: list[list[Cell]] = dataclasses.field(default_factory=list)
+    rows: list[list[Cell | str]] = dataclasses.field(default_factory=list)
     page_starts: set[int] = dataclasses.field(default_factory=set)
-    row: list[Cell] | None = None
-    cell: lxml.html.HtmlElement | None = None
+    row: list[Cell | str] | None = None
+    cell: etree._Element | None = None
     in_head: bool = False
     is_layout: bool = False
 
@@ -89,11 +98,8 @@ class PageWriter:
         """Whether the text is that of a cell of a table of values."""
         return bool(self.tables) and self.tables[-1].cell is not None and not self.tables[-1].is_layout
 
-    def take(self, event: str, element: lxml.html.HtmlElement) -> None:
-        """Take the start or end of an element, or a comment."""
-        if event == "start":
-            self._start(element)
-            return
+    def end(self, event: str, element: etree._Element) -> None:
+        """Take the end of an element, or a comment."""
         if event == "end":
             opened = self.open.pop()
             if self.skipped:
@@ -105,12 +111,13 @@ class PageWriter:
         if not self.hidden and not self.skipped and (tail := element.tail):
             self._add(tail)
 
-    def _start(self, element: lxml.html.HtmlElement) -> None:
+    def start(self, element: etree._Element) -> None:
+        """Take the start of an element."""
         opened = opened_element(element, self._sheets)
         self.open.append(opened)
         if opened.hidden:
             self.hidden += 1
-        if self.skipped or opened.tag == "math" or opened.tag in _CONTROLS:
+        if self.skipped or opened.is_whole:
             if not self.hidden and not self.skipped:
                 self._add(equation_text(element) if opened.tag == "math" else f" {control_text(element)} ")
             self.skipped += 1
@@ -120,13 +127,15 @@ class PageWriter:
             if text := element.text:
                 self._add(text)
 
-    def _open(self, opened: OpenElement, element: lxml.html.HtmlElement) -> None:
+    def _open(self, opened: OpenElement, element: etree._Element) -> None:
         tag = opened.tag
-        self._break_page(opened.style, "before")
+        if opened.style.page_break == "before":
+            self._break_page()
+        if self.tables and tag in _PARTS:
+            self._open_part(tag, element)
+            return
         if tag == "table":
             self._begin_table()
-        elif self.tables and tag in ("tr", "td", "th", "thead"):
-            self._open_part(tag, element)
         elif opened.is_block:
             self._end_line()
         if tag in _LISTS:
@@ -142,6 +151,14 @@ class PageWriter:
 
     def _close(self, opened: OpenElement) -> None:
         tag = opened.tag
+        if self.tables and tag in _PARTS:
+            self._close_part(tag)
+        else:
+            self._close_other(tag, opened)
+        if opened.style.page_break == "after":
+            self._break_page()
+
+    def _close_other(self, tag: str, opened: OpenElement) -> None:
         if tag in _HEADINGS and self.piece and not self.in_cell:
             self.headings.append((len(self.lines), " ".join("".join(self.piece).split())))
         if opened.script and self.scripts:
@@ -152,20 +169,17 @@ class PageWriter:
             self.piece.append("\u201d" if tag == "q" else ")")
         if tag == "table" and self.tables:
             self._end_table()
-        elif self.tables and tag in ("tr", "td", "th", "thead"):
-            self._close_part(tag)
         elif opened.is_block:
             self.mark = "" if tag == "li" else self.mark
             self._end_line()
         if tag in _LISTS and self.lists:
             self.lists.pop()
         self.preformatted -= tag == "pre"
-        self._break_page(opened.style, "after")
 
     def _begin_table(self) -> None:
         if self.in_cell:  # the table around it is for layout: what was read of it are lines
             outer = self.tables[-1]
-            texts = [cell.text for cell in outer.row or ()]
+            texts = [_text_of(cell) for cell in outer.row or ()]
             self._write_rows(outer)
             outer.is_layout = True
             outer.row = None
@@ -181,16 +195,16 @@ class PageWriter:
 
     def _write_rows(self, table: _Table) -> None:
         if all(len(row) <= 1 for row in table.rows):  # a frame around text
-            lines = ["\n".join(line for cell in row for line in cell.text.split("\n")) for row in table.rows]
+            lines = ["\n".join(line for cell in row for line in _text_of(cell).split("\n")) for row in table.rows]
         else:
             lines = whole_table_lines(table.rows)
         for index, line in enumerate(lines):
             if index in table.page_starts:
                 self._end_page()
-            self.lines += filter(None, (" ".join(part.split()) for part in line.split("\n")))
+            self.lines += filter(None, map(_with_single_spaces, line.split("\n")))
         table.rows, table.page_starts = [], set()
 
-    def _open_part(self, tag: str, element: lxml.html.HtmlElement) -> None:
+    def _open_part(self, tag: str, element: etree._Element) -> None:
         table = self.tables[-1]
         if table.is_layout:
             self._end_line()
@@ -226,8 +240,8 @@ class PageWriter:
             text, self.piece = "".join(self.piece), []
             header = table.in_head or (cell.tag == "th" and cell.get("scope") not in ("row", "rowgroup"))
             stated, across = cell.get("rowspan"), cell.get("colspan")
-            if stated is None and across is None:
-                table.row.append(Cell(text, header=header))
+            if stated is None and across is None and not header:
+                table.row.append(text)
                 return
             rows = _MOST_ROWS if stated == "0" else _span(stated, _MOST_ROWS)
             columns = max(1, _span(across, _MOST_COLUMNS))
@@ -240,6 +254,9 @@ class PageWriter:
             self.piece[start:] = [write(before[-20:], text)]
 
     def _add(self, text: str) -> None:
+        if text.isprintable() and "  " not in text:  # most texts: without soft hyphens, line breaks and wide spaces
+            self.piece.append(text)
+            return
         if not text.isascii():
             text = text.replace(_SOFT_HYPHEN, "")
         if self.preformatted and not self.in_cell:
@@ -264,8 +281,8 @@ class PageWriter:
             self.lines.append(text)
         self.piece = []
 
-    def _break_page(self, style: Style, where: str) -> None:
-        if not style.page_break or style.page_break != where or self.in_cell:
+    def _break_page(self) -> None:
+        if self.in_cell:
             return
         if self.tables and not self.tables[-1].is_layout:
             self.tables[-1].page_starts.add(len(self.tables[-1].rows))

@@ -9,8 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-import tinycss2
-
 __all__ = ["StyleSheets"]
 
 _SIMPLE = re.compile(r"(?P<tag>[a-z][a-z0-9]*)?(?P<classes>(?:\.[\w-]+)*)(?P<id>#[\w-]+)?", re.IGNORECASE)
@@ -42,6 +40,8 @@ class StyleSheets:
         return bool(self._rules)
 
     def _add(self, source: str) -> None:
+        import tinycss2  # most files have no such rules
+
         for rule in tinycss2.parse_stylesheet(source, skip_comments=True, skip_whitespace=True):
             if rule.type != "qualified-rule":
                 continue

@@ -79,7 +79,7 @@ def _rows(sheet: Any, stored: Sheet, formulas: Any | None) -> Iterator[Row]:
     was_heading = False
     both = zip(sheet.iter_rows(), repeat(()) if formulas is None else formulas.iter_rows(), strict=False)
     for number, (row, with_formulas) in enumerate(both, start=1):
-        texts = [_shown(cell) if cell.value is not None else "" for cell in row]
+        texts = ["" if (value := cell.value) is None else _shown(value, cell) for cell in row]
         for column, cell in enumerate(with_formulas, start=1):
             if (number, column) in stored.unsaved and column <= len(texts):
                 texts[column - 1] = _formula(cell.value)
@@ -87,8 +87,7 @@ def _rows(sheet: Any, stored: Sheet, formulas: Any | None) -> Iterator[Row]:
         yield placing.cells(number, texts, was_heading)
 
 
-def _shown(cell: Any) -> str:
-    value = cell.value
+def _shown(value: Any, cell: Any) -> str:
     if not isinstance(value, CellRichText):
         return shown_value(value, cell.number_format or "")
     text = ""

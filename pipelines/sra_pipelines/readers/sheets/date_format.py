@@ -5,21 +5,50 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Sequence
-from functools import cache
 from typing import NamedTuple
 
-__all__ = ["DATE_TOKEN", "shown_date"]
+__all__ = ["DATE_TOKEN", "DatePlan", "shown_date"]
 
 DATE_TOKEN = r"y{2,4}|y|m{1,5}|d{1,4}|h{1,2}|s{1,2}(?:\.0{1,3})?|AM/PM|A/P"  # noqa: S105 - a pattern, not a secret
 _MONTHS = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
            "November", "December"]  # fmt: skip
 _DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 _ELAPSED = ("h", "m", "s")
+_MIDNIGHT = datetime.time()
 
 Tokens = Sequence[tuple[str, str]]
 
 
-def shown_date(value: datetime.date | datetime.time | datetime.timedelta, tokens: Tokens) -> str:
+class DatePlan(NamedTuple):
+    """What a format shows of dates.
+
+    Parameters
+    ----------
+    has_codes
+        Whether it is a format of dates, times or durations.
+    is_formatted
+        Whether it has the name of a month or only a part of a day, and so is without doubt.
+    shows_time
+        Whether it shows a time.
+    """
+
+    has_codes: bool
+    is_formatted: bool
+    shows_time: bool
+
+    @classmethod
+    def of(cls, tokens: Tokens) -> DatePlan:
+        """Return what the parts of a format show, see `shown_date`."""
+        codes = [text.lower() for kind, text in tokens if kind in ("date", "elapsed")]
+        months = any(len(code) > 2 and code[0] == "m" for code in codes)
+        days = [code for code in codes if code[0] == "d"]
+        years = [code for code in codes if code[0] == "y"]
+        by_name = months or not (days and years)
+        is_formatted = by_name and bool(months or years or days or has_clock(codes))
+        return cls(bool(codes), bool(codes) and is_formatted, has_clock(codes) if codes else True)
+
+
+def shown_date(value: datetime.date | datetime.time | datetime.timedelta, tokens: Tokens, plan: DatePlan) -> str:
     """Return a date, time or duration in a format.
 
     Parameters
@@ -28,37 +57,19 @@ def shown_date(value: datetime.date | datetime.time | datetime.timedelta, tokens
         The value.
     tokens
         Kind and text of the parts of the format, with ``"elapsed"`` for hours that may exceed a day.
+    plan
+        What they show.
     """
     if isinstance(value, datetime.timedelta):
         return _duration(value, tokens)
     has_day, has_time = not isinstance(value, datetime.time), type(value) is not datetime.date
-    plan = _plan(tuple(tokens))
     if plan.is_formatted or (not has_day and plan.has_codes):
         return _formatted(value, tokens)
     if not has_time or not isinstance(value, datetime.datetime):
         return str(value)
-    if not plan.shows_time or value.time() == datetime.time():
+    if not plan.shows_time or value.time() == _MIDNIGHT:
         return str(value.date())
     return value.isoformat(" ", "minutes" if not value.second else "seconds")
-
-
-class _Plan(NamedTuple):
-    """What a format shows."""
-
-    has_codes: bool
-    is_formatted: bool  # with the name of a month or only a part of a day, and so without doubt
-    shows_time: bool
-
-
-@cache
-def _plan(tokens: Tokens) -> _Plan:
-    codes = [text.lower() for kind, text in tokens if kind in ("date", "elapsed")]
-    months = any(len(code) > 2 and code[0] == "m" for code in codes)
-    days = [code for code in codes if code[0] == "d"]
-    years = [code for code in codes if code[0] == "y"]
-    by_name = months or not (days and years)
-    is_formatted = by_name and bool(months or years or days or has_clock(codes))
-    return _Plan(bool(codes), bool(codes) and is_formatted, has_clock(codes) if codes else True)
 
 
 def has_clock(codes: Sequence[str]) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from functools import cache
 
-from sra_pipelines.readers.sheets.date_format import DATE_TOKEN, shown_date
+from sra_pipelines.readers.sheets.date_format import DATE_TOKEN, DatePlan, shown_date
 
 __all__ = ["shown_value"]
 
@@ -56,8 +56,9 @@ class _Layout:
         Texts around the digits.
     is_pattern
         Whether texts are between the digits, as in a telephone number.
-    is_common
-        Whether it is one as ``#,##0.00`` or ``0%``, for which there is a faster way.
+    common_places
+        Decimals of the number itself in a layout such as ``#,##0.00`` or ``0%``, for which there is a faster way;
+        otherwise None.
     """
 
     whole: tuple[str, ...]
@@ -69,7 +70,7 @@ class _Layout:
     before: str
     after: str
     is_pattern: bool
-    is_common: bool
+    common_places: int | None
 
     @classmethod
     def of(cls, tokens: tuple[tuple[str, str], ...]) -> _Layout:
@@ -87,6 +88,14 @@ class _Layout:
         shown = tuple(tokens[i][1] for i in whole)
         decimals = tuple(tokens[i][1] for i in places if point < i < exponent)
         is_pattern = any(kind in ("literal", "slash") for kind, _ in tokens[first : last + 1])
+        is_common = (
+            exponent == len(tokens)
+            and not is_pattern
+            and factor in (1, 100)
+            and shown.count("0") == 1
+            and set(decimals) <= {"0"}
+            and len(decimals) <= _MOST_COMMON_DECIMALS
+        )
         return cls(
             whole=shown,
             decimals=decimals,
@@ -97,14 +106,7 @@ class _Layout:
             before="".join(text for kind, text in tokens[:first] if kind in ("literal", "percent")),
             after="".join(text for kind, text in tokens[last + 1 :] if kind in ("literal", "percent")),
             is_pattern=is_pattern,
-            is_common=(
-                exponent == len(tokens)
-                and not is_pattern
-                and factor in (1, 100)
-                and shown.count("0") == 1
-                and set(decimals) <= {"0"}
-                and len(decimals) <= _MOST_COMMON_DECIMALS
-            ),
+            common_places=len(decimals) + 2 * (factor == 100) if is_common else None,
         )
 
 
@@ -122,20 +124,46 @@ class _Section:
         The kinds of its parts.
     layout
         The places for digits; None if there are none.
+    is_common
+        Whether it shows a number by its digits only, in a common layout.
     """
 
     tokens: tuple[tuple[str, str], ...]
     condition: tuple[str, float] | None
     kinds: frozenset[str]
-    layout: _Layout | None = None
+    layout: _Layout | None
+    is_common: bool
 
-    @property
-    def has_digits_only(self) -> bool:
-        """Whether it shows a number by its digits, and not as it is or as a fraction."""
-        return self.kinds.isdisjoint(("general", "text", "slash"))
+    @classmethod
+    def of(cls, tokens: tuple[tuple[str, str], ...], condition: tuple[str, float] | None) -> _Section:
+        """Return the section with these parts."""
+        kinds = frozenset(kind for kind, _ in tokens)
+        layout = _Layout.of(tokens) if "digit" in kinds else None
+        has_digits_only = kinds.isdisjoint(("general", "text", "slash", "date", "elapsed"))
+        is_common = has_digits_only and layout is not None and layout.common_places is not None
+        return cls(tokens, condition, kinds, layout, is_common)
 
     def has(self, kind: str) -> bool:
         return kind in self.kinds
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Format:
+    """A format, read once for all cells that have it.
+
+    Parameters
+    ----------
+    sections
+        Its sections.
+    has_conditions
+        Whether conditions select one of its sections for a number.
+    dates
+        How it shows dates.
+    """
+
+    sections: tuple[_Section, ...]
+    has_conditions: bool
+    dates: DatePlan
 
 
 def shown_value(value: object, number_format: str) -> str:
@@ -154,11 +182,12 @@ def shown_value(value: object, number_format: str) -> str:
         return str(value).upper()
     if number_format == "General" and not isinstance(value, _DATES):
         return _general(value) if isinstance(value, _NUMBERS) and value - value == 0 else str(value)
-    sections = _sections(number_format[:_LONGEST])
-    if isinstance(value, _DATES):
-        return shown_date(value, sections[0].tokens)
+    known = _format(number_format[:_LONGEST])
     if isinstance(value, _NUMBERS):
-        return _shown_number(value, sections)
+        return _shown_number(value, known)
+    sections = known.sections
+    if isinstance(value, _DATES):
+        return shown_date(value, sections[0].tokens, known.dates)
     text = str(value)
     if len(sections) > 3 or (len(sections) == 1 and sections[0].has("text")):
         return "".join(text if kind == "text" else own for kind, own in sections[-1].tokens if kind in _WRITTEN)
@@ -166,15 +195,13 @@ def shown_value(value: object, number_format: str) -> str:
 
 
 @cache
-def _sections(number_format: str) -> tuple[_Section, ...]:
+def _format(number_format: str) -> _Format:
     sections: list[_Section] = []
     tokens: list[tuple[str, str]] = []
     condition = None
     for match in [*_TOKEN.finditer(number_format), None]:
         if match is None or match["other"] == ";":
-            kinds = frozenset(kind for kind, _ in tokens)
-            layout = _Layout.of(tuple(tokens)) if "digit" in kinds else None
-            sections.append(_Section(tuple(tokens), condition, kinds, layout))
+            sections.append(_Section.of(tuple(tokens), condition))
             tokens, condition = [], None
         elif match["bracket"] is not None:
             if found := _CONDITION.fullmatch(match["bracket"]):
@@ -185,7 +212,8 @@ def _sections(number_format: str) -> tuple[_Section, ...]:
                 tokens.append(("elapsed", match["bracket"]))
         elif token := _token(match):
             tokens.append(token)
-    return tuple(sections)
+    has_conditions = any(section.condition for section in sections[:3])
+    return _Format(tuple(sections), has_conditions, DatePlan.of(sections[0].tokens))
 
 
 def _token(match: re.Match[str]) -> tuple[str, str] | None:
@@ -201,20 +229,20 @@ def _token(match: re.Match[str]) -> tuple[str, str] | None:
     return kinds.get(match["other"], "literal"), match["other"]
 
 
-def _shown_number(value: float, sections: tuple[_Section, ...]) -> str:
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+def _shown_number(value: float, known: _Format) -> str:
+    if value - value != 0:  # infinite, or not a number
         return "#NUM!"
     if abs(value) >= _LARGEST:
         return _general(value)
-    section, negative = _section_for(value, sections)
+    section, negative = _section_for(value, known)
     if section is None:
         return ""
-    if section.has("date") or section.has("elapsed"):  # a number that is no valid date
-        return _general(value)
-    if section.layout is not None and section.layout.is_common and section.has_digits_only:
+    if section.is_common and section.layout is not None:
         text = _common(abs(value), section.layout)
         if text is not None:
             return f"-{text}".strip() if value < 0 and not negative and _NOT_ZERO.search(text) else text.strip()
+    if section.has("date") or section.has("elapsed"):  # a number that is no valid date
+        return _general(value)
     number = abs(Decimal(repr(value))) if negative else Decimal(repr(value))
     if section.layout is None and not section.has("general") and not section.has("text"):
         return "".join(text for kind, text in section.tokens if kind in ("literal", "percent", "slash")).strip()
@@ -227,10 +255,11 @@ def _shown_number(value: float, sections: tuple[_Section, ...]) -> str:
     return f"-{text}".strip() if number < 0 and _NOT_ZERO.search(text) else text.strip()
 
 
-def _section_for(value: float, sections: tuple[_Section, ...]) -> tuple[_Section | None, bool]:
+def _section_for(value: float, known: _Format) -> tuple[_Section | None, bool]:
     """Return the section for a number, and whether it shows the number without its sign."""
-    numeric = sections[:3]
-    if any(section.condition for section in numeric):
+    sections = known.sections
+    if known.has_conditions:
+        numeric = sections[:3]
         for section in numeric:
             if section.condition is None or _TESTS[section.condition[0]](value, section.condition[1]):
                 return section, section.condition is not None and value < 0 and section is not numeric[0]
@@ -260,16 +289,15 @@ def _common(value: float, layout: _Layout) -> str | None:
     The shortest digits that give the same float, which Excel rounds, are on the same side of a half as the float itself
     unless they end with it.
     """
-    shift = 2 if layout.factor == 100 else 0
-    places = len(layout.decimals) + shift
-    if value >= 10.0 ** (_EXACT_DIGITS - places):
+    places = layout.common_places
+    if places is None or value >= 10.0 ** (_EXACT_DIGITS - places):
         return None
     digits = repr(value)
     if "e" in digits or (digits[-1] == "5" and len(digits) - digits.find(".") - 1 == places + 1):
         return None
     whole, _, fraction = f"{value:.{places}f}".partition(".")
-    if shift:
-        whole, fraction = (whole + fraction[:shift]).lstrip("0") or "0", fraction[shift:]
+    if places > len(layout.decimals):  # per cent
+        whole, fraction = (whole + fraction[:2]).lstrip("0") or "0", fraction[2:]
     if layout.grouped and len(whole) > 3:
         whole = f"{int(whole):,}"
     return f"{layout.before}{whole}.{fraction}{layout.after}" if fraction else f"{layout.before}{whole}{layout.after}"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sra_pipelines.readers.content import Content, content_of
 from sra_pipelines.readers.encoded_data import without_encoded_data
-from sra_pipelines.readers.scans.recognition import is_installed
+from sra_pipelines.readers.scans.installed import is_installed
 from sra_pipelines.unicode_forms import composed
 from sra_pipelines.values import Document, DocumentError, Heading, Page
 from sra_rag.generation.text import well_formed

@@ -16,8 +16,12 @@ __all__ = ["Box", "Characters"]
 
 _read_box = pdfium.FPDFText_GetLooseCharBox
 _LEAST_RISE = 0.15  # of the height of the characters beside it
-# Numbers with groups of three digits are skipped: with a raised digit, the last group would have four.
-_DIGITS = re.compile(r"\d{1,3}(?:,\d{3})++(?!\d)|\d+")
+# Numbers that may have a raised digit. Skipped are those with groups of three digits, because the last group would have
+# four, and single digits that are not after a word. The text before a number is a part of its match.
+_DIGITS = re.compile(
+    r"(?:\D++|\d{1,3}(?:,\d{3})++(?!\d)|(?<![^\W\d_])(?<![)\]%’”\"'])\d(?!\d))*+(?:(?P<number>\d+)|\Z)"  # noqa: RUF001
+)
+_WORD_ENDS = ")]%’”\"'"  # noqa: RUF001
 _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _CONTINUED = re.compile(r"[,;]?\s?(\d+)")
@@ -98,17 +102,19 @@ class Characters:
         text: list[str] = []
         done = 0
         for match in _DIGITS.finditer(self.text):
-            start, end = match.span()
-            if start < done or "," in match[0]:
+            start, end = match.span("number")
+            if start < done:
                 continue
-            for first, last, table in self._shifted(start, end):
+            before = self.text[start - 1] if start else " "
+            after_word = end - start <= _MOST_DIGITS and (before.isalpha() or before in _WORD_ENDS)
+            if not after_word and self._are_level(start, end - 1):  # most numbers
+                continue
+            for first, last, table in self._shifted(start, end, after_word):
                 text += self.text[done:first], self.text[first:last].translate(table)
                 done = last
         return "".join([*text, self.text[done:]])
 
-    def _shifted(self, start: int, end: int) -> Iterator[tuple[int, int, dict[int, int]]]:
-        before = self.text[start - 1] if start else " "
-        after_word = end - start <= _MOST_DIGITS and (before.isalpha() or before in ")]%’”\"'")  # noqa: RUF001
+    def _shifted(self, start: int, end: int, after_word: bool) -> Iterator[tuple[int, int, dict[int, int]]]:
         if after_word and not self._are_level(start - 1, start) and _rises(self.box(start - 1), self.box(start)) > 0:
             yield start, end, _SUPERSCRIPTS
             yield from self._continued(end, self.box(start))

@@ -53,6 +53,9 @@ class Line:
     @property
     def is_level(self) -> bool:
         """Whether it goes from left to right, and not up or down the page."""
+        first, last = self.first, self.last
+        if first.top == last.top and first.bottom == last.bottom:  # most lines
+            return first.top > first.bottom
         return self.height > 0 and abs(self.first.middle - self.last.middle) < self.height
 
 

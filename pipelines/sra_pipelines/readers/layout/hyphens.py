@@ -33,13 +33,16 @@ def join_broken_words(texts: Sequence[str], mark: str) -> list[str]:
     if not any(mark in text for text in texts):
         return list(texts)
     known = _known_words(texts)
-    broken = re.compile(rf"([^\s{mark}]*){mark}[ \t]*\n[ \t]*(\S*)[ \t]*(\n?)")
+    # Possessive, and only at the start of a word, so that the time is linear in its length.
+    broken = re.compile(rf"(?<![^\s{mark}])([^\s{mark}]*+){mark}[ \t]*\n[ \t]*(\S*)[ \t]*(\n?)")
 
     def joined(match: re.Match[str]) -> str:
         left, right, end = match.groups()
         return f"{left}{_hyphen(left, right, known)}{right}{end or chr(10)}"
 
-    return [_repeated(broken, joined, text).replace(mark, "-").rstrip("\n") for text in texts]
+    return [
+        (_repeated(broken, joined, text).replace(mark, "-") if mark in text else text).rstrip("\n") for text in texts
+    ]
 
 
 def _repeated(broken: re.Pattern[str], joined: Callable[[re.Match[str]], str], text: str) -> str:
@@ -52,7 +55,10 @@ def _repeated(broken: re.Pattern[str], joined: Callable[[re.Match[str]], str], t
 
 
 def _known_words(texts: Iterable[str]) -> set[str]:
-    return {word.lower() for text in texts for word in _WORDS.findall(text)}
+    words: set[str] = set()
+    for text in texts:
+        words.update(_WORDS.findall(text))
+    return {word.lower() for word in words}
 
 
 def _hyphen(left: str, right: str, known: set[str]) -> str:

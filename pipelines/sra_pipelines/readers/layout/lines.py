@@ -100,6 +100,8 @@ def _joined(lines: Sequence[Line]) -> list[list[Line]]:
 
 
 def _continues(left: Box, right: Box) -> bool:
+    if right.left < left.right - left.height:  # most lines: the next one starts at the margin
+        return False
     height = min(left.height, right.height)
     return height > 0 and abs(left.middle - right.middle) < SAME_LINE * height and right.left >= left.right - height
 

@@ -6,7 +6,6 @@ accents, Chinese and Japanese.
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import os
 from functools import cache
@@ -27,7 +26,6 @@ __all__ = [
     "RECOGNIZED",
     "RESOLUTION",
     "UNSURE",
-    "is_installed",
     "most_pages",
     "recognized_label",
     "recognized_text",
@@ -47,11 +45,6 @@ _SURE = 0.8  # mean score of the lines
 _STEEPEST = 5.0  # degrees
 _LEAST_SKEW = 0.1  # degrees
 _LOOKED_AT = 1_000  # pixels of the longer side of the picture in which the skew is measured
-
-
-def is_installed() -> bool:
-    """Return whether the extra ``ocr`` is installed."""
-    return all(importlib.util.find_spec(name) is not None for name in ("rapidocr", "onnxruntime", "cv2"))
 
 
 def most_pages() -> int:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pypdfium2
 import pypdfium2.raw as pdfium
 
+from sra_pipelines.readers.scans.installed import is_installed
 from sra_pipelines.readers.scans.recognition import (
     LONGEST_SIDE,
     RECOGNIZED,
     RESOLUTION,
     UNSURE,
-    is_installed,
     most_pages,
     recognized_label,
     recognized_text,

@@ -194,7 +194,7 @@ def _look(properties: Any) -> _Look:
 
 
 def _shown(text: str, font: str | None) -> str:
-    if is_symbol_font(font):
+    if font is not None and is_symbol_font(font):
         return "".join(symbol(font, ord(character)) for character in text)
     return text.replace(_SOFT_HYPHEN, "")
 

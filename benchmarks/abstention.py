@@ -39,7 +39,8 @@ from sra_pipelines.index.embedding import load_embedding
 from sra_pipelines.index.memory import DocumentIndex
 from sra_pipelines.index.passage_index import PassageIndex
 from sra_pipelines.readers import read_document
-from sra_pipelines.retrieval.keywords import KeywordIndex, keywords
+from sra_pipelines.retrieval.keyword_index import KeywordIndex
+from sra_pipelines.retrieval.keywords import keywords
 from sra_pipelines.retrieval.packing import format_passages
 from sra_pipelines.samples import sample_documents, sample_questions
 from sra_pipelines.values import Passage

@@ -34,4 +34,8 @@ def searchable(text: str) -> str:
     """
     if text.isascii():
         return text
-    return unicodedata.normalize("NFKC", _RAISED.sub(" ", _UNSEEN.sub("", text)))
+    if any(character in text for character in _UNSEEN_CHARACTERS):
+        text = _UNSEEN.sub("", text)
+    if unicodedata.is_normalized("NFKC", text):  # so it has no raised digits
+        return text
+    return unicodedata.normalize("NFKC", _RAISED.sub(" ", text))

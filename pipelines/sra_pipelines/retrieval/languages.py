@@ -4,21 +4,32 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import cache
 
-__all__ = ["ENGLISH", "LANGUAGES", "language_of", "languages_of", "stop_words"]
+__all__ = [
+    "ENGLISH",
+    "LANGUAGES",
+    "LONGEST",
+    "first_words",
+    "language_of",
+    "language_of_passage",
+    "languages_of",
+    "stop_words",
+]
 
 ENGLISH = "english"
 # Names of Snowball stemmers. Function words tell these languages apart; others are treated as English.
 LANGUAGES = (ENGLISH, "german", "french", "spanish", "italian", "dutch", "portuguese")
+LONGEST = 2000
+"""Number of characters at the beginning of a text that tell its language."""
 _WORD = re.compile(r"[^\W\d_]+")
-_LONGEST = 2000  # characters of a text that are looked at
 # English function words that bm25s does not leave out, and that tell a short question from other languages.
 _ENGLISH_TOO = (
     "what which who whom whose how when where why does do did has have had were from our we you your can may",
     "shall than been its any all each other",
 )
+_BITS = {name: 1 << number for number, name in enumerate(LANGUAGES)}
 _LEAST_OF_PASSAGE = 4  # function words
 _MORE_THAN_ENGLISH = 1.5  # times as many in a passage: English passages can hold names in other languages
 _LEAST_OF_DOCUMENT = 0.1  # share of the passages of a document: a list of foreign names is no other language
@@ -47,6 +58,21 @@ def _telling(language: str) -> frozenset[str]:
     return own.union(*(words.split() for words in _ENGLISH_TOO)) if language == ENGLISH else own
 
 
+@cache
+def _languages_by_word() -> dict[str, int]:
+    """Return the languages that each function word tells, as the sum of their bits."""
+    table: dict[str, int] = {}
+    for name, bit in _BITS.items():
+        for word in _telling(name):
+            table[word] = table.get(word, 0) | bit
+    return table
+
+
+@cache
+def _names(bits: int) -> tuple[str, ...]:
+    return tuple(name for name, bit in _BITS.items() if bits & bit)
+
+
 def language_of(text: str, among: Collection[str] = LANGUAGES, least: int = 1) -> str | None:
     """Return the language of a text, one of `LANGUAGES`; None if its function words do not tell.
 
@@ -60,8 +86,21 @@ def language_of(text: str, among: Collection[str] = LANGUAGES, least: int = 1) -
         Number of function words that it must have. If it is more than 1, as for passages, other languages than English
         also need more of them than English has.
     """
-    words = Counter(_WORD.findall(text[:_LONGEST].lower()))
-    counts = {name: sum(words[word] for word in words.keys() & _telling(name)) for name in among}
+    return _language_of_words(first_words(text), among, least)
+
+
+def first_words(text: str) -> list[str]:
+    """Return the words at the beginning of a text that tell its language, in lower case."""
+    return _WORD.findall(text[:LONGEST].lower())
+
+
+def _language_of_words(words: Iterable[str], among: Collection[str] = LANGUAGES, least: int = 1) -> str | None:
+    """Return the language of a text, given by its lower-case words, see `language_of`."""
+    counts = dict.fromkeys(among, 0)
+    for telling, number in Counter(filter(None, map(_languages_by_word().get, words))).items():
+        for name in _names(telling):
+            if name in counts:
+                counts[name] += number
     best = max(counts, key=lambda name: counts[name], default=ENGLISH)
     if counts.get(best, 0) < least or list(counts.values()).count(counts[best]) > 1:
         return None
@@ -70,25 +109,20 @@ def language_of(text: str, among: Collection[str] = LANGUAGES, least: int = 1) -
     return best
 
 
-def languages_of(texts: Sequence[str], documents: Sequence[str]) -> list[str]:
-    """Return the language of each passage: its own if its document has it, otherwise the usual one of its document.
+def languages_of(own: Sequence[str | None]) -> list[str]:
+    """Return the language of each passage of one document: its own if the document has it, otherwise the usual one.
 
     Parameters
     ----------
-    texts
-        Texts of the passages.
-    documents
-        Name of the document of each passage.
+    own
+        Language of each passage by its words, None if they do not tell; see `language_of_passage`.
     """
-    own = [language_of(text, least=_LEAST_OF_PASSAGE) for text in texts]
-    votes: dict[str, Counter[str]] = {}
-    for document, language in zip(documents, own, strict=True):
-        if language is not None:
-            votes.setdefault(document, Counter())[language] += 1
-    usual = {document: counter.most_common(1)[0][0] for document, counter in votes.items()}
-    return [
-        language
-        if language is not None and votes[document][language] >= _LEAST_OF_DOCUMENT * votes[document].total()
-        else usual.get(document, ENGLISH)
-        for document, language in zip(documents, own, strict=True)
-    ]
+    votes = Counter(language for language in own if language is not None)
+    usual = votes.most_common(1)[0][0] if votes else ENGLISH
+    enough = _LEAST_OF_DOCUMENT * votes.total()
+    return [usual if language is None or votes[language] < enough else language for language in own]
+
+
+def language_of_passage(words: Iterable[str]) -> str | None:
+    """Return the language of a passage, given by its lower-case words; None if they do not tell."""
+    return _language_of_words(words, least=_LEAST_OF_PASSAGE)

@@ -8,7 +8,7 @@ from itertools import groupby
 from operator import attrgetter, is_
 
 from sra_pipelines.index.passage_index import PassageIndex
-from sra_pipelines.retrieval.keywords import KeywordIndex
+from sra_pipelines.retrieval.keyword_index import KeywordIndex
 from sra_pipelines.retrieval.merging import PagesOfDocuments, by_page
 from sra_pipelines.retrieval.packing import Pages
 from sra_pipelines.retrieval.vocabulary import VocabularyEntry

@@ -3,7 +3,7 @@
 import pytest
 from sra_pipelines.checks.citations import cite
 from sra_pipelines.checks.relevance import Relevance, has_measured_cosines, measure_relevance
-from sra_pipelines.retrieval.keywords import KeywordIndex
+from sra_pipelines.retrieval.keyword_index import KeywordIndex
 from sra_pipelines.values import Passage
 
 BONUS = (

@@ -3,7 +3,8 @@ from random import Random
 import bm25s
 import numpy as np
 from sra_pipelines.retrieval.bm25 import Bm25
-from sra_pipelines.retrieval.keywords import KeywordIndex, keywords
+from sra_pipelines.retrieval.keyword_index import KeywordIndex
+from sra_pipelines.retrieval.keywords import keywords
 from sra_pipelines.retrieval.merging import PagesOfDocuments, by_page
 from sra_pipelines.retrieval.postings import Postings, Vocabulary
 from sra_pipelines.values import Passage

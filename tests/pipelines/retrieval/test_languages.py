@@ -1,8 +1,22 @@
 """The language of passages and questions, and keyword search in it."""
 
+import re
+from collections import Counter
+
 import pytest
-from sra_pipelines.retrieval.keywords import KeywordIndex, keywords
-from sra_pipelines.retrieval.languages import language_of, languages_of
+from hypothesis import example, given
+from hypothesis import strategies as st
+from sra_pipelines.retrieval import languages
+from sra_pipelines.retrieval.keyword_index import KeywordIndex
+from sra_pipelines.retrieval.keywords import keywords
+from sra_pipelines.retrieval.languages import (
+    LANGUAGES,
+    first_words,
+    language_of,
+    language_of_passage,
+    languages_of,
+    stop_words,
+)
 from sra_pipelines.values import Passage
 
 GERMAN = [
@@ -21,6 +35,11 @@ TABLE = "Umsatz 412,6 447,9\nVorräte 98,2 104,6"
 
 def passage(text, number, document="a"):
     return Passage(document, 0, "1", text, number * 1000, number * 1000 + len(text))
+
+
+def languages_of_texts(texts):
+    """Return the languages of the passages of one document."""
+    return languages_of([language_of_passage(first_words(text)) for text in texts])
 
 
 @pytest.mark.parametrize(
@@ -43,14 +62,45 @@ def test_few_function_words_tell_nothing_where_more_are_wanted():
 
 
 def test_a_table_has_the_language_of_its_document():
-    texts = [*GERMAN, TABLE, *ENGLISH[:1], TABLE, TABLE]
-    documents = ["de", "de", "de", "en", "en", "unknown"]
-    assert languages_of(texts, documents) == ["german", "german", "german", "english", "english", "english"]
+    assert languages_of_texts([*GERMAN, TABLE]) == ["german", "german", "german"]
+    assert languages_of_texts([*ENGLISH[:1], TABLE]) == ["english", "english"]
+    assert languages_of_texts([TABLE]) == ["english"]
 
 
 def test_a_document_can_have_two_languages_and_a_list_of_names_is_none():
-    assert languages_of([*GERMAN, *FRENCH], ["a"] * 3) == ["german", "german", "french"]
-    assert languages_of([ENGLISH[0]] * 20 + [ENGLISH[1], *FRENCH], ["a"] * 22) == ["english"] * 22
+    assert languages_of_texts([*GERMAN, *FRENCH]) == ["german", "german", "french"]
+    assert languages_of_texts([ENGLISH[0]] * 20 + [ENGLISH[1], *FRENCH]) == ["english"] * 22
+
+
+def counted_by_sets(text, among, least):
+    """What `language_of` returns, language by language: the words of the text that are function words of each."""
+    words = Counter(re.findall(r"[^\W\d_]+", text[:2000].lower()))
+    counts = {}
+    for name in among:
+        function_words = {word for word in stop_words(name) if len(word) > 1}
+        if name == "english":
+            function_words.update(*(words.split() for words in languages._ENGLISH_TOO))
+        counts[name] = sum(words[word] for word in words.keys() & function_words)
+    best = max(counts, key=lambda name: counts[name], default="english")
+    if counts.get(best, 0) < least or list(counts.values()).count(counts[best]) > 1:
+        return None
+    if least > 1 and best != "english" and counts[best] < 1.5 * counts.get("english", 0):
+        return None
+    return best
+
+
+FUNCTION_WORDS = sorted({word for name in LANGUAGES for word in stop_words(name)} | {"which", "Rent", "412", "İ"})
+
+
+@given(
+    st.lists(st.sampled_from(FUNCTION_WORDS) | st.text(max_size=5), max_size=40).map(" ".join),
+    st.sets(st.sampled_from(LANGUAGES)),
+    st.integers(1, 5),
+)
+@example("der die das " * 200 + "the " * 2000, set(LANGUAGES), 4)
+def test_the_language_is_that_of_counting_each_languages_words(text, among, least):
+    assert language_of(text, among, least) == counted_by_sets(text, among, least)
+    assert language_of(text) == counted_by_sets(text, LANGUAGES, 1)
 
 
 def test_words_are_stemmed_in_the_language_of_the_passage():

@@ -6,7 +6,8 @@ from random import Random
 import pytest
 from sra_pipelines.retrieval import keywords as module
 from sra_pipelines.retrieval.fusion import reciprocal_rank_fusion
-from sra_pipelines.retrieval.keywords import KeywordIndex, keywords
+from sra_pipelines.retrieval.keyword_index import KeywordIndex
+from sra_pipelines.retrieval.keywords import keywords
 from sra_pipelines.retrieval.merging import merge_passages
 from sra_pipelines.retrieval.packing import format_passages, pack_passages
 from sra_pipelines.retrieval.reranking import Reranker

@@ -83,7 +83,7 @@ def _added(pdf: Path, model: object, *, kinds: bool) -> float:
         if kinds:
             add_documents(Path(folder) / "index", [pdf], lambda: model, workers=0)
         else:
-            with patch("sra_pipelines.index.preparation.insert_with_structure", insert_document):
+            with patch("sra_pipelines.index.preparation.insert_with_values", insert_document):
                 add_documents(Path(folder) / "index", [pdf], lambda: model, workers=0)
         return time.process_time() - started
 

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from sra_pipelines.index.catalog import IndexedDocument, document_keys, list_documents, read_meta
+from sra_pipelines.index.derived.derived_values import load_keyword_counts, load_structure
 from sra_pipelines.index.embedding_identity import EmbeddingIdentity
 from sra_pipelines.index.schema import connect, transaction
 from sra_pipelines.index.seal import damaged, is_intact
-from sra_pipelines.index.stored_document import StoredDocument, load_document, load_structure
+from sra_pipelines.index.stored_document import StoredDocument, load_document
 from sra_pipelines.index.stores.index_vectors import own_store
 from sra_pipelines.index.stores.vector_store import VectorStoreError
 
@@ -78,6 +79,7 @@ def check_index(folder: Path, on_document: Callable[[int, int], None] | None = N
             try:
                 stored, digest = load_document(connection, number, document, identity.dimension)
                 load_structure(connection, number, digest)
+                load_keyword_counts(connection, number, digest)
             except (ValueError, TypeError) as error:
                 problems.append(f"{document.name}: {error}")
             else:

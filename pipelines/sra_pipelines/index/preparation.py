@@ -15,10 +15,11 @@ import numpy as np
 from llama_index.core.embeddings import BaseEmbedding
 
 from sra_pipelines.index.catalog import IndexedDocument, list_documents
+from sra_pipelines.index.derived.derived_values import insert_with_values
 from sra_pipelines.index.embedding_identity import unit_vectors
 from sra_pipelines.index.plan import Plan
 from sra_pipelines.index.schema import transaction
-from sra_pipelines.index.stored_document import StoredDocument, insert_with_structure
+from sra_pipelines.index.stored_document import StoredDocument
 from sra_pipelines.readers.limits import ReadingLimits
 from sra_pipelines.reading.processes import LoneReader, default_workers, read_documents
 from sra_pipelines.reading.splitting import Splitting, embedded_text, split_document
@@ -162,7 +163,7 @@ def prepare(
             plan.failed[prepared.file.path] = str(prepared.result)
         else:
             with transaction(connection):
-                tally.ids[prepared.file.path] = insert_with_structure(connection, prepared.result)
+                tally.ids[prepared.file.path] = insert_with_values(connection, prepared.result)
             tally.n_pages += len(prepared.result.pages)
             tally.n_passages += len(prepared.result.passages)
             if prepared.empty_pages:

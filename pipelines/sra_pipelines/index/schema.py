@@ -19,6 +19,7 @@ __all__ = [
     "DATABASE",
     "DOCUMENT_COLUMNS",
     "FORMAT_VERSION",
+    "KEYWORD_COUNTS",
     "STRUCTURES",
     "StoreError",
     "connect",
@@ -43,6 +44,16 @@ CREATE TABLE IF NOT EXISTS structures (
 )
 """
 """What the pages of each document are. An index of an earlier version gets the table with its next change."""
+
+KEYWORD_COUNTS = """
+CREATE TABLE IF NOT EXISTS keyword_counts (
+    document_id INTEGER PRIMARY KEY REFERENCES documents ON DELETE CASCADE,
+    rules TEXT NOT NULL,
+    value BLOB NOT NULL,
+    digest TEXT NOT NULL
+)
+"""
+"""How often the passages of each document contain keywords, so that a search does not count them again."""
 
 _SCHEMA = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
@@ -78,6 +89,7 @@ CREATE TABLE passages (
     PRIMARY KEY (document_id, position)
 ) WITHOUT ROWID;
 {STRUCTURES};
+{KEYWORD_COUNTS};
 """
 
 

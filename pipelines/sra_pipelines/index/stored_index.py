@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from llama_index.core.embeddings import BaseEmbedding
 
 from sra_pipelines.index.catalog import (
@@ -22,15 +24,17 @@ from sra_pipelines.index.catalog import (
     own_embedding,
     read_meta,
 )
+from sra_pipelines.index.derived.derived_values import load_keyword_counts, load_structure
 from sra_pipelines.index.embedding import load_embedding
 from sra_pipelines.index.embedding_identity import EmbeddingIdentity
 from sra_pipelines.index.query_vectors import query_vector
 from sra_pipelines.index.schema import connect, transaction
 from sra_pipelines.index.seal import damaged, require_intact
-from sra_pipelines.index.stored_document import StoredDocument, load_document, load_structure
+from sra_pipelines.index.stored_document import load_document
 from sra_pipelines.index.stores.framework_store import FrameworkStore
 from sra_pipelines.index.stores.store_urls import open_store
 from sra_pipelines.index.stores.vector_store import FaissStore, VectorDocument, VectorStore, VectorStoreError
+from sra_pipelines.retrieval.keyword_counts import PackedCounts
 from sra_pipelines.structure.document_structure import DocumentStructure
 from sra_pipelines.values import Document, Page, Passage
 
@@ -43,6 +47,7 @@ class _Contents:
     pages: tuple[Page, ...]
     passages: tuple[Passage, ...]
     structure: DocumentStructure | None
+    keyword_counts: bytes | None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -140,6 +145,14 @@ class StoredIndex:
         contents = self._now.contents
         return {name: own.structure for name, own in contents.items() if own.structure is not None}
 
+    def keyword_counts(self) -> Mapping[str, PackedCounts]:
+        """Return the counts of keywords of the documents, by name, for the documents of which the index has them."""
+        return {
+            name: PackedCounts(own.passages, own.keyword_counts)
+            for name, own in self._now.contents.items()
+            if own.keyword_counts is not None
+        }
+
     def search(self, question: str, limit: int, *, phrases: Sequence[str] = ()) -> list[Passage]:
         """Return the passages closest in meaning to a question, best first; scores are cosines.
 
@@ -214,10 +227,9 @@ def _load(folder: Path, store: VectorStore | None, before: _Revision | None = No
         for number, document in documents.items():
             known = None if before is None else before.contents.get(document.name)
             if known is None or known.digest != digests[number]:
-                stored, structure = _read(folder, connection, number, document, dimension)
-                known = _Contents(digests[number], stored.pages, stored.passages, structure)
+                known, own_vectors = _read(folder, connection, number, document, dimension)
                 if store is None and number in keys:
-                    vectors.add([VectorDocument(keys[number], stored.passages, stored.vectors)])
+                    vectors.add([VectorDocument(keys[number], known.passages, own_vectors)])
             contents[document.name] = known
             if number in keys:
                 firsts[keys[number]] = len(passages)
@@ -234,12 +246,14 @@ def _load(folder: Path, store: VectorStore | None, before: _Revision | None = No
 
 def _read(
     folder: Path, connection: sqlite3.Connection, number: int, document: IndexedDocument, dimension: int
-) -> tuple[StoredDocument, DocumentStructure | None]:
+) -> tuple[_Contents, npt.NDArray[np.float32]]:
+    """Read the contents of a document and its vectors."""
     try:
         stored, digest = load_document(connection, number, document, dimension)
         structure = load_structure(connection, number, digest)
+        counts = load_keyword_counts(connection, number, digest)
     except (ValueError, TypeError) as error:
         raise damaged(folder, f"{document.name}: {error}") from error
     if stored.digest() != digest:
         raise damaged(folder, f"{document.name}: its text or vectors differ from the stored digest")
-    return stored, structure
+    return _Contents(digest, stored.pages, stored.passages, structure, counts), stored.vectors

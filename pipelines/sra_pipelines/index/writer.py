@@ -17,6 +17,7 @@ from pathlib import Path
 from llama_index.core.embeddings import BaseEmbedding
 
 from sra_pipelines.index.catalog import IndexedDocument, list_documents, read_meta, stored_path
+from sra_pipelines.index.derived.derived_values import add_missing_values
 from sra_pipelines.index.embedding_identity import EmbeddingIdentity
 from sra_pipelines.index.full_disk import delete_piecewise, keep_reserve, release_reserve
 from sra_pipelines.index.lock import is_lock_file, writer_lock
@@ -34,7 +35,6 @@ from sra_pipelines.index.prepare_on_ray import IndexWork, prepared_on_ray
 from sra_pipelines.index.removal import AllowRemoval, require_removal_allowed, require_sources
 from sra_pipelines.index.schema import DATABASE, StoreError, connect, create, exists, is_full_disk, transaction
 from sra_pipelines.index.seal import require_intact, write_seal
-from sra_pipelines.index.stored_document import add_missing_structures
 from sra_pipelines.index.stores.index_vectors import drop_vectors, own_store, push_vectors
 from sra_pipelines.index.stores.vector_store import VectorStore
 from sra_pipelines.ray.cluster import RayOptions
@@ -192,7 +192,7 @@ def add_documents(
             if sync:
                 require_sources(paths)  # check again: a folder may have been unmounted while the files were listed
                 require_removal_allowed(folder, sources, known.values(), plan.gone, allow_removal)
-            add_missing_structures(connection, folder)  # an index of an earlier version has none
+            add_missing_values(connection, folder)  # an index of an earlier version has none
             prepared = prepared_before(connection, plan)
             files_to_read = wanted_files(plan, prepared)
             tally = Tally()

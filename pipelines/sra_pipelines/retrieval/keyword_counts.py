@@ -1,21 +1,43 @@
-"""The keywords of the passages of one document, counted."""
+"""The keywords of the passages of one document, counted, and as bytes that an index stores."""
 
 from __future__ import annotations
 
+import hashlib
+import unicodedata
+import zlib
 from collections.abc import Sequence
+from functools import cache
 from itertools import chain
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import Stemmer
 
 from sra_pipelines.retrieval.keywords import Stems, split_words
-from sra_pipelines.retrieval.languages import LANGUAGES, LONGEST, first_words, language_of_passage, languages_of
-from sra_pipelines.retrieval.postings import Postings
+from sra_pipelines.retrieval.languages import (
+    LANGUAGES,
+    LONGEST,
+    first_words,
+    language_of_passage,
+    languages_of,
+    stop_words,
+)
+from sra_pipelines.retrieval.postings import Integers, Postings
 from sra_pipelines.unicode_forms import searchable
 from sra_pipelines.values import Passage
 
-__all__ = ["KeywordCounter", "KeywordCounts"]
+__all__ = ["KeywordCounter", "KeywordCounts", "PackedCounts", "counting_rules"]
+
+_RULES = 1  # version of the rules for keywords; increase it when they change: earlier counts are then made again
+_FAST = 1  # level of compression: higher ones are slower, and save hardly more
+
+
+@cache
+def counting_rules() -> str:
+    """Return the version of the rules for keywords, with all that they depend on: stop words, stemmer and Unicode."""
+    stopped = hashlib.sha256(repr([stop_words(name) for name in LANGUAGES]).encode()).hexdigest()
+    return f"{_RULES}, stop words {stopped[:8]}, Snowball {Stemmer.version()}, Unicode {unicodedata.unidata_version}"
 
 
 class KeywordCounts(NamedTuple):
@@ -34,6 +56,45 @@ class KeywordCounts(NamedTuple):
     words: list[str]
     postings: Postings
     languages: npt.NDArray[np.uint8]
+
+    def pack(self) -> bytes:
+        """Return the counts as bytes, the same on all machines."""
+        postings = self.postings
+        arrays = [
+            _narrow(own)
+            for own in (np.diff(postings.starts), postings.rows, postings.counts, postings.lengths, self.languages)
+        ]
+        header = np.array([len(self.words), len(self.languages), *(own.itemsize for own in arrays)], "<u4")
+        parts = [header.tobytes(), *(own.tobytes() for own in arrays), "\n".join(self.words).encode()]
+        return zlib.compress(b"".join(parts), _FAST)
+
+    @classmethod
+    def unpack(cls, packed: bytes) -> KeywordCounts:
+        """Return the counts that `pack` has written."""
+        content = zlib.decompress(packed)
+        n_words, n_passages, *sizes = np.frombuffer(content, "<u4", 7).tolist()
+        end = 28
+
+        def take(number: int, size: int) -> npt.NDArray[np.unsignedinteger[Any]]:
+            nonlocal end
+            first, end = end, end + number * size
+            return np.frombuffer(content, f"<u{size}", number, first)
+
+        starts = np.concatenate([[0], np.cumsum(take(n_words, sizes[0]), dtype=np.int64)])
+        rows, counts = (take(int(starts[-1]), size) for size in sizes[1:3])
+        lengths, languages = (take(n_passages, size) for size in sizes[3:])
+        words = content[end:].decode().split("\n") if n_words else []
+        postings = Postings(
+            np.arange(n_words, dtype=np.int32), starts, rows.astype(np.int32), counts, lengths.astype(np.int32)
+        )
+        return cls(words, postings, languages.astype(np.uint8))
+
+
+class PackedCounts(NamedTuple):
+    """The counts of a document as they are stored, and its passages, which they count."""
+
+    passages: Sequence[Passage]
+    packed: bytes
 
 
 class KeywordCounter:
@@ -81,6 +142,11 @@ class _Numbers(dict[str, int]):
         stem = self._stems[word]
         number = self[word] = self._vocabulary.setdefault(stem, len(self._vocabulary) + 1) if stem else 0
         return number
+
+
+def _narrow(values: Integers) -> Integers:
+    """Return values that are not negative in the smallest type that holds them, the low byte first."""
+    return values.astype(np.min_scalar_type(int(values.max(initial=0))).newbyteorder("<"))
 
 
 def _words_and_language(text: str) -> tuple[list[str], str | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import compress
 from operator import is_not
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sra_pipelines.retrieval.bm25 import Bm25
-from sra_pipelines.retrieval.keyword_counts import KeywordCounter
+from sra_pipelines.retrieval.keyword_counts import KeywordCounter, KeywordCounts, PackedCounts
 from sra_pipelines.retrieval.keywords import keywords
 from sra_pipelines.retrieval.languages import ENGLISH, LANGUAGES, language_of
 from sra_pipelines.retrieval.postings import Postings, Vocabulary
@@ -31,9 +31,17 @@ class KeywordIndex:
     before
         The index over an earlier revision of the passages: those that both have (the same objects) are not tokenized
         again, and their words are not counted again.
+    counted
+        Counts of documents, by name, that were made before. They are used for the passages that they count; words of
+        other passages are counted here.
     """
 
-    def __init__(self, passages: Sequence[Passage], before: KeywordIndex | None = None) -> None:
+    def __init__(
+        self,
+        passages: Sequence[Passage],
+        before: KeywordIndex | None = None,
+        counted: Mapping[str, PackedCounts] | None = None,
+    ) -> None:
         self.n_passages = len(passages)
         self._passages = tuple(passages)
         self._vocabulary: Vocabulary = Vocabulary() if before is None else before._vocabulary
@@ -44,7 +52,7 @@ class KeywordIndex:
             kept = positions >= 0
             self._language_numbers[positions[kept]] = before._language_numbers[kept]
         bm25 = Bm25() if before is None else before._bm25
-        self._bm25: Bm25 = bm25.changed(positions, self._counted(added))
+        self._bm25: Bm25 = bm25.changed(positions, self._counted(added, counted or {}))
         present = np.flatnonzero(np.bincount(self._language_numbers, minlength=1))
         self._languages = [LANGUAGES[number] for number in present] or [ENGLISH]
 
@@ -76,15 +84,21 @@ class KeywordIndex:
             language = own
         return keywords([question], language)[0]
 
-    def _counted(self, added: Sequence[int]) -> list[tuple[Postings, npt.NDArray[np.int32]]]:
+    def _counted(
+        self, added: Sequence[int], counted: Mapping[str, PackedCounts]
+    ) -> list[tuple[Postings, npt.NDArray[np.int32]]]:
         """Count the words of the passages at some positions, and set their languages."""
         of_documents: dict[str, list[int]] = {}
         for position in added:
             of_documents.setdefault(self._passages[position].document, []).append(position)
         counter = KeywordCounter()
         parts = []
-        for own in of_documents.values():
-            counts = counter.count([self._passages[position] for position in own])
+        for name, own in of_documents.items():
+            passages, known = [self._passages[position] for position in own], counted.get(name)
+            if known is not None and len(known.passages) == _equal(known.passages, passages, len(passages)):
+                counts = KeywordCounts.unpack(known.packed)
+            else:
+                counts = counter.count(passages)
             self._language_numbers[own] = counts.languages
             numbers = np.array(self._vocabulary.numbers(counts.words), np.int32)
             parts.append((counts.postings._replace(words=numbers), np.ones(len(own), np.bool_)))

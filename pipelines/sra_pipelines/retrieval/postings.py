@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Postings", "Vocabulary"]
+__all__ = ["Integers", "Postings", "Vocabulary"]
 
 Integers = npt.NDArray[np.integer[Any]]
 
@@ -98,7 +98,7 @@ class Postings(NamedTuple):
             own = np.diff(part.starts)
             places = np.repeat(free[part.words] - part.starts[:-1], own)
             places += np.arange(len(places))
-            rows[places] = part.rows + np.int32(n_rows)
+            rows[places] = part.rows.astype(np.int32) + n_rows
             counts[places] = part.counts
             free[part.words] += own
             n_rows += len(part.lengths)

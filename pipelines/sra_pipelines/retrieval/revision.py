@@ -8,6 +8,7 @@ from itertools import groupby
 from operator import attrgetter, is_
 
 from sra_pipelines.index.passage_index import PassageIndex
+from sra_pipelines.retrieval.keyword_counts import PackedCounts
 from sra_pipelines.retrieval.keyword_index import KeywordIndex
 from sra_pipelines.retrieval.merging import PagesOfDocuments, by_page
 from sra_pipelines.retrieval.packing import Pages
@@ -44,7 +45,10 @@ class Revision:
     ) -> None:
         self.number = index.revision
         self.passages: Sequence[Passage] = index.passages()
-        self.keywords: KeywordIndex = KeywordIndex(self.passages, None if before is None else before.keywords)
+        # Kinds of pages and counts of keywords are found when a document is added; other indexes, and those of earlier
+        # versions, have none.
+        counted: Mapping[str, PackedCounts] = getattr(index, "keyword_counts", dict)()
+        self.keywords: KeywordIndex = KeywordIndex(self.passages, None if before is None else before.keywords, counted)
         self._of_documents = _by_document(self.passages)
         known = {} if before is None else before._of_documents
         unchanged = {name for name, own in self._of_documents.items() if _same(own, known.get(name, ()))}
@@ -57,7 +61,6 @@ class Revision:
         self._search = index.search
         self._vocabulary = tuple(vocabulary)
         self._lock = threading.Lock()
-        # Found when a document was added; other indexes, and those of earlier versions, have none.
         self._stored: Mapping[str, DocumentStructure] = getattr(index, "structures", dict)()
         self._kinds: dict[str, DocumentStructure] | None = None
         self._kinds_before = {} if before is None else before.known_kinds(unchanged)

@@ -67,6 +67,7 @@ def kill_at_random(index, folder, embedding, kills, seed):
         old = new
     reader = StoredIndex(index, embedding)
     assert {p.document for p in reader.search("Version of doc", 1000)} == set(old)
+    assert set(reader.keyword_counts()) == set(reader.structures()) == set(old)
     return outcomes
 
 

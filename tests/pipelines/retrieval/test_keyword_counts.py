@@ -8,7 +8,7 @@ import bm25s
 import Stemmer
 from hypothesis import example, given
 from hypothesis import strategies as st
-from sra_pipelines.retrieval.keyword_counts import KeywordCounter
+from sra_pipelines.retrieval.keyword_counts import KeywordCounter, KeywordCounts
 from sra_pipelines.retrieval.keywords import keywords
 from sra_pipelines.retrieval.languages import (
     LANGUAGES,
@@ -62,6 +62,10 @@ def test_keywords_are_those_of_bm25s(texts, language):
 def test_counts_are_those_of_the_names_and_the_text_together(parts, document):
     passages = [Passage(document, 0, "1", german + text, 0.0, section) for section, text, german in parts]
     counts = KeywordCounter().count(passages)
+    unpacked = KeywordCounts.unpack(counts.pack())
+    assert (unpacked.words, unpacked.languages.tolist()) == (counts.words, counts.languages.tolist())
+    for kept, own in zip(unpacked.postings, counts.postings, strict=True):
+        assert kept.tolist() == own.tolist()
     languages = languages_of([language_of_passage(first_words(passage.text)) for passage in passages])
     assert languages_of([language_of(passage.text, least=4) for passage in passages]) == languages
     assert [LANGUAGES[number] for number in counts.languages] == languages
@@ -76,3 +80,12 @@ def test_counts_are_those_of_the_names_and_the_text_together(parts, document):
                 counted[word] = counts.postings.counts[place][rows.index(row)]
         assert counted == Counter(words)
         assert counts.postings.lengths[row] == len(words)
+
+
+def test_numbers_above_the_smallest_types_are_packed():
+    passages = [Passage("d", 0, "1", text, 0.0) for text in ("lease " * 70_000, *["flood, rent"] * 300)]
+    counts = KeywordCounter().count(passages)
+    unpacked = KeywordCounts.unpack(counts.pack())
+    for kept, own in zip(unpacked.postings, counts.postings, strict=True):
+        assert kept.tolist() == own.tolist()
+    assert unpacked.postings.lengths[0] == 70_001

@@ -20,6 +20,11 @@ pytestmark = pytest.mark.attack
 
 ASK = {"model": "sra-rag", "messages": [{"role": "user", "content": "What does the ferry cost?"}], "max_tokens": 4}
 CLIENTS = 32
+HARBOURS = [
+    "Alder", "Birch", "Cedar", "Dover", "Elm", "Fern", "Gull", "Heron", "Iris", "Jade", "Kelp", "Lark", "Maple",
+    "Nettle", "Otter", "Pine", "Quail", "Raven", "Sorrel", "Thistle", "Umber", "Violet", "Willow", "Yarrow", "Zinnia",
+    "Amber", "Basil", "Clover", "Daisy", "Ember", "Falcon", "Ginger",
+]  # fmt: skip
 STRANGE = [
     None, True, -1, 0, 1e308, -1e308, 2**70, "", "\x00", "\ud800", "a" * 5000, "<|im_end|>", [], {}, [[]], {"a": None},
     "../../etc/passwd", "http://127.0.0.1:9", {"type": "json_schema", "json_schema": {"schema": {"not": {}}}},
@@ -45,7 +50,7 @@ def attacked(tmp_path_factory, word_embedding, serving):
     def served(loaded, **options):
         folder = tmp_path_factory.mktemp("attacked")
         for number in range(CLIENTS):
-            text = f"The code of harbour{number} is {code_of(number)}. Its master keeps it in a safe."
+            text = f"The code of {HARBOURS[number]} Harbour is {code_of(number)}. Its master keeps it in a safe."
             (folder / f"doc{number}.txt").write_text(text)
         add_documents(folder / "index", list(folder.glob("*.txt")), lambda: word_embedding, workers=0)
         index = StoredIndex(folder / "index", word_embedding)
@@ -115,11 +120,15 @@ class Client:
         Number of the client and of its document.
     max_tokens
         Length of its answers in tokens.
+    changes
+        Other fields of its requests.
     """
 
-    def __init__(self, address, key, number, max_tokens):
-        question = f"What is the code of harbour{number}?"
-        self.body = ASK | {"messages": [{"role": "user", "content": question}], "max_tokens": max_tokens, "seed": 1}
+    def __init__(self, address, key, number, max_tokens, **changes):
+        question = f"What is the code of {HARBOURS[number]} Harbour?"
+        self.body = (
+            ASK | {"messages": [{"role": "user", "content": question}], "max_tokens": max_tokens, "seed": 1} | changes
+        )
         self.http = httpx.Client(base_url=address, timeout=2_000, headers={"Authorization": f"Bearer {key}"})
 
     def ask(self):
@@ -175,16 +184,15 @@ def test_clients_get_the_answers_that_they_get_alone(running, attack_count):
 def test_clients_that_ask_for_their_own_document(attacked, embedded, attack_count):
     minutes = attack_count("minutes", 30.0)
     codes = [code_of(number) for number in range(CLIENTS)]
-
-    def is_right(number, answer):
-        return [code for code in codes if code in answer[0]] == [code_of(number)]
-
     with attacked(embedded, context_tokens=60) as (address, keys, _):
-        clients = [Client(address, keys[number], number, 12) for number in range(CLIENTS)]
-        counts, faults = ask_from_all(clients, minutes, is_right)
+        clients = [Client(address, keys[number], number, 12, sra="evidence") for number in range(CLIENTS)]
+        alone = [client.ask() for client in clients]
+        own = [[code for code in codes if code in alone[number][0]] == [code_of(number)] for number in range(CLIENTS)]
+        assert sum(own) > CLIENTS // 2  # the small model may take the code of another passage of its prompt
+        counts, faults = ask_from_all(clients, minutes, lambda number, answer: answer == alone[number])
     assert not faults, faults[:3]
-    print(f"\n{CLIENTS} clients, {minutes:g} minutes: {sum(counts)} answers, each with the fact of its own document; "  # noqa: T201
-          f"per client {min(counts)} to {max(counts)}")  # fmt: skip
+    print(f"\n{CLIENTS} clients, {minutes:g} minutes: {sum(counts)} answers, each as it is alone, "  # noqa: T201
+          f"{sum(own)} clients with the fact of their document; per client {min(counts)} to {max(counts)}")  # fmt: skip
 
 
 def test_idle_streams(running, attack_count):

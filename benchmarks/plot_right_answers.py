@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
 
@@ -24,6 +25,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 
 def main() -> None:
     """Write ``docs/images/right_answers.svg``."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     rows = json.loads((DOCS / "results" / "right_answers.json").read_text(encoding="utf-8"))
     figure, axes = plt.subplots(figsize=(8, 0.75 * len(rows) + 1.1), layout="constrained")
     for number, row in enumerate(reversed(rows)):

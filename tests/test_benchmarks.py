@@ -10,7 +10,6 @@ import pytest
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 SCRIPTS = sorted(path for path in FOLDER.glob("*.py") if 'if __name__ == "__main__":' in path.read_text("utf-8"))
-OPTIONAL = {"ray", "vllm", "triton", "qdrant_client", "qdrant_edge"}
 
 
 def run(name, *arguments, monkeypatch):
@@ -22,13 +21,8 @@ def run(name, *arguments, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [path.name for path in SCRIPTS])
 def test_the_help_of_a_benchmark_shows_a_command(name, monkeypatch, capsys):
-    try:
-        with pytest.raises(SystemExit) as ended:
-            run(name, "--help", monkeypatch=monkeypatch)
-    except ModuleNotFoundError as error:
-        if error.name not in OPTIONAL:
-            raise
-        pytest.skip(f"needs {error.name}")
+    with pytest.raises(SystemExit) as ended:
+        run(name, "--help", monkeypatch=monkeypatch)
     assert ended.value.code == 0
     assert f"benchmarks/{name}" in capsys.readouterr().out
 

@@ -64,7 +64,8 @@ test-vllm:
 test-gpu: $(READY) $(VLLM_READY)
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m 'on_device or gpu' --device cuda -n $(WORKERS) tests/sra_rag
 	HF_HUB_OFFLINE=1 $(VLLM_BIN)/python -m pytest -o addopts='-ra --import-mode=importlib' -o timeout=900 -n $(WORKERS) \
-	  tests/vllm_sra/gpu $(addprefix tests/vllm_sra/,test_engine.py test_preemption.py test_caching.py test_agreement.py)
+	  tests/vllm_sra/gpu $(addprefix tests/vllm_sra/,test_engine.py test_evidence.py test_preemption.py test_caching.py \
+	  test_agreement.py)
 
 check: $(READY)
 	$(BIN)/ruff check .
@@ -104,7 +105,8 @@ GPU_STEP = @echo; echo '\#\# $(1)'; HF_HUB_OFFLINE=1 timeout $(2) $(3) || echo '
 bench-gpu: $(READY) $(VLLM_READY)
 	$(BIN)/python benchmarks/shape.py Llama-3.1-8B build/shape
 	$(call GPU_STEP,Tests of the kernels,90,$(VLLM_BIN)/python -m pytest -q -o addopts='--import-mode=importlib' \
-	  tests/vllm_sra/gpu/test_sharpening_kernel.py tests/vllm_sra/gpu/test_paged_backend.py)
+	  tests/vllm_sra/gpu/test_sharpening_kernel.py tests/vllm_sra/gpu/test_weighing_kernel.py \
+	  tests/vllm_sra/gpu/test_paged_backend.py)
 	$(call GPU_STEP,The sharpening kernel alone,50,$(VLLM_BIN)/python benchmarks/paged_kernel.py)
 	$(call GPU_STEP,transformers,120,$(BIN)/python benchmarks/attention.py --shape build/shape)
 	$(call GPU_STEP,Whole answers,60,$(BIN)/python benchmarks/evidence_cost.py --lengths 1500 --repetitions 2)

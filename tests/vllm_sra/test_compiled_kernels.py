@@ -8,13 +8,13 @@ pytest.importorskip("vllm", reason="needs vLLM in an environment of its own: mak
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from vllm_sra.gpu import sharpening_kernel
+from vllm_sra.gpu import sharpening_kernel, weighing_kernel
 from vllm_sra.gpu.sharpening_kernel import SPLITS
 
 SHARED_MEMORY = 99 * 1024  # bytes per thread block; the limit of smaller GPUs of compute capability 8
 AMPERE, HOPPER, MI300 = GPUTarget("cuda", 80, 32), GPUTarget("cuda", 90, 32), GPUTarget("hip", "gfx942", 64)
-FLOATS = ("max_ptr", "sum_ptr", "moment_ptr", "lines_ptr", "alpha_ptr")
-INTEGERS = ("block_table_ptr", "tiles_ptr")
+FLOATS = ("max_ptr", "sum_ptr", "moment_ptr", "lines_ptr", "alpha_ptr", "extra_ptr")
+INTEGERS = ("block_table_ptr", "tiles_ptr", "spans_ptr", "first_span_ptr")
 
 
 def compiled(kernel, target, dtype, constants):
@@ -25,6 +25,8 @@ def compiled(kernel, target, dtype, constants):
             return "*fp32"
         if name in INTEGERS:
             return "*i32"
+        if name == "weighs_ptr":
+            return "*i8"
         return f"*{dtype}" if name.endswith("_ptr") else {"scale": "fp32"}.get(name, "i32")
 
     source = ASTSource(fn=kernel, signature={n: kind(n) for n in kernel.arg_names}, constexprs=constants)
@@ -48,6 +50,8 @@ def test_the_kernels_compile(monkeypatch, tmp_path, target, dtype, head_size, ro
     sharpen_kernel = compiled(sharpening_kernel._sharpen_kernel, target, dtype, constants)
     assert {"cubin", "hsaco"} & set(sharpen_kernel.asm)
     assert sharpen_kernel.metadata.shared <= SHARED_MEMORY
+    join_kernel = compiled(weighing_kernel._join_kernel, target, dtype, constants | {"SPLITS": max(2, splits)})
+    assert join_kernel.metadata.shared <= SHARED_MEMORY
     merge_constants = {name: constants[name] for name in ("HEAD_SIZE", "PADDED", "WINDOW")} | {"HEADS": 32}
     for n in {0, splits} - {1}:
         assert compiled(sharpening_kernel._merge_kernel, target, dtype, merge_constants | {"SPLITS": n}).asm

@@ -229,8 +229,10 @@ def test_evidence_is_rejected_per_request_where_it_is_not_supported(monkeypatch)
         ask({**RETURNED, "sra_return_evidence": many}, spans=8)
     monkeypatch.setattr(fitting, "current_platform", SimpleNamespace(is_cpu=lambda: False))
     for extra in (WEIGHED, RETURNED):
-        with pytest.raises(VLLMValidationError, match="supported on CPUs only"):
-            ask(extra)
+        ask(extra)  # the same on a GPU
+    wrong = {**WEIGHED, "sra": {"evidence": {"weight": 4, "heads": [[2, 0]]}}}
+    with pytest.raises(VLLMValidationError, match="head 2.0"):
+        ask(wrong)
     fitting._fit.cache_clear()
 
 

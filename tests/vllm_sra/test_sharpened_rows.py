@@ -16,16 +16,23 @@ from tests.vllm_sra.test_batch import BLOCK, GROUPS, HEADS, LAYERS, SCALE, WHOLE
 MAX_BLOCKS = 16  # blocks per request
 
 
-def cache(batch):
-    """Write the keys of a batch to scattered blocks; return the key cache and the block table."""
+def caches(batch):
+    """Write keys and values of a batch to scattered blocks; return the key cache, the value cache and the table."""
     torch.manual_seed(1)
     order = torch.randperm(len(batch.keys) * MAX_BLOCKS)
     blocks = torch.randn(len(order), HEADS // GROUPS, BLOCK, 2 * D)  # keys and values next to each other, as in vLLM
-    key_cache = blocks.transpose(1, 2)[..., :D]
+    halves = blocks.transpose(1, 2).split(D, dim=-1)
     table = order.view(-1, MAX_BLOCKS).to(torch.int32)
-    for index, keys in enumerate(batch.keys):
-        for n in range(keys.shape[2]):
-            key_cache[table[index, n // BLOCK], n % BLOCK] = keys[0, :, n]
+    for half, parts in zip(halves, (batch.keys, batch.values), strict=True):
+        for index, part in enumerate(parts):
+            for n in range(part.shape[2]):
+                half[table[index, n // BLOCK], n % BLOCK] = part[0, :, n]
+    return *halves, table
+
+
+def cache(batch):
+    """Return the key cache and the block table of a batch."""
+    key_cache, _, table = caches(batch)
     return key_cache, table
 
 

@@ -1,4 +1,4 @@
-"""vLLM's FlashAttention (CUDA); query rows are sharpened before its kernel runs."""
+"""vLLM's FlashAttention (CUDA); rows are sharpened before its kernel, and weighed after it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from vllm.v1.attention.backends.flash_attn import (
     FlashAttentionMetadataBuilder,
 )
 
-from vllm_sra.gpu.paged_backend import RowFindingBuilder, SharpeningImpl
-from vllm_sra.gpu.sharpened_rows import SharpenedRows
+from vllm_sra.gpu.paged_backend import PassRows, ReattentionImpl, RowFindingBuilder
 
 __all__ = [
     "SRAFlashAttentionBackend",
@@ -46,7 +45,7 @@ class SRAFlashAttentionMetadata(FlashAttentionMetadata):
         Rows of requests with settings; None if there are none.
     """
 
-    rows: SharpenedRows | None = None
+    rows: PassRows | None = None
 
 
 class SRAFlashAttentionMetadataBuilder(RowFindingBuilder, FlashAttentionMetadataBuilder):
@@ -55,5 +54,5 @@ class SRAFlashAttentionMetadataBuilder(RowFindingBuilder, FlashAttentionMetadata
     metadata = SRAFlashAttentionMetadata
 
 
-class SRAFlashAttentionImpl(SharpeningImpl, FlashAttentionImpl):
-    """Multiplies each query row by its factor, then computes attention like vLLM."""
+class SRAFlashAttentionImpl(ReattentionImpl, FlashAttentionImpl):
+    """vLLM's attention with reattention."""

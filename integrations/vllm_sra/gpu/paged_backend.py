@@ -8,6 +8,7 @@ classes are in `vllm_sra.gpu.flash_attn` and `vllm_sra.gpu.triton_attn`.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -22,10 +23,14 @@ from vllm.v1.kv_cache_interface import (
 )
 
 from sra_rag.errors import UnsupportedModelError
-from vllm_sra.gpu.row_tiles import NO_WINDOW, RowTiles, sharpen_reference
+from vllm_sra.gpu.cache_layout import check_paged_cache, key_blocks, value_blocks
+from vllm_sra.gpu.row_tiles import NO_WINDOW
 from vllm_sra.gpu.sharpened_rows import SharpenedRows
-from vllm_sra.gpu.sharpening_kernel import SPLITS, sharpen
+from vllm_sra.gpu.sharpening_kernel import sharpen
+from vllm_sra.gpu.weighed_rows import WeighedRows
+from vllm_sra.gpu.weighing_kernel import weigh
 from vllm_sra.plugin.batch import sharpened_spans
+from vllm_sra.plugin.observed import ObservedRows, observe, observed_rows
 from vllm_sra.plugin.request_table import request_table
 from vllm_sra.plugin.servable_models import (
     head_share,
@@ -41,19 +46,35 @@ if TYPE_CHECKING:
     from vllm.v1.kv_cache_interface import AttentionSpec
 
 __all__ = [
+    "PassRows",
+    "ReattentionImpl",
     "RowFinder",
     "RowFindingBuilder",
-    "SharpeningImpl",
-    "check_paged_keys",
-    "key_blocks",
     "refuse_attention",
-    "sharpened_query",
 ]
 
 _DECODERS = (FullAttentionSpec, SlidingWindowSpec)
 _OTHERS = (EncoderOnlyAttentionSpec, CrossAttentionSpec)  # never sharpened
 _DTYPES = (torch.float32, torch.bfloat16, torch.float16)
-_TOLERANCE = 1e-2  # relative error of a row; a wrong key, block or head causes errors several times as large
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class PassRows:
+    """The rows of a forward pass that settings apply to.
+
+    Parameters
+    ----------
+    sharpened
+        Rows that are sharpened in some layer; None if there are none.
+    weighed
+        Rows that weigh evidence in some layer; None if there are none.
+    observed
+        Rows whose attention is returned.
+    """
+
+    sharpened: SharpenedRows | None
+    weighed: WeighedRows | None
+    observed: tuple[ObservedRows, ...]
 
 
 class RowFinder:
@@ -99,22 +120,26 @@ class RowFinder:
         self._group = n_heads // kv_cache_spec.num_kv_heads
         layers = vllm_config.compilation_config.static_forward_context
         _refuse_other_attention(layers.values())
-        check_paged_keys(layers[layer_names[0]], kv_cache_spec, n_heads, device)
+        check_paged_cache(layers[layer_names[0]], kv_cache_spec, n_heads, device)
 
-    def find(self, common: CommonAttentionMetadata) -> SharpenedRows | None:
-        """Return the rows to sharpen in a forward pass; None if there are none."""
+    def find(self, common: CommonAttentionMetadata) -> PassRows | None:
+        """Return the rows of a forward pass that settings apply to; None if there are none."""
         if not self._sharpens or not self._table.entries:
             return None
         # The upper bound is exact without speculative decoding. It is on the host, so no synchronization is needed.
-        n_keys = common.seq_lens if common.seq_lens_cpu_upper_bound is None else common.seq_lens_cpu_upper_bound
-        spans = sharpened_spans(
-            self._table.entries,
-            self._share,
-            common.query_start_loc_cpu.tolist(),
-            n_keys.tolist(),
-            common.block_table_tensor,
+        upper = common.seq_lens if common.seq_lens_cpu_upper_bound is None else common.seq_lens_cpu_upper_bound
+        query_start, n_keys = common.query_start_loc_cpu.tolist(), upper.tolist()
+        spans = sharpened_spans(self._table.entries, self._share, query_start, n_keys, common.block_table_tensor)
+        observed = observed_rows(self._table.entries, query_start, n_keys, common.block_table_tensor)
+        if not spans and not observed:
+            return None
+        sharpened = [span for span in spans if span.session.config.sharpens]
+        weighed = [span for span in spans if span.weighs]
+        return PassRows(
+            SharpenedRows(sharpened, self._group, self._device, sharpen) if sharpened else None,
+            WeighedRows(weighed, self._group, self._device, weigh) if weighed else None,
+            tuple(observed),
         )
-        return SharpenedRows(spans, self._group, self._device, sharpen) if spans else None
 
 
 class RowFindingBuilder:
@@ -146,12 +171,19 @@ class RowFindingBuilder:
         return self.metadata(**fields, rows=self._finder.find(common_attn_metadata))
 
 
-class SharpeningImpl:
-    """Mixin for a vLLM attention: multiplies each query row by its factor, then computes attention like vLLM."""
+class ReattentionImpl:
+    """Mixin for a vLLM attention: multiplies each query row by its factor, then computes attention like vLLM.
+
+    Rows that weigh evidence are joined with attention over the evidence afterwards.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         refuse_attention(self)
+
+    def fused_output_quant_supported(self, quant_key: Any) -> bool:
+        """Keep vLLM from quantizing the output in its kernel, as rows may still be weighed."""
+        return False
 
     def forward(
         self,
@@ -166,10 +198,32 @@ class SharpeningImpl:
         output_block_scale: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Compute attention; arguments and shapes are those of vLLM's backend."""
-        query = sharpened_query(self, layer, query, kv_cache, attn_metadata)
-        return super().forward(  # type: ignore[misc]
-            layer, query, key, value, kv_cache, attn_metadata, output, output_scale, output_block_scale
+        impl: Any = self  # the attributes are those of vLLM's attention
+        rows: PassRows | None = getattr(attn_metadata, "rows", None)  # no metadata while vLLM profiles memory
+        if rows is None or impl.attn_type != AttentionType.DECODER:
+            return super().forward(  # type: ignore[misc]
+                layer, query, key, value, kv_cache, attn_metadata, output, output_scale, output_block_scale
+            )
+        keys, values = key_blocks(kv_cache, impl.head_size), value_blocks(kv_cache, impl.head_size)
+        table, window = attn_metadata.block_table, impl.sliding_window[0] + 1
+        index = layer_index(layer)
+        if rows.observed:
+            # The table of this group of layers: vLLM derives the metadata of a second group from that of the first.
+            own = [dataclasses.replace(part, blocks=table[part.request]) for part in rows.observed]
+            observe(
+                query, own, functools.partial(_read_keys, keys), layer=index, scale=impl.scale,
+                block_size=keys.shape[1], window=window or None,
+            )  # fmt: skip
+        places: dict[str, Any] = {"layer": index, "scale": impl.scale, "window": window or NO_WINDOW}
+        scaled = query
+        if rows.sharpened is not None:
+            scaled = rows.sharpened.scaled(query, keys, table, **places)
+        attended = super().forward(  # type: ignore[misc]
+            layer, scaled, key, value, kv_cache, attn_metadata, output, output_scale, output_block_scale
         )
+        if rows.weighed is not None:
+            rows.weighed.weigh(scaled, keys, values, table, attended.view(-1, *query.shape[1:]), **places)
+        return attended
 
 
 def refuse_attention(impl: Any) -> None:
@@ -190,83 +244,9 @@ def refuse_attention(impl: Any) -> None:
         )
 
 
-def sharpened_query(
-    impl: Any, layer: AttentionLayer, query: torch.Tensor, kv_cache: torch.Tensor, metadata: Any
-) -> torch.Tensor:
-    """Multiply the sharpened rows of a layer's query by their factors.
-
-    Parameters
-    ----------
-    impl, layer, query, kv_cache, metadata
-        Arguments of ``forward`` of vLLM's backends. `metadata` is None while vLLM profiles memory.
-
-    Returns
-    -------
-    query
-        `query` itself if no row is sharpened, otherwise a copy.
-    """
-    rows: SharpenedRows | None = getattr(metadata, "rows", None)
-    if rows is None or impl.attn_type != AttentionType.DECODER:
-        return query
-    return rows.scaled(
-        query,
-        key_blocks(kv_cache, impl.head_size),
-        metadata.block_table,
-        layer=layer_index(layer),
-        scale=impl.scale,
-        window=impl.sliding_window[0] + 1 if impl.sliding_window[0] >= 0 else NO_WINDOW,
-    )
-
-
-def key_blocks(kv_cache: torch.Tensor, head_size: int) -> torch.Tensor:
-    """View the keys of a cache, ``(blocks, H_kv, block_size, 2 * D)``, as ``(blocks, block_size, H_kv, D)``."""
-    return kv_cache.transpose(1, 2)[..., :head_size]
-
-
-def check_paged_keys(layer: Any, kv_cache_spec: AttentionSpec, n_heads: int, device: torch.device) -> None:
-    """Check that the kernel reads the keys that vLLM writes to a cache, by comparison with the reference.
-
-    This also compiles the kernels, so that no request has to wait for the compilation.
-
-    Raises
-    ------
-    UnsupportedModelError
-        If the results differ.
-    """
-    size, n_kv_heads, head_size = kv_cache_spec.block_size, kv_cache_spec.num_kv_heads, kv_cache_spec.head_size
-    random = torch.Generator().manual_seed(0)
-
-    def normal(*shape: int) -> torch.Tensor:
-        return torch.randn(shape, generator=random).to(device, kv_cache_spec.dtype)
-
-    n_keys, blocks = 2 * size - 3, [2, 1]
-    cache = torch.zeros(3, n_kv_heads, size, 2 * head_size, dtype=kv_cache_spec.dtype, device=device)
-    keys, values, query = (normal(n_keys, heads, head_size) for heads in (n_kv_heads, n_kv_heads, n_heads))
-    slots = torch.tensor([blocks[n // size] * size + n % size for n in range(n_keys)], device=device)
-    layer.impl.do_kv_cache_update(layer, keys, values, cache, slots)
-    read = key_blocks(cache, head_size)
-    correct = torch.equal(read[torch.tensor(blocks, device=device)].flatten(0, 1)[:n_keys], keys)
-    table = torch.tensor([blocks], dtype=torch.int32, device=device)
-    # Parameters for which the factor is 1 + H.
-    rules = {"lines": torch.tensor([[0.0, 1, 0, 1]], device=device), "alpha": torch.ones(1, n_heads, device=device)}
-    for n_rows, splits in ((1, 1), (1, SPLITS), (min(64 // (n_heads // n_kv_heads), n_keys), 1)):
-        # See TILE_FIELDS.
-        tile = torch.tensor([[0, n_keys - n_rows, n_rows, n_keys - n_rows, 0, 0]], dtype=torch.int32, device=device)
-        tiles = RowTiles(tile, n_rows, n_rows, n_keys)
-        arguments: dict[str, Any] = {"scale": head_size**-0.5, "window": NO_WINDOW, **rules}
-        expected, actual = query.clone(), query.clone()
-        # The reference gets the original keys as a single block.
-        single_block = torch.zeros(1, 1, dtype=torch.int32, device=device)
-        sharpen_reference(query, keys[None], single_block, tiles, out=expected, **arguments)
-        sharpen(query, read, table, tiles, out=actual, splits=splits, **arguments)
-        error = (actual.float() - expected.float()).norm(dim=-1) / expected.float().norm(dim=-1)
-        correct = correct and bool((error < _TOLERANCE).all())
-    if not correct:
-        raise UnsupportedModelError(
-            f"This build of vLLM stores {kv_cache_spec.dtype} keys in blocks of {size} x {n_kv_heads} x {head_size} "
-            "in an unknown layout, so they cannot be read back. Serve without reattention (VLLM_PLUGINS without sra), "
-            "or with the other one of --attention-backend FLASH_ATTN and TRITON_ATTN."
-        )
+def _read_keys(keys: torch.Tensor, blocks: torch.Tensor, n_keys: int, one_row: bool) -> torch.Tensor:
+    """Read keys from blocks, ``(blocks, block_size, H_kv, D)``; see `vllm_sra.plugin.batch.ReadKeys`."""
+    return keys[blocks.long()].flatten(0, 1)[:n_keys].transpose(0, 1)[None]
 
 
 def _refuse_other_attention(layers: Iterable[Any]) -> None:

@@ -1,24 +1,28 @@
-"""The sharpened rows of a batch as tiles, and the reference implementation that the kernel is tested against."""
+"""Rows of a batch as tiles, and the reference implementation of sharpening that the kernel is tested against."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 
 import torch
 
-__all__ = ["NO_WINDOW", "TILE_FIELDS", "RowTiles", "paged_entropy_reference", "sharpen_reference"]
+__all__ = ["NO_WINDOW", "TILE_FIELDS", "RowTiles", "TiledRows", "paged_entropy_reference", "sharpen_reference", "tile"]
+
+_NARROW, _WIDE = 16, 64  # query rows x heads that one kernel program processes, in decoding and in prefill
 
 NO_WINDOW = 0
 """Window size that means: a row attends to all keys up to its own position."""
 
 TILE_FIELDS = ("request", "first_row", "n_rows", "position", "result_row", "settings")
 """Columns of `RowTiles.table`: index of the request in the batch, index of the first row in the batch, number of rows,
-position of the first row in its sequence, number of rows in the preceding tiles, and index of the settings."""
+position of the first row in its sequence, number of rows in the preceding tiles, and index of the settings (or of the
+evidence, for rows that weigh it)."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class RowTiles:
-    """The sharpened rows of a batch, split into tiles of consecutive rows that are processed together.
+    """Rows of a batch, split into tiles of consecutive rows that are processed together.
 
     Parameters
     ----------
@@ -42,6 +46,84 @@ class RowTiles:
 
     def __len__(self) -> int:
         return self.table.shape[0]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TiledRows:
+    """Consecutive rows of one request that are split into tiles.
+
+    Parameters
+    ----------
+    request
+        Index of the request in the batch.
+    start, stop
+        Range of the rows in the batch; `stop` is exclusive.
+    position
+        Position of the first row in its sequence.
+    settings
+        Index of their settings.
+    needs_entropy
+        Whether the settings depend on the entropy of rows.
+    """
+
+    request: int
+    start: int
+    stop: int
+    position: int
+    settings: int
+    needs_entropy: bool = True
+
+
+@dataclasses.dataclass(slots=True)
+class _Table:
+    """Tiles of one size; `numbers` is the flattened `RowTiles.table`."""
+
+    numbers: list[int] = dataclasses.field(default_factory=list)
+    n_rows: int = 0
+    longest: int = 0
+
+
+def tile(parts: Iterable[TiledRows], group: int, device: torch.device) -> tuple[RowTiles, ...]:
+    """Split rows into tiles, with one copy to the device.
+
+    Parameters
+    ----------
+    parts
+        Rows, at least one.
+    group
+        Number of query heads that share a key head.
+    device
+        Device of the result.
+
+    Returns
+    -------
+    tiles
+        One for each size of tiles, separate for rows whose settings need no entropy.
+    """
+    tables: dict[tuple[bool, int], _Table] = {}
+    narrow, wide = (max(1, lanes // group) for lanes in (_NARROW, _WIDE))
+    for part in parts:
+        n_rows = part.stop - part.start
+        size = narrow if n_rows <= narrow else wide
+        table = tables.setdefault((part.needs_entropy, size), _Table())
+        for offset in range(0, n_rows, size):
+            tile_rows = min(size, n_rows - offset)
+            # In the order of TILE_FIELDS.
+            table.numbers += (
+                part.request, part.start + offset, tile_rows, part.position + offset, table.n_rows, part.settings
+            )  # fmt: skip
+            table.n_rows += tile_rows
+        table.longest = max(table.longest, part.position + n_rows)
+    packed = torch.tensor(
+        [number for table in tables.values() for number in table.numbers],
+        dtype=torch.int32,
+        pin_memory=device.type == "cuda",
+    ).to(device, non_blocking=True)
+    columns = packed.split([len(table.numbers) for table in tables.values()])
+    return tuple(
+        RowTiles(column.view(-1, len(TILE_FIELDS)), size, table.n_rows, table.longest, needs_entropy)
+        for column, ((needs_entropy, size), table) in zip(columns, tables.items(), strict=True)
+    )
 
 
 def paged_entropy_reference(

@@ -13,7 +13,7 @@ import torch
 
 from sra_rag.config import SRAConfig
 from vllm_sra.gpu.factor_rules import FactorRules, factor_rules
-from vllm_sra.gpu.row_tiles import NO_WINDOW, TILE_FIELDS, RowTiles
+from vllm_sra.gpu.row_tiles import NO_WINDOW, RowTiles, TiledRows, tile
 from vllm_sra.plugin.batch import RowSpan
 
 __all__ = ["Sharpen", "SharpenedRows"]
@@ -22,8 +22,6 @@ Sharpen = Callable[..., None]
 """Function that writes rows multiplied by their factors: `vllm_sra.gpu.row_tiles.sharpen_reference`, or a kernel with
 the same arguments."""
 
-_NARROW, _WIDE = 16, 64  # query rows x heads that one kernel program processes, in decoding and in prefill
-
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class _Layout:
@@ -31,15 +29,6 @@ class _Layout:
 
     tiles: tuple[RowTiles, ...]
     rules: FactorRules
-
-
-@dataclasses.dataclass(slots=True)
-class _Table:
-    """Tiles of one size; `numbers` is the flattened `RowTiles.table`."""
-
-    numbers: list[int] = dataclasses.field(default_factory=list)
-    n_rows: int = 0
-    longest: int = 0
 
 
 class SharpenedRows:
@@ -106,34 +95,12 @@ class SharpenedRows:
 
     def _create_layout(self, spans: Sequence[RowSpan]) -> _Layout:
         settings: dict[SRAConfig, int] = {}
-        tables: dict[tuple[bool, int], _Table] = {}
-        narrow, wide = (max(1, lanes // self._group) for lanes in (_NARROW, _WIDE))
+        parts = []
         for span in spans:
-            session = span.session
-            skipped = session.first_row(span.position, span.stop - span.start)
+            skipped = span.session.first_row(span.position, span.stop - span.start)
+            index = settings.setdefault(span.session.config, len(settings))
             start, position = span.start + skipped, span.position + skipped
-            n_rows = span.stop - start
-            size = narrow if n_rows <= narrow else wide
-            table = tables.setdefault((session.needs_entropy, size), _Table())
-            settings_index = settings.setdefault(session.config, len(settings))
-            for offset in range(0, n_rows, size):
-                tile_rows = min(size, n_rows - offset)
-                # In the order of TILE_FIELDS.
-                table.numbers += (
-                    span.request, start + offset, tile_rows, position + offset, table.n_rows, settings_index
-                )  # fmt: skip
-                table.n_rows += tile_rows
-            table.longest = max(table.longest, position + n_rows)
-        packed = torch.tensor(
-            [number for table in tables.values() for number in table.numbers],
-            dtype=torch.int32,
-            pin_memory=self._device.type == "cuda",
-        ).to(self._device, non_blocking=True)
-        parts = packed.split([len(table.numbers) for table in tables.values()])
-        tiles = tuple(
-            RowTiles(part.view(-1, len(TILE_FIELDS)), size, table.n_rows, table.longest, needs_entropy)
-            for part, ((needs_entropy, size), table) in zip(parts, tables.items(), strict=True)
-        )
+            parts.append(TiledRows(span.request, start, span.stop, position, index, span.session.needs_entropy))
         session = spans[0].session  # layers and heads are the same for all sessions
         rules = factor_rules(tuple(settings), session.n_layers, session.n_heads, session.heads, self._device)
-        return _Layout(tiles, rules)
+        return _Layout(tile(parts, self._group, self._device), rules)

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import functools
 import math
+from typing import Any
 
 import torch
 import triton
@@ -26,7 +27,7 @@ import triton.language as tl
 from vllm_sra.gpu.factor_rules import LINE_FIELDS
 from vllm_sra.gpu.row_tiles import NO_WINDOW, TILE_FIELDS, RowTiles
 
-__all__ = ["SPLITS", "sharpen", "splits_for"]
+__all__ = ["SPLITS", "launch_sizes", "row_sums", "sharpen", "splits_for"]
 
 SPLITS = 16
 """Number of programs that share the keys of a row, if the keys are split."""
@@ -289,53 +290,18 @@ def sharpen(
     """
     if not len(tiles):
         return
-    n_heads, head_size = query.shape[1:]
-    block_size, n_kv_heads = key_cache.shape[1:3]
-    group = n_heads // n_kv_heads
-    padded = max(triton.next_power_of_2(head_size), _MIN_DOT_SIZE)
-    strides = (query.stride(0), query.stride(1), out.stride(0), out.stride(1))
     if not tiles.needs_entropy:
         splits = 0
     elif splits is None:
-        splits = splits_for(tiles, n_kv_heads, window, _processors(query.device))
+        splits = splits_for(tiles, key_cache.shape[2], window, _processors(query.device))
     parts = [out] * 3  # not used
-    if splits > 1:
-        shape = (3, splits, tiles.n_rows, n_heads)
-        parts = list(torch.empty(shape, dtype=torch.float32, device=out.device))
     if splits > 0:
-        is_float32 = query.dtype == torch.float32
-        _sharpen_kernel[(len(tiles), n_kv_heads, splits)](
-            out,
-            *parts,
-            query,
-            key_cache,
-            block_table,
-            tiles.table,
-            lines,
-            alpha,
-            scale * _LOG2_E,
-            *strides,
-            key_cache.stride(0),
-            key_cache.stride(1),
-            key_cache.stride(2),
-            block_table.stride(0),
-            n_heads,
-            tiles.n_rows,
-            GROUP=group,
-            BLOCK_SIZE=block_size,
-            HEAD_SIZE=head_size,
-            PADDED=padded,
-            ROWS=max(triton.next_power_of_2(tiles.rows_per_tile * group), _MIN_DOT_SIZE),
-            KEYS=_KEYS_PER_STEP // 2 if is_float32 or padded > 256 else _KEYS_PER_STEP,
-            WINDOW=window,
-            SPLITS=splits,
-            PRECISION="ieee" if is_float32 else "tf32",
-            # Triton's interpreter treats the bits of bfloat16 as integers in products.
-            WIDEN=triton.knobs.runtime.interpret and query.dtype == torch.bfloat16,
-            num_warps=4,
-            num_stages=2,
-        )
+        parts = _run(
+            query, key_cache, block_table, tiles, scale=scale, window=window, splits=splits, out=out, lines=lines,
+            alpha=alpha,
+        )  # fmt: skip
     if splits != 1:
+        n_heads, head_size = query.shape[1:]
         _merge_kernel[(len(tiles), tiles.rows_per_tile)](
             out,
             *parts,
@@ -343,16 +309,125 @@ def sharpen(
             tiles.table,
             lines,
             alpha,
-            *strides,
+            query.stride(0),
+            query.stride(1),
+            out.stride(0),
+            out.stride(1),
             n_heads,
             tiles.n_rows,
             HEADS=triton.next_power_of_2(n_heads),
             HEAD_SIZE=head_size,
-            PADDED=padded,
+            PADDED=_padded(head_size),
             WINDOW=window,
             SPLITS=splits,
             num_warps=4,
         )
+
+
+def row_sums(
+    query: torch.Tensor,
+    key_cache: torch.Tensor,
+    block_table: torch.Tensor,
+    tiles: RowTiles,
+    *,
+    scale: float,
+    window: int,
+    splits: int | None = None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the maximum ``m`` and the sum ``l`` of each row, in base 2, each for a part of its keys.
+
+    Parameters
+    ----------
+    query, key_cache, block_table, tiles, scale, window
+        See `sharpen`.
+    splits
+        Number of parts, a power of 2 above 1; one program computes a part. By default `splits_for` selects it.
+
+    Returns
+    -------
+    maximum, total
+        ``(splits, tiles.n_rows, H_q)``, float32, in the order of the tiles. The log-sum-exp of a part is
+        ``(m + log2 l) / log2(e)``; a part without visible keys has ``m = -inf`` and ``l = 0``.
+    """
+    if splits is None:
+        splits = max(2, splits_for(tiles, key_cache.shape[2], window, _processors(query.device)))
+    # With several splits, only sums are written: the last three tensors are not used.
+    maximum, total, _ = _run(
+        query, key_cache, block_table, tiles, scale=scale, window=window, splits=splits, out=query, lines=query,
+        alpha=query,
+    )  # fmt: skip
+    return maximum, total
+
+
+def _run(
+    query: torch.Tensor,
+    key_cache: torch.Tensor,
+    block_table: torch.Tensor,
+    tiles: RowTiles,
+    *,
+    scale: float,
+    window: int,
+    splits: int,
+    out: torch.Tensor,
+    lines: torch.Tensor,
+    alpha: torch.Tensor,
+) -> list[torch.Tensor]:
+    """Run `_sharpen_kernel`; return maximum, sum and moment of each split, which are written if there are several."""
+    n_heads, n_kv_heads = query.shape[1], key_cache.shape[2]
+    parts = [out] * 3  # not used
+    if splits > 1:
+        shape = (3, splits, tiles.n_rows, n_heads)
+        parts = list(torch.empty(shape, dtype=torch.float32, device=query.device))
+    _sharpen_kernel[(len(tiles), n_kv_heads, splits)](
+        out,
+        *parts,
+        query,
+        key_cache,
+        block_table,
+        tiles.table,
+        lines,
+        alpha,
+        scale * _LOG2_E,
+        query.stride(0),
+        query.stride(1),
+        out.stride(0),
+        out.stride(1),
+        key_cache.stride(0),
+        key_cache.stride(1),
+        key_cache.stride(2),
+        block_table.stride(0),
+        n_heads,
+        tiles.n_rows,
+        WINDOW=window,
+        SPLITS=splits,
+        num_warps=4,
+        num_stages=2,
+        **launch_sizes(query, key_cache, tiles),
+    )
+    return parts
+
+
+def launch_sizes(query: torch.Tensor, key_cache: torch.Tensor, tiles: RowTiles) -> dict[str, Any]:
+    """Return the compile-time parameters that kernels over the rows of tiles share; arguments as for `sharpen`."""
+    n_heads, head_size = query.shape[1:]
+    block_size, n_kv_heads = key_cache.shape[1:3]
+    group, padded = n_heads // n_kv_heads, _padded(head_size)
+    is_float32 = query.dtype == torch.float32
+    return {
+        "GROUP": group,
+        "BLOCK_SIZE": block_size,
+        "HEAD_SIZE": head_size,
+        "PADDED": padded,
+        "ROWS": max(triton.next_power_of_2(tiles.rows_per_tile * group), _MIN_DOT_SIZE),
+        "KEYS": _KEYS_PER_STEP // 2 if is_float32 or padded > 256 else _KEYS_PER_STEP,
+        "PRECISION": "ieee" if is_float32 else "tf32",
+        # Triton's interpreter treats the bits of bfloat16 as integers in products.
+        "WIDEN": triton.knobs.runtime.interpret and query.dtype == torch.bfloat16,
+    }
+
+
+def _padded(head_size: int) -> int:
+    return max(triton.next_power_of_2(head_size), _MIN_DOT_SIZE)
 
 
 def splits_for(tiles: RowTiles, n_kv_heads: int, window: int, n_processors: int) -> int:

@@ -1,4 +1,4 @@
-"""vLLM's Triton attention (CUDA, ROCm); query rows are sharpened before its kernel runs."""
+"""vLLM's Triton attention (CUDA, ROCm); rows are sharpened before its kernel, and weighed after it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from vllm.v1.attention.backends.triton_attn import (
     TritonAttentionMetadataBuilder,
 )
 
-from vllm_sra.gpu.paged_backend import RowFindingBuilder, SharpeningImpl
-from vllm_sra.gpu.sharpened_rows import SharpenedRows
+from vllm_sra.gpu.paged_backend import PassRows, ReattentionImpl, RowFindingBuilder
 
 __all__ = [
     "SRATritonAttentionBackend",
@@ -46,7 +45,7 @@ class SRATritonAttentionMetadata(TritonAttentionMetadata):
         Rows of requests with settings; None if there are none.
     """
 
-    rows: SharpenedRows | None = None
+    rows: PassRows | None = None
 
 
 class SRATritonAttentionMetadataBuilder(RowFindingBuilder, TritonAttentionMetadataBuilder):
@@ -55,5 +54,5 @@ class SRATritonAttentionMetadataBuilder(RowFindingBuilder, TritonAttentionMetada
     metadata = SRATritonAttentionMetadata
 
 
-class SRATritonAttentionImpl(SharpeningImpl, TritonAttentionImpl):
-    """Multiplies each query row by its factor, then computes attention like vLLM."""
+class SRATritonAttentionImpl(ReattentionImpl, TritonAttentionImpl):
+    """vLLM's attention with reattention."""

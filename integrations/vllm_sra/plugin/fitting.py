@@ -63,17 +63,9 @@ def _check(others: Callable[[SamplingParams], None], vllm_config: VllmConfig, pa
 
 @functools.lru_cache(maxsize=1024)
 def _fit(settings: RequestSettings, n_layers: int, n_heads: int) -> None:
-    on_cpu = current_platform.is_cpu()
     Session(settings.sra, n_layers, n_heads, context_length=0, prompt_length=0)
-    if not on_cpu:
+    if not current_platform.is_cpu():
         line(settings.sra)  # the GPU kernel supports only policies that are a straight line
-    if settings.evidence is None and settings.look is None:
-        return
-    if not on_cpu:
-        raise ConfigError(
-            "Evidence inside vLLM is supported on CPUs only: attention over the weighed keys is not in the GPU "
-            "backends. Use other settings, or load the model with transformers (--engine here)."
-        )
     for heads in (part.heads for part in (settings.evidence, settings.look) if part is not None):
         for layer, head in heads or ():
             if layer >= n_layers or head >= n_heads:

@@ -27,6 +27,8 @@ class ObservedRows:
         Position of the first row in the sequence.
     blocks
         Indices of the cache blocks of its keys, in order.
+    request
+        Index of the request in the batch.
     """
 
     look: Look
@@ -34,6 +36,7 @@ class ObservedRows:
     stop: int
     position: int
     blocks: torch.Tensor
+    request: int
 
 
 def observed_rows(
@@ -48,7 +51,8 @@ def observed_rows(
         position = n_keys[index] - (stop - start)
         start += max(0, entry.look.start - position)
         if start < stop:
-            rows.append(ObservedRows(entry.look, start, stop, n_keys[index] - (stop - start), block_table[index]))
+            first = n_keys[index] - (stop - start)
+            rows.append(ObservedRows(entry.look, start, stop, first, block_table[index], index))
     return rows
 
 

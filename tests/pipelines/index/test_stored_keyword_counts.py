@@ -1,16 +1,16 @@
 """Keywords are counted when a document is added, so that the first search of an index reads no text again."""
 
-import sqlite3
-
 import pytest
 from sra_pipelines.index.check import check_index
-from sra_pipelines.index.schema import DATABASE, StoreError
+from sra_pipelines.index.schema import StoreError
 from sra_pipelines.index.stored_index import StoredIndex
 from sra_pipelines.index.writer import add_documents, remove_documents
 from sra_pipelines.retrieval import keyword_counts
 from sra_pipelines.retrieval.keyword_counts import KeywordCounter, KeywordCounts
 from sra_pipelines.retrieval.keyword_index import KeywordIndex
 from sra_pipelines.retrieval.retriever import Retriever
+
+from tests.pipelines.index.database_rows import change, stored_rows
 
 TEXTS = {
     "lease": "# Rent\n\n"
@@ -59,20 +59,6 @@ def nothing_is_counted(monkeypatch):
         raise AssertionError("the words of a document were counted again")
 
     monkeypatch.setattr(KeywordCounter, "count", refuse)
-
-
-def change(index, statement):
-    connection = sqlite3.connect(index / DATABASE)
-    connection.execute(statement)
-    connection.commit()
-    connection.close()
-
-
-def stored_rows(index):
-    connection = sqlite3.connect(index / DATABASE)
-    rows = connection.execute("SELECT * FROM keyword_counts ORDER BY document_id").fetchall()
-    connection.close()
-    return rows
 
 
 def results(index, embedding):
@@ -131,7 +117,7 @@ def test_a_refresh_counts_nothing(index, docs, add, word_embedding, monkeypatch)
 def test_an_index_without_them_is_searched_as_before_and_gets_them_without_new_embeddings(
     index, add, older, word_embedding
 ):
-    before, expected = stored_rows(index), results(index, word_embedding)
+    before, expected = stored_rows(index, "keyword_counts"), results(index, word_embedding)
     change(index, older)
     assert len(StoredIndex(index, word_embedding).keyword_counts()) < 3
     assert results(index, word_embedding) == expected
@@ -142,19 +128,21 @@ def test_an_index_without_them_is_searched_as_before_and_gets_them_without_new_e
 
     report = add(embedding=NoModel())
     assert (report.unchanged, report.n_passages, report.revision) == (3, 0, 1)
-    assert stored_rows(index) == before
+    assert stored_rows(index, "keyword_counts") == before
     assert results(index, word_embedding) == expected
 
 
 def test_counts_by_another_version_of_what_they_depend_on_are_made_again(index, add, word_embedding, monkeypatch):
-    rules = {row[1] for row in stored_rows(index)}
+    rules = {row[1] for row in stored_rows(index, "keyword_counts")}
     keyword_counts.counting_rules.cache_clear()
     monkeypatch.setattr("unicodedata.unidata_version", "99.0.0")
     try:
         assert StoredIndex(index, word_embedding).keyword_counts() == {}
         add()
         assert (
-            {row[1] for row in stored_rows(index)} == {rule.rpartition(" ")[0] + " 99.0.0" for rule in rules} != rules
+            {row[1] for row in stored_rows(index, "keyword_counts")}
+            == {rule.rpartition(" ")[0] + " 99.0.0" for rule in rules}
+            != rules
         )
         assert len(StoredIndex(index, word_embedding).keyword_counts()) == 3
     finally:
@@ -163,7 +151,7 @@ def test_counts_by_another_version_of_what_they_depend_on_are_made_again(index, 
 
 def test_they_are_removed_with_their_document(index, word_embedding):
     remove_documents(index, ["lease"])
-    assert len(stored_rows(index)) == 2
+    assert len(stored_rows(index, "keyword_counts")) == 2
     assert sorted(StoredIndex(index, word_embedding).keyword_counts()) == ["ferry", "vertrag"]
 
 

@@ -1,17 +1,18 @@
 """Kinds of pages are found when a document is added; an index without them gets them without new embeddings."""
 
-import sqlite3
 from pathlib import Path
 
 import pytest
 from sra_pipelines.index.check import check_index
-from sra_pipelines.index.schema import DATABASE, StoreError
+from sra_pipelines.index.schema import StoreError
 from sra_pipelines.index.stored_index import StoredIndex
 from sra_pipelines.index.writer import add_documents, remove_documents
 from sra_pipelines.retrieval import revision
 from sra_pipelines.retrieval.revision import Revision
 from sra_pipelines.structure.document_structure import DocumentStructure, find_structure
 from sra_pipelines.structure.page_kinds import PageKind
+
+from tests.pipelines.index.database_rows import change, stored_rows
 
 TEXTS = Path(__file__).parents[1] / "structure"
 BALANCE_SHEET = (
@@ -36,20 +37,6 @@ def add(tmp_path, index, word_embedding):
 
     run()
     return run
-
-
-def change(index, statement):
-    connection = sqlite3.connect(index / DATABASE)
-    connection.execute(statement)
-    connection.commit()
-    connection.close()
-
-
-def stored_rows(index):
-    connection = sqlite3.connect(index / DATABASE)
-    rows = connection.execute("SELECT document_id, rules, value FROM structures ORDER BY document_id").fetchall()
-    connection.close()
-    return rows
 
 
 @pytest.fixture
@@ -97,7 +84,7 @@ def test_an_index_without_them_is_searched_as_before(add, index, word_embedding)
     "older", ["DROP TABLE structures", "UPDATE structures SET rules = 0", "DELETE FROM structures"]
 )
 def test_an_index_without_them_gets_them_without_new_embeddings(add, index, older, word_embedding):
-    before = stored_rows(index)
+    before = stored_rows(index, "structures")
     change(index, older)
 
     class NoModel:
@@ -105,13 +92,13 @@ def test_an_index_without_them_gets_them_without_new_embeddings(add, index, olde
 
     report = add(embedding=NoModel())
     assert (report.unchanged, report.n_passages, report.revision) == (2, 0, 1)
-    assert stored_rows(index) == before
+    assert stored_rows(index, "structures") == before
     assert len(StoredIndex(index, word_embedding).structures()) == 2
 
 
 def test_they_are_removed_with_their_document(add, index, word_embedding):
     remove_documents(index, ["contract"])
-    assert len(stored_rows(index)) == 1
+    assert len(stored_rows(index, "structures")) == 1
     assert list(StoredIndex(index, word_embedding).structures()) == ["balance"]
 
 

@@ -52,13 +52,14 @@ class StoredDocument:
         return digest.hexdigest()
 
 
-def insert_document(connection: sqlite3.Connection, document: StoredDocument) -> int:
-    """Write an unpublished document within the transaction of the caller, and return its id."""
+def insert_document(connection: sqlite3.Connection, document: StoredDocument) -> tuple[int, str]:
+    """Write an unpublished document within the transaction of the caller, and return its id and digest."""
     metadata, path = document.metadata, stored_path(document.metadata.path)
+    digest = document.digest()
     connection.execute("DELETE FROM documents WHERE published = 0 AND (path = ? OR name = ?)", (path, metadata.name))
     cursor = connection.execute(
         f"INSERT INTO documents (published, {DOCUMENT_COLUMNS}, digest, vectors) VALUES (0, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
-        (metadata.name, path, *dataclasses.astuple(metadata)[2:], document.digest(), _to_bytes(document.vectors)),
+        (metadata.name, path, *dataclasses.astuple(metadata)[2:], digest, _to_bytes(document.vectors)),
     )
     number = cursor.lastrowid
     if number is None:  # pragma: no cover - an insert has an id
@@ -71,7 +72,7 @@ def insert_document(connection: sqlite3.Connection, document: StoredDocument) ->
         "INSERT INTO passages VALUES (?, ?, ?, ?, ?, ?)",
         [(number, i, p.page_index, p.start, p.end, p.section) for i, p in enumerate(document.passages)],
     )
-    return number
+    return number, digest
 
 
 def load_document(

@@ -2,7 +2,6 @@
 
 import multiprocessing
 import shutil
-import sqlite3
 import threading
 from pathlib import Path
 
@@ -15,9 +14,12 @@ from sra_pipelines.index.lock import IndexLockedError, writer_lock
 from sra_pipelines.index.memory import DocumentIndex
 from sra_pipelines.index.removal import MissingSourceError
 from sra_pipelines.index.schema import DATABASE, StoreError
+from sra_pipelines.index.stored_document import StoredDocument
 from sra_pipelines.index.stored_index import StoredIndex
 from sra_pipelines.index.writer import add_documents, remove_documents
 from sra_pipelines.readers import read_document
+
+from tests.pipelines.index.database_rows import change
 
 LEASE = "The lease of the warehouse at Orrin Quay costs 82,400 crowns a year.\n" * 30
 FERRY = "Ferry tickets are sold at the kiosk beside the old lighthouse.\n"
@@ -278,6 +280,13 @@ def test_readers_see_one_revision_while_another_is_written(add, index, folder, w
     assert len(seen) > 2
 
 
+def test_a_document_is_hashed_once_when_it_is_added(add, monkeypatch):
+    hashed, digest = [], StoredDocument.digest
+    monkeypatch.setattr(StoredDocument, "digest", lambda self: hashed.append(self.metadata.name) or digest(self))
+    add()
+    assert sorted(hashed) == ["ferry", "lease"]
+
+
 def test_a_refresh_reads_the_documents_that_are_new(add, index, folder, word_embedding, monkeypatch):
     add()
     reader = StoredIndex(index, word_embedding)
@@ -354,20 +363,12 @@ def test_what_is_no_index(tmp_path, add, index, folder, word_embedding):
     assert add().revision == 1
 
 
-def change_database(index, *statements):
-    connection = sqlite3.connect(index / DATABASE)
-    for statement in statements:
-        connection.execute(statement)
-    connection.commit()
-    connection.close()
-
-
 def test_another_version(add, index, word_embedding):
     add()
-    change_database(index, "PRAGMA user_version = 7")
+    change(index, "PRAGMA user_version = 7")
     with pytest.raises(StoreError, match="format 7, this program reads format 1"):
         StoredIndex(index, word_embedding)
-    change_database(
+    change(
         index,
         "PRAGMA user_version = 1",
         "UPDATE meta SET value = 'old' WHERE key = 'splitting'",
@@ -394,7 +395,7 @@ def test_another_version(add, index, word_embedding):
 )
 def test_a_check_finds_damage(add, index, damage, says):
     add()
-    change_database(index, damage)
+    change(index, damage)
     assert any(says in problem for problem in check_index(index).problems)
 
 

@@ -41,8 +41,7 @@ _TABLES = (_STRUCTURES, _KEYWORD_COUNTS)
 
 def insert_with_values(connection: sqlite3.Connection, document: StoredDocument) -> int:
     """Write an unpublished document and its values within the transaction of the caller, and return its id."""
-    number = insert_document(connection, document)
-    digest = document.digest()
+    number, digest = insert_document(connection, document)
     for table in _TABLES:
         table.insert(connection, number, digest, document.passages)
     return number

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from sra_rag.errors import ConfigError, require_extra
+from sra_rag.evidence.plain_axes import plain_axes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,7 +42,6 @@ def draw_shares(
         If matplotlib is not installed.
     """
     require_extra("draw_shares", "plot", "matplotlib")
-    from matplotlib.figure import Figure
     from matplotlib.ticker import PercentFormatter
 
     counts = {name: len(values) for name, values in shares.items()}
@@ -55,8 +55,7 @@ def draw_shares(
     if len(names) != n_passages:
         raise ConfigError(f"There are {len(names)} labels for {n_passages} passages. Give one for each passage.")
 
-    figure = Figure(figsize=(2.0 + 0.6 * n_passages, 2.8), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = plain_axes(2.0 + 0.6 * n_passages, 2.8)
     width = 0.8 / len(shares)
     for index, (name, values) in enumerate(shares.items()):
         left = [passage - 0.4 + (index + 0.5) * width for passage in range(n_passages)]
@@ -66,6 +65,5 @@ def draw_shares(
         axes.get_xticklabels()[marked].set_fontweight("bold")
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
     axes.set(xlabel="passage", ylabel="share of the answer's attention")
-    axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
     return figure

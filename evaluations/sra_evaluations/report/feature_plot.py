@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from sra_evaluations.report.breakdown import Breakdown, break_down, parts_across_tasks
 from sra_evaluations.report.wording import metric_of
 from sra_evaluations.results.comparison import Comparison
 from sra_rag.errors import ConfigError
+from sra_rag.evidence.plain_axes import plain_axes
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["draw_by_feature"]
 
@@ -44,8 +47,7 @@ def draw_by_feature(comparison: Comparison, task: str, feature: str, *, metric: 
         known = f"They differ in {', '.join(breakdowns)}." if breakdowns else "They differ in no feature."
         raise ConfigError(f"The examples of {task!r} do not differ in {feature!r}. {known}")
     breakdown = breakdowns[feature]
-    figure = Figure(figsize=(4.8, 2.9), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = plain_axes(4.8, 2.9)
     n_settings = len(comparison.settings)
     for number, setting in enumerate(comparison.settings):
         estimates = [
@@ -66,7 +68,6 @@ def draw_by_feature(comparison: Comparison, task: str, feature: str, *, metric: 
         )
     axes.set_xticks(range(len(breakdown.parts)), [part.label for part in breakdown.parts])
     axes.set(xlabel=feature, ylabel=metric_of(breakdown.metric).label)
-    axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
     return figure
 

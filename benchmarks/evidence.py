@@ -148,7 +148,7 @@ def samples(rows: slice, context_tokens: int, order: Order = "document") -> Iter
             for number, passage in enumerate(found.passages)
             if question.document in passage.document and passage.page_index in pages
         )
-        if gold:
+        if gold and question.answer is not None:
             copied = found.passages[gold[0]].text
             texts = tuple(found.passage_texts())
             yield Item(

@@ -7,6 +7,7 @@ value, the allowed values and the next step.
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterable
 
 __all__ = [
     "ConfigError",
@@ -19,6 +20,7 @@ __all__ = [
     "SRAError",
     "UnsupportedModelError",
     "first_line",
+    "require_above_zero",
     "require_extra",
 ]
 
@@ -99,6 +101,13 @@ def first_line(error: BaseException) -> str:
     """
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0].strip().rstrip(".")
+
+
+def require_above_zero(settings: object, names: Iterable[str]) -> None:
+    """Raise `ConfigError` if one of the named attributes is not above 0; NaN is not."""
+    for name in names:
+        if not getattr(settings, name) > 0:
+            raise ConfigError(f"{name}={getattr(settings, name)!r} is not allowed: it must be above 0.")
 
 
 def require_extra(part: str, extra: str, *modules: str) -> None:

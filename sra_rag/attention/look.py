@@ -12,7 +12,7 @@ from contextvars import ContextVar
 
 import torch
 
-from sra_rag.errors import ConfigError
+from sra_rag.attention.token_spans import require_ascending
 
 __all__ = ["Look", "active_look", "looking", "mean_shares"]
 
@@ -40,14 +40,7 @@ class Look:
     def __init__(
         self, spans: Sequence[tuple[int, int]], start: int, heads: Sequence[tuple[int, int]] | None = None
     ) -> None:
-        end = 0
-        for first, last in spans:
-            if not end <= first <= last <= start:
-                raise ConfigError(
-                    f"The span {first}:{last} is not allowed: spans ascend, do not overlap, and are within the "
-                    f"{start} tokens of the context."
-                )
-            end = last
+        require_ascending(spans, start, "context")
         self.spans = tuple(spans)
         self.start = start
         self._heads: dict[int, list[int]] | None = None

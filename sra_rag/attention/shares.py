@@ -13,6 +13,7 @@ from contextvars import ContextVar
 
 import torch
 
+from sra_rag.attention.token_spans import require_ascending
 from sra_rag.errors import ConfigError
 
 __all__ = ["AttentionShares", "active_shares", "decoding_weights", "observing"]
@@ -39,14 +40,7 @@ class AttentionShares:
     """
 
     def __init__(self, spans: Sequence[tuple[int, int]], prompt_length: int) -> None:
-        end = 0
-        for first, last in spans:
-            if not end <= first <= last <= prompt_length:
-                raise ConfigError(
-                    f"The span {first}:{last} is not allowed: spans ascend, do not overlap, and lie within the "
-                    f"{prompt_length} tokens of the prompt."
-                )
-            end = last
+        require_ascending(spans, prompt_length, "prompt")
         self.spans = tuple(spans)
         self.prompt_length = prompt_length
         self.position = 0

@@ -20,7 +20,7 @@ from sra_evaluations.calibration.work import OFF, Deadline, Work
 from sra_evaluations.examples import Example, content_hash
 from sra_evaluations.runs.run_task import Stop
 from sra_rag.config import SRAConfig
-from sra_rag.errors import ConfigError
+from sra_rag.errors import require_above_zero
 from sra_rag.evidence_config import EvidenceConfig, HeadChoice
 from sra_rag.generation.engine import Engine
 
@@ -73,9 +73,7 @@ class EvidenceSearchOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("minutes", "finalists", "max_new_tokens"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name}={getattr(self, name)} is not allowed: it must be above 0.")
+        require_above_zero(self, ("minutes", "finalists", "max_new_tokens"))
 
 
 def evidence_candidates(n_heads: int) -> dict[str, SRAConfig]:

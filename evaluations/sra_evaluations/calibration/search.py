@@ -28,7 +28,7 @@ from sra_evaluations.calibration.work import Deadline, Work
 from sra_evaluations.examples import Example, content_hash
 from sra_evaluations.runs.run_task import Stop
 from sra_rag.config import Rows, SRAConfig
-from sra_rag.errors import ConfigError
+from sra_rag.errors import ConfigError, require_above_zero
 from sra_rag.generation.engine import Engine
 
 __all__ = ["CalibrationOptions", "calibrate", "document_questions"]
@@ -82,9 +82,7 @@ class CalibrationOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("minutes", "questions", "tokens", "finalists", "max_new_tokens"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name}={getattr(self, name)} is not allowed: it must be above 0.")
+        require_above_zero(self, ("minutes", "questions", "tokens", "finalists", "max_new_tokens"))
         if not self.harm >= 0:
             raise ConfigError(f"harm={self.harm} is not allowed: it must not be below 0.")
         if self.judged_by not in ("answers", "likelihood"):

@@ -14,7 +14,7 @@ from sra_pipelines.readers.archive_limits import require_tame_archive
 from sra_pipelines.readers.content import Content, content_of
 from sra_pipelines.readers.pdf_integrity import require_ends_of_parts
 from sra_pipelines.values import Document, DocumentError
-from sra_rag.errors import ConfigError
+from sra_rag.errors import require_above_zero
 
 __all__ = ["ReadingLimits", "limited_memory", "require_extracted_within", "require_few_passages", "require_within"]
 
@@ -62,9 +62,7 @@ class ReadingLimits:
     max_memory_bytes: int = 2 << 30
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            if getattr(self, field.name) <= 0:
-                raise ConfigError(f"{field.name}={getattr(self, field.name)!r} is not allowed: it must be above 0.")
+        require_above_zero(self, [field.name for field in dataclasses.fields(self)])
 
 
 def require_within(path: Path, limits: ReadingLimits) -> None:

@@ -7,13 +7,13 @@ used, in ``Origin`` and ``Sec-Fetch-Site`` the page. Clients that are no browser
 
 from __future__ import annotations
 
-import ipaddress
 from urllib.parse import SplitResult, urlsplit
 
 from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sra_pipelines.server.api.error_responses import error_body
+from sra_pipelines.server.loopback import is_loopback
 
 __all__ = ["OwnOriginOnly"]
 
@@ -52,7 +52,7 @@ def _problem(scope: Scope) -> str:
         headers.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
     hosts = headers.get("host", [])
     host = _split(f"//{hosts[0]}") if len(hosts) == 1 else None
-    if host is None or not _is_loopback(host.hostname or ""):
+    if host is None or not is_loopback(host.hostname or ""):
         return f"The request is to the host {', '.join(hosts) or '(none)'!r}; without API keys only loopback is served."
     for value in headers.get("origin", []):
         origin = _split(value)
@@ -73,12 +73,3 @@ def _split(address: str) -> SplitResult | None:
     except ValueError:
         return None
     return None if "@" in split.netloc or split.path not in ("", "/") else split
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import ipaddress
 
+from sra_pipelines.server.loopback import is_loopback
 from sra_rag.config import SRAConfig
-from sra_rag.errors import ConfigError
+from sra_rag.errors import ConfigError, require_above_zero
 
 __all__ = ["ServerSettings"]
 
@@ -58,27 +58,15 @@ class ServerSettings:
     sra: SRAConfig | None = None
 
     def __post_init__(self) -> None:
-        for name in (
-            "concurrency", "max_body_bytes", "max_upload_bytes", "max_new_tokens", "request_timeout", "receive_timeout",
-        ):  # fmt: skip
-            if getattr(self, name) <= 0:
-                raise ConfigError(f"{name}={getattr(self, name)!r} is not allowed: it must be above 0.")
+        require_above_zero(self, ("concurrency", "max_body_bytes", "max_upload_bytes", "max_new_tokens"))
+        require_above_zero(self, ("request_timeout", "receive_timeout"))
         for name in ("queue_length", "grace"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name}={getattr(self, name)!r} is not allowed: it must be at least 0.")
         if any(len(key) < 16 for key in self.api_keys):
             raise ConfigError("An API key has fewer than 16 characters. Use a longer one (openssl rand -hex 32).")
-        if not self.api_keys and not _is_loopback(self.host):
+        if not self.api_keys and not is_loopback(self.host):
             raise ConfigError(
                 f"The address {self.host} can be reached from other machines, so API keys are required. Give "
                 "--api-key (or SRA_RAG_API_KEYS), or listen on 127.0.0.1."
             )
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

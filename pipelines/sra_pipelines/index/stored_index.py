@@ -140,6 +140,10 @@ class StoredIndex:
         """Return all passages, grouped by document, in reading order."""
         return self._now.passages
 
+    def passages_of_documents(self) -> Mapping[str, Sequence[Passage]]:
+        """Return the passages of the documents that have any, by name, in the order of `passages`."""
+        return {name: own.passages for name, own in self._now.contents.items() if own.passages}
+
     def structures(self) -> Mapping[str, DocumentStructure]:
         """Return what the pages of the documents are, by name, for the documents of which the index has it."""
         contents = self._now.contents

@@ -19,7 +19,7 @@ from sra_pipelines.metrics.statement_amounts import AT_A_DATE, FoundAmount, NotF
 from sra_pipelines.metrics.statement_table import heading_lines
 from sra_pipelines.retrieval.keywords import keywords
 from sra_pipelines.retrieval.merging import merge_passages
-from sra_pipelines.retrieval.named_documents import named_documents, naming_words
+from sra_pipelines.retrieval.named_documents import DocumentNames, naming_words
 from sra_pipelines.retrieval.packing import Pages
 from sra_pipelines.retrieval.placing import PlacedStatement
 from sra_pipelines.values import Passage
@@ -67,7 +67,7 @@ def computed_metric(
     if asked is None or (not asked.formulas and not asked.problem):
         return None
     documents = list(dict.fromkeys(statement.document for statement in statements))
-    named = named_documents(question, documents)
+    named = DocumentNames(documents).in_question(question)
     document = named[0] if len(named) == 1 else documents[0] if len(documents) == 1 else ""
     if asked.unknown and len(_unknown(asked, question, documents, passages, statements)) > most_unknown:
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import re
 from collections import Counter
@@ -10,7 +11,7 @@ from functools import lru_cache
 
 from sra_pipelines.values import Passage
 
-__all__ = ["named_documents", "naming_words", "prefer_documents"]
+__all__ = ["DocumentNames", "naming_words", "prefer_documents"]
 
 _WORD = re.compile(r"\d+[^\W\d_](?![^\W\d_])|[^\W\d_]+|\d+")
 _YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)|(?<=[Qq][1-4])20\d\d")
@@ -36,35 +37,63 @@ _PREFERRED = 3  # passages of preferred documents for one of the others
 _MOST_SEVERAL = 6  # documents that a question about "the companies" can mean
 
 
-def named_documents(question: str, names: Sequence[str]) -> list[str]:
-    """Return the documents that a question names, in the order of their names; empty if it names none or all.
+class DocumentNames:
+    """The names of the documents of an index, prepared so that a question is compared with few of them.
 
     A document is named by a word of its file name that not all documents have, such as that of a company. Years choose
     among the documents of a company, or among all documents if no company is named.
 
     Parameters
     ----------
-    question
-        The question. A question such as "which of the two companies" names all documents, if there are few.
     names
-        Names of the documents of an index.
+        Names of the documents, each once.
     """
-    if len(names) < 2:
-        return []
-    own = {name: _owner_words(name) for name in names}
-    counts = Counter(word for words in own.values() for word in words)
-    asked, capitals = _asked(question)
-    owners = {
-        name
-        for name, words in own.items()
-        if _names({word for word in words if counts[word] < len(names)}, asked, capitals)
-    }
-    years = set(_YEAR.findall(question))
-    of_years = {name for name in owners or names if years & set(_YEAR.findall(name.replace("_", " ")))}
-    chosen = of_years or owners
-    if not chosen and _SEVERAL.search(question) and len(names) <= _MOST_SEVERAL:
-        return list(names)
-    return [name for name in names if name in chosen] if len(chosen) < len(names) or len(owners) > 1 else []
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = tuple(names)
+        self._owners: dict[str, list[int]] = {}  # positions of the names that have a word
+        self._of_years: dict[str, set[int]] = {}
+        self._n_words: list[int] = []  # of each name, without those that all names have
+        for position, name in enumerate(self._names):
+            words = _owner_words(name)
+            self._n_words.append(len(words))
+            for word in words:
+                self._owners.setdefault(word, []).append(position)
+            for year in _YEAR.findall(name.replace("_", " ")):
+                self._of_years.setdefault(year, set()).add(position)
+        common = [word for word, positions in self._owners.items() if len(positions) == len(self._names)]
+        for word in common:
+            del self._owners[word]
+        self._n_words = [n_words - len(common) for n_words in self._n_words]
+        self._words = sorted(self._owners)
+
+    def in_question(self, question: str) -> list[str]:
+        """Return the documents that a question names, in the order of their names; empty if it names none or all.
+
+        A question such as "which of the two companies" names all documents, if there are few.
+        """
+        if len(self._names) < 2:
+            return []
+        asked, capitals = _asked(question)
+        hits = Counter(position for word in self._matching(asked, capitals) for position in self._owners[word])
+        owners = {position for position, n_hits in hits.items() if _is_named(n_hits, self._n_words[position])}
+        of_years = set[int]().union(*(self._of_years.get(year, ()) for year in _YEAR.findall(question)))
+        chosen = (of_years & owners if owners else of_years) or owners
+        if not chosen and _SEVERAL.search(question) and len(self._names) <= _MOST_SEVERAL:
+            return list(self._names)
+        if len(chosen) == len(self._names) and len(owners) <= 1:
+            return []
+        return [self._names[position] for position in sorted(chosen)]
+
+    def _matching(self, asked: set[str], capitals: set[str]) -> set[str]:
+        """Return the words of names that are in a question, or of which a word with a capital is the beginning."""
+        matching = asked & self._owners.keys()
+        for capital in capitals:
+            for at in range(bisect.bisect_left(self._words, capital), len(self._words)):
+                if not self._words[at].startswith(capital):
+                    break
+                matching.add(self._words[at])
+        return matching
 
 
 def naming_words(question: str, name: str) -> set[str]:
@@ -93,10 +122,13 @@ def prefer_documents(ranked: Sequence[Passage], documents: Sequence[str]) -> lis
     documents
         Names of the preferred documents; without any, the ranking is unchanged.
     """
-    own = [[passage for passage in ranked if passage.document == name] for name in documents]
-    own.sort(key=lambda passages: -passages[0].score if passages else 0.0)
+    by_document: dict[str, list[Passage]] = {name: [] for name in documents}
+    other: list[Passage] = []
+    for passage in ranked:
+        by_document.get(passage.document, other).append(passage)
+    own = sorted(filter(None, by_document.values()), key=lambda passages: -passages[0].score)
     turns = iter([passage for turn in itertools.zip_longest(*own) for passage in turn if passage is not None])
-    others = iter([passage for passage in ranked if passage.document not in documents])
+    others = iter(other)
     preferred: list[Passage] = []
     for _ in ranked:
         preferred += itertools.islice(turns, _PREFERRED)
@@ -120,7 +152,6 @@ def _asked(question: str) -> tuple[set[str], set[str]]:
     return joined, {word.lower() for word in words if word[0].isupper() and len(word) >= _LEAST_PREFIX}
 
 
-def _names(words: set[str], asked: set[str], capitals: set[str]) -> bool:
+def _is_named(n_hits: int, n_words: int) -> bool:
     """Return whether a question has the words of a name: all of one or two, half of more."""
-    hits = sum(word in asked or any(word.startswith(capital) for capital in capitals) for word in words)
-    return bool(words) and hits >= (len(words) if len(words) <= 2 else len(words) / 2)
+    return n_hits >= (n_words if n_words <= 2 else n_words / 2)

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple, get_args
 
 from sra_pipelines.index.passage_index import PassageIndex
 from sra_pipelines.presets import load_preset
-from sra_pipelines.retrieval.named_documents import named_documents, prefer_documents
+from sra_pipelines.retrieval.named_documents import prefer_documents
 from sra_pipelines.retrieval.packing import Order, Pages, PlacedPage, pack_passages
 from sra_pipelines.retrieval.placing import PlacedStatement, needed_statements, place_statements, statements_among
 from sra_pipelines.retrieval.reranking import Reranker
@@ -176,7 +176,7 @@ class Retriever:
 
     def _with_topics(self, question: str) -> _Ranking:
         revision = self._revision()
-        named = named_documents(question, revision.documents)
+        named = revision.names.in_question(question)
         dense = self.index.search(question, _CANDIDATES_NAMED if named else _CANDIDATES)
         words = self._by_words(question, _WORDS)
         own = prefer_documents(fuse(dense, words), named)

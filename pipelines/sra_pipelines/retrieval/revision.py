@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter, is_
 
@@ -11,6 +11,7 @@ from sra_pipelines.index.passage_index import PassageIndex
 from sra_pipelines.retrieval.keyword_counts import PackedCounts
 from sra_pipelines.retrieval.keyword_index import KeywordIndex
 from sra_pipelines.retrieval.merging import PagesOfDocuments, by_page
+from sra_pipelines.retrieval.named_documents import DocumentNames
 from sra_pipelines.retrieval.packing import Pages
 from sra_pipelines.retrieval.vocabulary import VocabularyEntry
 from sra_pipelines.structure.document_structure import DocumentStructure, find_structure
@@ -20,6 +21,7 @@ from sra_pipelines.values import Passage
 __all__ = ["Revision"]
 
 _BY_MEANING, _BY_WORDS = 100, 20  # passages of the rankings of a topic
+_LONGER = 4  # times as long a ranking is tried if one has too few passages of the documents of a topic
 
 Rankings = tuple[list[Passage], list[Passage]]
 
@@ -49,7 +51,8 @@ class Revision:
         # versions, have none.
         counted: Mapping[str, PackedCounts] = getattr(index, "keyword_counts", dict)()
         self.keywords: KeywordIndex = KeywordIndex(self.passages, None if before is None else before.keywords, counted)
-        self._of_documents = _by_document(self.passages)
+        grouped: Mapping[str, Sequence[Passage]] = getattr(index, "passages_of_documents", dict)()
+        self._of_documents = grouped if _are(grouped, self.passages) else _by_document(self.passages)
         known = {} if before is None else before._of_documents
         unchanged = {name for name, own in self._of_documents.items() if _same(own, known.get(name, ()))}
         self._pages: dict[str, dict[int, list[Passage]]] = {
@@ -58,6 +61,7 @@ class Revision:
         }
         self.pages: Pages = PagesOfDocuments(self._pages)
         self.documents = tuple(self._of_documents)
+        self.names: DocumentNames = DocumentNames(self.documents)
         self._search = index.search
         self._vocabulary = tuple(vocabulary)
         self._lock = threading.Lock()
@@ -70,29 +74,38 @@ class Revision:
         """Return the kinds of the pages of a document, see `find_page_kinds`."""
         return self._structure()[document].kinds
 
-    def of_type(self, types: Sequence[str]) -> list[str]:
-        """Return the names of the documents of one of the types, see `document_types`; all documents for no types."""
-        return [name for name, own in self._structure().items() if not types or own.types & set(types)]
+    def is_of_type(self, document: str, types: Sequence[str]) -> bool:
+        """Return whether a document is of one of the types, see `document_types`; each is, if there are no types."""
+        structure = self._structure().get(document)
+        return structure is not None and (not types or not structure.types.isdisjoint(types))
 
     def rankings(self, entry: VocabularyEntry) -> Rankings:
         """Return the passages for the phrases of a topic, by meaning and by words, whatever the question."""
         with self._lock:
             known = self._rankings.get(entry)
         if known is None:
-            names = set(self.of_type(entry.documents))
             text = entry.phrases
             phrases = tuple(other.phrases for other in self._vocabulary if other.language == entry.language)
-            everything = len(names) == len(self._structure())
-            dense = self._search(text, _BY_MEANING if everything else len(self.passages), phrases=phrases)
-            words = self.keywords.search(text, _BY_WORDS if everything else len(self.passages))
-            found = (self.passages[number] for number, _ in words)
             known = (
-                [passage for passage in dense if passage.document in names][:_BY_MEANING],
-                [passage for passage in found if passage.document in names][:_BY_WORDS],
+                self._best(lambda limit: self._search(text, limit, phrases=phrases), entry, _BY_MEANING),
+                self._best(lambda limit: self._by_words(text, limit), entry, _BY_WORDS),
             )
             with self._lock:
                 self._rankings[entry] = known
         return known
+
+    def _best(self, search: Callable[[int], list[Passage]], entry: VocabularyEntry, count: int) -> list[Passage]:
+        """Return the best passages of the documents that a topic is for, from a ranking as short as possible."""
+        limit = count
+        while True:
+            ranked = search(limit)
+            best = [passage for passage in ranked if self.is_of_type(passage.document, entry.documents)][:count]
+            if len(best) == count or len(ranked) < limit:
+                return best
+            limit *= _LONGER
+
+    def _by_words(self, text: str, limit: int) -> list[Passage]:
+        return [self.passages[position] for position, _ in self.keywords.search(text, limit)]
 
     def known_kinds(self, documents: Collection[str]) -> dict[str, DocumentStructure]:
         """Return the kinds of pages that are known, of some of the documents."""
@@ -111,16 +124,29 @@ class Revision:
             return self._kinds
 
 
-def _by_document(passages: Iterable[Passage]) -> dict[str, list[Passage]]:
+def _by_document(passages: Iterable[Passage]) -> Mapping[str, Sequence[Passage]]:
     grouped: dict[str, list[Passage]] = {}
     for document, own in groupby(passages, key=attrgetter("document")):
         grouped.setdefault(document, []).extend(own)
     return grouped
 
 
+def _are(grouped: Mapping[str, Sequence[Passage]], passages: Sequence[Passage]) -> bool:
+    """Return whether groups are those of the passages: after a refresh in another thread they are of another revision.
+
+    The time depends on the number of groups, because the passages of a document are loaded together.
+    """
+    first = 0
+    for own in grouped.values():
+        if first >= len(passages) or own[0] is not passages[first]:
+            return False
+        first += len(own)
+    return first == len(passages)
+
+
 def _same(one: Sequence[Passage], other: Sequence[Passage]) -> bool:
     """Return whether two sequences contain the same objects."""
-    return len(one) == len(other) and all(map(is_, one, other))
+    return one is other or (len(one) == len(other) and all(map(is_, one, other)))
 
 
 def _pages(passages: Iterable[Passage]) -> dict[int, list[Passage]]:

@@ -85,11 +85,9 @@ def about(entry: VocabularyEntry, ranked: Sequence[Passage], revision: Revision)
     For a topic of one language, one of the five best passages is enough: the question is in this language, and the best
     passages are then often any that are in it, whatever they are about.
     """
-    names = set(revision.of_type(entry.documents))
-    if entry.language:
-        return any(passage.document in names for passage in ranked[:_DECIDING_IN_LANGUAGE])
-    best = ranked[:_DECIDING]
-    return 2 * sum(passage.document in names for passage in best) > len(best)
+    best = ranked[: _DECIDING_IN_LANGUAGE if entry.language else _DECIDING]
+    n_of_type = sum(revision.is_of_type(passage.document, entry.documents) for passage in best)
+    return n_of_type > 0 if entry.language else 2 * n_of_type > len(best)
 
 
 def _fused(rankings: Sequence[Sequence[Passage]], weights: Sequence[float]) -> list[Passage]:

@@ -3,6 +3,7 @@
 import multiprocessing
 import shutil
 import threading
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -291,6 +292,7 @@ def test_a_refresh_reads_the_documents_that_are_new(add, index, folder, word_emb
     add()
     reader = StoredIndex(index, word_embedding)
     before = {passage.document: passage for passage in reader.passages()}
+    grouped = reader.passages_of_documents()
     (folder / "fares.txt").write_text("Fares are paid on board.\n")
     (folder / "deep" / "ferry.txt").write_text("Ferry tickets are sold on board.\n")
     add()
@@ -302,6 +304,8 @@ def test_a_refresh_reads_the_documents_that_are_new(add, index, folder, word_emb
     new = StoredIndex(index, word_embedding)
     assert reader.passages() == new.passages()
     assert {passage.document: passage for passage in reader.passages()}["lease"] is before["lease"]
+    assert tuple(chain(*reader.passages_of_documents().values())) == reader.passages()
+    assert reader.passages_of_documents()["lease"] is grouped["lease"]
     for question in ("Where are tickets sold?", "lease of the warehouse", "fares"):
         assert reader.search(question, 9) == new.search(question, 9)
     remove_documents(index, ["lease"])

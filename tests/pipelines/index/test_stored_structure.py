@@ -55,7 +55,9 @@ def test_kinds_are_found_when_documents_are_added(add, index, word_embedding, no
         "balance": {"filing"}, "contract": {"contract"},
     }  # fmt: skip
     read = Revision(stored)
-    assert read.of_type(["contract"]) == ["contract"]
+    assert [name for name in read.documents if read.is_of_type(name, ["contract"])] == ["contract"]
+    assert all(read.is_of_type(name, ()) for name in read.documents)
+    assert not read.is_of_type("of a later revision", ())
     assert read.kinds("balance")[0] == PageKind(0, "balance_sheet", "", "Consolidated balance sheet")
 
 

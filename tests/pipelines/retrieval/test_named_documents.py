@@ -1,12 +1,15 @@
 """Documents that a question names are preferred and hide no others."""
 
+import random
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from sra_pipelines.index.memory import DocumentIndex
-from sra_pipelines.retrieval.named_documents import named_documents
+from sra_pipelines.retrieval import named_documents
+from sra_pipelines.retrieval.named_documents import _YEAR, DocumentNames, _asked, _owner_words, prefer_documents
 from sra_pipelines.retrieval.retriever import Retriever
-from sra_pipelines.values import Document, Page
+from sra_pipelines.values import Document, Page, Passage
 
 NAMES = [
     "3M_2017_10K", "3M_2018_10K", "BESTBUY_2024Q2_10Q", "MGMRESORTS_2022Q4_EARNINGS", "harbour_lease", "notes-final",
@@ -30,12 +33,59 @@ NAMES = [
     ],
 )
 def test_which_documents_a_question_names(question, expected):
-    assert named_documents(question, NAMES) == expected
+    assert DocumentNames(NAMES).in_question(question) == expected
 
 
 def test_nothing_is_named_where_nothing_is_to_choose():
-    assert named_documents("What is 3M's revenue of FY2018?", ["3M_2018_10K"]) == []
-    assert named_documents("What is the revenue of 2018?", ["3M_2018_10K", "BESTBUY_2018_10K"]) == []
+    assert DocumentNames(["3M_2018_10K"]).in_question("What is 3M's revenue of FY2018?") == []
+    assert DocumentNames(["3M_2018_10K", "BESTBUY_2018_10K"]).in_question("What is the revenue of 2018?") == []
+
+
+def named_one_by_one(question, names):
+    """Return the documents that a question names, by a comparison with each name: slow, and spelled out."""
+    own = {name: _owner_words(name) for name in names}
+    counts = Counter(word for words in own.values() for word in words)
+    asked, capitals = _asked(question)
+    years, owners = set(_YEAR.findall(question)), set()
+    for name in names:
+        words = {word for word in own[name] if counts[word] < len(names)}
+        hits = sum(word in asked or any(map(word.startswith, capitals)) for word in words)
+        if words and hits >= (len(words) if len(words) <= 2 else len(words) / 2):
+            owners.add(name)
+    of_years = {name for name in owners or names if years & set(_YEAR.findall(name.replace("_", " ")))}
+    chosen = of_years or owners
+    return [name for name in names if name in chosen] if len(chosen) < len(names) or len(owners) > 1 else []
+
+
+def test_the_same_documents_are_named_as_by_a_comparison_with_each_name():
+    rng = random.Random(4)
+    words = ["Orrin", "Orrington", "Tolva", "Nera", "Quay", "Best", "Buy", "MGM", "Report", "3M"]
+    outcomes = Counter()
+    for _ in range(3000):
+        names = {
+            "_".join([*rng.choices(words, k=rng.randint(1, 4)), str(rng.randint(2019, 2023))][rng.randint(0, 1) :])
+            for _ in range(rng.randint(2, 9))
+        }
+        question = " ".join(rng.choices([*words, "best", "Orr", "quay", "2020", "FY2021", "of"], k=rng.randint(1, 6)))
+        expected = named_one_by_one(question, sorted(names))
+        assert DocumentNames(sorted(names)).in_question(question) == expected
+        outcomes[len(expected)] += 1
+    assert min(outcomes[n] for n in range(4)) > 50, outcomes
+
+
+def test_a_question_is_compared_with_few_of_many_names(monkeypatch):
+    names = DocumentNames([f"line{n}x_report" for n in range(2000)] + ["ORRIN_2023"])
+    compared, named = [], named_documents._is_named
+    monkeypatch.setattr(named_documents, "_is_named", lambda *own: compared.append(own) or named(*own))
+    assert names.in_question("What did Orrin earn in 2023?") == ["ORRIN_2023"]
+    assert len(compared) == 1
+
+
+def test_documents_take_turns_and_the_scores_of_others_stay():
+    ranked = [Passage(name, n, "1", "", score=0.9 - n / 10) for n, name in enumerate("abacbcab")]
+    preferred = [f"{p.document}{p.page_index}" for p in prefer_documents(ranked, ["c", "b", "none"])]
+    assert preferred == ["b1", "c3", "b4", "a0", "c5", "b7", "a2", "a6"]
+    assert prefer_documents(ranked, []) == ranked
 
 
 @pytest.fixture(scope="module")

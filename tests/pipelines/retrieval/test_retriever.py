@@ -4,6 +4,7 @@ import dataclasses
 from random import Random
 
 import pytest
+from sra_pipelines.retrieval import revision
 from sra_pipelines.retrieval.fusion import reciprocal_rank_fusion
 from sra_pipelines.retrieval.keyword_counts import KeywordCounter
 from sra_pipelines.retrieval.keyword_index import KeywordIndex
@@ -123,6 +124,27 @@ def test_a_changed_index_is_searched_anew():
     assert retriever.search("tulips") == []  # the revision says that nothing changed
     shelf.revision = 1
     assert retriever.search("tulips")[0].page_index == 9
+
+
+def test_passages_that_the_index_groups_are_not_grouped_again(monkeypatch):
+    shelf = Shelf(TEXTS, [0, 1, 2, 3])
+    expected = dict(Retriever(shelf).pages())
+    shelf.passages_of_documents = lambda: {"facts": shelf.given}
+    monkeypatch.setattr(revision, "_by_document", None)
+    assert dict(Retriever(shelf).pages()) == expected
+
+
+def test_groups_of_another_revision_are_not_used():
+    facts = [piece(0, len(text), i, text=text) for i, text in enumerate(TEXTS)]
+    other = [dataclasses.replace(passage, document="other") for passage in facts]
+    for given, groups in (
+        ([*facts, *other], {"facts": facts}),
+        (other, {"facts": facts, "other": other}),
+        ([*facts, *other[::-1]], {"facts": facts, "other": other}),
+    ):
+        shelf = Shelf(TEXTS, [0, 1, 2, 3])
+        shelf.given, shelf.passages_of_documents = given, lambda groups=groups: groups
+        assert [passage for page in Retriever(shelf).pages().values() for passage in page] == given
 
 
 def test_what_overlaps_or_touches_becomes_one():

@@ -17,6 +17,7 @@ from sra_pipelines.retrieval.retriever import Retriever
 from sra_pipelines.retrieval.revision import Revision
 from sra_pipelines.retrieval.topic_fusion import TopicSettings, about
 from sra_pipelines.retrieval.vocabulary import Expansion, VocabularyEntry, expand
+from sra_pipelines.structure.document_structure import DocumentStructure
 from sra_pipelines.structure.page_kinds import PageKind
 from sra_pipelines.values import Document, Page, Passage
 
@@ -263,6 +264,38 @@ def test_topics_apply_to_documents_of_their_type(shelf):
         by_meaning, by_words = revision.rankings(entry)
         assert {passage.document for passage in by_meaning} == {own[0].document}
         assert {passage.document for passage in by_words} <= {own[0].document}  # a short document may share no word
+
+
+class Ranked:
+    """An index of documents of one passage; their order is the ranking by meaning of every question."""
+
+    revision = 0
+
+    def __init__(self, types):
+        self.types, self.limits = types, []
+        self.given = [Passage(f"d{n}", 0, "1", f"The rent of quay {n}.") for n in range(len(types))]
+
+    def passages(self):
+        return self.given
+
+    def structures(self):
+        return {f"d{n}": DocumentStructure((), frozenset([own])) for n, own in enumerate(self.types)}
+
+    def search(self, question, limit, *, phrases=()):
+        self.limits.append(limit)
+        return self.given[:limit]
+
+
+@pytest.mark.parametrize(("every", "limits"), [(1, [100]), (3, [100, 400]), (50, [100, 400, 1600])])
+def test_the_ranking_of_a_topic_is_not_one_of_all_passages_where_fewer_suffice(every, limits):
+    index = Ranked(["filing" if n % every else "contract" for n in range(1000)])
+    by_meaning, by_words = Revision(index).rankings(
+        VocabularyEntry("rent", ("rent",), ("rent",), documents=("contract",))
+    )
+    contracts = index.given[::every]
+    assert by_meaning == contracts[:100]
+    assert by_words == contracts[::-1][:20]  # all have the same score, and the last is first then
+    assert index.limits == limits
 
 
 def test_chosen_documents_are_searched_with_the_same_vocabulary(shelf, tiny_engine):

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 from vllm_sra.plugin.batch import BatchEntry, HeadShare, scaled_query, sharpened_spans, weigh_rows
-from vllm_sra.plugin.observed import distribution, observe, observed_rows
+from vllm_sra.plugin.observed import distribution, observe, observed_rows, share_sums
 from vllm_sra.plugin.request_settings import read_settings
 
 from sra_rag.attention.reference import scaled_reattention
@@ -197,7 +197,7 @@ LINES = [[0, 3], [3, 4], [6, 14]]
 def test_the_attention_of_rows_after_the_context_is_returned(window):
     extra = {"sra_return_evidence": {"spans": LINES, "heads": [[1, 3], [2, 0], [2, 1]]}, "sra_context_length": 14}
     batch = Batch([20, 18], [9, 18], {0: (extra, 20), 1: (extra, 18)})
-    rows = observed_rows(batch.entries, batch.starts, batch.lengths, batch.blocks)
+    rows = observed_rows(batch.entries, WHOLE, batch.starts, batch.lengths, batch.blocks)
     for layer in range(LAYERS):
         observe(batch.query, rows, batch.reader(batch.keys), layer=layer, scale=SCALE, block_size=BLOCK, window=window)
         assert batch.scaled(layer=layer).data_ptr() == batch.query.data_ptr()
@@ -211,4 +211,33 @@ def test_the_attention_of_rows_after_the_context_is_returned(window):
         look = batch.entries[index].look
         torch.testing.assert_close(look.shares(), torch.stack(shares))
         expected = sum(share / share.sum() for share in shares) / 3
-        torch.testing.assert_close(distribution(look), expected)
+        torch.testing.assert_close(distribution(share_sums(look, batch.lengths[index] - 14)), expected)
+        assert distribution(share_sums(look, 7)) is None  # a row is missing
+
+
+@pytest.mark.parametrize(
+    "heads", [[[1, 3], [2, 0], [2, 1]], [[0, 3], [1, 2]], None], ids=["both", "only the second", "all"]
+)
+def test_workers_add_up_what_their_heads_observe(heads):
+    extra = {"sra_return_evidence": {"spans": LINES, "heads": heads}, "sra_context_length": 14}
+    if heads is None:
+        del extra["sra_return_evidence"]["heads"]
+
+    def sums(share):
+        torch.manual_seed(0)
+        batch = Batch([20], [9], {0: (extra, 20)})
+        rows = observed_rows(batch.entries, share, batch.starts, batch.lengths, batch.blocks)
+        query, read = batch.query[:, share.first_head : share.last_head], batch.reader(batch.keys, share)
+        for layer in range(LAYERS):
+            observe(query, rows, read, layer=layer, scale=SCALE, block_size=BLOCK, window=None)
+        return share_sums(batch.entries[0].look, 6)
+
+    parts = [sums(HeadShare(LAYERS, HEADS, first, first + 2)) for first in (0, 2)]
+    torch.testing.assert_close(sum(parts), sums(WHOLE))
+    assert sum(parts)[-2] == (LAYERS * HEADS if heads is None else len(heads))
+    torch.testing.assert_close(distribution(sum(parts)).sum(), torch.tensor(1.0))
+
+
+def test_a_request_whose_rows_were_not_observed_has_no_shares():
+    look = entry({"sra_return_evidence": {"spans": LINES}, "sra_context_length": 14}, 20).look
+    assert distribution(share_sums(look, 6)) is None

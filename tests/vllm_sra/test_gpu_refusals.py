@@ -221,9 +221,9 @@ def test_evidence_is_rejected_per_request_where_it_is_not_supported(monkeypatch)
 
     ask(WEIGHED, tensor_parallel_size=2)
     ask(RETURNED)
-    for size in ("tensor_parallel_size", "pipeline_parallel_size"):
-        with pytest.raises(VLLMValidationError, match="tensor or pipeline parallelism"):
-            ask(RETURNED, **{size: 2})
+    ask(RETURNED, tensor_parallel_size=2)
+    with pytest.raises(VLLMValidationError, match="pipeline parallelism"):
+        ask(RETURNED, pipeline_parallel_size=2)
     many = {"spans": [[n, n + 1] for n in range(8)]}
     with pytest.raises(VLLMValidationError, match="has not more tokens"):
         ask({**RETURNED, "sra_return_evidence": many}, spans=8)

@@ -12,9 +12,11 @@ pytest.importorskip("vllm", reason="needs vLLM in an environment of its own: mak
 from sra_rag import SRAConfig
 from tests.vllm_sra.engines import Reference, prompt, save_tiny
 from tests.vllm_sra.test_engine import CONFIGS
+from tests.vllm_sra.test_evidence import expected_shares
 
 EVIDENCE = SRAConfig(alpha=0.0, evidence={"weight": 4, "heads": [[0, 1], [1, 0], [1, 3], [2, 2]]})
 SPANS = [[3, 9, 8.0], [40, 57, 16.0]]
+LOOKING = [[[0, 1], [1, 0], [1, 3]], [[0, 0], [2, 1]]]  # heads of both workers, and of the first one only
 
 # Each engine runs in a separate process: workers are separate processes, and compilation changes the imported modules.
 SCRIPT = """
@@ -28,6 +30,13 @@ if __name__ == "__main__":
     settings["evidence"] = json.loads(sys.argv[3])
     outputs = run(llm, [prompt(n, 90) for n in range(len(settings))], list(settings.values()))
     print("RESULT", json.dumps({name: tokens_and_logprobs(output) for name, output in zip(settings, outputs)}))
+    if "pipeline_parallel_size" not in sys.argv[2]:
+        # Only now: it imports numba, and with that vLLM cannot start its workers on a CPU.
+        from tests.vllm_sra.test_evidence import run_look, shares
+
+        looks = json.loads(sys.argv[4])
+        outputs = run_look(llm, [prompt(n, 90) for n in range(len(looks))], looks, 2)
+        print("SHARES", json.dumps([shares(output, [[3, 9], [40, 57]]) for output in outputs]))
     stop(llm)
 """
 
@@ -53,7 +62,9 @@ def test_the_results_are_the_same(tmp_path, options):
         "VLLM_CACHE_ROOT": str(tmp_path / "cache"),
     }  # fmt: skip
     weighed = json.dumps({"sra": EVIDENCE.to_dict(), "sra_evidence": SPANS, "sra_context_length": 57})
-    command = [sys.executable, str(script), str(model), options, weighed]
+    spans = [span[:2] for span in SPANS]
+    looks = [{"sra_return_evidence": {"spans": spans, "heads": heads}, "sra_context_length": 57} for heads in LOOKING]
+    command = [sys.executable, str(script), str(model), options, weighed, json.dumps(looks)]
     completed = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     lines = [line for line in completed.stdout.splitlines() if line.startswith("RESULT ")]
     assert lines, completed.stderr[-3000:]
@@ -65,3 +76,8 @@ def test_the_results_are_the_same(tmp_path, options):
         sra, evidence = (EVIDENCE, SPANS) if name == "evidence" else (CONFIGS[name], None)
         expected = reference.logprobs(ids + tokens, len(ids), sra, context, evidence)
         assert logprobs == pytest.approx(expected, abs=5e-5), name
+    returned = [line for line in completed.stdout.splitlines() if line.startswith("SHARES ")]
+    assert len(returned) == ("pipeline" not in options)  # rejected with pipeline parallelism
+    for line in returned:
+        for n, (heads, actual) in enumerate(zip(LOOKING, json.loads(line.removeprefix("SHARES ")), strict=True)):
+            assert actual == pytest.approx(expected_shares(reference, prompt(n, 90), spans, heads, 57), abs=1e-5)

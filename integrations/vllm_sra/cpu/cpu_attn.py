@@ -113,7 +113,7 @@ class SRACPUAttentionMetadataBuilder(CPUAttentionMetadataBuilder):
             n_keys = common_attn_metadata.seq_lens.tolist()
             blocks = common_attn_metadata.block_table_tensor
             spans = sharpened_spans(self._table.entries, self._share, query_start, n_keys, blocks)
-            observed = observed_rows(self._table.entries, query_start, n_keys, blocks)
+            observed = observed_rows(self._table.entries, self._share, query_start, n_keys, blocks)
         weighed = tuple(span for span in spans if span.weighs)
         if self._layout.transposed:
             single, spans = decoding_spans(spans)

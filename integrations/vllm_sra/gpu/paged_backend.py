@@ -130,7 +130,7 @@ class RowFinder:
         upper = common.seq_lens if common.seq_lens_cpu_upper_bound is None else common.seq_lens_cpu_upper_bound
         query_start, n_keys = common.query_start_loc_cpu.tolist(), upper.tolist()
         spans = sharpened_spans(self._table.entries, self._share, query_start, n_keys, common.block_table_tensor)
-        observed = observed_rows(self._table.entries, query_start, n_keys, common.block_table_tensor)
+        observed = observed_rows(self._table.entries, self._share, query_start, n_keys, common.block_table_tensor)
         if not spans and not observed:
             return None
         sharpened = [span for span in spans if span.session.config.sharpens]

@@ -78,10 +78,10 @@ def _fit(settings: RequestSettings, n_layers: int, n_heads: int) -> None:
 def _refuse_look(look: LookRequest, vllm_config: VllmConfig, params: SamplingParams) -> None:
     """Reject a request to return attention if it could not be computed or returned."""
     parallel, spans = vllm_config.parallel_config, len(look.spans)
-    if parallel.tensor_parallel_size > 1 or parallel.pipeline_parallel_size > 1:
+    if parallel.pipeline_parallel_size > 1:
         raise ConfigError(
-            f"{RETURN_EVIDENCE} is not supported with tensor or pipeline parallelism: each worker observes only its "
-            f"own heads and layers. Give the spans in {EVIDENCE}, or serve with one worker."
+            f"{RETURN_EVIDENCE} is not supported with pipeline parallelism: each worker observes only its own layers, "
+            f"and the last one samples. Give the spans in {EVIDENCE}, or serve with tensor parallelism instead."
         )
     if spans >= vllm_config.model_config.get_vocab_size():
         raise ConfigError(f"{RETURN_EVIDENCE} has {spans} spans, but the vocabulary of the model has not more tokens.")

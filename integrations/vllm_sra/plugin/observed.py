@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from sra_rag.attention.look import Look, look_weights, mean_shares
-from vllm_sra.plugin.batch import BatchEntry, ReadKeys
+from vllm_sra.plugin.batch import BatchEntry, HeadShare, ReadKeys
 
-__all__ = ["ObservedRows", "distribution", "observe", "observed_rows"]
+__all__ = ["ObservedRows", "distribution", "observe", "observed_rows", "share_sums"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -29,6 +29,8 @@ class ObservedRows:
         Indices of the cache blocks of its keys, in order.
     request
         Index of the request in the batch.
+    share
+        Attention heads of this worker.
     """
 
     look: Look
@@ -37,10 +39,20 @@ class ObservedRows:
     position: int
     blocks: torch.Tensor
     request: int
+    share: HeadShare
+
+    def heads(self, layer: int) -> list[int]:
+        """Return the observed query heads of a layer on this worker, by their index here."""
+        here = range(self.share.first_head, self.share.last_head)
+        return [head - here.start for head in self.look.heads_of(layer, self.share.n_heads) if head in here]
 
 
 def observed_rows(
-    entries: Mapping[int, BatchEntry], query_start: Sequence[int], n_keys: Sequence[int], block_table: torch.Tensor
+    entries: Mapping[int, BatchEntry],
+    share: HeadShare,
+    query_start: Sequence[int],
+    n_keys: Sequence[int],
+    block_table: torch.Tensor,
 ) -> list[ObservedRows]:
     """Return the rows whose attention is returned; parameters are those of `vllm_sra.plugin.batch.sharpened_spans`."""
     rows = []
@@ -52,7 +64,7 @@ def observed_rows(
         start += max(0, entry.look.start - position)
         if start < stop:
             first = n_keys[index] - (stop - start)
-            rows.append(ObservedRows(entry.look, start, stop, first, block_table[index], index))
+            rows.append(ObservedRows(entry.look, start, stop, first, block_table[index], index, share))
     return rows
 
 
@@ -78,7 +90,7 @@ def observe(
         As for `vllm_sra.plugin.batch.scaled_query`.
     """
     for part in rows:
-        heads = part.look.heads_of(layer, query.shape[1])
+        heads = part.heads(layer)
         if not heads:
             continue
         n_rows = part.stop - part.start
@@ -97,9 +109,34 @@ def observe(
         part.look.add(layer, weights, offset)
 
 
-def distribution(look: Look) -> torch.Tensor:
-    """Return the share of each span in the attention to all spans, ``(spans,)``, float32.
+def share_sums(look: Look, n_rows: int) -> torch.Tensor:
+    """Return what a worker knows of the attention of a request; the sum over all workers gives `distribution`.
 
-    At least one row must have been observed. This is what `sra_rag.evidence.choice.choose_evidence` uses.
+    Parameters
+    ----------
+    look
+        Record of the attention of the heads of this worker.
+    n_rows
+        Number of rows after the context that should have been observed.
+
+    Returns
+    -------
+    sums
+        ``(spans + 2,)``, float32: for each span, the sum over the heads of its share in the attention of the head to
+        all spans; the number of heads; and 1 if rows are missing, else 0.
     """
-    return mean_shares(look.shares()).float()
+    shares = look.shares()
+    n_heads = len(shares)
+    of_spans = n_heads * mean_shares(shares) if n_heads else torch.zeros(len(look.spans))
+    missing = n_heads > 0 and look.n_rows != n_rows
+    return torch.cat([of_spans.float(), torch.tensor([float(n_heads), float(missing)])])
+
+
+def distribution(sums: torch.Tensor) -> torch.Tensor | None:
+    """Return the share of each span in the attention to all spans, ``(spans,)``; None if it was not observed.
+
+    `sums` is the sum of `share_sums` over all workers. The mean over the heads is what
+    `sra_rag.evidence.choice.choose_evidence` uses.
+    """
+    n_heads, missing = sums[-2:].tolist()
+    return sums[:-2] / n_heads if n_heads and not missing else None

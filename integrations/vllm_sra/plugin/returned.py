@@ -3,6 +3,8 @@
 vLLM has no other channel for numbers from a worker to a client. The answer of a request that returns attention is one
 token: the log-probability of token ``i`` is the logarithm of the share of span ``i``, and other tokens have none. If
 some rows after the context were not observed, because the request was put off between them, no span has a share.
+
+With tensor parallelism every worker samples, and each has observed its own heads. So the workers add up what they know.
 """
 
 from __future__ import annotations
@@ -11,9 +13,10 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 import torch
+from vllm.distributed import tensor_model_parallel_all_reduce
 from vllm.v1.sample.sampler import Sampler
 
-from vllm_sra.plugin.observed import distribution
+from vllm_sra.plugin.observed import distribution, share_sums
 from vllm_sra.plugin.request_table import SRALogitsProcessor
 
 if TYPE_CHECKING:
@@ -52,14 +55,16 @@ def _with_attention(logits: torch.Tensor, sampling_metadata: SamplingMetadata) -
     for processor in sampling_metadata.logitsprocs.argmax_invariant:
         if not isinstance(processor, SRALogitsProcessor):
             continue
-        for index, entry in processor.observed.items():
+        for index, entry in sorted(processor.observed.items()):  # in the same order on all workers
             if index >= len(logits) or entry.look is None:
                 continue
             look, n_spans = entry.look, len(entry.look.spans)
+            sums = share_sums(look, entry.prompt_length - look.start).to(logits.device)
+            shares = distribution(tensor_model_parallel_all_reduce(sums))
             replaced = logits.float().clone() if replaced is None else replaced
             replaced[index] = -torch.inf
-            if 0 < look.n_rows == entry.prompt_length - look.start:
-                replaced[index, :n_spans] = distribution(look).clamp_min(_LEAST).log().to(replaced.device)
-            else:
+            if shares is None:
                 replaced[index, n_spans] = 0  # a token of no span
+            else:
+                replaced[index, :n_spans] = shares.clamp_min(_LEAST).log()
     return logits if replaced is None else replaced

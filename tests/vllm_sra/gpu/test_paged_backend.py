@@ -13,7 +13,7 @@ from vllm_sra.gpu.paged_backend import PassRows, ReattentionImpl
 from vllm_sra.gpu.row_tiles import sharpen_reference
 from vllm_sra.gpu.sharpened_rows import SharpenedRows
 from vllm_sra.gpu.weighed_rows import WeighedRows, weigh_reference
-from vllm_sra.plugin.batch import RowSpan
+from vllm_sra.plugin.batch import HeadShare, RowSpan
 from vllm_sra.plugin.observed import ObservedRows
 
 from sra_rag import SRAConfig
@@ -103,7 +103,7 @@ def test_each_group_of_layers_uses_its_own_block_table():
         return PassRows(
             SharpenedRows(spans, 2, torch.device("cpu"), sharpen_reference),
             WeighedRows(spans, 2, torch.device("cpu"), weigh_reference),
-            (ObservedRows(looked, 0, 3, 20, first[0], 0),),
+            (ObservedRows(looked, 0, 3, 20, first[0], 0, HeadShare(1, HEADS, 0, HEADS)),),
         )
 
     results = []

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from sra_pipelines.answering.document_qa import DocumentQA
 from sra_pipelines.index.passage_index import PassageIndex
+from sra_pipelines.retrieval.keyword_counts import PackedCounts
 from sra_pipelines.retrieval.retriever import Retriever
+from sra_pipelines.structure.document_structure import DocumentStructure
 from sra_pipelines.values import Passage
 
 __all__ = ["ChosenDocuments", "DocumentChoice"]
@@ -49,13 +52,36 @@ class ChosenDocuments:
 
     def passages(self) -> Sequence[Passage]:
         """Return the documents' passages, document by document, in reading order."""
+        if grouped := self.passages_of_documents():
+            return list(chain.from_iterable(grouped.values()))
         return [passage for passage in self.index.passages() if passage.document in self.names]
+
+    def passages_of_documents(self) -> Mapping[str, Sequence[Passage]]:
+        """Return the passages of each document, if the index has them by document, see `StoredIndex`."""
+        return self._of_names("passages_of_documents")
+
+    def keyword_counts(self) -> Mapping[str, PackedCounts]:
+        """Return the counts of keywords that the index has, see `StoredIndex.keyword_counts`."""
+        return self._of_names("keyword_counts")
+
+    def structures(self) -> Mapping[str, DocumentStructure]:
+        """Return the kinds of pages that the index has, see `StoredIndex.structures`."""
+        return self._of_names("structures")
 
     def search(self, question: str, limit: int, *, phrases: Sequence[str] = ()) -> list[Passage]:
         """Return the passages closest in meaning to a question, best first, with their scores."""
+        search_documents = getattr(self.index, "search_documents", None)
+        if search_documents is not None:
+            hits: list[Passage] = search_documents(question, limit, self.names, phrases=phrases)
+            return hits
         # The search is exhaustive in any case, so filtering its results loses no passage.
         hits = self.index.search(question, self.index.n_passages, phrases=phrases)
         return [passage for passage in hits if passage.document in self.names][:limit]
+
+    def _of_names(self, values: str) -> dict[str, Any]:
+        """Return those of the values of an index by document that are for the chosen ones; empty if it has none."""
+        own: Mapping[str, Any] = getattr(self.index, values, dict)()
+        return {name: value for name, value in own.items() if name in self.names}
 
 
 class DocumentChoice:

@@ -23,6 +23,7 @@ __all__ = [
     "own_embedding",
     "read_meta",
     "stored_path",
+    "vector_key",
 ]
 
 _KEY_LENGTH = 24  # hexadecimal digits of the digest: 12 bytes
@@ -73,6 +74,11 @@ def list_documents(connection: sqlite3.Connection, *, published: bool = True) ->
         (int(published),),
     )
     return {number: IndexedDocument(name, os.fsdecode(path), *values) for number, name, path, *values in rows}
+
+
+def vector_key(digest: str) -> str:
+    """Return the vector store key of a document, given by the digest of its contents; see `VectorDocument`."""
+    return digest[:_KEY_LENGTH]
 
 
 def document_keys(connection: sqlite3.Connection, *, published: bool = True) -> dict[int, str]:

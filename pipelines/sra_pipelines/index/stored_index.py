@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import sqlite3
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from sra_pipelines.index.catalog import (
     list_documents,
     own_embedding,
     read_meta,
+    vector_key,
 )
 from sra_pipelines.index.derived.derived_values import load_keyword_counts, load_structure
 from sra_pipelines.index.embedding import load_embedding
@@ -33,7 +34,7 @@ from sra_pipelines.index.seal import damaged, require_intact
 from sra_pipelines.index.stored_document import load_document
 from sra_pipelines.index.stores.framework_store import FrameworkStore
 from sra_pipelines.index.stores.store_urls import open_store
-from sra_pipelines.index.stores.vector_store import FaissStore, VectorDocument, VectorStore, VectorStoreError
+from sra_pipelines.index.stores.vector_store import FaissStore, Hit, VectorDocument, VectorStore, VectorStoreError
 from sra_pipelines.retrieval.keyword_counts import PackedCounts
 from sra_pipelines.structure.document_structure import DocumentStructure
 from sra_pipelines.values import Document, Page, Passage
@@ -172,10 +173,26 @@ class StoredIndex:
         while len(known := [hit for hit in hits if hit.key in now.firsts]) < most and len(hits) == n_hits:
             n_hits *= 2
             hits = now.vectors.search(vector, n_hits)
-        return [
-            dataclasses.replace(now.passages[now.firsts[hit.key] + hit.position], score=hit.score)
-            for hit in known[:most]
-        ]
+        return _passages(now, known[:most])
+
+    def search_documents(
+        self, question: str, limit: int, documents: Collection[str], *, phrases: Sequence[str] = ()
+    ) -> list[Passage]:
+        """Return the passages of some documents closest in meaning to a question, see `search`.
+
+        With vectors in memory, the others are not read.
+        """
+        now = self._now
+        own = [now.contents[name] for name in documents if name in now.contents]
+        most = min(limit, sum(len(contents.passages) for contents in own))
+        if most < 1:
+            return []
+        if not isinstance(now.vectors, FaissStore):
+            every = self.search(question, len(now.passages), phrases=phrases)
+            return [passage for passage in every if passage.document in documents][:most]
+        vector = query_vector(self.embedding, question, phrases=phrases, identity=self._identity)
+        hits = now.vectors.search(vector, most, among=[vector_key(contents.digest) for contents in own])
+        return _passages(now, [hit for hit in hits if hit.key in now.firsts])
 
     def close(self) -> None:
         """Close the vector store that was opened for the index, if any. The index must not be searched afterwards."""
@@ -194,6 +211,11 @@ class StoredIndex:
                 return False
             self._now = _load(self.folder, self._store, self._now)
             return True
+
+
+def _passages(now: _Revision, hits: Sequence[Hit]) -> list[Passage]:
+    """Return the passages of hits, with their scores."""
+    return [dataclasses.replace(now.passages[now.firsts[hit.key] + hit.position], score=hit.score) for hit in hits]
 
 
 def open_index(folder: Path | str, embedding: str | None = None, *, store: VectorStore | None = None) -> StoredIndex:

@@ -58,6 +58,21 @@ def test_faiss_keeps_the_contract():
     check_order_and_cosines(FaissStore())
 
 
+def test_some_documents_are_searched_as_in_a_ranking_of_all():
+    store = FaissStore()
+    assert store.search(document(1).vectors[0], 9, among=[f"{1:024x}"]) == []
+    store.add(document(number, n_passages=number) for number in range(1, 9))
+    question = document(99).vectors[0]
+    every = store.search(question, 99)
+    for chosen in ([3], [8, 1], range(1, 9), [], [77], [77, 4]):
+        keys = [f"{number:024x}" for number in chosen]
+        expected = [hit for hit in every if hit.key in keys]
+        assert store.search(question, 99, among=keys) == expected
+        assert store.search(question, 2, among=keys) == expected[:2]
+    store.keep([f"{3:024x}"])
+    assert {hit.key for hit in store.search(question, 99, among=[f"{n:024x}" for n in (3, 4)])} == {f"{3:024x}"}
+
+
 def test_the_others_keep_it_too(kept):
     check_coming_and_going(kept)
     kept.keep(())

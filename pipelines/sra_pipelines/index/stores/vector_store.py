@@ -77,6 +77,7 @@ class FaissStore:
         self._index: faiss.IndexIDMap2 | None = None
         self._numbers: dict[str, int] = {}
         self._keys: list[str] = []
+        self._lengths: list[int] = []  # numbers of passages
 
     def held(self) -> frozenset[str]:
         """See `VectorStore`."""
@@ -91,10 +92,11 @@ class FaissStore:
                 if len(vectors):
                     if self._index is None:  # the inner product of unit vectors is their cosine
                         self._index = faiss.IndexIDMap2(faiss.IndexFlatIP(vectors.shape[1]))
-                    ids = np.arange(len(vectors), dtype=np.int64) + (len(self._keys) << _POSITION_BITS)
+                    ids = _ids(len(self._keys), len(vectors))
                     self._index.add_with_ids(np.ascontiguousarray(vectors, dtype=np.float32), ids)
                 self._numbers[key] = len(self._keys)
                 self._keys.append(key)
+                self._lengths.append(len(vectors))
 
     def keep(self, keys: Collection[str]) -> None:
         """See `VectorStore`."""
@@ -104,15 +106,31 @@ class FaissStore:
                 if self._index is not None:
                     self._index.remove_ids(faiss.IDSelectorRange(first, first + (1 << _POSITION_BITS)))
 
-    def search(self, vector: npt.NDArray[np.float32], limit: int) -> list[Hit]:
-        """See `VectorStore`."""
+    def search(self, vector: npt.NDArray[np.float32], limit: int, *, among: Collection[str] | None = None) -> list[Hit]:
+        """See `VectorStore`.
+
+        `among` are the keys of the documents that are searched, by default all. The vectors of others are not read.
+        """
         question = np.asarray(vector, dtype=np.float32).reshape(1, -1)
         with self._lock.reading():
             if self._index is None or limit < 1:
                 return []
-            scores, numbers = self._index.search(question, min(limit, self._index.ntotal))
+            parameters = None
+            if among is not None:
+                numbers = [self._numbers[key] for key in among if key in self._numbers]
+                ids = [_ids(number, self._lengths[number]) for number in numbers]
+                if not ids:
+                    return []
+                selector = faiss.IDSelectorBatch(np.concatenate(ids))
+                parameters = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg] # it takes all fields
+            scores, found = self._index.search(question, min(limit, self._index.ntotal), params=parameters)
         return [
             Hit(self._keys[number >> _POSITION_BITS], int(number & _POSITIONS), float(score))
-            for score, number in zip(scores[0], numbers[0], strict=True)
+            for score, number in zip(scores[0], found[0], strict=True)
             if number >= 0
         ]
+
+
+def _ids(number: int, n_passages: int) -> npt.NDArray[np.int64]:
+    """Return the FAISS ids of the passages of a document."""
+    return np.arange(n_passages, dtype=np.int64) + (number << _POSITION_BITS)

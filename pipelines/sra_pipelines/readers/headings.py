@@ -20,7 +20,6 @@ _MARKED = re.compile(
 _BARE = re.compile(r"(?:ITEM|Item|NOTE|Note|EXHIBIT|Exhibit)\s+\S+")  # entries of a list, not titles
 _NUMBERED = re.compile(r"(?:\d{1,2}\.|\d{1,2}(?:\.\d{1,2}){1,3}\.?|[IVX]{1,5}\.|\([A-Z]\))\s+[A-Z][^.;:]{2,}")
 _CAPITALS = re.compile(r"[A-Z][A-Z0-9 ,.&'’()/:–—-]{7,}")  # noqa: RUF001
-_BEGINS = re.compile(r"[A-Z\d(]")  # of all headings
 _ENDS_WITH_NUMBER = re.compile(r"(?:\s|\.{2,})\d+$")
 _REPEATED = 0.1  # share of the pages; a line on more pages is a running head
 _LEAST_REPEATED = 4
@@ -32,7 +31,8 @@ def plain_headings(text: str) -> tuple[Heading, ...]:
     start = 0
     for line in text.split("\n"):
         stripped = line.strip()
-        if _BEGINS.match(stripped) and _is_heading(stripped):
+        first = stripped[:1]
+        if (first.isupper() or first.isdecimal() or first == "(") and _is_heading(stripped):
             headings.append(Heading(start + line.index(stripped), " ".join(stripped.split())))
         start += len(line) + 1
     return tuple(headings)
@@ -49,7 +49,7 @@ def without_running_heads(pages: Sequence[Page]) -> list[Page]:
 
 def _is_heading(line: str) -> bool:
     # A line of a table of contents, or with amounts.
-    if len(line) > _LONGEST or _ends_with_number(line):
+    if len(line) > _LONGEST or (line[-1].isdecimal() and _ends_with_number(line)):
         return len(line) < 15 and not _BARE.fullmatch(line) and _MARKED.fullmatch(line) is not None
     if _BARE.fullmatch(line):
         return False
@@ -64,7 +64,5 @@ def _is_heading(line: str) -> bool:
 
 
 def _ends_with_number(line: str) -> bool:
-    if not line[-1].isdecimal():
-        return False
     _, space, word = line.rpartition(" ")  # only for speed: most numbers are after a space
     return (bool(space) and word.isdecimal()) or _ENDS_WITH_NUMBER.search(line) is not None

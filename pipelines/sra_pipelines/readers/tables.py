@@ -23,7 +23,7 @@ Rows = Iterable[Sequence[Cell | str]]
 
 
 def table_lines(rows: Rows, *, first_row_names: bool = True) -> Iterator[str]:
-    """Yield the rows of a table as lines.
+    """Return the rows of a table as lines, which are read one by one.
 
     A row that is too long for a passage has several lines in one text. Below a heading, cells have the name of their
     column: ``Item: Revenue | 2023: 82,400``. Other rows keep their empty cells.
@@ -36,7 +36,7 @@ def table_lines(rows: Rows, *, first_row_names: bool = True) -> Iterator[str]:
         Whether the first row of three or more texts names the columns, even if the format does not mark it and the
         values are texts too.
     """
-    yield from filter(None, _lines(laid_out(rows), first_row_names))
+    return filter(None, _lines(laid_out(rows), first_row_names))
 
 
 def whole_table_lines(rows: Rows) -> list[str]:
@@ -70,19 +70,20 @@ def table_pages(tables: Iterable[tuple[str, Rows]]) -> Iterator[Page]:
 
 def _lines(grid: Iterator[GridRow], first_row_names: bool) -> Iterator[str]:
     rows = list(islice(grid, _READ_AHEAD))
-    index = 0
+    index, last = 0, len(rows) - LOOK_AHEAD
     names: ColumnNames | None = None
     starts, in_list = True, False
     margin = _margin(rows[:LOOK_AHEAD])
     while index < len(rows):
         row = rows[index]
         index += 1
-        if len(rows) - index < LOOK_AHEAD:
+        if index > last:
             rows, index = [*rows[index:], *islice(grid, _READ_AHEAD)], 0
-        if names is not None and row.is_plain and not (starts or margin) and names.has_amount(row):
+            last = len(rows) - LOOK_AHEAD
+        if names is not None and not (starts or margin) and (line := names.row_of_amounts(row)):
             # Only for speed: most rows. A row with an amount is no heading.
             in_list = False
-            yield names.name(row)
+            yield line
             continue
         if row.is_empty:
             starts = True

@@ -10,7 +10,6 @@ import dataclasses
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import cast
 
 __all__ = ["Cell", "GridRow", "compacted", "laid_out"]
 
@@ -140,9 +139,9 @@ def laid_out(rows: Iterable[Sequence[Cell | str]]) -> Iterator[GridRow]:
 def _plain_texts(row: Sequence[Cell | str]) -> list[str] | None:
     """Return the texts of a row in which each cell is in one column and has no marks, with single spaces; or None."""
     try:
-        joined = "|".join(cast("Sequence[str]", row))
-        texts = list(cast("Sequence[str]", row))
-    except TypeError:  # some are not strings
+        joined = "|".join(row)  # type: ignore[arg-type]  # strings in most rows
+        texts: list[str] = list(row)  # type: ignore[arg-type]
+    except TypeError:
         plain = [_plain_text(cell) for cell in row]
         texts = [text for text in plain if text is not None]
         if len(texts) < len(plain):
@@ -297,7 +296,10 @@ def _join_currency(rows: Sequence[GridRow], column: int) -> None:
 
 def _with_columns(row: GridRow, kept: Sequence[int]) -> GridRow:
     if row.is_plain:
-        kept_texts = [row.texts[column] for column in kept if column < len(row.texts)]
+        if kept and kept[-1] >= len(row.texts):
+            kept = [column for column in kept if column < len(row.texts)]
+        all_texts = row.texts
+        kept_texts = [all_texts[column] for column in kept]
         return GridRow(kept_texts, list(range(len(kept_texts))), is_plain=True)
     texts: list[str] = []
     owners: list[int] = []

@@ -15,6 +15,8 @@ from sra_pipelines.readers.grid.cells import GridRow
 from sra_pipelines.readers.grid.kinds import (
     VALUES,
     Kind,
+    begins_as_label,
+    is_amount,
     is_column_name,
     is_unit,
     is_value,
@@ -85,10 +87,24 @@ class ColumnNames:
         """Columns with amounts so far."""
         return frozenset(self._amounts)
 
-    def has_amount(self, row: GridRow) -> bool:
-        """Return whether the row has an amount where an earlier one had it, as most rows have; for speed."""
+    def row_of_amounts(self, row: GridRow) -> str | None:
+        """Return a row as a line if it has an amount where an earlier one had it, as most rows have; otherwise None."""
+        if not row.is_plain:
+            return None
         column, texts = self._amount, row.texts
-        return bool(texts) and column < len(texts) and kind_of(texts[column]) is Kind.AMOUNT
+        if not texts or column >= len(texts) or kind_of(texts[column]) is not Kind.AMOUNT:
+            return None
+        if self._is_simple and len(texts) == self._size and "" not in texts:
+            line = self._template % tuple(texts)
+            if len(line) <= LONGEST_LINE:  # most rows
+                self._rows += 1
+                for column in self._others:
+                    text = texts[column] if column < self._size else ""  # an earlier row was wider
+                    if not begins_as_label(text[:4]) and is_value(text):
+                        self._note_amounts(texts)
+                        break
+                return line
+        return self.name(row)
 
     def name(self, row: GridRow) -> str:
         """Return a row as a line, or several if it is long, with the name of its column before each cell."""
@@ -96,21 +112,17 @@ class ColumnNames:
         texts = row.texts
         self._note_amounts(texts)
         if self._is_simple and row.is_simple and len(texts) <= self._size:
-            if len(texts) == self._size and "" not in texts:
-                line = self._template % tuple(texts)
-                if len(line) <= LONGEST_LINE:  # most rows
-                    return line
             filled = row.filled
             cells = [self._prefixes[column] + texts[column] for column in filled]
             return row_text(cells, [texts[column] for column in filled])
-        filled = row.filled
         pieces: list[tuple[int, str, str]] = []  # group, name, text
-        for column in filled:
-            text = row.texts[column]
-            group = self._groups[column] if column < len(self._groups) else -1 - column
-            name = self._name(column, row.end(column))
+        for column in row.filled:
+            text = texts[column]
+            group = self._groups[column] if column < self._size else -1 - column
+            end = column + 1 if row.is_plain else row.end(column)
+            name = self.texts[column] if end == column + 1 and column < self._size else self._name(column, end)
             if pieces and pieces[-1][0] == group and name == pieces[-1][1]:
-                both = all(kind_of(part) is Kind.AMOUNT for part in (pieces[-1][2], text))
+                both = is_amount(pieces[-1][2]) and is_amount(text)
                 pieces[-1] = (group, name, f"{pieces[-1][2]}{' | ' if both else ' '}{text}")
             else:
                 pieces.append((group, name, text))

@@ -39,6 +39,38 @@ _TESTS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class _Common:
+    """How Python writes a number in a common layout.
+
+    Parameters
+    ----------
+    places
+        Decimals of the number itself; two more than are shown for per cent.
+    decimals
+        Decimals that are shown.
+    grouped
+        Whether thousands are separated.
+    specification
+        The format of Python for the number itself.
+    limit
+        Numbers from this one on may have other digits than those that were written.
+    """
+
+    places: int
+    decimals: int
+    grouped: bool
+    specification: str
+    limit: float
+
+    @classmethod
+    def of(cls, decimals: int, is_percent: bool, grouped: bool) -> _Common:
+        """Return how a number with some decimals is written."""
+        places = decimals + 2 * is_percent
+        comma = "," if grouped and not is_percent else ""
+        return cls(places, decimals, grouped, f"{comma}.{places}f", 10.0 ** (_EXACT_DIGITS - places))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class _Layout:
     """The places for digits in a section, found once for all cells with the format.
 
@@ -56,9 +88,8 @@ class _Layout:
         Texts around the digits.
     is_pattern
         Whether texts are between the digits, as in a telephone number.
-    common_places
-        Decimals of the number itself in a layout such as ``#,##0.00`` or ``0%``, for which there is a faster way;
-        otherwise None.
+    common
+        How Python writes a number in a layout such as ``#,##0.00`` or ``0%``, which is faster; None for other layouts.
     """
 
     whole: tuple[str, ...]
@@ -70,7 +101,7 @@ class _Layout:
     before: str
     after: str
     is_pattern: bool
-    common_places: int | None
+    common: _Common | None
 
     @classmethod
     def of(cls, tokens: tuple[tuple[str, str], ...]) -> _Layout:
@@ -96,17 +127,18 @@ class _Layout:
             and set(decimals) <= {"0"}
             and len(decimals) <= _MOST_COMMON_DECIMALS
         )
+        grouped = any(first < i < max(whole, default=0) for i in commas)
         return cls(
             whole=shown,
             decimals=decimals,
             digits=tuple(tokens[i][1] for i in places if i > exponent),
             exponent=tokens[exponent][1] if exponent < len(tokens) else None,
             factor=factor,
-            grouped=any(first < i < max(whole, default=0) for i in commas),
+            grouped=grouped,
             before="".join(text for kind, text in tokens[:first] if kind in ("literal", "percent")),
             after="".join(text for kind, text in tokens[last + 1 :] if kind in ("literal", "percent")),
             is_pattern=is_pattern,
-            common_places=len(decimals) + 2 * (factor == 100) if is_common else None,
+            common=_Common.of(len(decimals), factor == 100, grouped) if is_common else None,
         )
 
 
@@ -140,7 +172,7 @@ class _Section:
         kinds = frozenset(kind for kind, _ in tokens)
         layout = _Layout.of(tokens) if "digit" in kinds else None
         has_digits_only = kinds.isdisjoint(("general", "text", "slash", "date", "elapsed"))
-        is_common = has_digits_only and layout is not None and layout.common_places is not None
+        is_common = has_digits_only and layout is not None and layout.common is not None
         return cls(tokens, condition, kinds, layout, is_common)
 
     def has(self, kind: str) -> bool:
@@ -178,13 +210,15 @@ def shown_value(value: object, number_format: str) -> str:
     """
     if value is None:
         return ""
-    if isinstance(value, bool):
-        return str(value).upper()
-    if number_format == "General" and not isinstance(value, _DATES):
-        return _general(value) if isinstance(value, _NUMBERS) and value - value == 0 else str(value)
-    known = _format(number_format[:_LONGEST])
     if isinstance(value, _NUMBERS):
-        return _shown_number(value, known)
+        if isinstance(value, bool):
+            return str(value).upper()
+        if number_format == "General" and value - value == 0:
+            return _general(value)
+        return _shown_number(value, _format(number_format)) if number_format != "General" else str(value)
+    if number_format == "General" and not isinstance(value, _DATES):
+        return str(value)
+    known = _format(number_format)
     sections = known.sections
     if isinstance(value, _DATES):
         return shown_date(value, sections[0].tokens, known.dates)
@@ -196,6 +230,7 @@ def shown_value(value: object, number_format: str) -> str:
 
 @cache
 def _format(number_format: str) -> _Format:
+    number_format = number_format[:_LONGEST]
     sections: list[_Section] = []
     tokens: list[tuple[str, str]] = []
     condition = None
@@ -230,15 +265,13 @@ def _token(match: re.Match[str]) -> tuple[str, str] | None:
 
 
 def _shown_number(value: float, known: _Format) -> str:
-    if value - value != 0:  # infinite, or not a number
-        return "#NUM!"
-    if abs(value) >= _LARGEST:
-        return _general(value)
+    if not -_LARGEST < value < _LARGEST:
+        return _general(value) if value - value == 0 else "#NUM!"  # infinite, or not a number
     section, negative = _section_for(value, known)
     if section is None:
         return ""
-    if section.is_common and section.layout is not None:
-        text = _common(abs(value), section.layout)
+    if section.is_common and section.layout is not None and section.layout.common is not None:
+        text = _common(abs(value), section.layout, section.layout.common)
         if text is not None:
             return f"-{text}".strip() if value < 0 and not negative and _NOT_ZERO.search(text) else text.strip()
     if section.has("date") or section.has("elapsed"):  # a number that is no valid date
@@ -266,9 +299,7 @@ def _section_for(value: float, known: _Format) -> tuple[_Section | None, bool]:
         return None, False
     if value < 0 and len(sections) > 1:
         return sections[1], True
-    if value == 0 and len(sections) > 2:
-        return sections[2], False
-    return sections[0], False
+    return sections[2 if value == 0 and len(sections) > 2 else 0], False
 
 
 def _with_digits(number: Decimal, tokens: tuple[tuple[str, str], ...], layout: _Layout) -> str:
@@ -283,24 +314,25 @@ def _with_digits(number: Decimal, tokens: tuple[tuple[str, str], ...], layout: _
     return f"{layout.before}{body}{layout.after}"
 
 
-def _common(value: float, layout: _Layout) -> str | None:
+def _common(value: float, layout: _Layout, common: _Common) -> str | None:
     """Return a number of a common layout without decimal arithmetic; None if that could round it differently.
 
     The shortest digits that give the same float, which Excel rounds, are on the same side of a half as the float itself
     unless they end with it.
     """
-    places = layout.common_places
-    if places is None or value >= 10.0 ** (_EXACT_DIGITS - places):
+    if value >= common.limit:
         return None
     digits = repr(value)
-    if "e" in digits or (digits[-1] == "5" and len(digits) - digits.find(".") - 1 == places + 1):
+    if "e" in digits or (digits[-1] == "5" and len(digits) - digits.find(".") - 1 == common.places + 1):
         return None
-    whole, _, fraction = f"{value:.{places}f}".partition(".")
-    if places > len(layout.decimals):  # per cent
+    text = format(value, common.specification)
+    if common.places > common.decimals:  # per cent
+        whole, _, fraction = text.partition(".")
         whole, fraction = (whole + fraction[:2]).lstrip("0") or "0", fraction[2:]
-    if layout.grouped and len(whole) > 3:
-        whole = f"{int(whole):,}"
-    return f"{layout.before}{whole}.{fraction}{layout.after}" if fraction else f"{layout.before}{whole}{layout.after}"
+        if common.grouped and len(whole) > 3:
+            whole = f"{int(whole):,}"
+        text = f"{whole}.{fraction}" if fraction else whole
+    return f"{layout.before}{text}{layout.after}"
 
 
 def _plain(number: Decimal, whole: Sequence[str], decimals: Sequence[str], grouped: bool) -> str:
@@ -344,7 +376,7 @@ def _general(value: float) -> str:
     """Return a number without a format: a large one with an exponent, others without."""
     if abs(value) >= _LARGEST:
         return f"{value:.10g}"
-    if float(value).is_integer():
+    if isinstance(value, int) or value.is_integer():
         return str(int(value))
     digits = 10 if abs(value) < 1e6 else 15  # significant ones; the last of 17 are errors of rounding
     return f"{Decimal(f'{value:.{digits}g}'):f}"

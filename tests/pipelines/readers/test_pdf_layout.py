@@ -58,6 +58,31 @@ def test_figures_are_beside_their_labels_in_any_order_of_drawing(tmp_path, texts
     assert page_of(drawn(tmp_path / "a.pdf", *texts)).split("\n") == [" ".join(row) for row in ROWS]
 
 
+@pytest.mark.parametrize("last", ["7", "19"])
+@pytest.mark.parametrize("step", [4, 8])
+def test_figures_below_each_other_stay_two(tmp_path, last, step):
+    """PDFium takes a figure that begins below the one before it for its continuation: 217."""
+    columns = [("Item", "Rent", "Tax", "Fees"), ("2023", "500", "21", last), ("5", "7", "8", "9")]
+    texts = [(20 + 40 * x, 40 + step * y, text) for x, column in enumerate(columns) for y, text in enumerate(column)]
+    assert page_of(drawn(tmp_path / "a.pdf", *texts)).split("\n") == [
+        "Item 2023 5",
+        "Rent 500 7",
+        "Tax 21 8",
+        f"Fees {last} 9",
+    ]
+
+
+def test_negative_exponents_are_not_part_of_the_number(tmp_path):
+    pdf = FPDF()
+    pdf.set_font("Helvetica", size=11)
+    pdf.add_page()
+    for position, text in [("LINE", "Rate 10"), ("SUP", "-6"), ("LINE", " in 2023-24")]:
+        pdf.char_vpos = position
+        pdf.write(6, text)
+    pdf.output(str(tmp_path / "a.pdf"))
+    assert page_of(tmp_path / "a.pdf") == "Rate 10⁻⁶ in 2023-24"
+
+
 def test_a_figure_that_is_drawn_late_is_put_between_the_columns_beside_it(tmp_path):
     texts = [(20, 40, "Revenue"), (100, 40, "300"), (20, 48, "Costs"), (100, 48, "100"), (60, 40, "500")]
     assert page_of(drawn(tmp_path / "a.pdf", *texts)) == "Revenue 500 300\nCosts 100"

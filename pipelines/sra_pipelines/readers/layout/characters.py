@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import pypdfium2
@@ -14,7 +14,9 @@ from sra_pipelines.readers.layout.symbol_fonts import with_symbols
 
 __all__ = ["Box", "Characters"]
 
-_read_box = pdfium.FPDFText_GetLooseCharBox
+# PDFium's function without declared types of arguments: to check them takes ctypes most of the time of a call.
+_read_box = ctypes.PYFUNCTYPE(ctypes.c_int)(ctypes.cast(pdfium.FPDFText_GetLooseCharBox, ctypes.c_void_p).value or 0)
+_new_box = tuple.__new__  # only for speed
 _LEAST_RISE = 0.15  # of the height of the characters beside it
 # Numbers that may have a raised digit. Skipped are those with groups of three digits, because the last group would have
 # four, and single digits that are not after a word. The text before a number is a part of its match.
@@ -22,7 +24,8 @@ _DIGITS = re.compile(
     r"(?:\D++|\d{1,3}(?:,\d{3})++(?!\d)|(?<![^\W\d_])(?<![)\]%’”\"'])\d(?!\d))*+(?:(?P<number>\d+)|\Z)"  # noqa: RUF001
 )
 _WORD_ENDS = ")]%’”\"'"  # noqa: RUF001
-_SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+_NEGATIVE = re.compile(r"[-\u2212\u2013](?<=\d.)\d{1,2}(?!\d)")
+_SUPERSCRIPTS = str.maketrans("0123456789-\u2212\u2013", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁻⁻")
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _CONTINUED = re.compile(r"[,;]?\s?(\d+)")
 _MOST_DIGITS = 3  # of a raised number after a word, such as the mark of a note
@@ -71,9 +74,9 @@ class Characters:
     def __init__(self, text_page: pypdfium2.PdfTextPage) -> None:
         self.text: str = text_page.get_text_range()
         self.placed = len(self.text) == text_page.count_chars()
-        self._page = text_page.raw
         if self.placed:
-            self.text = with_symbols(self.text, self._page)
+            self.text = with_symbols(self.text, text_page.raw)
+        self._page = ctypes.cast(text_page.raw, ctypes.c_void_p)
         self._sides = (ctypes.c_float * 4)()  # left, top, right and bottom, read at once
         self._rectangle = ctypes.byref(pdfium.FS_RECTF.from_buffer(self._sides))
 
@@ -81,38 +84,51 @@ class Characters:
         """Return the box of a character, which is as high as its font, however high the character is."""
         _read_box(self._page, index, self._rectangle)
         left, top, right, bottom = self._sides[:]
-        return Box(left, bottom, right, top)
+        return _new_box(Box, (left, bottom, right, top))
 
-    def has_gap(self, first: int, last: int, heights: float) -> bool:
-        """Return whether a space of more than some heights is between two characters; for speed, without boxes."""
-        _read_box(self._page, first, self._rectangle)
-        _, top, right, bottom = self._sides[:]
-        _read_box(self._page, last, self._rectangle)
-        return self._sides[0] - right > heights * (top - bottom)
+    def gaps(self, spaces: Sequence[tuple[int, int]], heights: float) -> Iterator[tuple[int, int]]:
+        """Yield those of some spaces between words that are wider than some heights; for speed, without boxes."""
+        page, sides, rectangle = self._page, self._sides, self._rectangle
+        for start, end in spaces:
+            _read_box(page, start - 1, rectangle)
+            _, top, right, bottom = sides[:]
+            _read_box(page, end, rectangle)
+            if sides[0] - right > heights * (top - bottom):
+                yield start, end
 
     def _are_level(self, first: int, last: int) -> bool:
         """Return whether two characters have the same height and line; for speed, without their boxes."""
         _read_box(self._page, first, self._rectangle)
-        _, top, _, bottom = self._sides[:]
+        sides = self._sides
+        top, bottom = sides[1], sides[3]
         _read_box(self._page, last, self._rectangle)
-        return self._sides[1] == top and self._sides[3] == bottom
+        return sides[1] == top and sides[3] == bottom
 
     def with_raised_digits(self) -> str:
         """Return the text with raised and lowered digits as such: ``500²``, not 5002."""
         text: list[str] = []
         done = 0
+        are_level = self._are_level
         for match in _DIGITS.finditer(self.text):
             start, end = match.span("number")
             if start < done:
                 continue
             before = self.text[start - 1] if start else " "
             after_word = end - start <= _MOST_DIGITS and (before.isalpha() or before in _WORD_ENDS)
-            if not after_word and self._are_level(start, end - 1):  # most numbers
+            if not after_word and (end - start == 1 or are_level(start, end - 1)):  # most numbers
                 continue
             for first, last, table in self._shifted(start, end, after_word):
                 text += self.text[done:first], self.text[first:last].translate(table)
                 done = last
-        return "".join([*text, self.text[done:]])
+        return self._with_raised_signs("".join([*text, self.text[done:]]))
+
+    def _with_raised_signs(self, text: str) -> str:
+        """Return the text with negative exponents as such: ``10⁻⁶``, not 10-6."""
+        for match in _NEGATIVE.finditer(text):
+            start, end = match.span()
+            if not self._are_level(start - 1, start) and _rises(self.box(start - 1), self.box(start)) > 0:
+                text = f"{text[:start]}{match[0].translate(_SUPERSCRIPTS)}{text[end:]}"
+        return text
 
     def _shifted(self, start: int, end: int, after_word: bool) -> Iterator[tuple[int, int, dict[int, int]]]:
         if after_word and not self._are_level(start - 1, start) and _rises(self.box(start - 1), self.box(start)) > 0:
@@ -147,7 +163,7 @@ class Characters:
 def _rises(base: Box, other: Box) -> int:
     """Return 1 if a character is above the line of the one before it, -1 if it is below, and 0 otherwise."""
     height = max(base.height, other.height)
-    if height <= 0 or other.left < base.right - 0.5 * height:  # other lines, or text that runs upwards
+    if height <= 0 or other.left < base.right - 0.3 * height:  # other lines, or text that runs upwards
         return 0
     rise = other.bottom - base.bottom
     if rise > _LEAST_RISE * height and other.bottom < base.top:

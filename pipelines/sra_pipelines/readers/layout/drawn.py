@@ -43,7 +43,8 @@ class Line:
     @property
     def middle(self) -> float:
         """Height at which its middle is."""
-        return (self.first.middle + self.last.middle) / 2
+        first, last = self.first, self.last
+        return ((first.top + first.bottom) / 2 + (last.top + last.bottom) / 2) / 2
 
     @property
     def height(self) -> float:
@@ -75,9 +76,10 @@ def rows_in_place(text: str, rows: Sequence[Row], cut: Cut) -> list[Row] | None:
     cut
         Function that cuts a line in two before the first word right of a place, given in points.
     """
-    from_top = sorted(rows, key=lambda row: -row[0].middle)
-    if from_top == list(rows):
+    middles = [row[0].middle for row in rows]
+    if middles == sorted(middles, reverse=True):  # most pages
         return list(rows)
+    from_top = sorted(rows, key=lambda row: -row[0].middle)
     drawn = {row[0].start: number for number, row in enumerate(rows)}
     beside = [group for group in _level_groups(from_top) if len(group) > 1]
     if not beside:  # a footer, or a line that was drawn earlier or later; or columns whose lines are not level

@@ -25,7 +25,9 @@ _SAMPLED = 6  # lines
 _LEAST_LETTERS = 12  # on each side of a gap between two columns of text
 _LONG = 40  # characters
 _BLANK = " \t\xa0"
+_UPRIGHT = 1.3  # height of a digit or letter by its width; in text that runs up or down the page it is below 1
 _WORDS = re.compile(r"\S+")
+_SPACES = re.compile(r"(?<=\S)\s+(?=\S)")
 
 
 def page_lines(text_page: pypdfium2.PdfTextPage, fields: Sequence[Run] = (), hidden: Sequence[Box] = ()) -> str:
@@ -61,21 +63,42 @@ def page_lines(text_page: pypdfium2.PdfTextPage, fields: Sequence[Run] = (), hid
 
 
 def _drawn_lines(text: str, characters: Characters) -> list[Line]:
-    lines = []
+    lines: list[Line] = []
+    box = characters.box
     start = 0
     for match in [*_BREAK.finditer(text), None]:
         end = len(text) if match is None else match.start()
-        first = start
+        first, last = start, end
         while first < end and text[first] in _BLANK:
             first += 1
-        last = end
         while last > first and text[last - 1] in _BLANK:
             last -= 1
         if last > first:
-            lines.append(Line(first, last, characters.box(first), characters.box(last - 1)))
+            line = Line(first, last, box(first), box(last - 1))
+            lines += [line] if line.first.bottom == line.last.bottom else _level_parts(text, characters, line)
         if match is not None:
             start = match.end()
     return lines
+
+
+def _level_parts(text: str, characters: Characters, line: Line) -> list[Line]:
+    """Cut a line where it continues below itself: PDFium takes figures in a column for one number, such as 21 and 7."""
+    if line.first.middle - line.last.middle < SAME_LINE * line.height and line.is_level:  # its end is raised or lowered
+        return [line]
+    parts: list[Line] = []
+    start, last = line.start, line.first
+    for index in range(line.start + 1, line.end):
+        if text[index] in _BLANK:
+            continue
+        box = characters.box(index)
+        is_upright = last.height > _UPRIGHT * (last.right - last.left)
+        is_lower = last.middle - box.middle >= SAME_LINE * min(last.height, box.height)
+        if is_upright and is_lower and box.left < (last.left + last.right) / 2:
+            end = line.start + len(text[line.start : index].rstrip())
+            parts.append(Line(start, end, characters.box(start), characters.box(end - 1)))
+            start = index
+        last = box
+    return [*parts, Line(start, line.end, characters.box(start), line.last)]
 
 
 def _cut(text: str, characters: Characters, line: Line, place: float) -> list[Line]:
@@ -91,18 +114,21 @@ def _cut(text: str, characters: Characters, line: Line, place: float) -> list[Li
 def _joined(lines: Sequence[Line]) -> list[list[Line]]:
     """Join lines that are at the same height and drawn one after the other."""
     rows: list[list[Line]] = []
+    last: Box | None = None
     for line in lines:
-        if rows and _continues(rows[-1][-1].last, line.first):
+        if last is not None and _continues(last, line.first):
             rows[-1].append(line)
         else:
             rows.append([line])
+        last = line.last
     return rows
 
 
 def _continues(left: Box, right: Box) -> bool:
-    if right.left < left.right - left.height:  # most lines: the next one starts at the margin
+    left_height = left.top - left.bottom
+    if right.left < left.right - left_height:  # most lines: the next one starts at the margin
         return False
-    height = min(left.height, right.height)
+    height = min(left_height, right.height)
     return height > 0 and abs(left.middle - right.middle) < SAME_LINE * height and right.left >= left.right - height
 
 
@@ -125,26 +151,18 @@ def _has_columns(text: str, characters: Characters, rows: Sequence[Sequence[Line
 
 
 def _has_gap(text: str, characters: Characters, start: int, end: int) -> bool:
-    words = [(start + match.start(), start + match.end()) for match in _WORDS.finditer(text[start:end])]
-    letters = [_letters(text[first:last]) for first, last in words]
-    rest = sum(letters)
-    if 2 * rest < end - start:
-        return False
-    before = 0
-    for count, (_, first), (last, _) in zip(letters, words, words[1:], strict=False):
-        before += count
-        rest -= count
-        if before < _LEAST_LETTERS:
-            continue
-        if rest < _LEAST_LETTERS:
+    spaces = [match.span() for match in _SPACES.finditer(text, start + _LEAST_LETTERS, end - _LEAST_LETTERS + 1)]
+    for last, first in characters.gaps(spaces, _GAP):
+        before, after = _letters(text[start:last]), _letters(text[first:end])
+        if before + after < (end - start) / 2 or after < _LEAST_LETTERS:
             return False
-        if characters.has_gap(first - 1, last, _GAP):
+        if before >= _LEAST_LETTERS:
             return True
     return False
 
 
-def _letters(word: str) -> int:
-    return len(word) if word.isalpha() else sum(map(str.isalpha, word))
+def _letters(text: str) -> int:
+    return sum(map(str.isalpha, text))
 
 
 def _runs(text: str, characters: Characters, lines: Sequence[Line], hidden: Sequence[Box]) -> list[Run]:

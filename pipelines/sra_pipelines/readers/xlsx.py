@@ -6,13 +6,13 @@ follow their row, and hidden sheets are read with a label that says that they ar
 
 from __future__ import annotations
 
+import dataclasses
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import repeat
 from pathlib import Path
 from typing import Any
 
-import openpyxl
 from openpyxl.cell.rich_text import CellRichText, TextBlock
 
 from sra_pipelines.readers.content import require_small
@@ -21,6 +21,7 @@ from sra_pipelines.readers.open_xml import transitional
 from sra_pipelines.readers.sheets.number_format import shown_value
 from sra_pipelines.readers.sheets.sheet_cells import BOLD_ROWS, Placing, is_bold_heading
 from sra_pipelines.readers.sheets.stored_parts import Sheet, has_raised_text, sheets_of
+from sra_pipelines.readers.sheets.workbook import open_workbook
 from sra_pipelines.readers.tables import Cell, table_pages
 from sra_pipelines.values import Page
 
@@ -30,13 +31,14 @@ Row = Sequence[Cell | str]
 
 
 def read(path: Path, on_page: Callable[[int, int], None] | None = None) -> list[Page]:
-    """Read the worksheets of a workbook; charts and macros are ignored."""
+    """Read the worksheets of a workbook with the titles of charts, whose values are in cells; macros are ignored."""
     require_small(path)
     with transitional(path) as file:
         with zipfile.ZipFile(file) as archive:
-            stored, rich_text = sheets_of(archive), has_raised_text(archive)
-        workbook = _open(file, data_only=True, rich_text=rich_text)
-        formulas = _open(file, data_only=False) if any(sheet.unsaved for sheet in stored.values()) else None
+            stored = sheets_of(archive)
+            rich_text = has_raised_text(archive) or any(sheet.has_raised_text for sheet in stored.values())
+        workbook = open_workbook(file, data_only=True, rich_text=rich_text)
+        formulas = open_workbook(file, data_only=False) if any(sheet.unsaved for sheet in stored.values()) else None
         try:
             pages: list[Page] = []
             sheets = workbook.worksheets
@@ -51,6 +53,9 @@ def read(path: Path, on_page: Callable[[int, int], None] | None = None) -> list[
                     pages.append(Page(len(pages), page.label, text))
                 if on_page is not None:
                     on_page(number, len(sheets))
+            if pages:
+                notices = _left_out(stored.values(), len(workbook.chartsheets))
+                pages[0] = dataclasses.replace(pages[0], notices=tuple(notices))
             return pages
         finally:
             workbook.close()
@@ -58,28 +63,32 @@ def read(path: Path, on_page: Callable[[int, int], None] | None = None) -> list[
                 formulas.close()
 
 
-def _open(file: Any, *, data_only: bool, rich_text: bool = False) -> Any:
-    file.seek(0)
-    return openpyxl.load_workbook(file, read_only=True, data_only=data_only, keep_links=False, rich_text=rich_text)
+def _left_out(sheets: Iterable[Sheet], chart_sheets: int) -> Iterator[str]:
+    for name, count in (
+        ("picture", sum(sheet.pictures for sheet in sheets)),
+        ("sheet with only a chart", chart_sheets),
+    ):
+        if count:
+            first, _, rest = name.partition(" ")
+            yield f"1 {name} is not read" if count == 1 else f"{count:,} {first}s {rest}".rstrip() + " are not read"
 
 
 def _ending(sheet: Sheet) -> Iterator[str]:
     """Yield the lines after the rows of a sheet."""
     yield from (f"Text box: {text}" for text in sheet.boxes)
+    yield from (f"Chart: {title}" for title in sheet.charts if title)
     if count := len(sheet.unsaved):
         are = "1 formula has no saved value and is" if count == 1 else f"{count} formulas have no saved value and are"
         yield f"Note: {are} shown as text. Open the workbook in Excel and save it to get the values."
 
 
 def _rows(sheet: Any, stored: Sheet, formulas: Any | None) -> Iterator[Row]:
-    sheet.reset_dimensions()  # the dimensions stated in a file may be wrong
-    if formulas is not None:
-        formulas.reset_dimensions()
     placing = Placing(stored)
+    formats: dict[int, str] = {}
     was_heading = False
     both = zip(sheet.iter_rows(), repeat(()) if formulas is None else formulas.iter_rows(), strict=False)
     for number, (row, with_formulas) in enumerate(both, start=1):
-        texts = ["" if (value := cell.value) is None else _shown(value, cell) for cell in row]
+        texts = ["" if (value := cell.value) is None else _shown(value, cell, formats) for cell in row]
         for column, cell in enumerate(with_formulas, start=1):
             if (number, column) in stored.unsaved and column <= len(texts):
                 texts[column - 1] = _formula(cell.value)
@@ -87,9 +96,13 @@ def _rows(sheet: Any, stored: Sheet, formulas: Any | None) -> Iterator[Row]:
         yield placing.cells(number, texts, was_heading)
 
 
-def _shown(value: Any, cell: Any) -> str:
+def _shown(value: Any, cell: Any, formats: dict[int, str]) -> str:
+    """Return a value as Excel shows it; `formats` keeps the number format of each style of cells."""
     if not isinstance(value, CellRichText):
-        return shown_value(value, cell.number_format or "")
+        style = cell._style_id
+        if style not in formats:
+            formats[style] = cell.number_format or ""
+        return shown_value(value, formats[style])
     text = ""
     for part in value:
         position = part.font.vertAlign if isinstance(part, TextBlock) else None

@@ -8,6 +8,7 @@ import pytest
 import xlsxwriter
 from openpyxl.comments import Comment
 from openpyxl.styles import Font
+from PIL import Image
 from sra_pipelines.readers import read_document
 from sra_pipelines.readers.sheets.number_format import shown_value
 from sra_pipelines.values import DocumentError
@@ -52,6 +53,8 @@ DAY = datetime.datetime(2027, 3, 31)
         (-7, "0;;", ""),
         (datetime.timedelta(hours=30, minutes=15), "[h]:mm", "30:15"),
         (datetime.timedelta(minutes=75, seconds=5), "[mm]:ss", "75:05"),
+        (datetime.timedelta(hours=12), '[h] "hours"', "12 hours"),
+        (datetime.timedelta(hours=-30, minutes=-5), '[h]"h "mm"m"', "-30h 05m"),
         (datetime.time(14, 5), "h:mm AM/PM", "2:05 PM"),
         (DAY, "dd/mm/yyyy", "2027-03-31"),  # numbers only: unambiguous
         (DAY.replace(hour=9), "dd/mm/yyyy hh:mm", "2027-03-31 09:00"),
@@ -194,6 +197,27 @@ def test_formulas_that_xlsxwriter_did_not_compute_are_not_read_as_zero(tmp_path)
     ]
 
 
+def test_titles_of_charts_are_read_and_pictures_and_sheets_with_only_a_chart_are_named(tmp_path):
+    Image.new("RGB", (5, 5)).save(picture := tmp_path / "a.png")
+    book = xlsxwriter.Workbook(tmp_path / "a.xlsx")
+    sheet = book.add_worksheet("Rent")
+    sheet.write_row("A1", ["Rent", 500])
+    chart, other, alone = (book.add_chart({"type": "column"}) for _ in range(3))
+    for one in (chart, other, alone):
+        one.add_series({"values": "=Rent!$B$1:$B$1"})
+    chart.set_title({"name": "Rent of 2023"})
+    other.set_title({"none": True})
+    sheet.insert_chart("D1", chart)
+    sheet.insert_chart("D20", other)
+    sheet.insert_image("A9", picture)
+    sheet.insert_image("A19", picture)
+    book.add_chartsheet("Alone").set_chart(alone)
+    book.close()
+    document = read_document(tmp_path / "a.xlsx")
+    assert [page.text.split("\n") for page in document.pages] == [["Rent | 500", "Chart: Rent of 2023"]]
+    assert document.notices == ("2 pictures are not read", "1 sheet with only a chart is not read")
+
+
 def test_raised_digits_in_cells_do_not_join_the_number_before_them(tmp_path):
     book = xlsxwriter.Workbook(tmp_path / "a.xlsx")
     sheet = book.add_worksheet("Areas")
@@ -202,6 +226,15 @@ def test_raised_digits_in_cells_do_not_join_the_number_before_them(tmp_path):
     sheet.write_rich_string("A2", "Value x", lowered, "1", " of 10", raised, "6")
     book.close()
     assert read_document(tmp_path / "a.xlsx").pages[0].text.split("\n") == ["Area 100² m", "Value x1 of 10^6"]
+
+
+def test_raised_digits_of_texts_that_are_stored_in_the_sheet_itself_do_not_join_the_number_before_them(tmp_path):
+    book = xlsxwriter.Workbook(tmp_path / "a.xlsx", {"constant_memory": True})
+    sheet = book.add_worksheet("Areas")
+    sheet.write_rich_string("A1", "Area 500", book.add_format({"font_script": 1}), "2")
+    sheet.write_row("A3", ["Rent", 500])
+    book.close()
+    assert read_document(tmp_path / "a.xlsx").pages[0].text.split("\n") == ["Area 500²", "Rent | 500"]
 
 
 @pytest.mark.parametrize("number", [1_048_577, 99999999999999999999])

@@ -13,7 +13,7 @@ DATE_TOKEN = r"y{2,4}|y|m{1,5}|d{1,4}|h{1,2}|s{1,2}(?:\.0{1,3})?|AM/PM|A/P"  # n
 _MONTHS = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
            "November", "December"]  # fmt: skip
 _DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
-_ELAPSED = ("h", "m", "s")
+_ELAPSED = {"h": 3600, "m": 60, "s": 1}  # seconds
 _MIDNIGHT = datetime.time()
 
 Tokens = Sequence[tuple[str, str]]
@@ -123,6 +123,8 @@ def _duration(value: datetime.timedelta, tokens: Tokens) -> str:
     """Return a duration as hours, minutes and, unless the format omits them, seconds."""
     total = round(value.total_seconds())
     sign, total = ("-", -total) if total < 0 else ("", total)
+    if any(kind == "literal" and any(map(str.isalpha, text)) for kind, text in tokens):
+        return sign + _worded_duration(total, tokens)
     codes = [text.lower() for kind, text in tokens if kind in ("date", "elapsed")]
     first = next((code[0] for code in codes if code[0] in _ELAPSED), "h")
     seconds = any(code[0] == "s" for code in codes)
@@ -134,3 +136,17 @@ def _duration(value: datetime.timedelta, tokens: Tokens) -> str:
         return f"{sign}{total // 3600}"
     hours = f"{total // 3600:02}" if "hh" in codes else str(total // 3600)
     return f"{sign}{hours}:{total % 3600 // 60:02}" + (f":{total % 60:02}" if seconds else "")
+
+
+def _worded_duration(total: int, tokens: Tokens) -> str:
+    """Return seconds in a format with words, such as ``[h] "hours" mm "minutes"``."""
+    parts: list[str] = []
+    larger = 0  # seconds of the larger unit before
+    for kind, text in tokens:
+        if kind in ("date", "elapsed") and (unit := _ELAPSED.get(text[0].lower(), 0)):
+            number = total % larger // unit if kind == "date" and larger else total // unit
+            larger = unit
+            parts.append(str(number).zfill(len(text)))
+        elif kind in ("literal", "point", "comma", "slash"):
+            parts.append(text)
+    return " ".join("".join(parts).split())

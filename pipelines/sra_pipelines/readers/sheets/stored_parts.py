@@ -11,6 +11,8 @@ from typing import IO
 
 from lxml import etree
 
+from sra_pipelines.readers.notation.charts import chart_title
+
 __all__ = ["Sheet", "has_raised_text", "sheets_of"]
 
 _CHUNK = 1 << 20
@@ -25,7 +27,8 @@ _PLACE = re.compile(r"([A-Z]{1,3})(\d{1,7})")
 _THREADED = re.compile(r"^\[Threaded comment\].*?Comment:\s*", re.DOTALL)  # a notice for old versions of Excel
 _MOST_MERGED = 100_000
 _LAST_ROW = 1_048_576
-_LONG_ROW_NUMBER = re.compile(rb"\br\s*=\s*[\"'][A-Z]{0,3}(\d{7,})[\"']")
+_AS_ZEROS = bytes.maketrans(b"123456789", b"000000000")
+_LONG_NUMBERS = (b'0000000"', b"0000000'")  # as attributes, with each digit as a zero
 _ROW_NUMBER = re.compile(rb"<(?:\w+:)?(?:row|c)\b[^<>]*?\br\s*=\s*[\"'][A-Z]{0,3}(\d{7,})[\"']")  # not in a text
 
 Place = tuple[int, int]
@@ -45,12 +48,21 @@ class Sheet:
         Comments by cell.
     boxes
         Paragraphs of the text boxes that are drawn on the sheet.
+    charts
+        Titles of its charts; empty for one without a title.
+    pictures
+        Number of pictures on it.
+    has_raised_text
+        Whether texts that are stored in the sheet itself have superscripts or subscripts.
     """
 
     merged: dict[Place, Place] = dataclasses.field(default_factory=dict)
     unsaved: set[Place] = dataclasses.field(default_factory=set)
     comments: dict[Place, str] = dataclasses.field(default_factory=dict)
     boxes: list[str] = dataclasses.field(default_factory=list)
+    charts: list[str] = dataclasses.field(default_factory=list)
+    pictures: int = 0
+    has_raised_text: bool = False
 
 
 def sheets_of(archive: zipfile.ZipFile) -> dict[str, Sheet]:
@@ -71,7 +83,7 @@ def sheets_of(archive: zipfile.ZipFile) -> dict[str, Sheet]:
 
 
 def has_raised_text(archive: zipfile.ZipFile) -> bool:
-    """Return whether texts of a workbook have superscripts or subscripts."""
+    """Return whether texts that the sheets of a workbook share have superscripts or subscripts."""
     parts = [part for part in archive.namelist() if part.lower().endswith("sharedstrings.xml")]
     return any(b"vertAlign" in archive.read(part) for part in parts)
 
@@ -79,12 +91,13 @@ def has_raised_text(archive: zipfile.ZipFile) -> bool:
 def _sheet(archive: zipfile.ZipFile, part: str, unsaved: Sequence[re.Pattern[bytes]]) -> Sheet:
     sheet = Sheet()
     for text in _by_rows(archive.open(part)):
-        if _beyond_last_row(_LONG_ROW_NUMBER, text) and _beyond_last_row(_ROW_NUMBER, text):
+        if _has_long_number(text) and _has_row_beyond_last(text):
             raise ValueError(f"the number of a row in {part} is above {_LAST_ROW:,}, that of the last row of a sheet")
         for match in _MERGED.finditer(text) if b"mergeCell" in text else ():
             first, last = (int(match[2]), _column(match[1])), (int(match[4]), _column(match[3]))
             if len(sheet.merged) < _MOST_MERGED:
                 sheet.merged[first] = (last[0] - first[0] + 1, last[1] - first[1] + 1)
+        sheet.has_raised_text = sheet.has_raised_text or b"vertAlign" in text
         if b"<f" not in text and b":f" not in text:
             continue
         for match in (found for pattern in unsaved for found in pattern.finditer(text)):
@@ -95,13 +108,23 @@ def _sheet(archive: zipfile.ZipFile, part: str, unsaved: Sequence[re.Pattern[byt
         if kind == "comments":  # a part that is missing raises: the directory of the archive is damaged
             sheet.comments |= dict(_comments(archive, target))
         elif kind == "drawing":
-            sheet.boxes += _boxes(archive, target)
+            drawing = _parse(archive, target)
+            sheet.boxes += _boxes(drawing)
+            sheet.pictures += sum(1 for _ in drawing.iter("{*}pic"))
+            charts = [part for kind, part in _targets(archive, target).values() if kind == "chart"]
+            sheet.charts += [chart_title(_parse(archive, part)) for part in charts]
     return sheet
 
 
-def _beyond_last_row(number: re.Pattern[bytes], text: bytes) -> bool:
+def _has_long_number(text: bytes) -> bool:
+    """Return whether an attribute may end with a number as long as that of the last row; only for speed."""
+    zeros = text.translate(_AS_ZEROS)
+    return any(number in zeros for number in _LONG_NUMBERS)
+
+
+def _has_row_beyond_last(text: bytes) -> bool:
     """Return whether the number of a row is above that of the last: openpyxl would yield all empty rows before it."""
-    return any(len(match[1]) > 7 or int(match[1]) > _LAST_ROW for match in number.finditer(text))
+    return any(len(match[1]) > 7 or int(match[1]) > _LAST_ROW for match in _ROW_NUMBER.finditer(text))
 
 
 def _by_rows(file: IO[bytes]) -> Iterator[bytes]:
@@ -126,8 +149,8 @@ def _comments(archive: zipfile.ZipFile, part: str) -> Iterator[tuple[Place, str]
             yield (int(place[2]), _column(place[1].encode())), text
 
 
-def _boxes(archive: zipfile.ZipFile, part: str) -> Iterator[str]:
-    for box in _parse(archive, part).iter("{*}txBody"):
+def _boxes(drawing: etree._Element) -> Iterator[str]:
+    for box in drawing.iter("{*}txBody"):
         for paragraph in box.iter("{*}p"):
             text = " ".join("".join(element.text or "" for element in paragraph.iter("{*}t")).split())
             if text:

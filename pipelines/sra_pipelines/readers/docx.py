@@ -1,14 +1,14 @@
 """Reader for Word files: text, tables row by row, headings by style, and the page breaks that Word saved last.
 
 The XML is read directly, because python-docx skips content controls and tracked insertions. Numbers of paragraphs
-precede their text, and notes follow the paragraph or table that refers to them.
+precede their text, and notes and comments follow the paragraph or table that refers to them.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from docx.oxml import parse_xml
 from docx.oxml.ns import qn
 
 from sra_pipelines.readers.content import require_small
+from sra_pipelines.readers.notation.charts import CHART, chart_lines
 from sra_pipelines.readers.open_xml import transitional
 from sra_pipelines.readers.tables import Cell, whole_table_lines
 from sra_pipelines.readers.word.notes import Notes
@@ -32,6 +33,8 @@ _P, _TBL, _TR, _TC = (qn(f"w:{name}") for name in ("p", "tbl", "tr", "tc"))
 _TRPR, _TCPR, _MERGED, _SECTION_END = qn("w:trPr"), qn("w:tcPr"), qn("w:vMerge"), f"{qn('w:pPr')}/{qn('w:sectPr')}"
 _CONTROLS = (qn("w:sdt"), qn("w:sdtContent"), qn("w:customXml"))
 _END_MARK, _DELETED_ENDS = f"{qn('w:pPr')}/{qn('w:rPr')}", (qn("w:del"), qn("w:moveFrom"))
+_DELETED_ROW = f"{qn('w:trPr')}/{qn('w:del')}"
+_PICTURES = (qn("a:blip"), "{urn:schemas-microsoft-com:vml}imagedata")
 _MOST_COLUMNS = 1_000
 _HEADING_STYLE = re.compile(r"title|heading \d", re.IGNORECASE)
 
@@ -44,7 +47,11 @@ def read(path: Path, on_page: Callable[[int, int], None] | None = None) -> list[
     heading_styles = {s.style_id for s in document.styles if s.name and _HEADING_STYLE.match(s.name)}
     numbering = Numbering(_part(document, RELATIONSHIP_TYPE.NUMBERING), document.styles.element)
     runs = Runs(document.styles.element)
-    kinds = {"footnote": RELATIONSHIP_TYPE.FOOTNOTES, "endnote": RELATIONSHIP_TYPE.ENDNOTES}
+    kinds = {
+        "footnote": RELATIONSHIP_TYPE.FOOTNOTES,
+        "endnote": RELATIONSHIP_TYPE.ENDNOTES,
+        "comment": RELATIONSHIP_TYPE.COMMENTS,
+    }
     parts = {kind: part for kind, of in kinds.items() if (part := _part(document, of)) is not None}
     notes = Notes(document.element.body, parts, document.settings.element, runs)
     pages: list[Page] = []
@@ -57,7 +64,12 @@ def read(path: Path, on_page: Callable[[int, int], None] | None = None) -> list[
             lines.clear()
             headings.clear()
 
-    for line, style in _Body(numbering, runs).lines(document.element.body):
+    charts = {
+        identity: chart_lines(parse_xml(relationship.target_part.blob))
+        for identity, relationship in document.part.rels.items()
+        if relationship.reltype == RELATIONSHIP_TYPE.CHART and not relationship.is_external
+    }
+    for line, style in _Body(numbering, runs, charts).lines(document.element.body):
         for number, part in enumerate(line.split(BREAK)):
             if number:
                 end_page()
@@ -69,9 +81,18 @@ def read(path: Path, on_page: Callable[[int, int], None] | None = None) -> list[
                 lines.append(text)
             lines += below
     end_page()
+    if pages and (count := _pictures(document.element.body)):
+        notice = "1 picture is not read" if count == 1 else f"{count:,} pictures are not read"
+        pages[0] = dataclasses.replace(pages[0], notices=(notice,))
     if on_page is not None:
         on_page(len(pages), len(pages))
     return pages
+
+
+def _pictures(body: Any) -> int:
+    """Return the number of pictures that are shown, without the copies for old applications."""
+    pictures = (picture for picture in body.iter(*_PICTURES) if not any(map(is_passed_over, picture.iterancestors())))
+    return sum(1 for _ in pictures)
 
 
 def _part(document: Any, kind: str) -> Any | None:
@@ -91,9 +112,12 @@ class _Body:
         Counts numbered paragraphs.
     runs
         Reads the text of paragraphs.
+    charts
+        The lines of each chart, by the name that refers to it.
     """
 
-    def __init__(self, numbering: Numbering, runs: Runs) -> None:
+    def __init__(self, numbering: Numbering, runs: Runs, charts: Mapping[str, Sequence[str]]) -> None:
+        self._charts = charts
         self._numbering = numbering
         self._runs = runs
 
@@ -116,6 +140,8 @@ class _Body:
                 yield _numbered(child, text, self._numbering), value_of(child, "w:pPr/w:pStyle")
                 for box in boxes:
                     yield from self.lines(box)
+                for chart in child.iter(CHART) if self._charts else ():
+                    yield from ((line, None) for line in self._charts.get(chart.get(qn("r:id"), ""), ()))
             elif not is_passed_over(child) and len(child):
                 if kept:
                     yield kept, None
@@ -166,8 +192,9 @@ def _has_deleted_end(paragraph: Any) -> bool:
 
 
 def _rows_of(table: Any) -> Iterator[Any]:
-    """Yield the rows of a table; those of a nested table are part of the text of their cell."""
-    return (row for row in table.iter(_TR) if next(row.iterancestors(_TBL)) is table)
+    """Yield the rows of a table that are not deleted; those of a nested table are part of the text of their cell."""
+    rows = (row for row in table.iter(_TR) if next(row.iterancestors(_TBL)) is table)
+    return (row for row in rows if row.find(_DELETED_ROW) is None)
 
 
 def _cells_of(row: Any) -> Iterator[Any]:

@@ -1,8 +1,17 @@
 """What Word shows beside plain text: text boxes, symbols, equations, form boxes, superscripts; no hidden text."""
 
+import io
+
 import docx
 import pytest
+from docx.opc.constants import CONTENT_TYPE, RELATIONSHIP_TYPE
+from docx.opc.packuri import PackURI
+from docx.opc.part import Part
 from docx.oxml import parse_xml
+from PIL import Image
+from pptx.chart.data import CategoryChartData
+from pptx.chart.xmlwriter import ChartXmlWriter
+from pptx.enum.chart import XL_CHART_TYPE
 from sra_pipelines.readers import read_document
 
 SPACES = " ".join(
@@ -124,3 +133,96 @@ def test_equations_in_equations_take_linear_time(tmp_path, kind, depth):
     if depth == 3:
         marks = {"d": "(((17)))", "m": "[[[17]]]", "rad": "√(√(√(17)))", "func": "(((17)))"}
         assert text == f"Due: {marks[kind]}"
+
+
+def test_struck_text_is_marked_and_does_not_join_the_amount_after_it(tmp_path):
+    inner = run("Rent ") + run("7", "<w:strike/>") + run("00", "<w:strike/><w:b/>") + run("800 crowns")
+    assert read(tmp_path, inner, run("Fee ") + run("5 ", "<w:dstrike/>") + run("6", "<w:strike w:val='0'/>")) == [
+        "Rent ~~700~~800 crowns",
+        "Fee ~~5~~ 6",
+    ]
+
+
+def test_digits_that_are_raised_by_their_position_do_not_join_the_number_before_them(tmp_path):
+    up, down = run("3", '<w:position w:val="8"/>'), run("2", '<w:position w:val="-6"/>')
+    assert read(tmp_path, run("77") + up, run("15") + down, run("77") + run("3", '<w:position w:val="1"/>')) == [
+        "77³",
+        "15₂",
+        "773",
+    ]
+
+
+def test_comments_follow_their_paragraph(tmp_path):
+    document = docx.Document()
+    paragraph = document.add_paragraph("Rent 500")
+    document.add_comment(paragraph.runs, text="Check 333", author="A")
+    document.add_paragraph("End")
+    document.save(tmp_path / "a.docx")
+    page = read_document(tmp_path / "a.docx").pages[0]
+    assert page.text.split("\n") == ["Rent 500", "Comment: Check 333", "End"]
+
+
+def test_word_art_is_text(tmp_path):
+    shape = '<w:r><w:pict><v:shape><v:textpath string="DRAFT 321"/></v:shape></w:pict></w:r>'
+    assert read(tmp_path, run("Rent") + shape) == ["Rent DRAFT 321"]
+
+
+def test_deleted_rows_are_left_out(tmp_path):
+    document = docx.Document()
+    table = document.add_table(3, 2)
+    for row, texts in zip(table.rows, [("Item", "Amount"), ("Old", "999"), ("Rent", "500")], strict=True):
+        for cell, text in zip(row.cells, texts, strict=True):
+            cell.text = text
+    table.rows[1]._tr.get_or_add_trPr().append(parse_xml(f'<w:del {SPACES} w:id="9" w:author="a"/>'))
+    document.save(tmp_path / "a.docx")
+    page = read_document(tmp_path / "a.docx").pages[0]
+    assert page.text.split("\n") == ["Item | Amount", "Item: Rent | Amount: 500"]
+
+
+def test_the_values_of_a_chart_are_rows_after_its_paragraph(tmp_path):
+    data = CategoryChartData(number_format="0.0%")
+    data.categories = ["North", "South"]
+    data.add_series("2023", (0.123, 0.456))
+    data.add_series("2022", (0.1, None))
+    title = (
+        "<c:title><c:tx><c:rich><a:bodyPr/><a:p><a:r><a:t>Share of sales</a:t></a:r></a:p></c:rich></c:tx></c:title>"
+    )
+    xml = ChartXmlWriter(XL_CHART_TYPE.COLUMN_CLUSTERED, data).xml.replace(
+        "<c:autoTitleDeleted", f"{title}<c:autoTitleDeleted"
+    )
+    document = docx.Document()
+    package = document.part.package
+    part = Part(PackURI("/word/charts/chart1.xml"), CONTENT_TYPE.DML_CHART, xml.encode(), package)
+    name = document.part.relate_to(part, RELATIONSHIP_TYPE.CHART)
+    paragraph = document.add_paragraph("See the chart.")
+    paragraph._p.append(
+        parse_xml(
+            f"<w:r {SPACES} xmlns:c='http://schemas.openxmlformats.org/drawingml/2006/chart' "
+            "xmlns:r='http://schemas.openxmlformats.org/officeDocument/2006/relationships'>"
+            f"<w:drawing><c:chart r:id='{name}'/></w:drawing></w:r>"
+        )
+    )
+    document.add_paragraph("End")
+    document.save(tmp_path / "a.docx")
+    assert read_document(tmp_path / "a.docx").pages[0].text.split("\n") == [
+        "See the chart.",
+        "Chart: Share of sales",
+        "2023 | 2022",
+        "North | 2023: 12.3% | 2022: 10.0%",
+        "South | 2023: 45.6%",
+        "End",
+    ]
+
+
+def test_pictures_are_counted_in_a_notice(tmp_path):
+    picture = io.BytesIO()
+    Image.new("RGB", (5, 5)).save(picture, "PNG")
+    document = docx.Document()
+    document.add_paragraph("Rent 500")
+    document.save(tmp_path / "none.docx")
+    document.add_picture(picture)
+    document.save(tmp_path / "one.docx")
+    document.add_picture(picture)
+    document.save(tmp_path / "two.docx")
+    notices = [read_document(tmp_path / f"{name}.docx").notices for name in ("none", "one", "two")]
+    assert notices == [(), ("1 picture is not read",), ("2 pictures are not read",)]

@@ -1,10 +1,10 @@
-"""Write superscripts and subscripts so that they do not become digits of the number before them."""
+"""Write superscripts, subscripts and struck text so that they do not become digits of the number beside them."""
 
 from __future__ import annotations
 
 import re
 
-__all__ = ["lowered", "raised"]
+__all__ = ["lowered", "raised", "struck"]
 
 _SUPERSCRIPTS = str.maketrans("0123456789+-\u2212", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
@@ -44,3 +44,12 @@ def lowered(before: str, text: str) -> str:
     if _INTEGER.fullmatch(text.strip()) and re.search(r"[\d⁰¹²³⁴⁵⁶⁷⁸⁹/\u2044]$", before):
         return text.translate(_SUBSCRIPTS)
     return text
+
+
+def struck(before: str, text: str) -> str:
+    """Return text that is struck out; an amount is marked as in Markdown, for it is not valid: ``~~500~~``."""
+    words = text.strip()
+    if not any(map(str.isdigit, words)):
+        return text
+    start = text.index(words[0])
+    return f"{text[:start]}~~{words}~~{text[start + len(words) :]}"

@@ -72,7 +72,9 @@ class Styles:
         return self._property(name, "paragraph-properties", f"{_FO}break-before") == "page"
 
     def script(self, name: str | None) -> str:
-        """Return ``"super"`` or ``"sub"`` for raised or lowered text, else an empty text."""
+        """Return ``"super"``, ``"sub"`` or ``"struck"`` for raised, lowered or struck text, else an empty text."""
+        if self._property(name, "text-properties", f"{_STYLE}text-line-through-style") not in (None, "none"):
+            return "struck"
         position = (self._property(name, "text-properties", f"{_STYLE}text-position") or "").split(" ")[0]
         if position in ("super", "sub"):
             return position

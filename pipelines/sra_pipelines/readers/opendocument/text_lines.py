@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from sra_pipelines.readers.notation.superscripts import lowered, raised
+from sra_pipelines.readers.notation.superscripts import lowered, raised, struck
 from sra_pipelines.readers.opendocument.styles import ListLevel, Styles
 from sra_pipelines.readers.tables import Cell, whole_table_lines
 from sra_pipelines.readers.word.number_formats import format_number
@@ -19,11 +19,12 @@ _DRAW = "{urn:oasis:names:tc:opendocument:xmlns:drawing:1.0}"
 _OFFICE = "{urn:oasis:names:tc:opendocument:xmlns:office:1.0}"
 _P, _H, _LIST, _NOTE = (f"{_TEXT}{name}" for name in ("p", "h", "list", "note"))
 _BOX = f"{_DRAW}text-box"
+_COMMENT = f"{_OFFICE}annotation"
 _PAGE_BREAK = f"{_TEXT}soft-page-break"
-# Deleted text, comments, notes and boxes, which have lines of their own, and indexes of sequences.
+# Deleted text, and comments, notes and boxes, which have lines of their own, and indexes of sequences.
 _LEFT_OUT = {
     f"{_TEXT}tracked-changes",
-    f"{_OFFICE}annotation",
+    _COMMENT,
     f"{_TEXT}sequence-decls",
     f"{_TEXT}variable-decls",
     f"{_OFFICE}forms",
@@ -58,9 +59,14 @@ def _collect(element: Any, styles: Styles, parts: list[str], depth: int) -> None
             if not styles.hides(style):
                 inner: list[str] = []
                 _collect(child, styles, inner, depth + 1)
-                text, script = "".join(inner), styles.script(style) if tag == f"{_TEXT}span" else ""
+                text = "".join(inner)
+                if tag == f"{_TEXT}ruby-text" and text:
+                    text = f"({text})"
+                script = styles.script(style) if tag == f"{_TEXT}span" else ""
                 before = "".join(parts[-3:])[-20:]
-                parts.append({"super": raised, "sub": lowered}[script](before, text) if script else text)
+                parts.append(
+                    {"super": raised, "sub": lowered, "struck": struck}[script](before, text) if script else text
+                )
         parts.append(" ".join((child.tail or "").split("\n")))
 
 
@@ -97,7 +103,7 @@ class Lines:
                 self._list(child, child.get(f"{_TEXT}style-name"), 1)
             elif child.tag == f"{_TABLE}table":
                 self._add_all(self._table(child))
-            elif isinstance(child.tag, str) and child.tag not in _LEFT_OUT:
+            elif isinstance(child.tag, str) and child.tag not in _LEFT_OUT and not _is_hidden(child):
                 self._read(child)
 
     def _paragraph(self, paragraph: Any, mark: str) -> None:
@@ -114,6 +120,7 @@ class Lines:
                 self._headings.append(Heading(start, " ".join(line.split())))
             self._lines.append(line)
         self._add_all(self._notes(paragraph))
+        self._add_all(self._comments(paragraph))
         for box in paragraph.iter(_BOX):
             if next(box.iterancestors(_BOX), None) is None:
                 self._read(box)
@@ -126,6 +133,12 @@ class Lines:
             citation = " ".join("".join(t.itertext()) for t in note.iterchildren(f"{_TEXT}note-citation")).strip()
             text = " ".join(text_of(p, self._styles) for p in note.iter(_P))
             yield f"{kind} {citation}: {' '.join(text.split())}"
+
+    def _comments(self, paragraph: Any) -> Iterator[str]:
+        for comment in paragraph.iter(_COMMENT):
+            text = " ".join(text_of(p, self._styles) for p in comment.iter(_P))
+            if text.strip() and next(comment.iterancestors(_BOX), None) is None:
+                yield f"Comment: {' '.join(text.split())}"
 
     def _list(self, element: Any, style: str | None, depth: int) -> None:
         counts = self._counts.setdefault(style or "", [])
@@ -183,6 +196,10 @@ class Lines:
             index = len(self._pages)
             self._pages.append(Page(index, str(index + 1), "\n".join(self._lines), tuple(self._headings)))
             self._lines, self._headings = [], []
+
+
+def _is_hidden(section: Any) -> bool:
+    return section.get(f"{_TEXT}display") == "none" or section.get(f"{_TEXT}is-hidden") == "true"
 
 
 def _continues(element: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Footnotes and endnotes of a Word file, as lines such as ``Footnote 3: Net of tax``.
+"""Footnotes, endnotes and comments of a Word file, as lines such as ``Footnote 3: Net of tax``.
 
 The reference mark is removed from the text, where its number could be mistaken for an amount or a part of a word.
 """
@@ -38,7 +38,7 @@ class Notes:
     body
         Body of the document; notes are numbered in the order of their references, by the rules of the sections.
     parts
-        Roots of the parts that contain the notes, by ``"footnote"`` and ``"endnote"``.
+        Roots of the parts that contain the notes, by ``"footnote"``, ``"endnote"`` and ``"comment"``.
     settings
         Root of the settings part, with the rules for all sections.
     runs
@@ -86,7 +86,7 @@ class Notes:
         for element in elements:
             if is_page_break(element):
                 self._restart("eachPage", rules)
-            elif element.tag in REFERENCES and element.get(qn("w:customMarkFollows")) in _NO:
+            elif REFERENCES.get(element.tag) in _FORMATS and element.get(qn("w:customMarkFollows")) in _NO:
                 kind, identity = REFERENCES[element.tag], element.get(qn("w:id"))
                 if (kind, identity) not in self._names:
                     start = integer(self._rule(kind, "w:numStart", rules))

@@ -9,7 +9,7 @@ from typing import Any
 from docx.oxml.ns import qn
 
 from sra_pipelines.readers.notation.equations import equation_text
-from sra_pipelines.readers.notation.superscripts import lowered, raised
+from sra_pipelines.readers.notation.superscripts import lowered, raised, struck
 from sra_pipelines.readers.word.symbols import is_symbol_font, symbol
 from sra_pipelines.readers.word.xml_values import (
     BREAK,
@@ -24,13 +24,16 @@ from sra_pipelines.readers.word.xml_values import (
 __all__ = ["TEXT_BOX", "Runs", "text_boxes"]
 
 TEXT_BOX = qn("w:txbxContent")
+_WORD_ART = "{urn:schemas-microsoft-com:vml}textpath"
 _MATH = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
 _R, _RPR, _T, _TAB, _BR, _CR, _HYPHEN, _SYM, _FIELD = (
     qn(f"w:{name}") for name in ("r", "rPr", "t", "tab", "br", "cr", "noBreakHyphen", "sym", "fldChar")
 )
 _RUBY, _PPR, _FONTS = qn("w:ruby"), qn("w:pPr"), ("w:ascii", "w:hAnsi", "w:cs")
-_LOOKS = tuple(qn(f"w:{name}") for name in ("vanish", "rFonts", "vertAlign", "rStyle"))  # what `_Look` depends on
+# What `_Look` depends on.
+_LOOKS = {qn(f"w:{name}") for name in ("vanish", "rFonts", "vertAlign", "rStyle", "position", "strike", "dstrike")}
 _DEEPEST = 32  # styles based on other styles; Word has a lower limit
+_LEAST_RISE = 4  # half-points; less is for the look of a line
 _SOFT_HYPHEN = "\u00ad"
 
 
@@ -94,20 +97,25 @@ class Runs:
 
     def _pieces(self, element: Any, look: _Look) -> Iterator[tuple[str, str]]:
         for child in element.iterchildren():
-            if is_passed_over(child) or child.tag == TEXT_BOX:
-                continue
             if child.tag == _R:
                 own = self._run_look(child, look)
                 if not own.hidden:
                     yield from self._run(child, own)
+            elif is_passed_over(child) or child.tag == TEXT_BOX:
+                continue
             elif child.tag == f"{_MATH}oMath":
                 yield equation_text(child), "baseline"
+            elif child.tag == _WORD_ART:
+                yield f" {child.get('string', '')} ", "baseline"
             else:
                 yield from self._pieces(child, look)
 
     def _run_look(self, run: Any, base: _Look) -> _Look:
         properties = next(run.iterchildren(_RPR), None)
-        if properties is None or next(properties.iterchildren(*_LOOKS), None) is None:
+        for child in () if properties is None else properties:
+            if child.tag in _LOOKS:
+                break
+        else:
             return base
         return _look(properties).over(self._styled(value_of(properties, "w:rStyle"))).over(base)
 
@@ -179,6 +187,8 @@ def _append(parts: list[str], text: str, script: str) -> None:
         text = raised("".join(parts[-2:])[-20:], text)
     elif script == "subscript":
         text = lowered("".join(parts[-2:])[-20:], text)
+    elif script == "struck":
+        text = struck("", text)
     if text:
         parts.append(text)
 
@@ -190,7 +200,15 @@ def _look(properties: Any) -> _Look:
     if fonts is not None:
         names = [fonts.get(qn(name)) for name in _FONTS]
         font = next((name for name in names if is_symbol_font(name)), names[0])
-    return _Look(None if vanish is None else is_on(properties, "w:vanish"), value_of(properties, "w:vertAlign"), font)
+    return _Look(None if vanish is None else is_on(properties, "w:vanish"), _script(properties), font)
+
+
+def _script(properties: Any) -> str | None:
+    if is_on(properties, "w:strike") or is_on(properties, "w:dstrike"):
+        return "struck"
+    rise = number_of(properties, "w:position") or 0  # half-points
+    by_position = "superscript" if rise >= _LEAST_RISE else "subscript" if rise <= -_LEAST_RISE else None
+    return value_of(properties, "w:vertAlign") or by_position
 
 
 def _shown(text: str, font: str | None) -> str:

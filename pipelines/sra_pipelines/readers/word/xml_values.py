@@ -1,6 +1,6 @@
 """Read values from the XML of a Word file; all tracked changes are treated as accepted.
 
-Control characters, which XML cannot contain, mark page breaks (a form feed) and the positions of footnotes and endnotes
+Control characters, which XML cannot contain, mark page breaks (a form feed) and the positions of notes and comments
 (see `NOTE_MARK`).
 """
 
@@ -25,8 +25,12 @@ __all__ = [
 ]
 
 BREAK = "\f"
-NOTE_MARK = re.compile("\x02(footnote|endnote) ([^\x03]*)\x03")  # kind, id
-REFERENCES = {qn("w:footnoteReference"): "footnote", qn("w:endnoteReference"): "endnote"}
+NOTE_MARK = re.compile("\x02(footnote|endnote|comment) ([^\x03]*)\x03")  # kind, id
+REFERENCES = {
+    qn("w:footnoteReference"): "footnote",
+    qn("w:endnoteReference"): "endnote",
+    qn("w:commentReference"): "comment",
+}
 # Tab stops, deleted and moved text, and fallback content for old applications.
 _PASSED_OVER = {
     qn("w:pPr"),

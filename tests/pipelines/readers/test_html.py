@@ -132,3 +132,47 @@ def test_styles_decide_what_is_raised_and_hidden(tmp_path, html, text):
 def test_a_style_of_a_cell_raises_no_text(tmp_path):
     cells = "<td style='vertical-align: super'>5</td><td style='position: relative; top: -2px'>6</td>"
     assert read(tmp_path, f"<table><tr><td>Rent</td>{cells}</tr></table>") == ["Rent | 5 | 6"]
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("The rent is <del>500</del><ins>600</ins>.", "The rent is ~~500~~600."),
+        ("Was <s>700</s> <strike> 800 </strike>900, so <s>far</s>.", "Was ~~700~~ ~~800~~ 900, so far."),
+        ("<span style='text-decoration: line-through'>500</span>600", "~~500~~600"),
+        ("99<span style='font-size:60%;vertical-align:text-top'>2</span>", "99²"),
+        ("99<span style='vertical-align:top'>2</span>", "992"),
+        ("7<meter value=0.6>60%</meter><progress value=3 max=10></progress>5", "7 60% 3 5"),
+        (
+            "Sales<svg><title>Icon</title><defs><text>no</text></defs><text>Item 7</text><text>8</text></svg>",
+            "Sales\nItem 7\n8",
+        ),
+    ],
+)
+def test_amounts_beside_each_other_stay_two(tmp_path, html, text):
+    assert "\n".join(read(tmp_path, f"<p>{html}</p>")) == text
+
+
+def test_what_a_page_does_not_show_is_left_out(tmp_path):
+    body = "<dialog>closed</dialog><dialog open>open</dialog><p style='visibility: collapse'>gone</p>shown"
+    assert read(tmp_path, body) == ["open", "shown"]
+
+
+@pytest.mark.parametrize(
+    ("style", "lines"),
+    [
+        ("ol.c {list-style-type: lower-alpha}", ["(a) Rent", "(b) Term"]),
+        (".c {list-style: upper-roman inside}", ["(I) Rent", "(II) Term"]),
+        ("ol {list-style: none}", ["Rent", "Term"]),
+        # With counters, the numbers are written by rules that are not read.
+        ("ol {list-style: none} li::before {counter-increment: i; content: counters(i, '.')}", ["1. Rent", "2. Term"]),
+    ],
+)
+def test_style_sheets_number_lists(tmp_path, style, lines):
+    assert read(tmp_path, f"<style>{style}</style><ol class=c><li>Rent</li><li>Term</li></ol>") == lines
+
+
+def test_the_foot_of_a_table_is_at_its_end_wherever_it_is_in_the_file(tmp_path):
+    rows = "<tbody><tr><td>Rent<td>500<tr><td>Tax<td>21</tbody>"
+    body = f"<table><thead><tr><th>Item<th>2023</thead><tfoot><tr><td>Total<td>521</tfoot>{rows}</table>"
+    assert read(tmp_path, body)[1:] == ["Item: Rent | 2023: 500", "Item: Tax | 2023: 21", "Item: Total | 2023: 521"]

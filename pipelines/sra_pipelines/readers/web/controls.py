@@ -10,24 +10,17 @@ __all__ = ["ListNumbers", "control_text"]
 
 _NOT_SHOWN = {"hidden", "password", "submit", "button", "reset", "image", "file"}
 _STYLES = {"a": "lowerLetter", "A": "upperLetter", "i": "lowerRoman", "I": "upperRoman", "1": "decimal"}
-_CSS = {
-    "lower-alpha": "a",
-    "lower-latin": "a",
-    "upper-alpha": "A",
-    "upper-latin": "A",
-    "lower-roman": "i",
-    "upper-roman": "I",
-    "decimal": "1",
-}
 _WIDEST = 9  # digits
 
 
 def control_text(element: Any) -> str:
-    """Return the value of an ``input``, ``select`` or ``textarea`` element; empty if the page shows none."""
+    """Return the value of a form control, ``meter`` or ``progress`` element; empty if the page shows none."""
     if element.tag == "textarea":
         return str(element.text or "")
     if element.tag == "select":
         return ", ".join(_selected(element))
+    if element.tag in ("meter", "progress"):
+        return " ".join(element.xpath("string()").split()) or str(element.get("value") or "")
     kind = (element.get("type") or "text").lower()
     if kind in ("checkbox", "radio"):
         return "☒ (checked)" if element.get("checked") is not None else "☐ (not checked)"
@@ -53,20 +46,22 @@ class ListNumbers:
     ----------
     element
         The ``ol``, ``ul`` or ``menu`` element.
+    numbering
+        How its style numbers the items, see `Style`.
     """
 
-    def __init__(self, element: Any) -> None:
+    def __init__(self, element: Any, numbering: str) -> None:
         self._ordered = element.tag == "ol"
-        self._kind = _kind(element, "1" if self._ordered else "")
+        self._kind = _kind(element, numbering, "1" if self._ordered else "")
         self._step = 1
         self._next = _integer(element.get("start"), 1)
         if self._ordered and element.get("reversed") is not None:
             self._step = -1
             self._next = _integer(element.get("start"), sum(1 for _ in element.iterchildren("li")))
 
-    def mark(self, item: Any) -> str:
-        """Return the mark before an item: ``3. ``, ``(a) ``, ``- ``."""
-        kind = _kind(item, self._kind)
+    def mark(self, item: Any, numbering: str) -> str:
+        """Return the mark before an item, with the numbering that its own style states: ``3. ``, ``(a) ``, ``- ``."""
+        kind = _kind(item, numbering, self._kind)
         if not kind or not self._ordered:
             return "- " if kind != "none" else ""
         number = _integer(item.get("value"), self._next)
@@ -77,15 +72,9 @@ class ListNumbers:
         return f"({text}) " if text.isalpha() else f"{text}. "
 
 
-def _kind(element: Any, default: str) -> str:
-    for part in (element.get("style") or "").lower().split(";"):
-        name, _, value = part.partition(":")
-        if name.strip() in ("list-style-type", "list-style"):
-            for word in value.split():
-                if word in _CSS or word == "none":
-                    return _CSS.get(word, word)
-    kind = element.get("type") or ""
-    return kind if kind in _STYLES else default
+def _kind(element: Any, stated: str, default: str) -> str:
+    kind = stated or element.get("type") or ""
+    return kind if kind in _STYLES or kind == "none" else default
 
 
 def _integer(text: str | None, default: int) -> int:

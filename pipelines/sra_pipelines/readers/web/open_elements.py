@@ -11,23 +11,38 @@ from lxml import etree
 
 from sra_pipelines.readers.web.style_sheets import StyleSheets
 
-__all__ = ["OpenElement", "Style", "opened_element"]
+__all__ = ["PARTS", "OpenElement", "Style", "opened_element"]
 
-_INVISIBLE = {"script", "style", "head", "noscript", "template", "svg", "object", "iframe", "button", "datalist", "rp",
-              "audio", "video", "canvas", "ix:header", "ix:hidden"}  # fmt: skip
+_INVISIBLE = {"script", "style", "head", "noscript", "template", "object", "iframe", "button", "datalist", "rp",
+              "audio", "video", "canvas", "ix:header", "ix:hidden",
+              "defs", "desc", "metadata", "symbol"}  # fmt: skip  # the last ones are of drawings
 # Any other element is inline, as in browsers: a tag of another vocabulary, such as inline XBRL, does not end a line.
 _BLOCKS = {"address", "article", "aside", "blockquote", "body", "br", "caption", "center", "dd", "details", "dialog",
            "dir", "div", "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "frameset", "h1", "h2", "h3",
            "h4", "h5", "h6", "header", "hgroup", "hr", "html", "legend", "li", "listing", "main", "menu", "nav", "ol",
-           "p", "plaintext", "pre", "search", "section", "summary", "table", "tbody", "tfoot", "thead", "tr", "ul",
-           "xmp"}  # fmt: skip
+           "p", "plaintext", "pre", "search", "section", "summary", "table", "tbody", "text", "tfoot", "thead", "tr",
+           "tspan", "ul", "xmp"}  # fmt: skip
+PARTS = {"tr", "td", "th", "thead", "tfoot"}
+"""Parts of a table."""
 _DECLARATION = re.compile(r"([\w-]+)\s*:\s*([^;]+)")
 _BOXES = {"inline", "block", "list-item", "flex", "grid"}
 _LENGTH = re.compile(r"([-+]?)(?:\d+\.?\d*|\.\d+)(?:[a-z]+|%)?")
 _ZERO = re.compile(r"[-+]?(?:0+\.?0*|\.0+)(?:[a-z]+|%)?")
 # Elements within lines that `PageWriter` treats otherwise than text.
-_WHOLE = {"math", "input", "select", "textarea"}
+_WHOLE = {"math", "input", "select", "textarea", "meter", "progress"}
 _SPECIAL = {"td", "th", "q", "rt", *_WHOLE}
+_SOMETIMES_HIDDEN = {"dialog", "title"}
+_SCRIPTS = {"sup": "sup", "sub": "sub", "del": "struck", "s": "struck", "strike": "struck"}
+_LISTS = {
+    "lower-alpha": "a",
+    "lower-latin": "a",
+    "upper-alpha": "A",
+    "upper-latin": "A",
+    "lower-roman": "i",
+    "upper-roman": "I",
+    "decimal": "1",
+    "none": "none",
+}
 _NOT_SCRIPTS = {"td", "th", "img", "tr", "input"}  # where the alignment is that of a whole cell or picture
 _LONGEST_CACHED = 500  # characters of a style; longer ones of a manipulated file would stay in memory
 
@@ -45,13 +60,17 @@ class Style:
     page_break
         ``"before"`` or ``"after"`` if a page starts there; otherwise None.
     script
-        ``"sup"`` or ``"sub"`` for raised or lowered text; otherwise empty.
+        ``"sup"``, ``"sub"`` or ``"struck"`` for raised, lowered or struck text; otherwise empty.
+    numbering
+        How the items of a list are numbered, as in the ``type`` of an ``ol`` element; ``"none"`` for no mark, and empty
+        if not stated.
     """
 
     hidden: bool = False
     display: str | None = None
     page_break: str | None = None
     script: str = ""
+    numbering: str = ""
 
 
 def _style_of(text: str) -> Style:
@@ -67,15 +86,24 @@ def _style_of(text: str) -> Style:
         None,
     )
     return Style(
-        hidden=box == "none" or stated.get("visibility") == "hidden",
+        hidden=box == "none" or stated.get("visibility") in ("hidden", "collapse"),
         display=box if box in _BOXES else None,
         page_break=breaking,
         script=_script(stated),
+        numbering=_numbering(f"{stated.get('list-style-type', '')} {stated.get('list-style', '')}"),
     )
 
 
+def _numbering(stated: str) -> str:
+    return next((_LISTS[word] for word in stated.split() if word in _LISTS), "")
+
+
 def _script(stated: Mapping[str, str]) -> str:
+    if "line-through" in stated.get("text-decoration", "") + stated.get("text-decoration-line", ""):
+        return "struck"
     align = stated.get("vertical-align", "")
+    if align in ("top", "text-top") and "font-size" in stated and stated.get("display", "inline") == "inline":
+        return "sup"
     if align in ("super", "sub"):
         return "sup" if align == "super" else "sub"
     raised = _sign(align)
@@ -107,11 +135,13 @@ class OpenElement:
     is_block
         Whether it is in lines of its own.
     script
-        ``"sup"`` or ``"sub"`` if it is raised or lowered; otherwise empty.
+        ``"sup"``, ``"sub"`` or ``"struck"`` if it is raised, lowered or struck; otherwise empty.
     is_whole
         Whether its text is taken as a whole, as that of a form control.
     is_plain
         Whether it only contains text within a line.
+    is_part
+        Whether it is a part of a table, which does not start or end a page.
     """
 
     tag: str
@@ -121,6 +151,7 @@ class OpenElement:
     script: str
     is_whole: bool
     is_plain: bool
+    is_part: bool
 
 
 def opened_element(element: etree._Element, sheets: StyleSheets | None) -> OpenElement:
@@ -139,8 +170,15 @@ def opened_element(element: etree._Element, sheets: StyleSheets | None) -> OpenE
     text = element.get("style") or ""
     if sheets is not None:
         text = f"{sheets.style(tag.lower(), element.get('class') or '', element.get('id') or '')};{text}"
-    is_hidden = element.get("hidden") is not None
+    is_hidden = element.get("hidden") is not None or (tag in _SOMETIMES_HIDDEN and _is_hidden(tag, element))
     return (_cached_element if len(text) <= _LONGEST_CACHED else _element)(tag, text, is_hidden)
+
+
+def _is_hidden(tag: str, element: etree._Element) -> bool:
+    """Return whether an element is a dialog that is not open, or the title of a drawing."""
+    if tag == "dialog":
+        return element.get("open") is None
+    return next(element.iterancestors("svg"), None) is not None
 
 
 def _element(tag: str, text: str, is_hidden: bool) -> OpenElement:
@@ -149,9 +187,10 @@ def _element(tag: str, text: str, is_hidden: bool) -> OpenElement:
     style = _style_of(text) if text else Style()
     display = style.display
     is_block = tag in _BLOCKS if display is None or tag in ("br", "tr", "table") else display != "inline"
-    script = tag if tag in ("sup", "sub") else "" if is_block or tag in _NOT_SCRIPTS else style.script
+    script = _SCRIPTS.get(tag) or ("" if is_block or tag in _NOT_SCRIPTS else style.script)
     is_plain = not (is_block or script or style.page_break or tag in _SPECIAL)
-    return OpenElement(tag, style, hidden or style.hidden, is_block, script, tag in _WHOLE, is_plain)
+    is_part = tag in PARTS and style.page_break is None
+    return OpenElement(tag, style, hidden or style.hidden, is_block, script, tag in _WHOLE, is_plain, is_part)
 
 
 _NO_ELEMENT = _element("", "", False)

@@ -8,17 +8,16 @@ import re
 from lxml import etree
 
 from sra_pipelines.readers.notation.equations import equation_text
-from sra_pipelines.readers.notation.superscripts import lowered, raised
+from sra_pipelines.readers.notation.superscripts import lowered, raised, struck
 from sra_pipelines.readers.tables import Cell, whole_table_lines
 from sra_pipelines.readers.web.controls import ListNumbers, control_text
-from sra_pipelines.readers.web.open_elements import OpenElement, opened_element
+from sra_pipelines.readers.web.open_elements import PARTS, OpenElement, opened_element
 from sra_pipelines.readers.web.style_sheets import StyleSheets
 from sra_pipelines.values import Heading, Page
 
 __all__ = ["PageWriter"]
 
 _HEADINGS = {"h1", "h2", "h3", "h4", "h5", "h6"}
-_PARTS = {"tr", "td", "th", "thead"}  # of a table
 _LISTS = {"ol", "ul", "menu", "dir"}
 _MOST_ROWS = 65_534
 _MOST_COLUMNS = 1_000
@@ -57,6 +56,10 @@ class _Table:
         The open row, and the element of the open cell.
     in_head
         Whether the open row is in the head of the table.
+    in_foot
+        Whether the open row is in the foot.
+    foot
+        The rows of the foot, which is shown at the end of the table, wherever it is in the file.
     is_layout
         Whether it contains other tables, so that its cells are no cells but places on the page.
     """
@@ -66,6 +69,8 @@ class _Table:
     row: list[Cell | str] | None = None
     cell: etree._Element | None = None
     in_head: bool = False
+    in_foot: bool = False
+    foot: list[list[Cell | str]] = dataclasses.field(default_factory=list)
     is_layout: bool = False
 
 
@@ -105,7 +110,10 @@ class PageWriter:
             if self.skipped:
                 self.skipped -= 1
             elif not self.hidden and not opened.is_plain:
-                self._close(opened)
+                if opened.is_part and self.tables:
+                    self._close_part(opened.tag)
+                else:
+                    self._close(opened)
             if opened.hidden:
                 self.hidden -= 1
         if not self.hidden and not self.skipped and (tail := element.tail):
@@ -122,7 +130,9 @@ class PageWriter:
                 self._add(equation_text(element) if opened.tag == "math" else f" {control_text(element)} ")
             self.skipped += 1
         elif not self.hidden:
-            if not opened.is_plain:
+            if opened.is_part and self.tables:
+                self._open_part(opened.tag, element)
+            elif not opened.is_plain:
                 self._open(opened, element)
             if text := element.text:
                 self._add(text)
@@ -131,7 +141,7 @@ class PageWriter:
         tag = opened.tag
         if opened.style.page_break == "before":
             self._break_page()
-        if self.tables and tag in _PARTS:
+        if self.tables and tag in PARTS:
             self._open_part(tag, element)
             return
         if tag == "table":
@@ -139,9 +149,9 @@ class PageWriter:
         elif opened.is_block:
             self._end_line()
         if tag in _LISTS:
-            self.lists.append(ListNumbers(element))
+            self.lists.append(ListNumbers(element, opened.style.numbering))
         elif tag == "li":
-            self.mark = self.lists[-1].mark(element) if self.lists else "- "
+            self.mark = self.lists[-1].mark(element, opened.style.numbering) if self.lists else "- "
             self.piece.append(self.mark)
         elif opened.script:
             self.scripts.append(len(self.piece))
@@ -151,7 +161,7 @@ class PageWriter:
 
     def _close(self, opened: OpenElement) -> None:
         tag = opened.tag
-        if self.tables and tag in _PARTS:
+        if self.tables and tag in PARTS:
             self._close_part(tag)
         else:
             self._close_other(tag, opened)
@@ -194,6 +204,8 @@ class PageWriter:
         self._write_rows(self.tables.pop())
 
     def _write_rows(self, table: _Table) -> None:
+        table.rows += table.foot
+        table.foot = []
         if all(len(row) <= 1 for row in table.rows):  # a frame around text
             lines = ["\n".join(line for cell in row for line in _text_of(cell).split("\n")) for row in table.rows]
         else:
@@ -210,6 +222,8 @@ class PageWriter:
             self._end_line()
         elif tag == "thead":
             table.in_head = True
+        elif tag == "tfoot":
+            table.in_foot = True
         elif tag == "tr":
             if table.row is not None:
                 self._close_part("tr")
@@ -230,10 +244,12 @@ class PageWriter:
             self._end_line()
         elif tag == "thead":
             table.in_head = False
+        elif tag == "tfoot":
+            table.in_foot = False
         elif tag == "tr" and table.row is not None:
             if table.cell is not None:
                 self._close_part("td")
-            table.rows.append(table.row)
+            (table.foot if table.in_foot else table.rows).append(table.row)
             table.row = None
         elif tag in ("td", "th") and table.cell is not None and table.row is not None:
             cell, table.cell = table.cell, None
@@ -249,7 +265,7 @@ class PageWriter:
 
     def _end_script(self, tag: str, start: int) -> None:
         if start <= len(self.piece):
-            write = raised if tag == "sup" else lowered
+            write = {"sup": raised, "sub": lowered, "struck": struck}[tag]
             before, text = "".join(self.piece[max(0, start - 20) : start]), "".join(self.piece[start:])
             self.piece[start:] = [write(before[-20:], text)]
 

@@ -1,7 +1,8 @@
-"""Style sheets of an HTML file, as far as they decide what the text is: what is hidden, raised or lowered.
+"""Style sheets of an HTML file, as far as they decide what the text is.
 
-Rules with one element, class or name in front count (``.note``, ``span.note``, ``#terms``), in any number separated by
-commas. Other selectors and rules for a medium are ignored.
+That is what is hidden, raised, lowered or struck, and how lists are numbered. Rules with one element, class or name in
+front count (``.note``, ``span.note``, ``#terms``), in any number separated by commas. Other selectors and rules for a
+medium are ignored.
 """
 
 from __future__ import annotations
@@ -12,7 +13,13 @@ from collections.abc import Iterable
 __all__ = ["StyleSheets"]
 
 _SIMPLE = re.compile(r"(?P<tag>[a-z][a-z0-9]*)?(?P<classes>(?:\.[\w-]+)*)(?P<id>#[\w-]+)?", re.IGNORECASE)
-_MATTERS = re.compile(r"\b(?:display|visibility|vertical-align|position)\s*:", re.IGNORECASE)
+_MATTERS = re.compile(
+    r"\b(?:display|visibility|vertical-align|position|list-style(?:-type)?|text-decoration(?:-line)?)\s*:",
+    re.IGNORECASE,
+)
+# With counters, the numbers of a list are written by rules that are not read here; so the usual ones stand for them.
+_COUNTER = re.compile(r"\bcounter-increment\s*:", re.IGNORECASE)
+_NO_MARKS = re.compile(r"\blist-style(?:-type)?\s*:\s*none\b", re.IGNORECASE)
 _LONGEST = 1_000_000  # characters of all style sheets
 _MOST_RULES = 5_000
 
@@ -34,7 +41,7 @@ class StyleSheets:
         for source in sources:
             length += len(source)
             if length <= _LONGEST and _MATTERS.search(source):
-                self._add(source)
+                self._add(_NO_MARKS.sub("", source) if _COUNTER.search(source) else source)
 
     def __bool__(self) -> bool:
         return bool(self._rules)

@@ -8,7 +8,7 @@ import io
 from collections.abc import Callable
 from pathlib import Path
 
-from sra_pipelines.readers.csv_dialect import dialect_of
+from sra_pipelines.readers.csv_dialect import dialect_of, stated_separator
 from sra_pipelines.readers.tables import table_pages
 from sra_pipelines.readers.txt import decode
 from sra_pipelines.values import Page
@@ -22,7 +22,10 @@ def read(path: Path, on_page: Callable[[int, int], None] | None = None) -> list[
     """Read a table, with a hundred rows per page."""
     text = decode(path)
     csv.field_size_limit(_LONGEST_CELL)  # for this whole process; the default refuses a cell of 131,072 characters
-    dialect = dialect_of(text, "\t" if path.suffix.lower() == ".tsv" else ",")
+    separator, text = stated_separator(text)
+    dialect = dialect_of(text, separator or ("\t" if path.suffix.lower() == ".tsv" else ","))
+    if separator is not None:
+        dialect = dataclasses.replace(dialect, delimiter=separator)
     rows = csv.reader(io.StringIO(text, newline=""), **dataclasses.asdict(dialect))
     pages = list(table_pages([("", rows)]))
     if on_page is not None:

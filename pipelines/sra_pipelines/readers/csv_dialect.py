@@ -13,12 +13,13 @@ import dataclasses
 import re
 from collections import Counter
 
-__all__ = ["Dialect", "dialect_of"]
+__all__ = ["Dialect", "dialect_of", "stated_separator"]
 
 _SEPARATORS = ",;\t|"
 _SAMPLE = 20_000  # characters
 _MOST_LINES = 1_000  # of the sample; the sniffer takes a millisecond for a few of them
 _QUOTES = "\"'"
+_STATED = re.compile(r'"?sep=(?P<separator>[^\n])"?[ \t]*(?:\n|\Z)', re.IGNORECASE)
 # A cell that begins and ends with the mark: what is before it, a space, and what is after it. Possessive: the end of a
 # cell is the first mark that is not doubled.
 _QUOTED = {
@@ -47,6 +48,12 @@ class Dialect:
     delimiter: str
     quotechar: str = '"'
     skipinitialspace: bool = False
+
+
+def stated_separator(text: str) -> tuple[str | None, str]:
+    """Return the separator that a first line such as ``sep=;`` states for Excel, and the table below this line."""
+    match = _STATED.match(text)
+    return (None, text) if match is None else (match["separator"], text[match.end() :])
 
 
 def dialect_of(text: str, usual: str) -> Dialect:

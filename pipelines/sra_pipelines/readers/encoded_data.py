@@ -14,7 +14,10 @@ _BASE64 = "A-Za-z0-9+/_=-"
 # Possessive, and only at the start of a run, so that the time is linear in the length of the text.
 _DATA_URI = re.compile(rf"data:(?P<type>[\w.+-]*+/?[\w.+-]*+)(?:;(?!base64,)[\w.+=-]*+)*+;base64,\s?[{_BASE64}]*+")
 _LONG_WORD = re.compile(rf"(?<![{_BASE64}])[{_BASE64}]{{{_SHORTEST_WORD},}}+")
-_BLOCK = re.compile(rf"(?<![{_BASE64}])(?:[{_BASE64}]{{60,}}+[ \t]*+\n[ \t]*+){{9,}}+[{_BASE64}]*+")
+_BLOCK = re.compile(
+    rf"(?<![{_BASE64}])(?:[{_BASE64}]{{60,}}+[ \t]*+\n[ \t]*+){{9,}}+"
+    rf"(?:(?:[{_BASE64}]{{4}})++(?=[ \t]*+(?:\n|\Z)))?+"  # the last line, and no word of a text
+)
 _LINE = re.compile(rf"\n[ \t]*+[{_BASE64}]{{60}}")  # all lines of a block but the first begin so
 _SHORTEST = 30  # characters; shorter text has no encoded data
 _LEAST_KINDS = (0.15, 0.15, 0.05)  # share of upper-case letters, lower-case letters and digits; base64 has .41 .41 .16
@@ -42,7 +45,7 @@ def without_encoded_data(text: str) -> tuple[str, tuple[str, ...]]:
         if not _is_mixed(match[0]):
             return match[0]
         note(match[0])
-        return "[data left out]"
+        return f"[data left out]{match[0][len(match[0].rstrip()) :]}"
 
     if ";base64," in text:
         text = _DATA_URI.sub(address, text)

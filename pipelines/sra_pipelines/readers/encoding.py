@@ -33,9 +33,10 @@ _SIGNS = frozenset(
 _PAIRED = re.compile(rb"[\xa1-\xbf]{2}")
 # A sign between two letters is a letter of another encoding: "zosta\xb3a".
 _IN_WORD = re.compile(rb"[A-Za-z][\x80\x82-\x8f\x95\x99\xa1-\xac\xae-\xb3\xb5-\xb6\xb8-\xbf\xd7\xf7][A-Za-z]")
-# What letters of DOS and of old Mac OS turn into in windows-1252: control characters, and signs between two letters.
+# What letters of DOS and of old Mac OS turn into in windows-1252: control characters, capitals after small letters, and
+# signs between two letters.
 _MISREAD = re.compile(
-    r"[\x80-\x9f]|(?<=[^\W\d_])[„†‡ˆ‰‹›•˜™¢£¤¥¦§¨©«¬®¯°±²³¶¸¹»¼½¾¿÷](?=[^\W\d_])"  # noqa: RUF001
+    r"[\x80-\x9f]|(?<=[a-z])[ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÐÑÒÓÔÕÖØÙÚÛÜÝÞŠŒŽŸ]|(?<=[^\W\d_])[„†‡ˆ‰‹›•˜™¢£¤¥¦§¨©«¬®¯°±²³¶¸¹»¼½¾¿÷](?=[^\W\d_])"  # noqa: RUF001
 )
 _LETTERS_OR_SIGNS = re.compile(r"[^\W_]|[\s!-/:-@[-`{-~€£§©®°±«»–—‘’“”„•…½¼¾²³µ]")  # noqa: RUF001
 _BEFORE_WINDOWS = ("cp850", "mac-roman")
@@ -44,6 +45,7 @@ _SPANISH = re.compile(r"[ÁÉÍÓÚÜÑáéíóúüñ¿¡ºª€«»–—‘’
 _MOSTLY = 4  # valid sequences of UTF-8 for each invalid one, for text that was damaged in a few places
 _SEQUENCE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 _SAMPLE = 4_096
+_ONLY_IN_WINDOWS = re.compile(rb"[\x80-\x9f]")
 # The encoding of a <meta> element or XML declaration, as in the WHATWG prescan.
 _META = re.compile(rb"<meta\b[^>]*?charset\s*=\s*[\"']?\s*([\w.:-]+)", re.IGNORECASE)
 _XML = re.compile(rb"\s*<\?xml\b[^>]*?encoding\s*=\s*[\"']([\w.:-]+)", re.IGNORECASE)
@@ -137,12 +139,12 @@ def _guessed(data: bytes) -> str:
     runs = _HIGH.findall(data)
     signs = all(_SIGNS.issuperset(run) for run in runs) and not any(_PAIRED.search(run) for run in runs)
     if signs and not _IN_WORD.search(data):
-        # Nobody writes the sign of "any currency", whose byte is the euro in ISO-8859-15.
-        return data.decode("cp1252").replace("¤", "¤" if b"\x80" in data else "€")
+        return data.decode(_western(data))
     try:
         encoding = codecs.lookup(chardetng_py.detect(data, allow_utf8=False)).name
     except LookupError:
         raise DocumentError("the file is not text in any known encoding. Save it as UTF-8.") from None
+    encoding = _western(data) if encoding == "cp1252" else encoding
     western = _decoded(data, "cp1252")
     if encoding == "cp1250" and _SPANISH.fullmatch(western):
         return western
@@ -150,6 +152,11 @@ def _guessed(data: bytes) -> str:
     if encoding.startswith("cp125") and _MISREAD.search(text):
         return _of_old_systems(data) or text
     return text
+
+
+def _western(data: bytes) -> str:
+    """Return the encoding of western text: nobody writes ¤, whose byte is the euro in ISO-8859-15."""
+    return "iso8859-15" if b"\xa4" in data and not _ONLY_IN_WINDOWS.search(data) else "cp1252"
 
 
 def _of_old_systems(data: bytes) -> str | None:

@@ -54,6 +54,17 @@ def test_quotation_marks_are_doubled_also_where_the_first_20_000_characters_have
     assert last == 'Name: Pipe, 3" wide | Price: 7,500'
 
 
+@pytest.mark.parametrize(("first", "mark"), [("sep=;", ";"), ('"sep=|"', "|"), ("SEP=\t", "\t")])
+def test_the_separator_that_a_first_line_states_is_taken_and_the_line_is_no_row(tmp_path, first, mark):
+    rows = [["Item", "Amount", "Date"], ["Rent", "500,50", "1.3.2024"], ["Tax", "21,00", "2.3.2024"]]
+    (tmp_path / "a.csv").write_text("\n".join([first, *(mark.join(row) for row in rows)]), encoding="utf-8")
+    assert read_document(tmp_path / "a.csv").pages[0].text.split("\n") == [
+        "Item | Amount | Date",
+        "Item: Rent | Amount: 500,50 | Date: 1.3.2024",
+        "Item: Tax | Amount: 21,00 | Date: 2.3.2024",
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -22,6 +22,8 @@ OTHERS = [
     ("cp1250", "Czynsz wynosi 500 zł miesięcznie"),
     ("iso-8859-2", "Umowa najmu została zawarta w Łodzi; czynsz płatny co miesiąc."),
     ("iso-8859-15", "Prix: 5 €"),
+    ("iso-8859-15", "Le loyer est de 500 € par mois, œuvre."),
+    ("mac-roman", "Le café coûte 5 € et l’été dure longtemps."),
     ("cp1251", "Арендная плата составляет 500 рублей"),
     ("koi8-r", "Арендная плата составляет 500 рублей"),
     ("cp1253", "Το μίσθωμα είναι 500 €"),

@@ -236,6 +236,20 @@ def test_odt(tmp_path):
     ]
 
 
+def test_what_a_text_editor_shows_of_an_odt_file(tmp_path):
+    style = '<style:style style:name="S"><style:text-properties style:text-line-through-style="solid"/></style:style>'
+    comment = f"<office:annotation>{p('Check 333')}</office:annotation>"
+    body = "".join(
+        [
+            p(f'Rent{comment} <text:span text:style-name="S">700</text:span>800'),
+            f'<text:section text:display="none">{p("unseen")}</text:section><text:section>{p("seen")}</text:section>',
+            p("<text:ruby><text:ruby-base>漢</text:ruby-base><text:ruby-text>kan</text:ruby-text></text:ruby>"),
+        ]
+    )
+    path = write_open_document(tmp_path / "a.odt", "text", f"<office:text>{body}</office:text>", style)
+    assert read(path) == [("1", ["Rent ~~700~~800", "Comment: Check 333", "seen", "漢(kan)"])]
+
+
 def test_an_encrypted_open_document_is_refused(tmp_path):
     path = write_open_document(tmp_path / "a.odt", "text", "", manifest="<manifest:encryption-data/>")
     with pytest.raises(DocumentError, match="encrypted.*remove the password"):
@@ -320,6 +334,37 @@ def test_half_a_surrogate_pair_of_a_message_is_a_replacement_character(tmp_path,
     (tmp_path / "a.eml").write_bytes(head.encode() + body + b"\n")
     [(_, lines)] = read(tmp_path / "a.eml")
     assert lines[-1] == "Rent \ufffd 500"
+
+
+def test_all_texts_of_a_message_are_read_and_the_messages_attached_to_it(tmp_path):
+    inner = email.message.EmailMessage()
+    inner["From"], inner["Subject"] = "c@example.com", "Inner"
+    inner.set_content("Inner rent 900")
+    message = email.message.EmailMessage()
+    message["From"] = "a@example.com"
+    message.set_content("First 100")
+    message.add_attachment("Second 200", disposition="inline")
+    message.add_attachment("<p>Third 300</p>", subtype="html", disposition="inline")
+    message.add_attachment("notes", filename="notes.txt")
+    message.add_attachment(inner)
+    (tmp_path / "a.eml").write_bytes(bytes(message))
+    assert read(tmp_path / "a.eml") == [
+        (
+            "1",
+            [
+                *["From: a@example.com", "", "First 100", "Second 200", "Third 300"],
+                "Attachment that was not read: notes.txt",
+                *["", "Attached message:", "From: c@example.com", "Subject: Inner", "", "Inner rent 900"],
+            ],
+        )
+    ]
+
+
+@pytest.mark.parametrize("charset", ["unknown-8bit", "us-ascii", "no-such-charset"])
+def test_a_message_with_a_wrong_encoding_is_read_and_is_no_damage(tmp_path, charset):
+    head = f"From: a@example.com\nContent-Type: text/plain; charset={charset}\nContent-Transfer-Encoding: 8bit\n\n"
+    (tmp_path / "a.eml").write_bytes(head.encode() + "The rent is £500 – due.\n".encode("cp1252"))
+    assert read(tmp_path / "a.eml")[0][1][-1] == "The rent is £500 – due."
 
 
 # -- damaged files -----------------------------------------------------------------------------------------------------

@@ -84,6 +84,12 @@ def test_base64_is_left_out_in_words_and_in_lines_and_other_long_words_stay():
         assert without_encoded_data(kept) == (kept, ())
 
 
+def test_text_below_whole_lines_of_base64_is_no_part_of_them():
+    lines = "\n".join(data(1800)[i : i + 76] for i in range(0, 76 * 20, 76))
+    assert without_encoded_data(f"{lines}\nEnd 700\nSummary")[0] == "[data left out]\nEnd 700\nSummary"
+    assert without_encoded_data(f"{lines}\nQUJDRA==\nEnd")[0] == "[data left out]\nEnd"
+
+
 @pytest.mark.parametrize("piece", ["a", "A" * 70 + "\n", "data:", "data:x/y;z;", ("A" * 65) + " " * 65])
 def test_leaving_out_takes_linear_time(piece):
     started = time.process_time()

@@ -1,12 +1,12 @@
-"""What the vocabulary and the kinds of pages cost: CPU time of a search and of indexing, with and without, in turn.
+"""What the vocabulary, the kinds of pages and the counts of keywords cost: CPU time of a search and of indexing.
 
     python benchmarks/retrieval_cost.py FOLDER --cache CACHE
 
-FOLDER and CACHE are those of `retrieval_filings.py`. With and without alternate in one process, question by question
-and filing by filing, so that both meet the same machine; the table shows medians of CPU time and of the ratios of the
-pairs. A search is that of `Retriever.search`: embedding, search and fusion, without packing. Indexing without kinds
-leaves out what finds and keeps them, and nothing else. `--index NAME` names the filings that are indexed (by default
-the two short ones).
+FOLDER and CACHE are those of `retrieval_filings.py`. Searches with and without the vocabulary alternate in one process,
+question by question, so that both meet the same machine; the table shows medians of CPU time and of the ratios of the
+pairs. A search is that of `Retriever.search`: embedding, search and fusion, without packing. A filing is always indexed
+with both values; after it, each of them is computed again from its passages, and "without" is the time of indexing less
+that time. `--index NAME` names the filings that are indexed (by default the two short ones).
 """
 
 from __future__ import annotations
@@ -15,18 +15,25 @@ import argparse
 import json
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from unittest.mock import patch
 
 import numpy as np
 from retrieval_filings import WARM_UP, by_filing
 from sra_pipelines import add_documents
 from sra_pipelines.index.embedding import load_embedding
-from sra_pipelines.index.stored_document import insert_document
+from sra_pipelines.index.stored_index import StoredIndex
+from sra_pipelines.retrieval.keyword_counts import KeywordCounter
 from sra_pipelines.retrieval.retriever import Retriever
+from sra_pipelines.structure.document_structure import find_structure
+from sra_pipelines.values import Passage
 from transformers.utils import logging as transformers_logging
 
 SHORT = ("ULTABEAUTY_2023Q4_EARNINGS", "MGMRESORTS_2022Q4_EARNINGS")
+VALUES: dict[str, Callable[[Sequence[Passage]], object]] = {
+    "kinds of pages": lambda passages: find_structure(passages).to_json(),
+    "counts of keywords": lambda passages: KeywordCounter().count(passages).pack(),
+}
 
 
 def main() -> None:
@@ -39,9 +46,10 @@ def main() -> None:
     options = parser.parse_args()
     transformers_logging.disable_progress_bar()
     print("| CPU time, medians | with | without | with / without, median of pairs | pairs |\n|---|---|---|---|---|")
-    print_row("a search", "ms", 1000, searches(options.folder, options.cache, options.repetitions))
+    print_row("a search, vocabulary", "ms", 1000, searches(options.folder, options.cache, options.repetitions))
     pdfs = [options.folder / "pdfs" / f"{name}.pdf" for name in options.index]
-    print_row(f"indexing {len(pdfs)} filings, each", "s", 1, indexing(pdfs, options.repetitions))
+    for name, pairs in indexing(pdfs, options.repetitions).items():
+        print_row(f"indexing {len(pdfs)} filings, each, {name}", "s", 1, pairs)
 
 
 def searches(folder: Path, kept: Path, repetitions: int) -> list[tuple[float, float]]:
@@ -54,38 +62,36 @@ def searches(folder: Path, kept: Path, repetitions: int) -> list[tuple[float, fl
             retriever.search(WARM_UP)
         for repetition in range(repetitions):
             for question in own:
-                seconds = [0.0, 0.0]
+                times = [0.0, 0.0]
                 for which in (0, 1) if repetition % 2 else (1, 0):
-                    started = time.process_time()
-                    retrievers[which].search(question["question"])
-                    seconds[which] = time.process_time() - started
-                pairs.append((seconds[0], seconds[1]))
+                    retriever, text = retrievers[which], question["question"]
+                    times[which] = seconds(lambda retriever=retriever, text=text: retriever.search(text))
+                pairs.append((times[0], times[1]))
     return pairs
 
 
-def indexing(pdfs: list[Path], repetitions: int) -> list[tuple[float, float]]:
-    """Return the seconds of adding each filing to an empty index, with and without kinds of pages."""
+def indexing(pdfs: list[Path], repetitions: int) -> dict[str, list[tuple[float, float]]]:
+    """Return, for each value, the seconds of indexing each filing, and these less those of the value."""
     model = load_embedding()
     model.get_text_embedding("warm up")
-    pairs = []
-    for repetition in range(repetitions):
+    pairs: dict[str, list[tuple[float, float]]] = {}
+    for _ in range(repetitions):
         for pdf in pdfs:
-            seconds = [0.0, 0.0]
-            for which in (0, 1) if repetition % 2 else (1, 0):
-                seconds[which] = _added(pdf, model, kinds=which == 0)
-            pairs.append((seconds[0], seconds[1]))
+            with tempfile.TemporaryDirectory() as folder:
+                index = Path(folder) / "index"
+                total = seconds(lambda index=index, pdf=pdf: add_documents(index, [pdf], lambda: model, workers=0))
+                passages = StoredIndex(index, model).passages()
+            for name, compute in VALUES.items():
+                own = seconds(lambda compute=compute, passages=passages: compute(passages))
+                pairs.setdefault(name, []).append((total, total - own))
     return pairs
 
 
-def _added(pdf: Path, model: object, *, kinds: bool) -> float:
-    with tempfile.TemporaryDirectory() as folder:
-        started = time.process_time()
-        if kinds:
-            add_documents(Path(folder) / "index", [pdf], lambda: model, workers=0)
-        else:
-            with patch("sra_pipelines.index.preparation.insert_with_values", insert_document):
-                add_documents(Path(folder) / "index", [pdf], lambda: model, workers=0)
-        return time.process_time() - started
+def seconds(work: Callable[[], object]) -> float:
+    """Return the CPU time of a function."""
+    started = time.process_time()
+    work()
+    return time.process_time() - started
 
 
 def print_row(name: str, unit: str, factor: float, pairs: list[tuple[float, float]]) -> None:

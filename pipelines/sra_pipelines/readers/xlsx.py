@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -63,14 +63,18 @@ def read(path: Path, on_page: Callable[[int, int], None] | None = None) -> list[
                 formulas.close()
 
 
-def _left_out(sheets: Iterable[Sheet], chart_sheets: int) -> Iterator[str]:
-    for name, count in (
-        ("picture", sum(sheet.pictures for sheet in sheets)),
-        ("sheet with only a chart", chart_sheets),
+def _left_out(sheets: Collection[Sheet], chart_sheets: int) -> Iterator[str]:
+    """Yield what is not read, and what is read though Excel does not show it."""
+    pictures = sum(sheet.pictures for sheet in sheets)
+    rows, columns = (sum(sheet.hidden[index] for sheet in sheets) for index in range(2))
+    for count, one, many in (
+        (pictures, "picture is not read", "pictures are not read"),
+        (chart_sheets, "sheet with only a chart is not read", "sheets with only a chart are not read"),
+        (rows, "hidden row is read", "hidden rows are read"),
+        (columns, "hidden column is read", "hidden columns are read"),
     ):
         if count:
-            first, _, rest = name.partition(" ")
-            yield f"1 {name} is not read" if count == 1 else f"{count:,} {first}s {rest}".rstrip() + " are not read"
+            yield f"{count:,} {one if count == 1 else many}"
 
 
 def _ending(sheet: Sheet) -> Iterator[str]:

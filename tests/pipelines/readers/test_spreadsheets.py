@@ -218,6 +218,18 @@ def test_titles_of_charts_are_read_and_pictures_and_sheets_with_only_a_chart_are
     assert document.notices == ("2 pictures are not read", "1 sheet with only a chart is not read")
 
 
+def test_hidden_rows_and_columns_are_read_and_named(tmp_path):
+    book = openpyxl.Workbook()
+    for row in (["Item", "2023", "2022"], ["Rent", 500, 400], ["Old", 1, 2]):
+        book.active.append(row)
+    book.active.row_dimensions[3].hidden = True
+    book.active.column_dimensions.group("B", "C", hidden=True)
+    book.save(tmp_path / "a.xlsx")
+    document = read_document(tmp_path / "a.xlsx")
+    assert document.pages[0].text.split("\n")[-1] == "Item: Old | 2023: 1 | 2022: 2"
+    assert document.notices == ("1 hidden row is read", "2 hidden columns are read")
+
+
 def test_raised_digits_in_cells_do_not_join_the_number_before_them(tmp_path):
     book = xlsxwriter.Workbook(tmp_path / "a.xlsx")
     sheet = book.add_worksheet("Areas")

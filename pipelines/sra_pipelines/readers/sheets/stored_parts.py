@@ -25,8 +25,12 @@ _ADDRESS = re.compile(rb"\br\s*=\s*[\"']([A-Z]{1,3})(\d{1,7})[\"']")
 _TEXT_RESULT = re.compile(rb"\bt\s*=\s*[\"']str[\"']")  # the saved value is an empty text
 _PLACE = re.compile(r"([A-Z]{1,3})(\d{1,7})")
 _THREADED = re.compile(r"^\[Threaded comment\].*?Comment:\s*", re.DOTALL)  # a notice for old versions of Excel
+_HIDDEN_ROW = re.compile(rb"<(?:\w+:)?row\b[^<>]*?\bhidden\s*=\s*[\"'](?:1|true)[\"']")
+_HIDDEN_COLUMNS = re.compile(rb"<(?:\w+:)?col\b[^<>]*?\bhidden\s*=\s*[\"'](?:1|true)[\"'][^<>]*>")
+_SPAN = re.compile(rb"\b(min|max)\s*=\s*[\"'](\d{1,5})[\"']")
 _MOST_MERGED = 100_000
 _LAST_ROW = 1_048_576
+_LAST_COLUMN = 16_384
 _AS_ZEROS = bytes.maketrans(b"123456789", b"000000000")
 _LONG_NUMBERS = (b'0000000"', b"0000000'")  # as attributes, with each digit as a zero
 _ROW_NUMBER = re.compile(rb"<(?:\w+:)?(?:row|c)\b[^<>]*?\br\s*=\s*[\"'][A-Z]{0,3}(\d{7,})[\"']")  # not in a text
@@ -52,6 +56,8 @@ class Sheet:
         Titles of its charts; empty for one without a title.
     pictures
         Number of pictures on it.
+    hidden
+        Number of hidden rows, and of hidden columns, which are read like others.
     has_raised_text
         Whether texts that are stored in the sheet itself have superscripts or subscripts.
     """
@@ -62,6 +68,7 @@ class Sheet:
     boxes: list[str] = dataclasses.field(default_factory=list)
     charts: list[str] = dataclasses.field(default_factory=list)
     pictures: int = 0
+    hidden: tuple[int, int] = (0, 0)
     has_raised_text: bool = False
 
 
@@ -97,6 +104,10 @@ def _sheet(archive: zipfile.ZipFile, part: str, unsaved: Sequence[re.Pattern[byt
             first, last = (int(match[2]), _column(match[1])), (int(match[4]), _column(match[3]))
             if len(sheet.merged) < _MOST_MERGED:
                 sheet.merged[first] = (last[0] - first[0] + 1, last[1] - first[1] + 1)
+        if b"hidden" in text:
+            rows, columns = sheet.hidden
+            columns += sum(_columns_of(match[0]) for match in _HIDDEN_COLUMNS.finditer(text))
+            sheet.hidden = rows + len(_HIDDEN_ROW.findall(text)), columns
         sheet.has_raised_text = sheet.has_raised_text or b"vertAlign" in text
         if b"<f" not in text and b":f" not in text:
             continue
@@ -114,6 +125,13 @@ def _sheet(archive: zipfile.ZipFile, part: str, unsaved: Sequence[re.Pattern[byt
             charts = [part for kind, part in _targets(archive, target).values() if kind == "chart"]
             sheet.charts += [chart_title(_parse(archive, part)) for part in charts]
     return sheet
+
+
+def _columns_of(element: bytes) -> int:
+    """Return the number of columns that an element describes; 0 for all those to the end of the sheet."""
+    span = {name: int(number) for name, number in _SPAN.findall(element)}
+    count = span.get(b"max", 1) - span.get(b"min", 1) + 1
+    return count if span.get(b"max", 1) < _LAST_COLUMN else 0
 
 
 def _has_long_number(text: bytes) -> bool:

@@ -18,7 +18,7 @@ from docx.oxml import parse_xml
 from docx.oxml.ns import qn
 
 from sra_pipelines.readers.content import require_small
-from sra_pipelines.readers.notation.charts import CHART, chart_lines
+from sra_pipelines.readers.notation.charts import CHART, chart_lines, diagram_lines
 from sra_pipelines.readers.open_xml import transitional
 from sra_pipelines.readers.tables import Cell, whole_table_lines
 from sra_pipelines.readers.word.notes import Notes
@@ -35,6 +35,8 @@ _CONTROLS = (qn("w:sdt"), qn("w:sdtContent"), qn("w:customXml"))
 _END_MARK, _DELETED_ENDS = f"{qn('w:pPr')}/{qn('w:rPr')}", (qn("w:del"), qn("w:moveFrom"))
 _DELETED_ROW = f"{qn('w:trPr')}/{qn('w:del')}"
 _PICTURES = (qn("a:blip"), "{urn:schemas-microsoft-com:vml}imagedata")
+_DIAGRAM = "{http://schemas.openxmlformats.org/drawingml/2006/diagram}relIds"
+_DRAWINGS = {RELATIONSHIP_TYPE.CHART: chart_lines, RELATIONSHIP_TYPE.DIAGRAM_DATA: diagram_lines}
 _MOST_COLUMNS = 1_000
 _HEADING_STYLE = re.compile(r"title|heading \d", re.IGNORECASE)
 
@@ -64,12 +66,12 @@ def read(path: Path, on_page: Callable[[int, int], None] | None = None) -> list[
             lines.clear()
             headings.clear()
 
-    charts = {
-        identity: chart_lines(parse_xml(relationship.target_part.blob))
+    drawings = {
+        identity: _DRAWINGS[relationship.reltype](parse_xml(relationship.target_part.blob))
         for identity, relationship in document.part.rels.items()
-        if relationship.reltype == RELATIONSHIP_TYPE.CHART and not relationship.is_external
+        if relationship.reltype in _DRAWINGS and not relationship.is_external
     }
-    for line, style in _Body(numbering, runs, charts).lines(document.element.body):
+    for line, style in _Body(numbering, runs, drawings).lines(document.element.body):
         for number, part in enumerate(line.split(BREAK)):
             if number:
                 end_page()
@@ -112,12 +114,12 @@ class _Body:
         Counts numbered paragraphs.
     runs
         Reads the text of paragraphs.
-    charts
-        The lines of each chart, by the name that refers to it.
+    drawings
+        The lines of each chart and diagram, by the name that refers to it.
     """
 
-    def __init__(self, numbering: Numbering, runs: Runs, charts: Mapping[str, Sequence[str]]) -> None:
-        self._charts = charts
+    def __init__(self, numbering: Numbering, runs: Runs, drawings: Mapping[str, Sequence[str]]) -> None:
+        self._drawings = drawings
         self._numbering = numbering
         self._runs = runs
 
@@ -140,8 +142,9 @@ class _Body:
                 yield _numbered(child, text, self._numbering), value_of(child, "w:pPr/w:pStyle")
                 for box in boxes:
                     yield from self.lines(box)
-                for chart in child.iter(CHART) if self._charts else ():
-                    yield from ((line, None) for line in self._charts.get(chart.get(qn("r:id"), ""), ()))
+                for drawing in child.iter(CHART, _DIAGRAM) if self._drawings else ():
+                    name = drawing.get(qn("r:id")) or drawing.get(qn("r:dm")) or ""
+                    yield from ((line, None) for line in self._drawings.get(name, ()))
             elif not is_passed_over(child) and len(child):
                 if kept:
                     yield kept, None

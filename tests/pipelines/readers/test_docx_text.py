@@ -226,3 +226,23 @@ def test_pictures_are_counted_in_a_notice(tmp_path):
     document.save(tmp_path / "two.docx")
     notices = [read_document(tmp_path / f"{name}.docx").notices for name in ("none", "one", "two")]
     assert notices == [(), ("1 picture is not read",), ("2 pictures are not read",)]
+
+
+def test_the_texts_of_a_diagram_follow_its_paragraph(tmp_path):
+    texts = ("Sign", "Pay 500")
+    points = "".join(f"<dgm:pt><dgm:t><a:p><a:r><a:t>{text}</a:t></a:r></a:p></dgm:t></dgm:pt>" for text in texts)
+    names = "".join(
+        f" xmlns:{prefix}='http://schemas.openxmlformats.org/drawingml/2006/{name}'"
+        for prefix, name in (("dgm", "diagram"), ("a", "main"))
+    )
+    document = docx.Document()
+    xml = f"<dgm:dataModel{names}><dgm:ptLst>{points}</dgm:ptLst></dgm:dataModel>"
+    part = Part(PackURI("/word/diagrams/data1.xml"), CONTENT_TYPE.DML_DIAGRAM_DATA, xml.encode(), document.part.package)
+    name = document.part.relate_to(part, RELATIONSHIP_TYPE.DIAGRAM_DATA)
+    paragraph = document.add_paragraph("Steps:")
+    space = "xmlns:r='http://schemas.openxmlformats.org/officeDocument/2006/relationships'"
+    inner = f"<w:r {SPACES}{names} {space}><w:drawing><dgm:relIds r:dm='{name}'/></w:drawing></w:r>"
+    paragraph._p.append(parse_xml(inner))
+    document.add_paragraph("End")
+    document.save(tmp_path / "a.docx")
+    assert read_document(tmp_path / "a.docx").pages[0].text.split("\n") == ["Steps:", "Sign", "Pay 500", "End"]

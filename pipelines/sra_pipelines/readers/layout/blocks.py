@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 from sra_pipelines.readers.layout.characters import Box
@@ -84,10 +85,13 @@ def _column_gap(runs: Sequence[Run]) -> float | None:
         return None
     start, end = min(run.box.left for run in runs), max(run.box.right for run in runs)
     width = end - start
+    # Runs that cross a place start before it and do not end before it.
+    boxes = [run.box for run in runs if run.box.left < run.box.right]
+    lefts, rights = sorted(box.left for box in boxes), sorted(box.right for box in boxes)
     best: tuple[int, float] | None = None
     for step in range(_TRIED + 1):
         place = start + width * (_MARGIN + (1 - 2 * _MARGIN) * step / _TRIED)
-        crossing = sum(run.box.left < place < run.box.right for run in runs)
+        crossing = bisect_left(lefts, place) - bisect_right(rights, place)
         if (best is None or crossing < best[0]) and _are_columns(runs, place, crossing):
             best = crossing, place
     return None if best is None else best[1]

@@ -1,4 +1,4 @@
-"""The title and the values of a chart, as the file of the chart stores them, in lines."""
+"""The title and the values of a chart, and the texts of a diagram, as their files store them, in lines."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import Any
 from sra_pipelines.readers.sheets.number_format import shown_value
 from sra_pipelines.readers.tables import Cell, table_lines
 
-__all__ = ["CHART", "chart_lines", "chart_title"]
+__all__ = ["CHART", "chart_lines", "chart_title", "diagram_lines"]
 
 _C = "{http://schemas.openxmlformats.org/drawingml/2006/chart}"
 CHART = f"{_C}chart"
 """Tag of an element that refers to a chart, or contains it."""
 _TEXT = "{http://schemas.openxmlformats.org/drawingml/2006/main}t"
+_PARAGRAPH = "{http://schemas.openxmlformats.org/drawingml/2006/main}p"
 _MOST_POINTS = 10_000
 _MOST_SERIES = 255
 
@@ -45,6 +46,18 @@ def chart_lines(chart: Any) -> list[str]:
     rows: list[list[Cell | str]] = [[Cell("", header=True), *(Cell(name, header=True) for name in names)]]
     rows += [[categories.get(index, str(index + 1)), *(one.get(index, "") for one in values)] for index in points]
     return [f"Chart: {chart_title(chart)}".rstrip(": "), *(table_lines(rows) if points else ())]
+
+
+def diagram_lines(diagram: Any) -> list[str]:
+    """Return the texts of a diagram (SmartArt), one line for each paragraph.
+
+    Parameters
+    ----------
+    diagram
+        Root of the part with the data of the diagram.
+    """
+    paragraphs = ("".join(t.text or "" for t in p.iter(_TEXT)) for p in diagram.iter(_PARAGRAPH))
+    return [line for line in (" ".join(text.split()) for text in paragraphs) if line]
 
 
 def _points(series: Any, *kinds: str) -> dict[int, str]:

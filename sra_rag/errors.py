@@ -13,6 +13,7 @@ __all__ = [
     "ConfigError",
     "ContextOverflowError",
     "GenerationTimeoutError",
+    "JSONSchemaError",
     "MissingExtraError",
     "ModelLoadError",
     "OutOfMemoryError",
@@ -31,6 +32,10 @@ class SRAError(Exception):
 
 class ConfigError(SRAError, ValueError):
     """A setting is not allowed, or is not compatible with the model."""
+
+
+class JSONSchemaError(ConfigError):
+    """The JSON schema of an answer is not one, is too large, or cannot be followed."""
 
 
 class UnsupportedModelError(SRAError, ValueError):

@@ -20,7 +20,7 @@ from transformers import LogitsProcessor
 
 from sra_rag.errors import ConfigError, require_extra
 from sra_rag.generation.grammar.compiling_process import CompilingProcess
-from sra_rag.generation.grammar.schema_limits import compiles_at_once, require_compilable
+from sra_rag.generation.grammar.schema_limits import cannot_follow, compiles_at_once, require_compilable
 
 if TYPE_CHECKING:
     import xgrammar
@@ -96,7 +96,7 @@ class JSONGrammars:
 
         Raises
         ------
-        ConfigError
+        JSONSchemaError
             If the schema is not one, is too large, or uses what the grammar cannot express.
         """
         text = require_compilable(schema)
@@ -119,7 +119,7 @@ class JSONGrammars:
                 return self._compiler.compile_builtin_json_grammar()
             return self._compiler.compile_json_schema(text, any_whitespace=False)
         except (RuntimeError, ValueError) as error:
-            raise ConfigError(f"The JSON schema cannot be followed: {error}. It was: {text[:500]}") from error
+            raise cannot_follow(error, text) from error
 
 
 class JSONConstraint:
@@ -140,8 +140,10 @@ class JSONConstraint:
 
     Raises
     ------
+    JSONSchemaError
+        If the schema cannot be followed.
     ConfigError
-        If the schema cannot be followed, or its shortest answer is longer than `max_new_tokens`.
+        If its shortest answer is longer than `max_new_tokens`.
     """
 
     def __init__(self, grammars: JSONGrammars, schema: Mapping[str, Any], batch_size: int, max_new_tokens: int) -> None:

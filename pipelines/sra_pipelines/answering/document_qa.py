@@ -26,14 +26,26 @@ from sra_pipelines.retrieval.retriever import Retriever
 from sra_pipelines.unicode_forms import composed
 from sra_rag.attention.shares import AttentionShares
 from sra_rag.config import SRAConfig, SRALike
-from sra_rag.errors import ConfigError, require_extra
+from sra_rag.errors import ConfigError, ContextOverflowError, require_extra
 from sra_rag.generation.bridge import iterate_in_thread
 from sra_rag.generation.engine_protocol import EngineProtocol
 from sra_rag.generation.request import LinkedCancellation
 from sra_rag.generation.result import Generation
 from sra_rag.generation.text import well_formed
 
-__all__ = ["DocumentQA"]
+__all__ = ["DocumentQA", "NoRoomError"]
+
+
+class NoRoomError(ContextOverflowError, ConfigError):
+    """The question leaves no room for passages in the context window."""
+
+    def __init__(self, prompt_tokens: int, max_new_tokens: int, context_window: int) -> None:
+        super().__init__(prompt_tokens, max_new_tokens, context_window)
+        self.args = (
+            f"The question leaves no room for passages: with its instruction it has {prompt_tokens} tokens and up to "
+            f"{max_new_tokens} are to be generated, but the model's window holds {context_window}. Shorten it, or "
+            "decrease max_new_tokens.",
+        )
 
 
 class DocumentQA:
@@ -100,7 +112,9 @@ class DocumentQA:
         Raises
         ------
         ConfigError
-            If the question is empty, or leaves no room for passages.
+            If the question is empty.
+        NoRoomError
+            If it leaves no room for passages.
         """
         question = well_formed(question)
         if not question.strip():
@@ -221,17 +235,17 @@ class DocumentQA:
         room = (
             self.engine.context_window - max_new_tokens - len(empty.token_ids) - 8
         )  # margin: joined parts may tokenize differently
+        if room < 1:
+            raise NoRoomError(len(empty.token_ids), max_new_tokens, self.engine.context_window)
         if self.context_tokens is None:
             budget = min(room, default_context_tokens(self.engine.name))
         elif self.context_tokens > room:
             raise ConfigError(
                 f"context_tokens={self.context_tokens} is too large: the context window of "
-                f"{self.engine.context_window} tokens leaves {max(0, room)} for passages. Give at most that many."
+                f"{self.engine.context_window} tokens leaves {room} for passages. Give at most that many."
             )
         else:
             budget = self.context_tokens
-        if budget < 1:
-            raise ConfigError("The question leaves no room for passages. Shorten it, or decrease max_new_tokens.")
         return budget
 
     def count_tokens(self, text: str) -> int:

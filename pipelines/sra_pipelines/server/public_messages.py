@@ -23,7 +23,7 @@ _LEADING = re.compile(r"""^(?:(?:[A-Za-z]:)?[/\\][^:\n]*|[^\s:'"/\\]+[/\\][^\s:'
 _QUOTED = re.compile(rf"""(?P<quote>['"`])(?!/{_ROUTES})(?:~|\.{{1,2}}|[A-Za-z]:|\\)?{_SEPARATOR}[^'"`\n]*(?P=quote)""")
 _FILE_URL = re.compile(r"\bfile:/{2,3}(?=[^\s/])")
 _ABSOLUTE = re.compile(
-    rf"(?<![\w/.\\~-])(?!//)(?!/{_ROUTES})(?:~|\.{{1,2}}|[A-Za-z]:|\\(?=\\))?"
+    rf"(?<![\w/.\\~#-])(?!//)(?!/{_ROUTES})(?:~|\.{{1,2}}|[A-Za-z]:|\\(?=\\))?"
     rf"(?:{_SEPARATOR}{_PART}(?: (?!(?:~|\.{{1,2}})[/\\]){_PART})*(?={_SEPARATOR}))*{_SEPARATOR}{_PART}"
 )
 _RELATIVE = re.compile(rf"(?<![\w/.\\:-]){_PART}(?:{_SEPARATOR}{_PART})*{_SEPARATOR}[^\s/\\'\"]+\.(?:{_SUFFIXES})\b")

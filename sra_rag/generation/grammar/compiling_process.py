@@ -12,7 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sra_rag.errors import ConfigError
+from sra_rag.errors import JSONSchemaError
+from sra_rag.generation.grammar.schema_limits import cannot_follow
 
 __all__ = ["CompilingProcess"]
 
@@ -54,7 +55,7 @@ class CompilingProcess:
 
         Raises
         ------
-        ConfigError
+        JSONSchemaError
             If the schema cannot be compiled, or takes too much time or memory.
         """
         with self._using:
@@ -62,17 +63,17 @@ class CompilingProcess:
             answer = _ask(process, schema)
             if answer is None:
                 self._end()
-                raise ConfigError(
+                raise JSONSchemaError(
                     f"The JSON schema is too large: compiling it takes more than {self._setup['seconds']:g} s or "
                     f"{self._memory_bytes / 1e6:.0f} MB. Use a simpler schema: fewer properties, enum values and "
                     "alternatives, and smaller bounds."
                 )
         if "large" in answer:
-            raise ConfigError(
+            raise JSONSchemaError(
                 f"The JSON schema is too large: its grammar takes {answer['large']}. Use a simpler schema."
             )
         if "error" in answer:
-            raise ConfigError(f"The JSON schema cannot be followed: {answer['error']}. It was: {schema[:500]}")
+            raise cannot_follow(answer["error"], schema)
         return answer["grammar"]
 
     def close(self) -> None:
@@ -93,7 +94,7 @@ class CompilingProcess:
         if _ask(process, self._setup) is None:
             process.kill()
             process.wait()
-            raise ConfigError(
+            raise JSONSchemaError(
                 "The process that compiles JSON schemas cannot be started, or the tokenizer cannot be read there. "
                 f"Try: {sys.executable} {_PROGRAM}"
             )

@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sra_rag.errors import ConfigError
+from sra_rag.errors import JSONSchemaError
 
-__all__ = ["compiles_at_once", "require_compilable"]
+__all__ = ["cannot_follow", "compiles_at_once", "require_compilable"]
 
 _MOST_CHARACTERS = 100_000
 _MOST_VALUES = 5_000  # objects, lists, texts and numbers of the schema, including the values of "enum"
@@ -41,6 +41,14 @@ _FEW_VALUES = 100
 _SMALL_BOUND = 20
 _MULTIPLYING = frozenset({"pattern", "patternProperties", "allOf", "oneOf", "format"})
 _REPETITION = re.compile(r"\{(\d*),?(\d*)\}")
+_PLACE = re.compile(r"^\[[\d:]+\] \S+:\d+: ")  # the time and the line of the compiler's source
+_LONGEST_SHOWN = 500
+
+
+def cannot_follow(reason: object, schema: str) -> JSONSchemaError:
+    """Return the error for a schema that the grammar compiler refuses, with its reason in one line."""
+    why = " ".join(_PLACE.sub("", str(reason)).split()).rstrip(".")
+    return JSONSchemaError(f"The JSON schema cannot be followed: {why}. It was: {schema[:_LONGEST_SHOWN]}")
 
 
 def require_compilable(schema: Mapping[str, Any]) -> str:
@@ -53,7 +61,7 @@ def require_compilable(schema: Mapping[str, Any]) -> str:
 
     Raises
     ------
-    ConfigError
+    JSONSchemaError
         If it is not JSON, too large, refers to another document, or uses a keyword that is not supported.
     """
     levels, values = _size(schema)
@@ -62,7 +70,7 @@ def require_compilable(schema: Mapping[str, Any]) -> str:
     try:
         text = json.dumps(schema)
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"The JSON schema is not JSON: {error}.") from error
+        raise JSONSchemaError(f"The JSON schema is not JSON: {error}.") from error
     _require(len(text) <= _MOST_CHARACTERS, f"{len(text):,} characters", f"{_MOST_CHARACTERS:,}")
     counts = {"enum": 0, "properties": 0, "alternatives": 0}
     for part in _parts(schema):
@@ -96,7 +104,7 @@ def compiles_at_once(schema: Mapping[str, Any]) -> bool:
 
 def _require(within: bool, given: str, most: str) -> None:
     if not within:
-        raise ConfigError(
+        raise JSONSchemaError(
             f"The JSON schema is too large: it has {given}; at most {most} are accepted. Split the question, or use a "
             "simpler schema."
         )
@@ -134,13 +142,13 @@ def _parts(schema: object) -> Iterator[Mapping[str, Any]]:
 def _require_supported(part: Mapping[str, Any]) -> None:
     unsupported = sorted(_UNSUPPORTED & part.keys())
     if unsupported:
-        raise ConfigError(
+        raise JSONSchemaError(
             f"The JSON schema uses {', '.join(map(repr, unsupported))}, which the answer could not be made to follow. "
             "Remove it, and check the answer for it yourself."
         )
     reference = part.get("$ref")
     if reference is not None and not (isinstance(reference, str) and reference.startswith("#")):
-        raise ConfigError(
+        raise JSONSchemaError(
             f"The JSON schema refers to {reference!r}. Only references within the schema ('#/$defs/NAME') are "
             "followed; nothing is fetched. Copy the schema that it refers to into '$defs'."
         )
@@ -150,7 +158,7 @@ def _require_small_bounds(part: Mapping[str, Any]) -> None:
     for name in _BOUNDS & part.keys():
         value = part[name]
         if isinstance(value, int | float) and value > _LARGEST_BOUND:
-            raise ConfigError(
+            raise JSONSchemaError(
                 f"The JSON schema has {name}={value!r}; at most {_LARGEST_BOUND:,} is accepted. Use a smaller number, "
                 "or leave it out."
             )
@@ -158,7 +166,7 @@ def _require_small_bounds(part: Mapping[str, Any]) -> None:
         if not isinstance(pattern, str):
             continue
         if len(pattern) > _LONGEST_PATTERN:
-            raise ConfigError(
+            raise JSONSchemaError(
                 f"The JSON schema has a pattern of {len(pattern):,} characters; at most {_LONGEST_PATTERN} are "
                 "accepted."
             )
@@ -166,7 +174,7 @@ def _require_small_bounds(part: Mapping[str, Any]) -> None:
         for bounds in _REPETITION.finditer(pattern):
             repetitions *= max(1, *(int(bound) for bound in bounds.groups() if bound))
         if repetitions > _MOST_REPETITIONS:
-            raise ConfigError(
+            raise JSONSchemaError(
                 f"The pattern {pattern[:100]!r} of the JSON schema repeats a part up to {repetitions:,} times; at most "
                 f"{_MOST_REPETITIONS:,} are accepted. Use smaller repetitions."
             )

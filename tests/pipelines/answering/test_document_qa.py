@@ -1,5 +1,6 @@
 import asyncio
 import json
+import pickle
 import re
 import threading
 
@@ -11,7 +12,7 @@ from sra_pipelines.index.memory import DocumentIndex
 from sra_pipelines.readers import read_document
 
 from sra_rag import SRAConfig
-from sra_rag.errors import ConfigError
+from sra_rag.errors import ConfigError, ContextOverflowError
 from sra_rag.generation.result import FoundEvidence, Generation, Timing, Usage
 
 QUESTION = "What does the lease of the warehouse at Orrin Quay cost a year?"
@@ -165,8 +166,10 @@ def test_the_default_budget_is_what_the_window_leaves(qa, tiny):
 def test_what_does_not_fit_is_refused(qa):
     with pytest.raises(ConfigError, match="too large.*leaves"):
         DocumentQA(qa.index, qa.engine, context_tokens=9000).ask(QUESTION)
-    with pytest.raises(ConfigError, match="no room"):
+    with pytest.raises(ConfigError, match="no room") as refused:
         DocumentQA(qa.index, qa.engine).ask("word " * 8150)
+    assert isinstance(refused.value, ContextOverflowError)
+    assert str(pickle.loads(pickle.dumps(refused.value))) == str(refused.value)  # noqa: S301 - made here
     with pytest.raises(ConfigError, match="empty"):
         qa.ask("  ")
     with pytest.raises(ConfigError, match="at least 1"):

@@ -95,6 +95,10 @@ def test_every_field_of_openais_api_is_accepted_with_a_neutral_value_and_as_null
             {"response_format": {"type": "json_schema", "json_schema": {"schema": {}, "foo": 1}}},
             "response_format.json_schema.foo",
         ),
+        ({"stop": [""]}, "stop.0"),
+        ({"stop": ""}, "stop.0"),
+        ({"stop": ["x", None]}, "stop.1"),
+        ({"stop": 5}, "stop"),
         ({"seed": 2**64}, "seed"),
         ({"seed": -(2**63) - 1}, "seed"),
         ({"temperature": -1}, "temperature"),
@@ -117,6 +121,51 @@ def test_what_would_change_the_answer_and_is_not_supported_is_rejected_by_name(l
         assert (error["param"] or "") == field
         assert error["type"] == "invalid_request_error"
         assert error["message"].startswith(f"{field}: " if field else "")
+
+
+@pytest.mark.parametrize(
+    ("route", "body"), [(ROUTE, BODY), ("/v1/responses", {"model": "sra-rag", "input": USER["content"]})]
+)
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+@pytest.mark.parametrize("stream", ["false", "true"])
+def test_numbers_that_json_does_not_have_are_rejected_by_name(lease_client, route, body, number, stream):
+    given = json.dumps(body)[:-1] + f', "stream": {stream}, "metadata": {{"a": [1, {number}]}}}}'
+    response = lease_client.post(route, content=given, headers={"Content-Type": "application/json"})
+    assert response.status_code == 400, response.text
+    assert error_of(response)["param"] == "metadata.a.1"
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "objekt"},
+        {"$ref": "#/$defs/missing"},
+        {"$ref": "http://example.org/schema"},
+        {"not": {}},
+        {"type": "string", "pattern": "("},
+    ],
+)
+def test_a_schema_that_cannot_be_followed_is_rejected_by_the_name_of_its_field(lease_client, schema):
+    chat = lease_client.post(
+        ROUTE,
+        json=BODY | {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}},
+    )
+    text = {"format": {"type": "json_schema", "name": "x", "schema": schema}}
+    responses = lease_client.post("/v1/responses", json={"model": "tiny", "input": "?", "text": text})
+    for response, field in ((chat, "response_format"), (responses, "text.format")):
+        assert response.status_code == 400, response.text
+        error = error_of(response)
+        assert error["param"] == field
+        assert ".cc:" not in error["message"]  # a line of the compiler's source
+        assert "\n" not in error["message"]
+        assert schema.get("$ref", "") in error["message"]
+
+
+def test_a_question_that_leaves_no_room_is_said_to_be_too_long(lease_client):
+    question = [{"role": "user", "content": "the yearly rent " * 3000}]
+    response = lease_client.post(ROUTE, json=BODY | {"messages": question})
+    assert response.status_code == 400
+    assert error_of(response)["code"] == "context_length_exceeded"
 
 
 def test_a_schema_that_is_missing_is_called_missing(lease_client):

@@ -24,6 +24,7 @@ from sra_rag.errors import (
     ConfigError,
     ContextOverflowError,
     GenerationTimeoutError,
+    JSONSchemaError,
     OutOfMemoryError,
     PromptError,
     SRAError,
@@ -85,15 +86,26 @@ def error_body(message: str, kind: str, code: str | None = None, param: str | No
     }
 
 
-def error_response(error: Exception) -> JSONResponse:
-    """Return the response for an error, with the corresponding status."""
+def error_response(error: Exception, path: str = "") -> JSONResponse:
+    """Return the response for an error, with the corresponding status.
+
+    Parameters
+    ----------
+    error
+        The error.
+    path
+        Path of the route, by which a field of the request is named that was found invalid after its validation.
+    """
     for kind, status, code in _STATUS:
         if isinstance(error, kind):
             headers = None
             if isinstance(error, QueueFullError | ServerStoppingError):
                 headers = {"Retry-After": str(error.retry_after)}
             name = "invalid_request_error" if status == 400 else "server_error"
-            return JSONResponse(error_body(without_paths(str(error)), name, code), status, headers)
+            param = None
+            if isinstance(error, JSONSchemaError):
+                param = "text.format" if path == "/v1/responses" else "response_format"
+            return JSONResponse(error_body(without_paths(str(error)), name, code, param), status, headers)
     return JSONResponse(error_body(_INTERNAL, "server_error"), 500)
 
 
@@ -109,7 +121,7 @@ def install_error_handlers(app: FastAPI) -> None:
     """Install handlers, so that all errors of `app` have this format."""
 
     async def ours(request: Request, error: Exception) -> JSONResponse:
-        return error_response(error)
+        return error_response(error, request.url.path)
 
     async def http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)  # noqa: S101 - as registered below
@@ -142,8 +154,10 @@ def install_error_handlers(app: FastAPI) -> None:
 
 def _field(error: Mapping[str, Any]) -> str:
     """Return the name of the field, such as ``messages.0.content``; empty for the whole body."""
-    location: Sequence[Any] = error["loc"][1:]
-    return "" if error["type"] == "json_invalid" else ".".join(map(str, location))
+    if error["type"] == "json_invalid":
+        return ""
+    location: Sequence[Any] = (*error["loc"][1:], *error.get("ctx", {}).get("within", ()))
+    return ".".join(map(str, location))
 
 
 def _described(error: Mapping[str, Any]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -14,6 +13,7 @@ from sra_pipelines.server.api.request_fields import (
     JSONSchema,
     Request,
     Seed,
+    Stops,
     StrictModel,
     Switch,
     neutral_only,
@@ -129,7 +129,7 @@ class ChatRequest(Request):
     min_p: Annotated[float | None, Field(gt=0, le=1)] = None
     repetition_penalty: Annotated[float | None, Field(gt=0, le=10)] = None
     seed: Seed = None
-    stop: str | list[str] | None = None
+    stop: Stops = None
 
     # Accepted and without effect on the answer.
     metadata: dict[str, Any] | None = None
@@ -179,13 +179,12 @@ class ChatRequest(Request):
         sampling = {
             name: getattr(self, name) for name in ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")
         }
-        stop: Sequence[str] = [self.stop] if isinstance(self.stop, str) else self.stop or ()
         wanted = self.max_completion_tokens or self.max_tokens or settings.max_new_tokens
         return AnswerRequest(
             model=self.model,
             messages=tuple((message.role, message.text) for message in self.messages),
             sra=self.sra if "sra" in self.model_fields_set else settings.sra,
             options={name: value for name, value in sampling.items() if value is not None}
-            | {"stop": tuple(stop), "seed": self.seed, "json_schema": schema}
+            | {"stop": tuple(self.stop or ()), "seed": self.seed, "json_schema": schema}
             | {"max_new_tokens": min(wanted, settings.max_new_tokens)},
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -12,7 +13,17 @@ from pydantic_core import PydanticCustomError
 from sra_pipelines.server.api.attention_field import AttentionField
 from sra_rag.generation.text import well_formed
 
-__all__ = ["AnyValue", "JSONSchema", "Request", "Seed", "StrictModel", "Switch", "neutral_only", "not_supported"]
+__all__ = [
+    "AnyValue",
+    "JSONSchema",
+    "Request",
+    "Seed",
+    "Stops",
+    "StrictModel",
+    "Switch",
+    "neutral_only",
+    "not_supported",
+]
 
 _DEEPEST = 100  # levels of nesting of a request
 _SHOWN = 60  # characters of a value in a message
@@ -64,6 +75,10 @@ def _shown(value: object) -> str:
 Seed = Annotated[int | None, Field(ge=-(2**63), lt=2**64)]
 # Null stands for false, as in OpenAI's API.
 Switch = Annotated[bool, BeforeValidator(lambda value: False if value is None else value)]
+Stops = Annotated[
+    list[Annotated[str, Field(min_length=1)]] | None,
+    BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
+]
 
 
 class StrictModel(BaseModel):
@@ -100,7 +115,8 @@ class Request(StrictModel):
     """A whole request body.
 
     Halves of surrogate pairs, which are no text, are replaced by U+FFFD in every string. Nesting is limited, so that no
-    later step exceeds the recursion limit.
+    later step exceeds the recursion limit. NaN and infinite numbers, which JSON does not have, are rejected, because no
+    response could repeat them.
     """
 
     sra: AttentionField = None
@@ -108,17 +124,22 @@ class Request(StrictModel):
     @model_validator(mode="before")
     @classmethod
     def repair_text(cls, body: Any) -> Any:
-        """Replace what is not valid Unicode."""
-        return _repaired(body, _DEEPEST)
+        """Replace what is not valid Unicode, and reject what is not valid JSON."""
+        return _repaired(body, ())
 
 
-def _repaired(value: Any, deepest: int) -> Any:
+def _repaired(value: Any, within: tuple[str | int, ...]) -> Any:
+    """Return a value in which every string is valid Unicode; `within` is its place in the body."""
     if isinstance(value, str):
         return well_formed(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise PydanticCustomError(
+            "not_finite", "Input should be a finite number, which JSON can express", {"within": within}
+        )
     if not isinstance(value, Mapping | list):
         return value
-    if deepest == 0:
+    if len(within) == _DEEPEST:
         raise PydanticCustomError("too_deep", f"the request is nested more than {_DEEPEST} levels deep. Simplify it")
     if isinstance(value, Mapping):
-        return {_repaired(key, deepest): _repaired(item, deepest - 1) for key, item in value.items()}
-    return [_repaired(item, deepest - 1) for item in value]
+        return {_repaired(key, within): _repaired(item, (*within, well_formed(key))) for key, item in value.items()}
+    return [_repaired(item, (*within, number)) for number, item in enumerate(value)]

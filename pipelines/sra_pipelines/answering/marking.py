@@ -10,14 +10,18 @@ import re
 from collections.abc import Iterable, Iterator
 
 from sra_pipelines.answering.answers import Retrieval
+from sra_pipelines.checks.dates import ORDINALS
+from sra_pipelines.checks.ideographic_numbers import find_ideographic_numbers
 from sra_pipelines.checks.support import Claim, check_support
-from sra_pipelines.checks.worded_numbers import NUMBER_WORDS
+from sra_pipelines.checks.worded_numbers import NUMBER_WORDS, find_number_words
 
 __all__ = ["mark_as_it_comes"]
 
 _HELD = 32  # characters: more than can follow the day of a date or the number of an amount
 _SIGNS = r"[\d.,'\u2019/:+() \u00a0\u2009\u202f-]*"
-_NUMBER = re.compile(rf"{_SIGNS}\d{_SIGNS}|{NUMBER_WORDS.pattern}", re.IGNORECASE)
+_NUMBER = re.compile(
+    rf"{_SIGNS}\d{_SIGNS}|{NUMBER_WORDS.pattern}|\b{ORDINALS}(?:\s+(?:day\b)?\s*(?:of\b)?\s*\w*,?\s*)?", re.IGNORECASE
+)
 _OPEN = re.compile(r"\[[^\]\n]*\Z")  # may become a page reference, whose numbers are not checked
 
 
@@ -46,6 +50,7 @@ def mark_as_it_comes(pieces: Iterable[str], retrieval: Retrieval) -> Iterator[st
             continue
         unsupported: tuple[Claim, ...] = ()
         spans = [number.span() for number in _NUMBER.finditer(text)]
+        spans += [(amount.start, amount.end) for amount in (*find_number_words(text), *find_ideographic_numbers(text))]
         if any(start < settled and shown < end for start, end in spans):  # the check takes time
             unsupported = _unsupported(text, retrieval)
             spans += [(claim.start, claim.end) for claim in unsupported]

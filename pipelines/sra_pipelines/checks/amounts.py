@@ -11,17 +11,20 @@ import dataclasses
 import re
 from decimal import Decimal
 
-from sra_pipelines.checks.number_writing import (
+from sra_pipelines.checks.number_forms.number_writing import (
     FRACTIONS,
     PERCENTAGES,
     SCALES,
     fraction_value,
+    is_negated,
+    loss_spans,
     percent_power,
     plain_signs,
     scale_power,
 )
+from sra_pipelines.checks.number_forms.units import same_measure, unit_after
 
-__all__ = ["Amount", "find_amounts", "find_spaced_amounts", "same_amount", "time_unit"]
+__all__ = ["Amount", "find_amounts", "find_spaced_amounts", "same_amount"]
 
 _SPACE = "[\u00a0\u2009\u202f]"  # spaces that group digits and are never between the cells of a table
 _SYMBOL = "[$\u20ac\u00a3\u00a5\u20b9\u20a9\u20bd\u20ba\u20b4\u20aa\u20ab\u0e3f\u20a6\u20b1\u20b8]"
@@ -42,14 +45,14 @@ _AMOUNT = re.compile(
 )
 _SPACED = re.compile(r"(?<![\d.,/-])(?<![\d.,] )[1-9]\d{0,2}(?: \d{3})+(?:[.,]\d+)?(?![\d/]|[.,]\d)")
 _TABLE_POWERS = (-9, -6, -3, 3, 6, 9)  # between an amount with a scale word and one in a table of thousands or millions
-_BETWEEN = re.compile(r"\w[-\u2212]|[\d)%]\s[-\u2212]\s")  # the dash of a range or a subtraction, which is not a sign
+_BETWEEN = re.compile(
+    r"[\w%)\u20ac\u00a3$][-\u2212]|[\d)%]\s[-\u2212]\s"
+)  # the dash of a range or a subtraction, which is not a sign
 _DECIMAL_COMMA = re.compile(r",\d+$")
 _ONE_GROUP = re.compile(r"[1-9]\d{0,2}[.,]\d{3}")  # a thousand or three decimals
-_UNIT_AFTER = re.compile(
-    r"[\s-]{0,2}(?:(?:business|working|calendar|consecutive|full|further|whole)\s+)*"
-    r"(?P<unit>year|month|week|day|hour|minute|second)s?\b",
-    re.IGNORECASE,
-)
+_FISCAL_YEAR = re.compile(r"\bFY\s?['\u2019]?$|(?<!\w)['\u2019]$", re.IGNORECASE)
+_MINUS_AFTER = re.compile(r"[-\u2212](?=\s*(?:$|[\n|)])|\s+[\d(])")  # as accounts write it: "4,500.00-"
+_RANGE_OF_CURRENCY = re.compile(r"\d\s?$")
 _CURRENCIES = (
     {"$", "usd", "cad", "aud", "dollar", "dollars"}, {"\u20ac", "eur", "euro", "euros"},
     {"\u00a3", "gbp", "pound", "pounds", "sterling"}, {"\u00a5", "jpy", "cny", "yen", "yuan"},
@@ -82,7 +85,9 @@ class Amount:
     currency
         Number that identifies the currency next to the amount; -1 if none is known.
     unit
-        Unit of time after the amount, such as ``"month"``; empty if there is none.
+        Unit of time or of a measure after the amount, such as ``"month"``; empty if there is none.
+    is_loss
+        Whether a word such as "loss" before the amount makes it negative without a sign.
     """
 
     text: str
@@ -94,21 +99,29 @@ class Amount:
     other: Decimal | None = None
     currency: int = -1
     unit: str = ""
+    is_loss: bool = False
 
 
 def find_amounts(text: str) -> list[Amount]:
     """Return the amounts in a text, including the numbers in dates."""
     amounts = []
     written, text = text, plain_signs(text)
+    losses = loss_spans(text)
     for match in _AMOUNT.finditer(text):
         value, other = _match_values(match)
         enclosed = match["open"] and (match["close"] or re.match(r"\s?\)", text[match.end() : match.end() + 2]))
         dash_of_a_range = match["minus"] and _BETWEEN.search(
             text, max(0, match.start("minus") - 2), match.end("minus") + 1
         )
-        if enclosed or match["minus2"] or (match["minus"] and not dash_of_a_range):
-            value, other = -value, None if other is None else -other
         start, end = match.span()
+        if match["minus2"]:  # not in "10 \u20ac-12 \u20ac"
+            dash_of_a_range = _RANGE_OF_CURRENCY.search(text, max(0, start - 2), start)
+        first = next(match.start(group) for group in ("currency", "number", "only") if match[group] is not None)
+        signed = match["minus2"] or match["minus"] or is_negated(text, first)
+        if enclosed or (signed and not dash_of_a_range) or _has_minus_after(text, match):
+            value, other = -value, None if other is None else -other
+        elif other is None and _is_short_year(text, match):
+            other = value + 2000
         if dash_of_a_range or (match["open"] and not enclosed):
             start = match.start("number" if match["only"] is None else "only")
         if match["close"] and not enclosed:
@@ -119,10 +132,22 @@ def find_amounts(text: str) -> list[Amount]:
         amounts.append(
             Amount(
                 written[start:end], start, end, value, scale, percent, other,
-                _currency(text, match["currency"], start, end), time_unit(text, end),
+                _currency(text, match["currency"], start, end), unit_after(text, end),
+                any(first <= start < last for first, last in losses),
             )
         )  # fmt: skip
     return amounts
+
+
+def _has_minus_after(text: str, match: re.Match[str]) -> bool:
+    """Return whether a minus sign follows a number of more than three digits, or with decimals."""
+    number = match["number"] or ""
+    return bool(re.search(r"\d{4}|[.,' ]", number) and _MINUS_AFTER.match(text, match.end()))
+
+
+def _is_short_year(text: str, match: re.Match[str]) -> bool:
+    number = match["number"] or ""
+    return len(number) == 2 and number.isdigit() and bool(_FISCAL_YEAR.search(text[: match.start("number")][-5:]))
 
 
 def _match_values(match: re.Match[str]) -> tuple[Decimal, Decimal | None]:
@@ -149,33 +174,45 @@ def find_spaced_amounts(text: str) -> list[Amount]:
         amounts.append(
             Amount(
                 written[match.start() : match.end()], match.start(), match.end(), Decimal(number),
-                currency=_currency(text, None, match.start(), match.end()), unit=time_unit(text, match.end()),
+                currency=_currency(text, None, match.start(), match.end()), unit=unit_after(text, match.end()),
             )
         )  # fmt: skip
     return amounts
 
 
-def time_unit(text: str, end: int) -> str:
-    """Return the unit of time that follows a number which ends at `end`; empty if there is none."""
-    match = _UNIT_AFTER.match(text, end)
-    return "" if match is None else match["unit"].lower()
-
-
 def same_amount(claimed: Amount, written: Amount) -> bool:
     """Return whether an amount in an answer agrees with an amount in a document.
 
-    Amounts with different currencies or units of time differ. A percentage differs from an amount that is not a
-    percentage if both state their kind, by a percent sign or a scale word. An amount with a scale word ("8.7
-    billion") agrees with one without a scale word that is the same in full, or 10^3, 10^6 or 10^9 times larger or
-    smaller (tables state their scale in a heading), if that amount rounds to it. A positive amount in the answer
-    agrees with a negative one in the document (tables show outflows and losses in parentheses), but not the reverse.
-    If a number has two readings, any one counts.
+    Amounts with different currencies differ; those with different units differ unless they are equal, such as 2 years
+    and 24 months. A percentage differs from an amount that is not a percentage if both state their kind, by a percent
+    sign or a scale word. An amount with a scale word ("8.7 billion") agrees with one without a scale word that is the
+    same in full, or 10^3, 10^6 or 10^9 times larger or smaller (tables state their scale in a heading), if that amount
+    rounds to it; with a currency, and without the scale word that the document has, it must be the same in full. A
+    positive amount in the answer agrees with a negative one in the document (tables show outflows and losses in
+    parentheses), but not the reverse, unless the document calls it a loss. If a number has two readings, any counts;
+    one with three decimals does only if the other amount has three too, or for percentages: "82,400" is not 82.4.
     """
     if claimed.unit and written.unit and claimed.unit != written.unit:
-        return False
+        return same_measure(claimed.value, claimed.unit, written.value, written.unit)
     if claimed.currency >= 0 and written.currency >= 0 and claimed.currency != written.currency:
         return False
-    return any(_same(one, other) for one in _readings(claimed) for other in _readings(written))
+    return any(
+        _same(one, other)
+        for one in _readings(claimed)
+        for other in _readings(written)
+        if claimed.percent or written.percent or _has_as_many_decimals(claimed, one, other)
+        if claimed.percent or written.percent or _has_as_many_decimals(written, other, one)
+    )
+
+
+def _has_as_many_decimals(amount: Amount, reading: Amount, other: Amount) -> bool:
+    """Return whether a reading of an amount is its usual one, or has as many decimals as the other amount."""
+    is_usual = reading.value == amount.value or _decimals(reading.value) == 0
+    return is_usual or _decimals(reading.value) == _decimals(other.value)
+
+
+def _decimals(value: Decimal) -> int:
+    return max(0, -int(value.as_tuple().exponent))
 
 
 def _readings(amount: Amount) -> list[Amount]:
@@ -185,17 +222,23 @@ def _readings(amount: Amount) -> list[Amount]:
 
 
 def _same(claimed: Amount, written: Amount) -> bool:
-    if claimed.value < 0 and written.value > 0:
+    if claimed.value < 0 and written.value > 0 and not written.is_loss:
         return False
     if claimed.percent != written.percent and (claimed.percent or claimed.scale) and (written.percent or written.scale):
         return False
     claimed_value, value = abs(claimed.value), abs(written.value)
-    if (claimed.scale == written.scale or not (claimed.scale and written.scale)) and claimed_value == value:
+    # With a currency and without the scale that the document states, "$5" is not "$5 million".
+    is_in_full = claimed.currency >= 0 and written.scale > 0 and not claimed.scale
+    if (
+        claimed_value == value
+        and not is_in_full
+        and (claimed.scale == written.scale or not (claimed.scale and written.scale))
+    ):
         return True
     if claimed.scale == written.scale or claimed.percent or written.percent:
         return False
     powers = [written.scale - claimed.scale]
-    if not (claimed.scale and written.scale):
+    if not (claimed.scale and written.scale) and not is_in_full:
         powers += _TABLE_POWERS
     places = Decimal(1).scaleb(min(0, int(claimed.value.as_tuple().exponent)))
     return any(value.scaleb(power).quantize(places) == claimed_value for power in powers)

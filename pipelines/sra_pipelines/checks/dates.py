@@ -10,13 +10,36 @@ import datetime
 import functools
 import re
 
-__all__ = ["find_dates", "find_months"]
+__all__ = ["ORDINALS", "find_dates", "find_days", "find_months", "is_month"]
 
-_LANGUAGES = ("en", "de", "fr", "es", "it", "pt", "nl", "sv", "da", "nb", "fi", "pl", "cs")
-_ISO = re.compile(r"(?<![\d.,/-])(?P<year>\d{4})[-/.](?P<month>\d{1,2})[-/.](?P<day>\d{1,2})(?![\d/-]|[.,]\d)")
+_LANGUAGES = (
+    "en", "de", "fr", "es", "it", "pt", "nl", "sv", "da", "nb", "fi", "pl", "cs", "ro", "hu", "tr", "el", "ru", "uk",
+    "bg", "ar", "he",
+)  # fmt: skip
+_ISO = re.compile(
+    r"(?<![\d.,/-])(?P<year>\d{4})[-/.](?P<month>\d{1,2})[-/.](?P<day>\d{1,2})"
+    r"(?:T\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?(?![\d/-]|[.,]\d)"
+)
 _EAST_ASIAN = re.compile(
     r"(?P<year>\d{4})\s?[\u5e74\ub144]\s?(?P<month>\d{1,2})\s?[\u6708\uc6d4]\s?(?P<day>\d{1,2})\s?[\u65e5\uc77c]"
 )
+_COMPACT = re.compile(
+    r"(?<![\w.,/-])(?P<year>(?:19|20)\d\d)(?P<month>0[1-9]|1[0-2])(?P<day>0[1-9]|[12]\d|3[01])(?![\w/-]|[.,]\d)"
+)
+_MONTH_OF_A_YEAR = re.compile(
+    r"(?<![\d.,/-])(?:(?P<first>0?[1-9]|1[0-2])[/-](?P<after>(?:19|20)\d\d)|(?P<before>(?:19|20)\d\d)[/-](?P<last>0[1-9]|1[0-2]))"
+    r"(?![\d/-]|[.,]\d)"
+)
+_ORDINALS = (
+    "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh",
+    "twelfth", "thirteenth", "fourteenth", "fifteenth", "sixteenth", "seventeenth", "eighteenth", "nineteenth",
+    "twentieth", "twenty-first", "twenty-second", "twenty-third", "twenty-fourth", "twenty-fifth", "twenty-sixth",
+    "twenty-seventh", "twenty-eighth", "twenty-ninth", "thirtieth", "thirty-first",
+)  # fmt: skip
+ORDINALS = "(?:" + "|".join(sorted((word.replace("-", r"[\s-]") for word in _ORDINALS), key=len, reverse=True)) + ")"
+"""Pattern of the days of a month in words, such as "twenty-first"."""
+
+_DAYS = {word: number for number, word in enumerate(_ORDINALS, 1)}
 _NUMBERS = re.compile(
     r"(?<![\d.,/-])(?P<first>\d{1,2})(?P<mark>[/.-])\s?(?P<second>\d{1,2})(?P=mark)\s?(?P<year>\d{4}|\d{2})(?![\d/-]|[.,]\d)"
 )
@@ -27,37 +50,70 @@ def find_dates(text: str) -> list[tuple[datetime.date, int, int]]:
 
     A date with two readings, such as 12/05/2027, is returned twice with the same span.
     """
+    return list(_dates(text))
+
+
+@functools.lru_cache(maxsize=16)  # months and days without a year are found from them
+def _dates(text: str) -> tuple[tuple[datetime.date, int, int], ...]:
     dates = []
     in_words, _ = _patterns()
     for pattern in in_words:
         for match in pattern.finditer(text):
             month = _months()[match["month"].casefold()]
-            dates += _valid(match, (int(match["year"]), month, int(match["day"])))
-    for match in (*_ISO.finditer(text), *_EAST_ASIAN.finditer(text)):
+            dates += _valid(match, (_year(match["year"]), month, _day(match["day"])))
+    for match in (*_ISO.finditer(text), *_COMPACT.finditer(text), *_EAST_ASIAN.finditer(text)):
         dates += _valid(match, (int(match["year"]), int(match["month"]), int(match["day"])))
     for match in _NUMBERS.finditer(text):
-        first, second, year = int(match["first"]), int(match["second"]), int(match["year"])
-        if len(match["year"]) == 2:
-            if match["mark"] != "/" and len(match["first"] + match["second"]) < 4:  # 1.2.25 may be a clause's number
-                continue
-            year += 2000
+        first, second, year = int(match["first"]), int(match["second"]), _year(match["year"])
+        is_short = len(match["year"]) == 2 and len(match["first"] + match["second"]) < 4
+        if is_short and match["mark"] != "/":  # 1.2.25 may be the number of a clause
+            continue
         readings = {(year, second, first)}
         if match["mark"] != ".":
             readings.add((year, first, second))
         for reading in sorted(readings):
             dates += _valid(match, reading)
-    return sorted(dates, key=lambda item: item[1])
+    return tuple(sorted(dates, key=lambda item: item[1]))
 
 
 def find_months(text: str) -> list[tuple[tuple[int, int], int, int]]:
     """Return each month with its year, such as ``October 2029``, also within complete dates, with its span."""
     _, pattern = _patterns()
     months = [
-        ((int(match["year"]), _months()[match["month"].casefold()]), match.start(), match.end())
+        ((_year(match["year"]), _months()[match["month"].casefold()]), match.start(), match.end())
         for match in pattern.finditer(text)
     ]
+    for match in _MONTH_OF_A_YEAR.finditer(text):
+        year, month = int(match["after"] or match["before"]), int(match["first"] or match["last"])
+        if match["before"] is None or month <= year % 100:  # "2025-26" and "2010-12" are periods of years
+            months.append(((year, month), match.start(), match.end()))
     months += [((date.year, date.month), start, end) for date, start, end in find_dates(text)]
     return sorted(months, key=lambda item: item[1])
+
+
+def find_days(text: str) -> list[tuple[tuple[int, int], int, int]]:
+    """Return each day of a month, such as ``31 March``, as (month, day), also within complete dates, with its span."""
+    days = [((date.month, date.day), start, end) for date, start, end in find_dates(text)]
+    for pattern in _patterns_without_year():
+        days += [
+            ((_months()[match["month"].casefold()], _day(match["day"])), match.start(), match.end())
+            for match in pattern.finditer(text)
+            if match["month"][0].isupper() or match["month"] not in ("may", "march")
+        ]
+    return sorted(days, key=lambda item: item[1])
+
+
+def is_month(word: str) -> bool:
+    """Return whether a word is the name of a month, in one of the languages."""
+    return word.casefold() in _months()
+
+
+def _year(text: str) -> int:
+    return int(text) + (2000 if len(text) == 2 else 0)
+
+
+def _day(text: str) -> int:
+    return int(text) if text.isdigit() else _DAYS[re.sub(r"\s", "-", text.casefold())]
 
 
 def _valid(match: re.Match[str], reading: tuple[int, int, int]) -> list[tuple[datetime.date, int, int]]:
@@ -85,9 +141,25 @@ def _months() -> dict[str, int]:
 @functools.cache
 def _patterns() -> tuple[tuple[re.Pattern[str], ...], re.Pattern[str]]:
     names = "|".join(re.escape(name) for name in sorted(_months(), key=len, reverse=True))
-    day = r"(?P<day>\d{1,2})(?:st|nd|rd|th|er|\.|\u00ba|o)?"
-    between = r"(?:\s+(?:of|de|di)\s+|\s+|(?<=\.)|[-/])"
-    day_first = rf"\b{day}{between}(?P<month>{names})\b(?:\.?,?\s+(?:de\s+)?|[-/])(?P<year>\d{{4}})\b"
+    day = rf"(?P<day>\d{{1,2}}(?=st|nd|rd|th|er|\.|\u00ba|o|\b)|{ORDINALS})(?:st|nd|rd|th|er|\.|\u00ba|o)?"
+    between = r"(?:\s+(?:day\s+of|of|de|di)\s+|\s+|(?<=\.)|[-/])"
+    # A year of two digits is after a dash or an apostrophe, or before the end of a sentence or line.
+    year = r"(?P<year>\d{4}\b|(?<=[-/])\d{2}\b(?!-)|(?<=['\u2019])\d{2}\b|\d{2}(?=\s*(?:[.,;)|\n]\D|[.,;)|\n]?$)))"
+    day_first = rf"\b{day}{between}(?P<month>{names})\b(?:\.?,?\s+(?:de\s+)?['\u2019]?|[-/])(?:{year})"
     month_first = rf"\b(?P<month>{names})\b\.?\s+{day},?\s+(?P<year>\d{{4}})\b"
-    month_only = rf"\b(?P<month>{names})\b\.?,?\s+(?:de\s+)?(?P<year>\d{{4}})\b"
+    month_only = (
+        rf"\b(?P<month>{names})\b(?:\.?,?\s+(?:de\s+)?(?=\d{{4}})|\s?['\u2019](?=\d\d\b)|-(?=\d\d\b(?!-)))"
+        r"(?P<year>\d{4}|\d{2})\b"
+    )
     return tuple(re.compile(p, re.IGNORECASE) for p in (day_first, month_first)), re.compile(month_only, re.IGNORECASE)
+
+
+@functools.cache
+def _patterns_without_year() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    names = "|".join(
+        re.escape(name) for name in sorted(_months(), key=len, reverse=True) if len(name) > 3 or name == "may"
+    )
+    day = rf"(?P<day>\d{{1,2}}|{ORDINALS})(?:st|nd|rd|th|er|\.|\u00ba)?"
+    day_first = rf"(?<![\d.,/-])\b{day}(?:\s+(?:day\s+of|of|de|di))?\s+(?P<month>{names})\b"
+    month_first = rf"\b(?P<month>{names})\s+{day}(?![\d/:%]|[.,-]\d)\b"
+    return re.compile(day_first, re.IGNORECASE), re.compile(month_first, re.IGNORECASE)

@@ -34,24 +34,23 @@ def is_grounded(question: str, passages: Sequence[Passage], support: Support) ->
     passages
         The passages in the prompt.
     support
-        Which parts of the answer are in the passages. More than half of its amounts and dates must be there; or if it
-        has none, more than half of its names; or if it has neither, a sentence with words that the question does not
-        have.
+        Which parts of the answer are in the passages. More than half of its amounts and dates must be there, and more
+        than half of its names; or if it has neither, a sentence with words that the question does not have.
     """
     numbers = [claim for claim in support.claims if claim.kind != "name" and _says_something(claim, question)]
-    if numbers:
-        return _most_are_supported(numbers)
     names = [claim for claim in support.claims if claim.kind == "name" and not claim.in_question]
+    if numbers:
+        return _most_are_supported(numbers) and (not names or _most_are_supported(names))
     if names:
         return _most_are_supported(names)
     return any(_is_quoted(sentence.text, question, passages) for sentence in support.sentences)
 
 
 def _says_something(claim: Claim, question: str) -> bool:
-    """Return whether a number answers; a bare year does only where the question asks for a time."""
+    """Return whether a number answers; a bare year of a passage does only where the question asks for a time."""
     if claim.in_question:
         return False
-    return not _YEAR.fullmatch(claim.text) or bool(_ASKS_WHEN.search(question))
+    return not _YEAR.fullmatch(claim.text) or not claim.passages or bool(_ASKS_WHEN.search(question))
 
 
 def _most_are_supported(claims: Sequence[Claim]) -> bool:

@@ -1,4 +1,4 @@
-"""Numbers that name something and are compared as a whole: clause numbers and telephone numbers.
+"""Numbers that name something and are compared as a whole: clause, telephone and account numbers.
 
 ``Clause 15.2`` is not supported by an amount of 15.2, and a telephone number is not supported by parts of another one.
 """
@@ -21,10 +21,13 @@ _CLAUSE = re.compile(
 _TELEPHONE = re.compile(
     r"(?<![\w.,])(?:\+\d{1,3}[ -]?(?:\(0\)[ -]?)?\d{1,4}|\(?0\d{1,5}\)?)(?:[ /-]\d{2,5}){1,4}(?![\d/-]|[.,]\d)"
 )
+_ACCOUNT = re.compile(r"(?<![\w.,])[A-Z]{2}\d{2}(?: ?[A-Z\d]{4}){2,7}(?: ?[A-Z\d]{1,3})?(?!\w|[.,]\w)")  # IBAN
 
 
 def find_references(text: str) -> Iterator[Reference]:
-    """Yield the clause and telephone numbers of a text, each with the function that looks for it in another text."""
+    """Yield these numbers of a text, each with the function that looks for it in another text."""
+    for match in _ACCOUNT.finditer(text):
+        yield match.start(), match.end(), _contains_account(_unspaced(match[0]))
     for match in _CLAUSE.finditer(text):
         yield match.start("number"), match.end("number"), _contains_clause(match["number"])
     for match in _TELEPHONE.finditer(text):
@@ -42,6 +45,14 @@ def _contains_clause(number: str) -> Callable[[str], bool]:
 
 def _contains_telephone(digits: str) -> Callable[[str], bool]:
     return lambda text: any(_digits(match[0]) == digits for match in _TELEPHONE.finditer(text))
+
+
+def _contains_account(number: str) -> Callable[[str], bool]:
+    return lambda text: any(_unspaced(match[0]) == number for match in _ACCOUNT.finditer(text))
+
+
+def _unspaced(text: str) -> str:
+    return text.replace(" ", "")
 
 
 def _digits(text: str) -> str:

@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from sra_pipelines.checks.amounts import Amount, find_amounts, find_spaced_amounts, same_amount
-from sra_pipelines.checks.dates import find_dates, find_months
+from sra_pipelines.checks.dates import find_dates, find_days, find_months
+from sra_pipelines.checks.ideographic_numbers import find_ideographic_numbers
+from sra_pipelines.checks.names import find_names
 from sra_pipelines.checks.references import find_references
 from sra_pipelines.checks.scripts import stands_in
 from sra_pipelines.checks.worded_numbers import find_number_words
@@ -20,7 +22,6 @@ from sra_pipelines.values import Passage
 __all__ = ["Claim", "Support", "check_support", "mark_unsupported"]
 
 _SENTENCE = re.compile(r"\S.*?(?:[.!?](?=\s+[\"'(\[]?[A-Z])|[\u3002\uff01\uff1f]|\n|$)", re.DOTALL)
-_NAME = re.compile(r"\b[A-Z][\w&'-]*(?:\s+(?:of|and|the|&|[A-Z][\w&'-]*))*\s+[A-Z][\w&'-]*\b")
 _LIST_MARK = re.compile(r"^\s*\(?\d{1,2}[.)]\s", re.MULTILINE)
 _PAGE = re.compile(r"\[[^\]\n]*,\s*page [^\]\n]*\]|\bpages?\s+\d+", re.IGNORECASE)
 _WITH_DIGITS = re.compile(r"[^\s()\[\]\"']*[\d\u00bc-\u00be\u2150-\u215e](?:[^\s()\[\]\"']*[^\s()\[\]\"'.,;:!?])?")
@@ -102,7 +103,11 @@ def check_support(answer: str, question: str, passages: Sequence[Passage]) -> Su
     """Search the passages for each amount, date, name and sentence of an answer."""
     texts = [passage.text for passage in passages]
     numbers, unread = _numbers(answer, question, texts)
-    claims = sorted([*numbers, *_names(answer, question, texts)], key=lambda c: c.start)
+    names = [
+        Claim("name", answer[start:end], start, end, where, in_question)
+        for start, end, where, in_question in find_names(answer, question, texts)
+    ]
+    claims = sorted([*numbers, *names], key=lambda claim: claim.start)
     passage_words = [set(words) for words in keywords(texts)] if texts else []
     asked = set(keywords([question])[0])
     sentences = []
@@ -149,6 +154,8 @@ def _numbers(answer: str, question: str, texts: Sequence[str]) -> tuple[list[Cla
         add("date", start, end, [not dates.isdisjoint(numbers.dates) for numbers in read])
     for (start, end), months in _by_span(find_months(answer)).items():
         add("date", start, end, [not months.isdisjoint(numbers.months) for numbers in read])
+    for (start, end), days in _by_span(find_days(answer)).items():
+        add("date", start, end, [not days.isdisjoint(numbers.days) for numbers in read])
     for start, end, is_in in find_references(answer):
         add("figure", start, end, [is_in(text) for text in sources])
     for amount in find_spaced_amounts(answer):
@@ -156,7 +163,7 @@ def _numbers(answer: str, question: str, texts: Sequence[str]) -> tuple[list[Cla
         found = [any(same_amount(amount, other) for other in numbers.amounts) for numbers in read]
         as_text = [_contains_token(text, amount.text) for text in sources]
         add("figure", amount.start, amount.end, [one or other for one, other in zip(found, as_text, strict=True)])
-    for amount in [*find_number_words(answer), *find_amounts(answer)]:
+    for amount in [*find_number_words(answer), *find_ideographic_numbers(answer), *find_amounts(answer)]:
         found = [any(same_amount(amount, other) for other in numbers.amounts) for numbers in read]
         add("figure", amount.start, amount.end, found)
     unread = []
@@ -178,14 +185,17 @@ class _Numbers:
     amounts: tuple[Amount, ...]
     dates: frozenset[datetime.date]
     months: frozenset[tuple[int, int]]
+    days: frozenset[tuple[int, int]]
 
 
 @functools.lru_cache(maxsize=512)  # while an answer is streamed, its passages are read again and again
 def _read(text: str) -> _Numbers:
+    amounts = [*find_amounts(text), *find_spaced_amounts(text)]
     return _Numbers(
-        (*find_amounts(text), *find_spaced_amounts(text), *find_number_words(text)),
+        (*amounts, *find_number_words(text), *find_ideographic_numbers(text)),
         frozenset(date for date, *_ in find_dates(text)),
         frozenset(month for month, *_ in find_months(text)),
+        frozenset(day for day, *_ in find_days(text)),
     )
 
 
@@ -203,20 +213,3 @@ def _by_span(values: Sequence[tuple[_Value, int, int]]) -> dict[tuple[int, int],
 
 def _contains_token(text: str, token: str) -> bool:
     return bool(re.search(rf"(?<![\w.,]){re.escape(token)}(?!\w|[.,]\w)", text))
-
-
-def _names(answer: str, question: str, texts: Sequence[str]) -> list[Claim]:
-    plain = [" ".join(text.split()).casefold() for text in texts]
-    asked = " ".join(question.split()).casefold()
-    claims = []
-    for match in _NAME.finditer(answer):
-        text, start = match[0], match.start()
-        first, _, rest = text.partition(" ")
-        if first in {"The", "A", "An", "In", "On", "At", "No", "Yes", "For", "As", "It", "This"}:
-            text, start = rest.lstrip(), match.end() - len(rest.lstrip())
-        if len(text.split()) < 2:
-            continue
-        name = " ".join(text.split()).casefold()
-        where = tuple(i for i, there in enumerate(plain) if name in there)
-        claims.append(Claim("name", text, start, match.end(), where, name in asked))
-    return claims

@@ -222,3 +222,72 @@ def test_months_are_read_in_other_languages():
 )
 def test_only_supported_answers_have_sources(question, answer, grounded):
     assert is_grounded(question, PASSAGES, check_support(answer, question, PASSAGES)) is grounded
+
+
+AGREEMENT = (
+    'Services Agreement between Northmere Analytics Ltd (the "Supplier") and the Harl Shipping Authority.\n'
+    "The Supplier shall provide the Services from its office in Leeds, under the laws of England and Wales.\n"
+    "The Customer's representative is Elspeth Garrow, ops@northmere.example, DE89 3704 0044 0532 0130 00.\n"
+    "The term ends on 31 March 2029. Notices must be sent by registered post."
+)
+RUSSIAN = (
+    "\u041f\u043e\u0441\u0442\u0430\u0432\u0449\u0438\u043a: \u043e\u0431\u0449\u0435\u0441\u0442\u0432\u043e "
+    "\u00ab\u0421\u0435\u0432\u0435\u0440\u043d\u044b\u0439 \u0432\u0435\u0442\u0435\u0440\u00bb. "
+    "\u0414\u043e\u0433\u043e\u0432\u043e\u0440 \u0434\u0435\u0439\u0441\u0442\u0432\u0443\u0435\u0442 "
+    "\u0434\u043e 31 \u043c\u0430\u0440\u0442\u0430 2029 \u0433\u043e\u0434\u0430."
+)
+SUPPLIER = (
+    "\u041f\u043e\u0441\u0442\u0430\u0432\u0449\u0438\u043a \u2014 \u043e\u0431\u0449\u0435\u0441\u0442\u0432\u043e "
+)
+NORTH = "\u00ab\u0421\u0435\u0432\u0435\u0440\u043d\u044b\u0439 \u0432\u0435\u0442\u0435\u0440\u00bb"
+SOUTH = "\u00ab\u042e\u0436\u043d\u044b\u0439 \u0432\u0435\u0442\u0435\u0440\u00bb"
+JAPANESE = "本契約は東京地方裁判所の管轄に服する。通知は書留郵便で送付する。"
+LAW = "\u0642\u0648\u0627\u0646\u064a\u0646 \u062f\u0628\u064a"
+ARABIC = f"\u064a\u062e\u0636\u0639 \u0627\u0644\u0639\u0642\u062f \u0644{LAW}"
+
+
+@pytest.mark.parametrize(
+    ("passage", "question", "answer", "has_sources"),
+    [
+        (AGREEMENT, "Who supplies?", "The Supplier of the Services, under the laws of England, is Zentrix.", False),
+        (AGREEMENT, "Who supplies?", "The Supplier of the Services is Northmere Analytics Ltd.", True),
+        (AGREEMENT, "Where?", "The Supplier shall provide the Services from its office in London.", False),
+        (AGREEMENT, "Where?", "The Supplier shall provide the Services from its office in Leeds.", True),
+        (AGREEMENT, "Where?", "Under the Contract, services are provided from the office in Leeds.", True),
+        (AGREEMENT, "Who represents?", "The representative is Ms. Garrow.", True),
+        (AGREEMENT, "Until when?", "It is with Orrin Port until 31 March 2029.", False),
+        (AGREEMENT, "Until when?", "It is with Northmere Analytics Ltd until 31 March 2029.", True),
+        (AGREEMENT, "Until when?", "The Term of the Services, and the Notices, end on 31 March 2029.", True),
+        (AGREEMENT, "Who represents?", "The Customer's representative is Jean-Luc.", False),
+        (AGREEMENT, "Which e-mail?", "ops@northmere.example", True),
+        (AGREEMENT, "Which e-mail?", "sales@northmere.example", False),
+        (AGREEMENT, "Which account?", "DE89370400440532013000", True),
+        (AGREEMENT, "Which account?", "DE89 3704 0044 0532 0130 01", False),
+        (AGREEMENT, "When does it end?", "On March 31st.", True),
+        (AGREEMENT, "When does it end?", "On 31 May.", False),
+        (RUSSIAN, "?", f"{SUPPLIER}{NORTH}.", True),
+        (RUSSIAN, "?", f"{SUPPLIER}{SOUTH}.", False),
+        (RUSSIAN, "?", "31 \u043c\u0430\u0440\u0442\u0430 2029 \u0433\u043e\u0434\u0430", True),
+        (RUSSIAN, "?", "31 \u043c\u0430\u0440\u0442\u0430 2030 \u0433\u043e\u0434\u0430", False),
+        (RUSSIAN, "?", "31, 2030", False),
+        (JAPANESE, "管轄は？", "東京地方裁判所", True),
+        (JAPANESE, "管轄は？", "大阪地方裁判所", False),
+        (JAPANESE, "通知は？", "書留郵便で送付します。", True),
+        (ARABIC, "?", LAW, True),
+    ],
+)
+def test_invented_names_and_days_have_no_sources(passage, question, answer, has_sources):
+    passages = [of(passage)]
+    support = check_support(answer, question, passages)
+    assert (abstains(answer, support) is None and is_grounded(question, passages, support)) is has_sources
+
+
+@pytest.mark.parametrize(
+    ("passage", "answer"),
+    [
+        ("Der Vertrag endet im Oktober.", "Der Vertrag hat eine K\u00fcndigungsfrist."),  # all nouns are capitalised
+        ("The tax is due.", "The tax, VAT, is due on Monday or in October."),
+    ],
+)
+def test_capitalised_words_that_are_no_names(passage, answer):
+    assert [claim.text for claim in check_support(answer, "What?", [of(passage)]).claims] == []

@@ -1,0 +1,1 @@
+"""How numbers and units are written, for the checks of amounts."""

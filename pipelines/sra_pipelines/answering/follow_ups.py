@@ -35,6 +35,11 @@ _ASKS_FOR_TEXT = re.compile(
     r"^(?:list|name|give|show|explain|describe|define|summari[sz]e|compare|tell|find|which|who|what)\b", re.IGNORECASE
 )
 _LEAST_WORDS = 4
+_COMMAND = re.compile(r"^(?:list|name|summari[sz]e|describe|define|compare|explain|show|find)\b", re.IGNORECASE)
+_LEAST_WORDS_OF_A_COMMAND = 3  # "List the parties."
+_CONTRACTION = re.compile(r"\b(who|what|where|when|how)['\u2019]s\b", re.IGNORECASE)
+_NEGATION = re.compile(r"\b(?:not|no|never|without)\b|n['\u2019]t\b", re.IGNORECASE)
+_FIRST_WORD = re.compile(r"\W*([^\W\d_]+)")
 _NAME = re.compile(r"(?<!^)(?<![.?!]\s)\b[A-Z][\w&'-]*\b|\b\w*\d[\w.,/%-]*")
 _MOST_WORDS = 2 / 3  # share of the words of the follow-up that a rewritten question keeps
 
@@ -50,8 +55,9 @@ def is_complete(question: str) -> bool:
 
     It has a verb and a word to search for, and no word that points back, such as "it" or "the year before".
     """
-    text = without_opening(question)
-    if len(text.split()) < _LEAST_WORDS or _ELLIPSIS.search(text) or _POINTS_BACK.search(text):
+    text = _CONTRACTION.sub(r"\1 is", without_opening(question))
+    least = _LEAST_WORDS_OF_A_COMMAND if _COMMAND.search(text) else _LEAST_WORDS
+    if len(text.split()) < least or _ELLIPSIS.search(text) or _POINTS_BACK.search(text):
         return False
     return bool(_words(text)) and bool(_VERB.search(text) or _ASKS_FOR_TEXT.search(text))
 
@@ -67,7 +73,7 @@ def keeps_the_question(rewritten: str, question: str, conversation: str) -> bool
         The follow-up question. All of its names and numbers and most of its words must be in the rewritten one.
     conversation
         The turns before. Names and numbers that are neither there nor in the follow-up must not be in the rewritten
-        question.
+        question, and no negation that the follow-up does not have.
     """
     asked = without_opening(question)
     kept, known = _plain(rewritten), f"{_plain(conversation)} {_plain(question)}"
@@ -75,8 +81,22 @@ def keeps_the_question(rewritten: str, question: str, conversation: str) -> bool
         return False
     if any(not _contains(known, name) for name in _names(rewritten)):
         return False
+    if _NEGATION.search(rewritten) and not _NEGATION.search(asked):
+        return False
+    if not _begins_as_a_question(rewritten) and not _contains(known, _first_word(rewritten)):
+        return False  # a name at the beginning, where every word is capitalised
     words = _words(asked)
     return len(words & _words(rewritten)) >= _MOST_WORDS * len(words)
+
+
+def _first_word(text: str) -> str:
+    match = _FIRST_WORD.match(text)
+    return "" if match is None else match[1]
+
+
+def _begins_as_a_question(text: str) -> bool:
+    """Return whether the first word is a question word, a verb or another common word rather than a name."""
+    return not _words(_first_word(text)) or bool(_VERB.match(text) or _ASKS_FOR_TEXT.match(text))
 
 
 def _names(text: str) -> list[str]:

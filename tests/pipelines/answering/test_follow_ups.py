@@ -33,12 +33,35 @@ def test_questions_that_point_back_are_not_complete(question):
 
 
 @pytest.mark.parametrize(
+    "question",
+    [
+        "What's the rent?",
+        "Who\u2019s the landlord?",
+        "List the parties.",
+        "And summarise clause five.",
+        "Who are the parties?",
+    ],
+)
+def test_short_questions_are_complete(question):
+    assert is_complete(question)
+
+
+@pytest.mark.parametrize("question", ["List them.", "Show more.", "What's that?", "Name it.", "Who's he?"])
+def test_short_questions_that_are_not_complete(question):
+    assert not is_complete(question)
+
+
+@pytest.mark.parametrize(
     ("rewritten", "question", "kept"),
     [
         ("Who is the supplier?", "And who is the supplier?", True),
         ("Who is the supplier of Brackenfield Utilities Limited?", "And who is the supplier?", True),
         ("Who is the customer?", "And who is the supplier?", False),
         ("Who is the supplier of Orrin Limited?", "And who is the supplier?", False),
+        ("Orrin's rent was how much?", "How much was the rent?", False),
+        ("Brackenfield's rent was how much?", "How much was the rent?", True),
+        ("Does the rent of Brackenfield not include VAT?", "Does it include VAT?", False),
+        ("Does the rent of Brackenfield not include VAT?", "Does it not include VAT?", True),
         ("What did Brackenfield pay in 2025?", "What did it pay in 2025?", True),
         ("What did Brackenfield pay in 2024?", "What did it pay in 2025?", False),
         ("What did Brackenfield pay in 2026?", "What did it pay?", False),

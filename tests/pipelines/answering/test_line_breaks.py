@@ -19,6 +19,15 @@ LINE = "The evaluation was led by an outside firm, which has no other"
         ("apples\npears and plums", None),
         (f"1. {LINE}:\na) one\nb) two", None),
         (f"| {LINE} |\n| a |", None),
+        (f"a) {LINE}\nb) the other firm", None),
+        (f"i. {LINE}\nii. the other firm\nb", None),
+        (f"{LINE} interest under a\nlaw. It ends.\nb", f"{LINE} interest under a law. It ends.\nb"),
+        (f"{LINE}, twenty-\nfour", f"{LINE}, twenty-four"),
+        (
+            "契約の期間は二〇二五年五月一日から五年間とし、書面で通知しない限り自動的に更新\nされるものとする。",
+            "契約の期間は二〇二五年五月一日から五年間とし、書面で通知しない限り自動的に更新されるものとする。",
+        ),
+        ("契約の期間\n通知の方法", None),
         ("", None),
         ("ends with a break\n", None),
     ],
@@ -27,7 +36,10 @@ def test_breaks_inside_sentences_are_removed(text, joined):
     assert join_lines(text) == (text if joined is None else joined)
 
 
-@given(st.lists(st.sampled_from([LINE, "\n", " ", "the", "a", "B", ".", ",", "1"]), max_size=30), st.integers(1, 7))
+@given(
+    st.lists(st.sampled_from([LINE, "\n", " ", "the", "a", "B", ".", ",", "1", "b)", "ii."]), max_size=30),
+    st.integers(1, 7),
+)
 def test_pieces_give_the_same_text_as_the_whole(parts, length):
     text = "".join(parts)
     joiner = LineJoiner()

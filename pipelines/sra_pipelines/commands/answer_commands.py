@@ -6,7 +6,9 @@ options are checked.
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -94,8 +96,7 @@ def ask(
     """
     sra = chosen_settings(settings, alpha, rows, layers, policy, engine)
     choice = EngineChoice(engine, model, engine_key, tokenizer, window, dtype)
-    if bool(documents) == (index is not None):
-        raise ConfigError("Give either files and folders or --index INDEX, but not both.")
+    _require_question_and_documents(question, documents or [], index)
     chosen = load_preset(preset)
     from sra_pipelines.commands.answer_question import answer_question
 
@@ -154,6 +155,18 @@ def presets(
         return
     for preset_name in preset_names():
         sys.stdout.write(f"{preset_name:12} {load_preset(preset_name).description}\n")
+
+
+def _require_question_and_documents(question: str, documents: Sequence[Path], index: Path | None) -> None:
+    """Raise for what can be said before a model is loaded."""
+    if not question.strip():
+        raise ConfigError("The question is empty. Give a question, in quotes.")
+    if os.path.exists(question) and not (documents and documents[0].exists()):
+        raise ConfigError(f"{question} is a file or folder. Give the question first, in quotes, then the documents.")
+    if not documents and index is None:
+        raise ConfigError("No documents are given. Name files or folders after the question, or give --index INDEX.")
+    if documents and index is not None:
+        raise ConfigError("Give either files and folders or --index INDEX, but not both.")
 
 
 def chosen_settings(

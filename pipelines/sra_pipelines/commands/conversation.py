@@ -102,8 +102,9 @@ def serve_index(
         See the options of ``sra-rag serve``.
     """
     from sra_pipelines.server import DocumentShelf, create_app
-    from sra_pipelines.server.serving import run_server
+    from sra_pipelines.server.serving import require_free_address, run_server
 
+    require_free_address(settings)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     # The server cannot answer without vLLM, so when vLLM exits, the server shuts down as it does on SIGTERM.
     with _opened(index, choice, embedding, max_new_tokens, _stop_serving) as (stored, answers):
@@ -140,9 +141,11 @@ def serve_tools(
         See the options of ``sra-rag mcp``.
     """
     from sra_pipelines.server import create_app
-    from sra_pipelines.server.serving import run_server
+    from sra_pipelines.server.serving import require_free_address, run_server
     from sra_pipelines.server.tools.stdio import run_stdio
 
+    if http:
+        require_free_address(settings)
     logging.basicConfig(level=logging.INFO if http else logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     with _opened(index, choice, embedding, settings.max_new_tokens, _stop_serving) as (stored, answers):
         warn_about_splitting(stored, preset)

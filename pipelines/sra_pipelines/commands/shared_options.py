@@ -134,6 +134,8 @@ Policy = Annotated[str | None, typer.Option(help="Sharpening rule: entropy (as i
 ContextTokens = Annotated[
     int | None,
     typer.Option(
+        min=1,
+        metavar="N",
         show_default=False,
         help="Maximum number of tokens of passages in the prompt; by default what suits the model: 1500 for the "
         "measured models, and for others 6000, as far as the context window allows.",

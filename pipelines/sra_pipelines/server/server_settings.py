@@ -10,6 +10,8 @@ from sra_rag.errors import ConfigError, require_above_zero
 
 __all__ = ["ServerSettings"]
 
+_LAST_PORT = 65_535
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ServerSettings:
@@ -63,6 +65,8 @@ class ServerSettings:
         for name in ("queue_length", "grace"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name}={getattr(self, name)!r} is not allowed: it must be at least 0.")
+        if not 0 <= self.port <= _LAST_PORT:
+            raise ConfigError(f"port={self.port} is not allowed: it must be from 0 to {_LAST_PORT}.")
         if any(len(key) < 16 for key in self.api_keys):
             raise ConfigError("An API key has fewer than 16 characters. Use a longer one (openssl rand -hex 32).")
         if not self.api_keys and not is_loopback(self.host):

@@ -18,10 +18,29 @@ from sra_pipelines.server.api.document_shelf import DocumentShelf
 from sra_pipelines.server.half_sent import ImpatientProtocol
 from sra_pipelines.server.running_answers import LONGEST_STEP, is_computing
 from sra_pipelines.server.server_settings import ServerSettings
+from sra_rag.errors import ConfigError
 
-__all__ = ["run_server", "server_config"]
+__all__ = ["require_free_address", "run_server", "server_config"]
 
 _LOOK_AGAIN = 0.05
+
+
+def require_free_address(settings: ServerSettings) -> None:
+    """Raise if the server cannot listen on its address. This is known before a model is loaded.
+
+    Raises
+    ------
+    ConfigError
+        If another program uses the port, or the address is not one of this machine.
+    """
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        socket.create_server((settings.host, settings.port), family=family).close()
+    except OSError as error:
+        raise ConfigError(
+            f"The server cannot listen on {settings.host}:{settings.port}: {(error.strerror or str(error)).lower()}. "
+            "Stop the other program, or give another --port."
+        ) from error
 
 
 def run_server(app: FastAPI, settings: ServerSettings) -> None:

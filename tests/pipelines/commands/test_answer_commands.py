@@ -146,6 +146,29 @@ def test_bad_arguments_end_with_one_line(run, make_pdf, arguments, says):
     assert len([line for line in done.stderr.splitlines() if line.startswith("sra-rag:")]) == 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["  ", "{}"], "The question is empty"),
+        (["{}"], "Give the question first"),
+        (["{}", "When does it end?"], "Give the question first"),
+        (["Why?"], "No documents are given"),
+        (["Why?", "{}", "--index", "x"], "but not both"),
+        (["Why?", "{}", "--context-tokens", "0"], "--context-tokens"),
+        (["Why?", "{}", "--max-new-tokens", "0"], "--max-new-tokens"),
+    ],
+)
+def test_what_is_wrong_on_the_command_line_is_said_before_anything_is_read(run, make_pdf, monkeypatch, arguments, says):
+    monkeypatch.setattr(
+        "sra_pipelines.commands.answer_question.read_document", lambda path: pytest.fail(f"{path} was read")
+    )
+    path = str(make_pdf("a.pdf", LEASE))
+    done = run("ask", *(argument.format(path) for argument in arguments))
+    assert done.returncode == 2
+    assert says in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+
+
 def test_help_teaches(run):
     assert "ask" in run("--help").stdout
     text = " ".join(run("ask", "--help").stdout.split())

@@ -16,7 +16,9 @@ from fastapi.testclient import TestClient
 from langchain_openai import ChatOpenAI
 from pydantic import BaseModel
 from sra_pipelines import Document, DocumentIndex, DocumentQA, Page
+from sra_pipelines.commands.conversation import serve_index, serve_tools
 from sra_pipelines.server import ServerSettings, create_app
+from sra_pipelines.server.serving import require_free_address
 
 from sra_rag import Engine, SamplingOptions, SRAConfig
 from sra_rag.errors import ConfigError
@@ -229,8 +231,22 @@ def test_too_many_are_told_when_to_come_back(client, running, slow_steps):
         ({"api_keys": ("short",)}, "fewer than 16"),
         ({"concurrency": 0}, "concurrency=0"),
         ({"queue_length": -1}, "queue_length=-1"),
+        ({"port": 99_999}, "port=99999"),
     ],
 )
 def test_settings_that_are_not_allowed(changes, said):
     with pytest.raises(ConfigError, match=said):
         ServerSettings(**changes)
+
+
+def test_a_port_that_is_in_use_is_said_before_the_index_is_opened(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        settings = ServerSettings(port=other.getsockname()[1])
+        for serve in (serve_index, serve_tools):
+            options = {"limits": None, "max_new_tokens": 1, "page": False} if serve is serve_index else {"http": True}
+            with pytest.raises(ConfigError, match=r"cannot listen on .*in use.*--port"):
+                serve(
+                    tmp_path / "no.index", None, settings=settings, embedding=None, preset=None, context_tokens=None,
+                    **options,
+                )  # fmt: skip
+    require_free_address(ServerSettings(port=0))

@@ -77,8 +77,22 @@ def dialect_of(text: str, usual: str) -> Dialect:
         spaces = [space for before, space, _ in cells if before == delimiter]
         return Dialect(delimiter, mark, bool(spaces) and all(spaces))
     lines = sample.replace('"', "").replace("'", "").split("\n")[:_MOST_LINES]
+    even = _even_separator(lines)
+    if even is not None:
+        has_spaces = all(line.count(even) == line.count(f"{even} ") for line in lines)
+        return Dialect(even, mark if cells else '"', has_spaces)
     try:
         found = csv.Sniffer().sniff("\n".join(lines), delimiters=_SEPARATORS)
     except csv.Error:  # one column, or too little data
         return Dialect(usual)
     return Dialect(found.delimiter, mark if cells else '"', found.skipinitialspace)
+
+
+def _even_separator(lines: list[str]) -> str | None:
+    """Return the separator that is in all lines equally often if it is more frequent than any other such one."""
+    whole = [line for line in lines[:-1] if line.strip()] or lines  # the sample may end within its last line
+    counts = {mark: {line.count(mark) for line in whole} for mark in _SEPARATORS}
+    even = sorted(
+        (number, mark) for mark, numbers in counts.items() if len(numbers) == 1 for number in numbers if number
+    )
+    return even[-1][1] if len(even) > 1 and even[-1][0] > even[-2][0] else None

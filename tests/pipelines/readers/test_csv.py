@@ -72,6 +72,8 @@ def test_the_separator_that_a_first_line_states_is_taken_and_the_line_is_no_row(
         ('Name, Note\n"a, b", "c, d"\n"e", "f"\n', (",", '"', True)),
         ("'Name','Note'\n'a, b','it''s'\n", (",", "'", False)),
         ("Name\nRent\n", ("\t", '"', False)),
+        ("Item\tNote, with comma\tQty\nRent\tdue, paid\t5\n", ("\t", '"', False)),
+        ("Item, Note|Qty, Unit|Due|Id\nRent, 1|2, 3|4|5\n", ("|", '"', False)),
         ('Name;Note\n1;the "new" rent\n2;the rent, reduced\n', (";", '"', False)),
     ],
 )

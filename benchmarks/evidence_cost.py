@@ -2,10 +2,13 @@
 
     python benchmarks/evidence_cost.py
     python benchmarks/evidence_cost.py --model NAME --lengths 1500 4000 --repetitions 5
+    python benchmarks/evidence_cost.py --batch 4                                  several prompts in a batch
+    OMP_NUM_THREADS=1 python benchmarks/evidence_cost.py --clock cpu              on a shared machine
 
 Each repetition answers a prompt with evidence off and with each setting, without reusing a prefill, and divides the
 time of each setting by that of "off". The table shows the median ratio and, in brackets, the minimum and maximum. All
-answers have the same number of tokens. The prompts are invented passages, repeated up to the required length.
+answers have the same number of tokens. The prompts are invented passages, repeated up to the required length; those of
+a batch have different questions.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from sra_rag.heads.known import evidence_heads
 from sra_rag.heads.probes import make_probes
 from sra_rag.notation import parse_sra
 
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 SETTINGS = ["evidence", "evidence=4", "alpha=0.3,rows=after_context"]
 
 
@@ -34,6 +38,8 @@ def main() -> None:
     parser.add_argument("--lengths", type=int, nargs="+", default=[1500, 4000], help="tokens of the prompt")
     parser.add_argument("--tokens", type=int, default=48, help="tokens of each answer")
     parser.add_argument("--repetitions", type=int, default=4)
+    parser.add_argument("--batch", type=int, default=1, help="prompts that are answered together")
+    parser.add_argument("--clock", choices=CLOCKS, default="wall", help="elapsed time, or CPU time of this process")
     parser.add_argument("--peak-of", metavar="SETTING", help=argparse.SUPPRESS)
     options = parser.parse_args()
     # A stop token would end some answers early.
@@ -43,13 +49,13 @@ def main() -> None:
         max_prefixes=0,
     )
     if options.peak_of:
-        answer(engine, options.lengths[0], options.peak_of)
+        answer(engine, options.lengths[0], options.peak_of, options.batch)
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
         return
     evidence_heads(engine.loaded)
     print(f"| answer of {options.tokens} tokens | " + " | ".join(f"{n:,} tokens" for n in options.lengths) + " |")
     print("|---" * (len(options.lengths) + 1) + "|")
-    columns = [times(engine, length, options.repetitions) for length in options.lengths]
+    columns = [times(engine, length, options) for length in options.lengths]
     print("| off | " + " | ".join(f"{statistics.median(column['off']):.2f} s" for column in columns) + " |")
     for name in SETTINGS:
         cells = []
@@ -60,29 +66,30 @@ def main() -> None:
     peaks = {}
     for name in ("off", "evidence"):
         command = [sys.executable, __file__, "--model", options.model, "--dtype", options.dtype, "--peak-of", name]
-        command += ["--lengths", str(options.lengths[-1]), "--tokens", "8"]
+        command += ["--lengths", str(options.lengths[-1]), "--tokens", "8", "--batch", str(options.batch)]
         done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - this file
         peaks[name] = int(done.stdout.split()[-1])
     print(f"\nPeak memory at {options.lengths[-1]:,} tokens: {peaks['off'] / 2**20:.2f} GiB without, ", end="")
     print(f"{peaks['evidence'] / peaks['off']:.2f}x with evidence.")
 
 
-def times(engine: Engine, length: int, repetitions: int) -> dict[str, list[float]]:
+def times(engine: Engine, length: int, options: argparse.Namespace) -> dict[str, list[float]]:
     """Return the seconds of each repetition by setting, after one answer that is not timed."""
-    answer(engine, length, "off")
+    clock = CLOCKS[options.clock]
+    answer(engine, length, "off", options.batch)
     seconds: dict[str, list[float]] = {name: [] for name in ("off", *SETTINGS)}
     names = list(seconds)
-    for repetition in range(repetitions):
+    for repetition in range(options.repetitions):
         first = repetition % len(names)  # another setting is first in each repetition
         for name in names[first:] + names[:first]:
-            started = time.perf_counter()
-            answer(engine, length, name)
-            seconds[name].append(time.perf_counter() - started)
+            started = clock()
+            answer(engine, length, name, options.batch)
+            seconds[name].append(clock() - started)
     return seconds
 
 
-def answer(engine: Engine, length: int, setting: str) -> None:
-    """Answer one question with about `length` tokens of passages."""
+def answer(engine: Engine, length: int, setting: str, batch: int) -> None:
+    """Answer questions with about `length` tokens of passages each, in one batch."""
     passages: list[str] = []
     total = 0
     for text in itertools.cycle(probe.passages[probe.gold] for probe in make_probes(80)):
@@ -91,8 +98,12 @@ def answer(engine: Engine, length: int, setting: str) -> None:
         if total > length:
             break
     context = "\n\n".join(passages)
-    messages = [{"role": "user", "content": f"{context}\n\nQuestion: {make_probes(1)[0].question}"}]
-    engine.generate(messages, context=context, passages=passages, sra=parse_sra(setting))
+    messages = [
+        [{"role": "user", "content": f"{context}\n\nQuestion: {probe.question}"}] for probe in make_probes(batch)
+    ]
+    engine.generate_batch(
+        messages, contexts=[context] * batch, passage_lists=[passages] * batch, sra=parse_sra(setting)
+    )
 
 
 if __name__ == "__main__":

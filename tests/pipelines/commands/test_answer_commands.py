@@ -47,8 +47,21 @@ def run(capsys, monkeypatch, embedded):
     return run
 
 
-def test_plain_text_into_a_pipe(make_pdf):
-    done = run_process("ask", QUESTION, make_pdf("lease.pdf", "Preamble.", LEASE), "--max-new-tokens", 30)
+# With other passages around it, the answer is the same in float32 and bfloat16, whichever this machine computes faster.
+HARBOUR = [
+    "This report describes the harbour of Orrin and its buildings in the year 2023.",
+    LEASE,
+    "The ferry carried 31,200 passengers, of whom 4,100 had a bicycle with them.",
+    "The pilot boat was repaired in April. The work took nine days and was done by the yard at Selby.",
+    "Visitors may stay at the north pier for two nights. The harbour master keeps the keys of the showers.",
+]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_plain_text_into_a_pipe(make_pdf, dtype):
+    done = run_process(
+        "ask", QUESTION, make_pdf("lease.pdf", *HARBOUR), "--max-new-tokens", 30, "--dtype", dtype
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "82,400" in done.stdout
     assert "sources: lease, page 2" in done.stdout

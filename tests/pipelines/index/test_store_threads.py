@@ -30,13 +30,13 @@ class Watched:
         if name not in ("search", "add_with_ids", "remove_ids"):
             return attribute
 
-        def call(*arguments):
+        def call(*arguments, **named):
             with self.lock:
                 self.together.update((name, other) for other in self.running)
                 self.running.append(name)
             time.sleep(0.002)
             try:
-                return attribute(*arguments)
+                return attribute(*arguments, **named)
             finally:
                 with self.lock:
                     self.running.remove(name)

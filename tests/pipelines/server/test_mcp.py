@@ -94,7 +94,7 @@ async def test_an_answer_is_that_of_the_pipeline(address, lease_qa):
         ("search", {"question": " "}, "The question is empty"),
         ("search", {"question": "x", "limit": 99}, "less than or equal to 20"),
         ("ask", {"question": ""}, "The question is empty"),
-        ("ask", {"question": "long " * 9000}, "too large"),
+        ("ask", {"question": "long " * 9000}, "The question leaves no room for passages"),
         ("read_page", {"document": "other", "page": "1"}, "There is no document 'other'. The documents are: 'lease'."),
         ("read_page", {"document": "lease", "page": "3"}, "no page '3' with text. The 2 pages are '1' to '2'."),
         ("read_page", {"document": "lease", "page": "1", "start": 999}, "the page has 67 characters"),

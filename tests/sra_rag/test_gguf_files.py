@@ -210,8 +210,11 @@ def test_the_real_models_answer(name, monkeypatch):
     monkeypatch.setenv("SRA_RAG_CACHE", CACHE)  # empty is as good as none
     loaded = sra_rag.load_model(name)
     if loaded.tokenizer.chat_template is None:
-        ids = loaded.tokenizer("The capital of France is", return_tensors="pt").input_ids
-        assert "Paris" in loaded.tokenizer.decode(loaded.model.generate(ids, max_new_tokens=5, do_sample=False)[0])
+        # A beginning whose next token is far ahead of the second one in float32 and bfloat16.
+        text = "The capital of Germany is Berlin. The capital of France is"
+        ids = loaded.tokenizer(text, return_tensors="pt").input_ids
+        [answer] = loaded.model.generate(ids, max_new_tokens=1, do_sample=False)
+        assert loaded.tokenizer.decode(answer[ids.shape[1] :]) == " Paris"
         return
     engine = Engine(loaded, options=SamplingOptions(max_new_tokens=12))
     result = engine.generate([{"role": "user", "content": "What is the capital of France? Answer in one word."}])

@@ -10,6 +10,7 @@ pytest.importorskip("vllm", reason="needs vLLM in an environment of its own: mak
 pytest.importorskip("triton", reason="needs Triton")
 
 from vllm.exceptions import VLLMValidationError
+from vllm.model_executor.layers.quantization.utils.quant_utils import kFp8StaticTensorSym
 from vllm.platforms.interface import DeviceCapability
 from vllm.v1.attention.backend import AttentionType
 from vllm.v1.attention.backends.registry import AttentionBackendEnum, register_backend
@@ -260,6 +261,12 @@ def test_unsupported_kinds_of_attention_are_rejected(changed, message):
     if message in ("soft-capped", "ALiBi"):
         with pytest.raises(UnsupportedModelError, match=message):
             SRAFlashAttentionImpl(**ATTENTION | changed)
+
+
+def test_outputs_are_not_quantized_before_they_are_weighed():
+    assert TritonAttentionImpl(**ATTENTION).fused_output_quant_supported(kFp8StaticTensorSym)
+    for kind in (SRATritonAttentionImpl, SRAFlashAttentionImpl):
+        assert not kind(**ATTENTION).fused_output_quant_supported(kFp8StaticTensorSym)
 
 
 SHAPE = {"block_size": 16, "num_kv_heads": 2, "head_size": 64}

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 
-__all__ = ["NO_WINDOW", "TILE_FIELDS", "RowTiles", "TiledRows", "paged_entropy_reference", "sharpen_reference", "tile"]
+__all__ = [
+    "NO_WINDOW",
+    "TILE_FIELDS",
+    "RowTiles",
+    "TiledRows",
+    "paged_entropy_reference",
+    "read_blocks",
+    "sharpen_reference",
+    "tile",
+    "tile_scores",
+]
 
 _NARROW, _WIDE = 16, 64  # query rows x heads that one kernel program processes, in decoding and in prefill
 
@@ -158,22 +168,47 @@ def paged_entropy_reference(
     entropy
         ``(tiles.n_rows, H_q)``, float32, nats, in the order of the tiles.
     """
-    block_size, n_kv_heads = key_cache.shape[1:3]
     entropies = [query.new_empty((0, query.shape[1]), dtype=torch.float32)]
-    for request, first_row, n_rows, position, _, _ in tiles.table.tolist():
-        n_keys = position + n_rows
-        blocks = block_table[request, : -(-n_keys // block_size)].long()
-        keys = key_cache[blocks].flatten(0, 1)[:n_keys]
-        rows = query[first_row : first_row + n_rows].float().unflatten(1, (n_kv_heads, -1))
-        scores = torch.einsum("rhgd,khd->rhgk", rows, keys.to(query.dtype).float()) * scale
-        key_positions = torch.arange(n_keys, device=query.device)
-        row_positions = key_positions[position:, None]
-        visible = key_positions <= row_positions
-        if window != NO_WINDOW:
-            visible &= key_positions > row_positions - window
-        weights = scores.masked_fill(~visible[:, None, None], float("-inf")).softmax(-1)
+    for of_tile in tiles.table.tolist():
+        weights = tile_scores(query, key_cache, block_table, of_tile, scale=scale, window=window).softmax(-1)
         entropies.append(-torch.special.xlogy(weights, weights).sum(-1).flatten(1))
     return torch.cat(entropies)
+
+
+def tile_scores(
+    query: torch.Tensor,
+    key_cache: torch.Tensor,
+    block_table: torch.Tensor,
+    of_tile: Sequence[int],
+    *,
+    scale: float,
+    window: int,
+) -> torch.Tensor:
+    """Return the scores of the rows of a tile, `of_tile` being its row of `RowTiles.table`; other arguments as above.
+
+    Returns
+    -------
+    scores
+        ``(rows of the tile, H_kv, H_q / H_kv, K)``, float32, of all keys up to the last row; ``-inf`` for the keys that
+        a row does not attend to.
+    """
+    request, first_row, n_rows, position, _, _ = of_tile
+    n_keys = position + n_rows
+    keys = read_blocks(key_cache, block_table, request, n_keys)
+    rows = query[first_row : first_row + n_rows].float().unflatten(1, (key_cache.shape[2], -1))
+    scores = torch.einsum("rhgd,khd->rhgk", rows, keys.to(query.dtype).float()) * scale
+    key_positions = torch.arange(n_keys, device=query.device)
+    row_positions = key_positions[position:, None]
+    visible = key_positions <= row_positions
+    if window != NO_WINDOW:
+        visible &= key_positions > row_positions - window
+    return scores.masked_fill(~visible[:, None, None], float("-inf"))
+
+
+def read_blocks(cache: torch.Tensor, block_table: torch.Tensor, request: int, n_keys: int) -> torch.Tensor:
+    """Return the first `n_keys` keys or values of a request, ``(n_keys, H_kv, D)``; arguments as above."""
+    blocks = block_table[request, : -(-n_keys // cache.shape[1])].long()
+    return cache[blocks].flatten(0, 1)[:n_keys]
 
 
 def sharpen_reference(

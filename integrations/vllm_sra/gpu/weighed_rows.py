@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from sra_rag.attention.evidence import Evidence
-from vllm_sra.gpu.row_tiles import NO_WINDOW, RowTiles, TiledRows, tile
+from vllm_sra.gpu.row_tiles import NO_WINDOW, RowTiles, TiledRows, read_blocks, tile, tile_scores
 from vllm_sra.plugin.batch import RowSpan
 
 __all__ = ["EvidenceTable", "Weigh", "WeighedRows", "evidence_table", "weigh_reference"]
@@ -174,23 +174,14 @@ def weigh_reference(
         Attention of all rows, ``(rows, H_q, D)``. In the rows of the tiles, heads that use weights are replaced; the
         others are not modified.
     """
-    block_size, n_kv_heads = key_cache.shape[1:3]
     first_span = table.first_span.tolist()
-    for request, first_row, n_rows, position, _, index in tiles.table.tolist():
-        n_keys = position + n_rows
-        blocks = block_table[request, : -(-n_keys // block_size)].long()
-        keys, values = (cache[blocks].flatten(0, 1)[:n_keys].float() for cache in (key_cache, value_cache))
-        rows = query[first_row : first_row + n_rows].float().unflatten(1, (n_kv_heads, -1))
-        scores = torch.einsum("rhgd,khd->rhgk", rows, keys) * scale
+    for of_tile in tiles.table.tolist():
+        request, first_row, n_rows, position, _, index = of_tile
+        scores = tile_scores(query, key_cache, block_table, of_tile, scale=scale, window=window)
         for span in range(first_span[index], first_span[index + 1]):
             start, end = table.spans[span].tolist()
             scores[..., start:end] += math.log(2 ** table.extra[span].item() + 1)
-        key_positions = torch.arange(n_keys, device=query.device)
-        row_positions = key_positions[position:, None]
-        visible = key_positions <= row_positions
-        if window != NO_WINDOW:
-            visible &= key_positions > row_positions - window
-        weights = scores.masked_fill(~visible[:, None, None], float("-inf")).softmax(-1)
-        attended = torch.einsum("rhgk,khd->rhgd", weights, values).flatten(1, 2).to(output.dtype)
+        values = read_blocks(value_cache, block_table, request, position + n_rows).float()
+        attended = torch.einsum("rhgk,khd->rhgd", scores.softmax(-1), values).flatten(1, 2).to(output.dtype)
         of_rows = output[first_row : first_row + n_rows]
         of_rows.copy_(torch.where(weighs[index].bool()[:, None], attended, of_rows))

@@ -145,8 +145,8 @@ def by_filing(
         stem = name.removesuffix(".pdf")
         at = kept / "indexes" / f"{stem}.index"
         at.parent.mkdir(parents=True, exist_ok=True)
-        if not at.exists():
-            add_documents(at, [folder / "pdfs" / f"{stem}.pdf"], lambda: model, workers=0)
+        # Also where the index exists: a run that was stopped may have left it empty. What it has is not read again.
+        add_documents(at, [folder / "pdfs" / f"{stem}.pdf"], lambda: model, workers=0)
         yield StoredIndex(at, model), own
 
 

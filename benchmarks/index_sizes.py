@@ -36,6 +36,7 @@ from llama_index.core.embeddings import BaseEmbedding
 from sra_pipelines import add_documents
 from sra_pipelines.index.catalog import IndexedDocument, list_documents
 from sra_pipelines.index.derived.derived_values import insert_with_values
+from sra_pipelines.index.derived.keyword_blocks import update_blocks
 from sra_pipelines.index.schema import connect, transaction
 from sra_pipelines.index.seal import write_seal
 from sra_pipelines.index.stored_document import StoredDocument, load_document
@@ -128,6 +129,7 @@ def build(to: Path, size: int, system: str, texts: Path) -> str:
             new = document(f"document-{number}", chosen, vectors)
             seconds += timed(lambda new=new: insert_with_values(connection, new))[1]
         connection.execute("UPDATE documents SET published = 1")
+        seconds += timed(lambda: update_blocks(connection, folder, create=True))[1]
         write_seal(connection)
     return f"{seconds:.1f} s"
 
@@ -216,6 +218,7 @@ class OwnIndex:
         with connect(self._folder, write=True) as connection, transaction(connection):
             number = insert_with_values(connection, new)
             connection.execute("UPDATE documents SET published = 1 WHERE id = ?", (number,))
+            update_blocks(connection, self._folder, create=True)
             connection.execute("UPDATE meta SET value = value + 1 WHERE key = 'revision'")
             write_seal(connection)
         self._index.refresh()

@@ -11,6 +11,7 @@ import numpy as np
 
 from sra_pipelines.index.catalog import IndexedDocument, document_keys, list_documents, read_meta
 from sra_pipelines.index.derived.derived_values import load_keyword_counts, load_structure
+from sra_pipelines.index.derived.keyword_blocks import block_problems
 from sra_pipelines.index.embedding_identity import EmbeddingIdentity
 from sra_pipelines.index.schema import connect, transaction
 from sra_pipelines.index.seal import damaged, is_intact
@@ -86,6 +87,7 @@ def check_index(folder: Path, on_document: Callable[[int, int], None] | None = N
                 problems += [f"{document.name}: {problem}" for problem in _document_problems(document, stored, digest)]
             if on_document is not None:
                 on_document(done, len(everything))
+        problems += block_problems(connection, folder)
         problems += _vector_store_problems(connection)
     return CheckReport(
         revision=revision,

@@ -19,6 +19,7 @@ __all__ = [
     "DATABASE",
     "DOCUMENT_COLUMNS",
     "FORMAT_VERSION",
+    "KEYWORD_BLOCKS",
     "KEYWORD_COUNTS",
     "STRUCTURES",
     "StoreError",
@@ -55,6 +56,17 @@ CREATE TABLE IF NOT EXISTS keyword_counts (
 """
 """How often the passages of each document contain keywords, so that a search does not count them again."""
 
+KEYWORD_BLOCKS = """
+CREATE TABLE IF NOT EXISTS keyword_blocks (
+    id INTEGER PRIMARY KEY,
+    rules TEXT NOT NULL,
+    documents TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    value BLOB NOT NULL
+)
+"""
+"""The counts of keywords of many documents together; the documents are given by digest and number of passages."""
+
 _SCHEMA = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
 CREATE TABLE documents (
@@ -90,6 +102,7 @@ CREATE TABLE passages (
 ) WITHOUT ROWID;
 {STRUCTURES};
 {KEYWORD_COUNTS};
+{KEYWORD_BLOCKS};
 """
 
 

@@ -26,6 +26,7 @@ from sra_pipelines.index.catalog import (
     vector_key,
 )
 from sra_pipelines.index.derived.derived_values import load_keyword_counts, load_structure
+from sra_pipelines.index.derived.keyword_blocks import load_blocks
 from sra_pipelines.index.embedding import load_embedding
 from sra_pipelines.index.embedding_identity import EmbeddingIdentity
 from sra_pipelines.index.query_vectors import query_vector
@@ -35,7 +36,7 @@ from sra_pipelines.index.stored_document import load_document
 from sra_pipelines.index.stores.framework_store import FrameworkStore
 from sra_pipelines.index.stores.store_urls import open_store
 from sra_pipelines.index.stores.vector_store import FaissStore, Hit, VectorDocument, VectorStore, VectorStoreError
-from sra_pipelines.retrieval.keyword_counts import PackedCounts
+from sra_pipelines.retrieval.keyword_counts import CountsBlock, PackedCounts
 from sra_pipelines.structure.document_structure import DocumentStructure
 from sra_pipelines.values import Document, Page, Passage
 
@@ -59,6 +60,7 @@ class _Revision:
     passages: tuple[Passage, ...]
     firsts: dict[str, int]  # position of the first passage of each document, by the key of the document
     vectors: VectorStore
+    counts: tuple[CountsBlock, ...]  # of documents that were there when the index was opened
 
 
 class StoredIndex:
@@ -157,6 +159,13 @@ class StoredIndex:
             for name, own in self._now.contents.items()
             if own.keyword_counts is not None
         }
+
+    def keyword_blocks(self) -> Sequence[CountsBlock]:
+        """Return counts of many documents together, as they were when the index was opened.
+
+        Documents that were changed or removed since are counted there too.
+        """
+        return self._now.counts
 
     def search(self, question: str, limit: int, *, phrases: Sequence[str] = ()) -> list[Passage]:
         """Return the passages closest in meaning to a question, best first; scores are cosines.
@@ -260,6 +269,11 @@ def _load(folder: Path, store: VectorStore | None, before: _Revision | None = No
             if number in keys:
                 firsts[keys[number]] = len(passages)
             passages += known.passages
+        if before is None:
+            by_digest = {own.digest: own.passages for own in contents.values()}
+            counts = tuple(load_blocks(connection, by_digest, folder))
+        else:
+            counts = before.counts
     if store is None:
         vectors.keep(firsts.keys())
     elif missing := firsts.keys() - store.held():
@@ -267,7 +281,9 @@ def _load(folder: Path, store: VectorStore | None, before: _Revision | None = No
             f"{folder}: the vector store lacks {len(missing)} of its {len(firsts)} documents. Copy them with: "
             f"sra-rag index store {folder} {meta.get('vector_store', 'URL')}"
         )
-    return _Revision(int(meta["revision"]), tuple(documents.values()), contents, tuple(passages), firsts, vectors)
+    return _Revision(
+        int(meta["revision"]), tuple(documents.values()), contents, tuple(passages), firsts, vectors, counts
+    )
 
 
 def _read(

@@ -18,6 +18,7 @@ from llama_index.core.embeddings import BaseEmbedding
 
 from sra_pipelines.index.catalog import IndexedDocument, list_documents, read_meta, stored_path
 from sra_pipelines.index.derived.derived_values import add_missing_values
+from sra_pipelines.index.derived.keyword_blocks import delete_stale_blocks, update_blocks
 from sra_pipelines.index.embedding_identity import EmbeddingIdentity
 from sra_pipelines.index.full_disk import delete_piecewise, keep_reserve, release_reserve
 from sra_pipelines.index.lock import is_lock_file, writer_lock
@@ -213,7 +214,7 @@ def add_documents(
             with own_store(connection, store) as vectors:
                 if vectors is not None:
                     push_vectors(connection, vectors, progress)
-                revision = _publish(connection, plan, known, prepared | tally.ids)
+                revision = _publish(connection, folder, plan, known, prepared | tally.ids)
                 if vectors is not None:
                     drop_vectors(connection, vectors)
             keep_reserve(folder)
@@ -255,19 +256,20 @@ def remove_documents(folder: Path, names: Sequence[str], *, store: VectorStore |
             try:
                 with transaction(connection):
                     connection.executemany("DELETE FROM documents WHERE id = ?", [(number,) for number in chosen])
+                    update_blocks(connection, folder)
                     _increment_revision(connection)
             except sqlite3.OperationalError as error:
                 if not is_full_disk(error):
                     raise
                 release_reserve(folder)
-                _remove_on_full_disk(connection, chosen)
+                _remove_on_full_disk(connection, folder, chosen)
             keep_reserve(folder)
             if vectors is not None:
                 drop_vectors(connection, vectors)
     return list(chosen.values())
 
 
-def _remove_on_full_disk(connection: sqlite3.Connection, chosen: Mapping[int, IndexedDocument]) -> None:
+def _remove_on_full_disk(connection: sqlite3.Connection, folder: Path, chosen: Mapping[int, IndexedDocument]) -> None:
     """Unpublish the documents in one commit, then delete them piece by piece."""
     prepared = list_documents(connection, published=False)
     delete_piecewise(connection, prepared)  # two unpublished documents may not have the same name
@@ -275,6 +277,7 @@ def _remove_on_full_disk(connection: sqlite3.Connection, chosen: Mapping[int, In
         connection.executemany("UPDATE documents SET published = 0 WHERE id = ?", [(number,) for number in chosen])
         _increment_revision(connection)
     delete_piecewise(connection, chosen)
+    delete_stale_blocks(connection, folder)
 
 
 def _require_place_for_index(folder: Path) -> None:
@@ -347,7 +350,7 @@ def _own_splitting(folder: Path, identity: str, requested: Splitting | None) -> 
 
 
 def _publish(
-    connection: sqlite3.Connection, plan: Plan, known: dict[int, IndexedDocument], ready: dict[Path, int]
+    connection: sqlite3.Connection, folder: Path, plan: Plan, known: dict[int, IndexedDocument], ready: dict[Path, int]
 ) -> int:
     """Publish all changes in one commit, and return the new revision of the index."""
     replaced = {str(path) for path in ready if path in plan.changed}
@@ -360,6 +363,7 @@ def _publish(
                 connection.execute("UPDATE documents SET path = ? WHERE id = ?", (path, number))
         connection.executemany("UPDATE documents SET published = 1 WHERE id = ?", [(i,) for i in ready.values()])
         connection.execute("DELETE FROM documents WHERE published = 0")
+        update_blocks(connection, folder, create=True)
         if dropped or plan.moved or ready:
             _increment_revision(connection)
         else:

@@ -16,12 +16,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from sra_pipelines.retrieval.block_sizes import blocks_to_join
 from sra_pipelines.retrieval.postings import Integers, Postings
 
 __all__ = ["Bm25"]
 
 _K1, _B = 1.5, 0.75  # how much repeated words, and the length of a passage, count
-_RATIO = 4  # a block is joined with the one before it unless that has more than this times as many passages
 _REMOVED = -1  # position of a passage that was removed
 
 
@@ -36,11 +36,14 @@ class _Block(NamedTuple):
         Position of each of its passages among all passages of the index, or `_REMOVED`; int32.
     n_present
         Number of passages that were not removed.
+    order
+        See `Postings.order`.
     """
 
     postings: Postings
     positions: npt.NDArray[np.int32]
     n_present: int
+    order: Integers
 
 
 class Bm25:
@@ -70,36 +73,35 @@ class Bm25:
             Postings of new passages, each with the positions of these passages; int32.
         """
         blocks = [
-            _block(block.postings, np.where(block.positions >= 0, positions[block.positions], _REMOVED))
+            _moved(block, np.where(block.positions >= 0, positions[block.positions], _REMOVED))
             for block in self._blocks
         ]
         return Bm25([*blocks, *(_block(postings, own) for postings, own in added)])
 
     def n_containing(self, word: int) -> int:
         """Return the number of passages that contain a word, given by its number."""
-        return sum(len(positions) for positions, _ in self._containing(word))
+        return len(self._containing(word)[0])
 
     def scores(self, words: Iterable[int]) -> npt.NDArray[np.float32]:
         """Return the scores of all passages for the words of a question, given by their numbers; [passages]."""
         scores = np.zeros(self.n_passages, np.float32)
         for word in words:
-            containing = self._containing(word)
-            rarity = float(np.float32(self.rarity(sum(len(positions) for positions, _ in containing))))
-            for positions, counts in containing:
-                norms = self._norms[positions]
-                norms += counts
-                scores[positions] += (rarity * (counts / norms)).astype(np.float32)
+            positions, counts = self._containing(word)
+            rarity = float(np.float32(self.rarity(len(positions))))
+            norms = self._norms[positions]
+            norms += counts
+            scores[positions] += (rarity * (counts / norms)).astype(np.float32)
         return scores
 
     def rarity(self, n_containing: int) -> float:
         """Return the weight of a word that `n_containing` passages contain: its inverse document frequency."""
         return math.log(1 + (self.n_passages - n_containing + 0.5) / (n_containing + 0.5))
 
-    def _containing(self, word: int) -> list[tuple[npt.NDArray[np.int32], Integers]]:
-        """Return the positions of the passages that contain a word, and how often they do, block by block."""
-        containing = []
+    def _containing(self, word: int) -> tuple[npt.NDArray[np.int32], Integers]:
+        """Return the positions of the passages that contain a word, and how often they do."""
+        containing: list[tuple[npt.NDArray[np.int32], Integers]] = []
         for block in self._blocks:
-            place = block.postings.of_word(word)
+            place = block.postings.of_word(word, block.order)
             if place.stop == place.start:
                 continue
             positions, counts = block.positions[block.postings.rows[place]], block.postings.counts[place]
@@ -107,26 +109,30 @@ class Bm25:
                 present = positions >= 0
                 positions, counts = positions[present], counts[present]
             containing.append((positions, counts))
-        return containing
+        if len(containing) == 1:
+            return containing[0]
+        if not containing:
+            return np.empty(0, np.int32), np.empty(0, np.uint8)
+        return np.concatenate([own for own, _ in containing]), np.concatenate([own for _, own in containing])
 
 
 def _block(postings: Postings, positions: npt.NDArray[np.int32]) -> _Block:
-    return _Block(postings, positions, int(np.count_nonzero(positions >= 0)))
+    return _Block(postings, positions, int(np.count_nonzero(positions >= 0)), postings.order())
+
+
+def _moved(block: _Block, positions: npt.NDArray[np.int32]) -> _Block:
+    return block._replace(positions=positions, n_present=int(np.count_nonzero(positions >= 0)))
 
 
 def _joined(blocks: Sequence[_Block]) -> list[_Block]:
-    """Join blocks of similar size, and those of which most passages were removed.
+    """Join blocks as `blocks_to_join` says, and rewrite those of which most passages were removed."""
+    present = [block for block in blocks if block.n_present]
+    runs = [present[run.start : run.stop] for run in blocks_to_join(block.n_present for block in present)]
+    return [_join(run) if len(run) > 1 or _is_mostly_removed(run[0]) else run[0] for run in runs]
 
-    So the number of blocks grows with the logarithm of the number of passages, and a passage is seldom written again.
-    """
-    joined: list[_Block] = []
-    for block in blocks:
-        if not block.n_present:
-            continue
-        joined.append(block if 2 * block.n_present > len(block.positions) else _join([block]))
-        while len(joined) > 1 and joined[-2].n_present <= _RATIO * joined[-1].n_present:
-            joined[-2:] = [_join(joined[-2:])]
-    return joined
+
+def _is_mostly_removed(block: _Block) -> bool:
+    return 2 * block.n_present <= len(block.positions)
 
 
 def _join(blocks: Sequence[_Block]) -> _Block:

@@ -23,11 +23,11 @@ from sra_pipelines.retrieval.languages import (
     languages_of,
     stop_words,
 )
-from sra_pipelines.retrieval.postings import Integers, Postings
+from sra_pipelines.retrieval.postings import Integers, Postings, Vocabulary
 from sra_pipelines.unicode_forms import searchable
 from sra_pipelines.values import Passage
 
-__all__ = ["KeywordCounter", "KeywordCounts", "PackedCounts", "counting_rules"]
+__all__ = ["CountsBlock", "KeywordCounter", "KeywordCounts", "PackedCounts", "counting_rules"]
 
 _RULES = 1  # version of the rules for keywords; increase it when they change: earlier counts are then made again
 _FAST = 1  # level of compression: higher ones are slower, and save hardly more
@@ -57,7 +57,34 @@ class KeywordCounts(NamedTuple):
     postings: Postings
     languages: npt.NDArray[np.uint8]
 
+    @classmethod
+    def joined(cls, parts: Sequence[tuple[KeywordCounts, npt.NDArray[np.bool_]]]) -> KeywordCounts:
+        """Join counts: the passages of each part that are to be kept, one part after the other.
+
+        Words that none of these passages contains are left out.
+
+        Parameters
+        ----------
+        parts
+            Counts, each with whether its passages are kept; bool, [passages].
+        """
+        vocabulary = Vocabulary()
+        postings = Postings.joined([
+            (own.postings._replace(words=np.array(vocabulary.numbers(own.words), np.int32)), kept)
+            for own, kept in parts
+        ])  # fmt: skip
+        words = list(vocabulary)
+        return cls(
+            [words[number] for number in postings.words.tolist()],
+            postings._replace(words=np.arange(len(postings.words), dtype=np.int32)),
+            np.concatenate([own.languages[kept] for own, kept in parts]),
+        )
+
     def pack(self) -> bytes:
+        """Return the counts as bytes, the same on all machines, compressed."""
+        return zlib.compress(self.to_bytes(), _FAST)
+
+    def to_bytes(self) -> bytes:
         """Return the counts as bytes, the same on all machines."""
         postings = self.postings
         arrays = [
@@ -65,13 +92,16 @@ class KeywordCounts(NamedTuple):
             for own in (np.diff(postings.starts), postings.rows, postings.counts, postings.lengths, self.languages)
         ]
         header = np.array([len(self.words), len(self.languages), *(own.itemsize for own in arrays)], "<u4")
-        parts = [header.tobytes(), *(own.tobytes() for own in arrays), "\n".join(self.words).encode()]
-        return zlib.compress(b"".join(parts), _FAST)
+        return b"".join([header.tobytes(), *(own.tobytes() for own in arrays), "\n".join(self.words).encode()])
 
     @classmethod
     def unpack(cls, packed: bytes) -> KeywordCounts:
         """Return the counts that `pack` has written."""
-        content = zlib.decompress(packed)
+        return cls.from_bytes(zlib.decompress(packed))
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> KeywordCounts:
+        """Return the counts that `to_bytes` has written. Their occurrences are read from these bytes, not copied."""
         n_words, n_passages, *sizes = np.frombuffer(content, "<u4", 7).tolist()
         end = 28
 
@@ -84,9 +114,7 @@ class KeywordCounts(NamedTuple):
         rows, counts = (take(int(starts[-1]), size) for size in sizes[1:3])
         lengths, languages = (take(n_passages, size) for size in sizes[3:])
         words = content[end:].decode().split("\n") if n_words else []
-        postings = Postings(
-            np.arange(n_words, dtype=np.int32), starts, rows.astype(np.int32), counts, lengths.astype(np.int32)
-        )
+        postings = Postings(np.arange(n_words, dtype=np.int32), starts, rows, counts, lengths.astype(np.int32))
         return cls(words, postings, languages.astype(np.uint8))
 
 
@@ -95,6 +123,21 @@ class PackedCounts(NamedTuple):
 
     passages: Sequence[Passage]
     packed: bytes
+
+
+class CountsBlock(NamedTuple):
+    """The counts of several documents together, as bytes (see `KeywordCounts.to_bytes`), and their passages.
+
+    Parameters
+    ----------
+    documents
+        The passages of each document, which are counted one document after the other.
+    content
+        The counts.
+    """
+
+    documents: Sequence[Sequence[Passage]]
+    content: bytes
 
 
 class KeywordCounter:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sra_pipelines.retrieval.bm25 import Bm25
-from sra_pipelines.retrieval.keyword_counts import KeywordCounter, KeywordCounts, PackedCounts
+from sra_pipelines.retrieval.keyword_counts import CountsBlock, KeywordCounter, KeywordCounts, PackedCounts
 from sra_pipelines.retrieval.keywords import keywords
 from sra_pipelines.retrieval.languages import ENGLISH, LANGUAGES, language_of
 from sra_pipelines.retrieval.postings import Postings, Vocabulary
@@ -34,6 +34,9 @@ class KeywordIndex:
     counted
         Counts of documents, by name, that were made before. They are used for the passages that they count; words of
         other passages are counted here.
+    blocks
+        Counts of many documents together, which are used first if there is no index before. Documents of a block that
+        has other passages of them are not taken from there.
     """
 
     def __init__(
@@ -41,6 +44,7 @@ class KeywordIndex:
         passages: Sequence[Passage],
         before: KeywordIndex | None = None,
         counted: Mapping[str, PackedCounts] | None = None,
+        blocks: Sequence[CountsBlock] = (),
     ) -> None:
         self.n_passages = len(passages)
         self._passages = tuple(passages)
@@ -52,7 +56,9 @@ class KeywordIndex:
             kept = positions >= 0
             self._language_numbers[positions[kept]] = before._language_numbers[kept]
         bm25 = Bm25() if before is None else before._bm25
-        self._bm25: Bm25 = bm25.changed(positions, self._counted(added, counted or {}))
+        self._bm25: Bm25 = bm25.changed(
+            positions, self._counted(added, counted or {}, () if before is not None else blocks)
+        )
         present = np.flatnonzero(np.bincount(self._language_numbers, minlength=1))
         self._languages = [LANGUAGES[number] for number in present] or [ENGLISH]
 
@@ -85,12 +91,13 @@ class KeywordIndex:
         return keywords([question], language)[0]
 
     def _counted(
-        self, added: Sequence[int], counted: Mapping[str, PackedCounts]
+        self, added: Sequence[int], counted: Mapping[str, PackedCounts], blocks: Sequence[CountsBlock]
     ) -> list[tuple[Postings, npt.NDArray[np.int32]]]:
         """Count the words of the passages at some positions, and set their languages."""
         of_documents: dict[str, list[int]] = {}
         for position in added:
             of_documents.setdefault(self._passages[position].document, []).append(position)
+        joined = [part for block in blocks if (part := self._of_block(block, of_documents)) is not None]
         counter = KeywordCounter()
         parts = []
         for name, own in of_documents.items():
@@ -100,17 +107,46 @@ class KeywordIndex:
             else:
                 counts = counter.count(passages)
             self._language_numbers[own] = counts.languages
-            numbers = np.array(self._vocabulary.numbers(counts.words), np.int32)
-            parts.append((counts.postings._replace(words=numbers), np.ones(len(own), np.bool_)))
+            parts.append((self._numbered(counts), np.ones(len(own), np.bool_)))
         positions = np.array([position for own in of_documents.values() for position in own], np.int32)
-        return [(Postings.joined(parts), positions)] if parts else []
+        return [*joined, (Postings.joined(parts), positions)] if parts else joined
+
+    def _of_block(
+        self, block: CountsBlock, of_documents: dict[str, list[int]]
+    ) -> tuple[Postings, npt.NDArray[np.int32]] | None:
+        """Return the postings of a block and the positions of its passages, -1 for those that are not searched.
+
+        Documents that the block counts are removed from `of_documents`. None is returned if there is none.
+        """
+        positions: list[int] = []
+        covered = []
+        for passages in block.documents:
+            name = passages[0].document
+            own = of_documents.get(name, [])
+            same = len(own) == len(passages) == _equal(map(self._passages.__getitem__, own), passages, len(own))
+            positions += own if same else [-1] * len(passages)
+            if same:
+                covered.append(name)
+        if not covered:
+            return None
+        for name in covered:
+            del of_documents[name]
+        counts, places = KeywordCounts.from_bytes(block.content), np.array(positions, np.int32)
+        self._language_numbers[places[places >= 0]] = counts.languages[places >= 0]
+        return self._numbered(counts), places
+
+    def _numbered(self, counts: KeywordCounts) -> Postings:
+        """Return the postings of counts, with the numbers of the vocabulary."""
+        return counts.postings._replace(words=np.array(self._vocabulary.numbers(counts.words), np.int32))
 
 
-def _moves(old: Sequence[Passage], new: Sequence[Passage]) -> tuple[npt.NDArray[np.int32], list[int]]:
+def _moves(old: Sequence[Passage], new: Sequence[Passage]) -> tuple[npt.NDArray[np.int32], Sequence[int]]:
     """Return the new position of each old passage, or -1, and the new positions of the others.
 
     Documents are added and removed at few places, so most passages are in the equal beginnings and ends of the two.
     """
+    if not old:
+        return np.empty(0, np.int32), range(len(new))
     shorter = min(len(old), len(new))
     first = _equal(old, new, shorter)
     last = _equal(reversed(old), reversed(new), shorter - first)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from sra_pipelines.values import Passage
 
@@ -26,21 +26,39 @@ class PagesOfDocuments(Mapping[tuple[str, int], Sequence[Passage]]):
     Parameters
     ----------
     documents
-        The pages of each document by page index. Revisions of an index share those of unchanged documents.
+        The passages of each document. They are grouped when a page of the document is first asked for.
+    grouped
+        Pages of documents that are grouped already, see `grouped`.
     """
 
-    def __init__(self, documents: Mapping[str, Mapping[int, Sequence[Passage]]]) -> None:
+    def __init__(
+        self,
+        documents: Mapping[str, Sequence[Passage]],
+        grouped: Mapping[str, Mapping[int, Sequence[Passage]]] | None = None,
+    ) -> None:
         self._documents = documents
+        self._grouped = dict(grouped or {})
+
+    def grouped(self, documents: Collection[str]) -> dict[str, Mapping[int, Sequence[Passage]]]:
+        """Return the pages that have been grouped so far, of some of the documents, by page index."""
+        return {name: pages for name, pages in self._grouped.copy().items() if name in documents}
 
     def __getitem__(self, page: tuple[str, int]) -> Sequence[Passage]:
         document, page_index = page
-        return self._documents[document][page_index]
+        return self._pages(document)[page_index]
 
     def __iter__(self) -> Iterator[tuple[str, int]]:
-        return ((document, page_index) for document, pages in self._documents.items() for page_index in pages)
+        return ((document, page_index) for document in self._documents for page_index in self._pages(document))
 
     def __len__(self) -> int:
-        return sum(map(len, self._documents.values()))
+        return sum(len(self._pages(document)) for document in self._documents)
+
+    def _pages(self, document: str) -> Mapping[int, Sequence[Passage]]:
+        pages = self._grouped.get(document)
+        if pages is None:  # two threads may both group it, with the same result
+            pages = {page_index: own for (_, page_index), own in by_page(self._documents[document]).items()}
+            self._grouped[document] = pages
+        return pages
 
 
 def merge_passages(passages: Sequence[Passage]) -> list[Passage]:

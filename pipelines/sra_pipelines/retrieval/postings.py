@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -24,6 +24,10 @@ class Vocabulary:
         self._lock = threading.Lock()
         self._numbers: dict[str, int] = {}
 
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the words by number."""
+        return iter(list(self._numbers))
+
     def number(self, word: str) -> int | None:
         """Return the number of a word, or None if it has none."""
         return self._numbers.get(word)
@@ -41,7 +45,7 @@ class Postings(NamedTuple):
     Parameters
     ----------
     words
-        Numbers of the words that occur, in ascending order; [words].
+        Numbers of the words that occur; [words].
     starts
         Where the passages of each word start in `rows` and `counts`, and the end of the last; [words + 1].
     rows
@@ -67,11 +71,16 @@ class Postings(NamedTuple):
         pairs, counts = np.unique(keys, return_counts=True)
         return _by_word(pairs >> _ROW_BITS, pairs & ((1 << _ROW_BITS) - 1), counts, lengths)
 
-    def of_word(self, number: int) -> slice:
+    def order(self) -> Integers:
+        """Return the positions in `words` by ascending number, which `of_word` needs; [words]."""
+        return self.words.argsort(kind="stable")  # what is sorted already takes one pass
+
+    def of_word(self, number: int, order: Integers) -> slice:
         """Return where the passages that contain a word are in `rows` and `counts`."""
-        column = int(self.words.searchsorted(number))
-        if column == len(self.words) or self.words[column] != number:
+        place = int(self.words.searchsorted(number, sorter=order))
+        if place == len(order) or self.words[order[place]] != number:
             return slice(0, 0)
+        column = int(order[place])
         return slice(int(self.starts[column]), int(self.starts[column + 1]))
 
     @classmethod

@@ -8,9 +8,9 @@ from itertools import groupby
 from operator import attrgetter, is_
 
 from sra_pipelines.index.passage_index import PassageIndex
-from sra_pipelines.retrieval.keyword_counts import PackedCounts
+from sra_pipelines.retrieval.keyword_counts import CountsBlock, PackedCounts
 from sra_pipelines.retrieval.keyword_index import KeywordIndex
-from sra_pipelines.retrieval.merging import PagesOfDocuments, by_page
+from sra_pipelines.retrieval.merging import PagesOfDocuments
 from sra_pipelines.retrieval.named_documents import DocumentNames
 from sra_pipelines.retrieval.packing import Pages
 from sra_pipelines.retrieval.vocabulary import VocabularyEntry
@@ -50,16 +50,17 @@ class Revision:
         # Kinds of pages and counts of keywords are found when a document is added; other indexes, and those of earlier
         # versions, have none.
         counted: Mapping[str, PackedCounts] = getattr(index, "keyword_counts", dict)()
-        self.keywords: KeywordIndex = KeywordIndex(self.passages, None if before is None else before.keywords, counted)
+        blocks: Sequence[CountsBlock] = getattr(index, "keyword_blocks", tuple)()
+        known_keywords = None if before is None else before.keywords
+        self.keywords: KeywordIndex = KeywordIndex(self.passages, known_keywords, counted, blocks)
         grouped: Mapping[str, Sequence[Passage]] = getattr(index, "passages_of_documents", dict)()
         self._of_documents = grouped if _are(grouped, self.passages) else _by_document(self.passages)
         known = {} if before is None else before._of_documents
         unchanged = {name for name, own in self._of_documents.items() if _same(own, known.get(name, ()))}
-        self._pages: dict[str, dict[int, list[Passage]]] = {
-            name: before._pages[name] if before is not None and name in unchanged else _pages(own)
-            for name, own in self._of_documents.items()
-        }
-        self.pages: Pages = PagesOfDocuments(self._pages)
+        self._pages: PagesOfDocuments = PagesOfDocuments(
+            self._of_documents, {} if before is None else before._pages.grouped(unchanged)
+        )
+        self.pages: Pages = self._pages
         self.documents = tuple(self._of_documents)
         self.names: DocumentNames = DocumentNames(self.documents)
         self._search = index.search
@@ -147,7 +148,3 @@ def _are(grouped: Mapping[str, Sequence[Passage]], passages: Sequence[Passage]) 
 def _same(one: Sequence[Passage], other: Sequence[Passage]) -> bool:
     """Return whether two sequences contain the same objects."""
     return one is other or (len(one) == len(other) and all(map(is_, one, other)))
-
-
-def _pages(passages: Iterable[Passage]) -> dict[int, list[Passage]]:
-    return {page_index: own for (_, page_index), own in by_page(passages).items()}

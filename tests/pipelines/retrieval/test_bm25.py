@@ -84,6 +84,17 @@ def test_a_changed_index_knows_the_languages_of_its_passages():
     assert again.search("bbx", 3) == KeywordIndex(english).search("bbx", 3)
 
 
+def words_of(postings):
+    """Return how often each passage contains each word, by word and passage."""
+    order = postings.order()
+    places = {int(word): postings.of_word(int(word), order) for word in postings.words}
+    return {
+        word: dict(zip(postings.rows[place].tolist(), postings.counts[place].tolist(), strict=True))
+        for word, place in places.items()
+        if place.stop > place.start
+    }
+
+
 def test_joined_postings_are_those_of_all_passages_together():
     one, other = [[3, 1, 3], [], [2]], [[1], [2, 2, 2, 5]]
     joined = Postings.joined([
@@ -93,9 +104,12 @@ def test_joined_postings_are_those_of_all_passages_together():
     together = Postings.of([*one[:2], *other])
     for field, left, right in zip(Postings._fields, joined, together, strict=True):
         assert left.tolist() == right.tolist(), field
-    assert together.rows[together.of_word(2)].tolist() == [3]
-    assert together.counts[together.of_word(2)].tolist() == [3]
-    assert together.of_word(4) == together.of_word(9) == slice(0, 0)
+    assert words_of(together) == words_of(joined) == {1: {0: 1, 2: 1}, 2: {3: 3}, 3: {0: 2}, 5: {3: 1}}
+    assert together.of_word(4, together.order()) == together.of_word(9, together.order()) == slice(0, 0)
+    renumbered = together._replace(words=np.array([7, 0, 9, 2]))
+    assert words_of(renumbered) == {0: {3: 3}, 2: {3: 1}, 7: {0: 1, 2: 1}, 9: {0: 2}}
+    again = Postings.joined([(renumbered, np.array([False, True, True, True]))])
+    assert words_of(again) == {0: {2: 3}, 2: {2: 1}, 7: {1: 1}}
 
 
 def test_counts_above_the_smallest_type_are_kept():
@@ -116,8 +130,20 @@ def test_pages_by_document_are_the_pages():
     random = Random(4)
     passages = [passage(random, number // 2, document) for document in "ab" for number in range(4)]
     pages = by_page(passages)
-    of_documents = {name: {page: own for (document, page), own in pages.items() if document == name} for name in "ab"}
+    of_documents = {name: [passage for passage in passages if passage.document == name] for name in "ab"}
     assert dict(PagesOfDocuments(of_documents)) == pages
     assert len(PagesOfDocuments(of_documents)) == 4
     assert ("a", 9) not in PagesOfDocuments(of_documents)
     assert ("c", 0) not in PagesOfDocuments(of_documents)
+
+
+def test_pages_are_grouped_when_one_of_a_document_is_asked_for():
+    random = Random(5)
+    of_documents = {name: [passage(random, number, name) for number in range(3)] for name in "abc"}
+    pages = PagesOfDocuments(of_documents)
+    assert pages.grouped("abc") == {}
+    assert pages["a", 1] == of_documents["a"][1:2]
+    assert pages["b", 2] == of_documents["b"][2:]
+    assert pages.grouped("bc") == {"b": {number: [own] for number, own in enumerate(of_documents["b"])}}
+    later = PagesOfDocuments({"b": []}, pages.grouped("bc"))
+    assert later["b", 0] is pages["b", 0]

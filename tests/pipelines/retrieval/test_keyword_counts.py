@@ -74,7 +74,7 @@ def test_counts_are_those_of_the_names_and_the_text_together(parts, document):
         [words] = tokenized([f"{passage.document} {passage.section} {passage.text}"], language)
         counted = Counter()
         for number, word in enumerate(counts.words):
-            place = counts.postings.of_word(number)
+            place = counts.postings.of_word(number, counts.postings.order())
             rows = counts.postings.rows[place].tolist()
             if row in rows:
                 counted[word] = counts.postings.counts[place][rows.index(row)]

@@ -27,7 +27,7 @@ from sra_rag.evidence.weigh import weigh
 from sra_rag.evidence_config import HeadChoice
 from sra_rag.generation.bridge import iterate_in_thread
 from sra_rag.generation.constraints import JSONConstraint, JSONGrammars
-from sra_rag.generation.logits_processors import logits_processors
+from sra_rag.generation.logits_processors import NoEndAfterColon, logits_processors
 from sra_rag.generation.monitor import Monitor
 from sra_rag.generation.prefix_cache import PrefixCache, cache_argument, dependence
 from sra_rag.generation.prompt_reader import PREFILL_CHUNK, PromptReader, Reading, padded
@@ -308,7 +308,7 @@ class Engine:
         batch = padded(prompts, self._pad_id(), self.loaded.device)
         ends_loops = options.stop_repetition and options.json_schema is None
         assemblers = [TextAssembler(tokenizer, options.stop, stop_repetition=ends_loops) for _ in prompts]
-        processors = self._logits_processors(options, len(prompts))
+        processors = self._logits_processors(options, len(prompts), batch.length, ends)
         monitor = Monitor(assemblers, batch.length, ends, request.cancel, options.timeout, request.on_text)
         reader = PromptReader(self.loaded, self.prefixes, monitor)
         reading = Reading()
@@ -355,10 +355,14 @@ class Engine:
         pad_id = self.loaded.tokenizer.pad_token_id
         return pad_id if pad_id is not None else min(self._stop_token_ids, default=0)
 
-    def _logits_processors(self, options: SamplingOptions, batch_size: int) -> LogitsProcessorList:
+    def _logits_processors(
+        self, options: SamplingOptions, batch_size: int, prompt_length: int, ends: frozenset[int]
+    ) -> LogitsProcessorList:
         processors = logits_processors(options, batch_size)
         if options.json_schema is None:
-            return processors
+            if options.end_after_colon:
+                return processors
+            return LogitsProcessorList([NoEndAfterColon(self.loaded.tokenizer, prompt_length, ends), *processors])
         config = self.loaded.model.config.get_text_config(decoder=True)
         grammars = JSONGrammars.of(self.loaded.tokenizer, config.vocab_size, sorted(self._stop_token_ids))
         constraint = JSONConstraint(grammars, options.json_schema, batch_size, options.max_new_tokens)

@@ -47,6 +47,9 @@ class SamplingOptions:
     stop_repetition
         Whether an answer that repeats itself is stopped and cut before the repetition; see
         `sra_rag.generation.repetition`. JSON answers are never cut.
+    end_after_colon
+        Whether a text may end directly after a colon. By default it may not: small models sometimes end an answer at
+        "The answer is:". A model on a server is not held to it.
     timeout
         Time limit in seconds, after which `GenerationTimeoutError` is raised; None is no limit.
     extra
@@ -70,6 +73,7 @@ class SamplingOptions:
     seed: int | None = None
     json_schema: Mapping[str, Any] | None = None
     stop_repetition: bool = True
+    end_after_colon: bool = False
     timeout: float | None = None
     extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 

@@ -3,11 +3,13 @@
     python benchmarks/evidence.py similar --data multidoc_qa.jsonl.gz --model embedded --rows 200:260 --to results.jsonl
     python benchmarks/evidence.py pairs --data kv_retrieval_75.jsonl.gz --rows 60:70
     python benchmarks/evidence.py samples --context-tokens 6000
+    python benchmarks/evidence.py facts --rows 0:50
 
 ``similar`` and ``random``: Natural Questions (a row has ``question``, ``answers``, ``title``, ``text``), the gold
 passage at a random position among nine others: those whose embeddings are most similar to the question, or random ones.
 ``pairs``: one of 75 pairs of UUIDs; the prompt includes the beginning of the answer (``The value is "``). ``samples``:
-the questions about the sample documents whose answer is in the passages that are retrieved.
+the questions about the sample documents whose answer is in the passages that are retrieved. ``facts``: documents as
+short as those that people try first, a sentence with an invented fact and a page of one to three words.
 Answers that are in the results file are not generated again. An answer is right as in `correctness.is_right` of the
 evaluations. It is a copy if it begins with the first eight words of the gold passage.
 """
@@ -156,6 +158,41 @@ def samples(rows: slice, context_tokens: int, order: Order = "document") -> Iter
             )
 
 
+FACTS = (
+    ("The lease of the {place} costs {amount} crowns, due on 1 March.", "What does the lease of the {place} cost?"),
+    ("The {place} was insured for {amount} euros by the council.", "For how much was the {place} insured?"),
+    ("The {place} was visited by {amount} people, more than before.", "How many people visited the {place}?"),
+    ("The tenant of the {place} gives notice of {days} days.", "What notice does the tenant of the {place} give?"),
+    ("The manager of the {place} is {name}, who works on weekdays.", "Who is the manager of the {place}?"),
+)  # fmt: skip
+PLACES = [
+    f"{building} at {town}"
+    for building in ("mill", "boathouse", "warehouse", "orchard", "chapel", "harbour", "quarry", "library", "bakery")
+    for town in ("Orrin", "Selby", "Wexley", "Marlow", "Tarn", "Kelby")
+]
+NAMES = ("Anna Birk", "Tomas Reed", "Ilse Varga", "Peter Holm", "Carla Nuss", "John Abbey")
+SHORT_PAGES = ("Preamble.", "Cover", "Page 1", "DRAFT", "Annex A", "Notes", "Left blank.", "For the council")
+
+
+def facts(rows: slice) -> Iterator[Item]:
+    """Yield questions about documents of two pages, one with a fact and one with hardly a word."""
+    for number in range(rows.stop)[rows]:
+        rng = random.Random(number)  # noqa: S311 - no secret
+        values = {
+            "amount": f"{rng.randrange(1_100, 99_000):,}",
+            "days": str(rng.choice((14, 21, 30, 45, 60, 90))),
+            "name": rng.choice(NAMES),
+            "place": rng.choice(PLACES),
+        }
+        sentence, question = FACTS[number % len(FACTS)]
+        pages = [sentence.format(**values), rng.choice(SHORT_PAGES)]
+        rng.shuffle(pages)
+        at = int(len(pages[0]) < len(pages[1]))
+        [answer] = [value for name, value in values.items() if f"{{{name}}}" in sentence and name != "place"]
+        asked = f"Question: {question.format(**values)}"
+        yield Item(asked, INSTRUCTION, tuple(pages), "\n\n", (answer,), (at,), pages[at])
+
+
 def judge(answer: str, item: Item) -> dict[str, float]:
     """Return whether an answer is right and whether it is a copy, and its token F1."""
     right = any(is_right(answer, gold, item.question) for gold in item.answers)
@@ -192,7 +229,7 @@ def report(records: Sequence[dict[str, Any]], settings: Sequence[str]) -> None:
 def main() -> None:
     """Generate the answers and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("task", choices=["similar", "random", "pairs", "samples"])
+    parser.add_argument("task", choices=["similar", "random", "pairs", "samples", "facts"])
     parser.add_argument("--data", type=Path, help="rows of the task, as JSONL compressed with gzip")
     parser.add_argument("--model", default="embedded")
     parser.add_argument("--dtype", default="auto")
@@ -217,6 +254,8 @@ def main() -> None:
     known = {(record["item"], record["setting"]) for record in records}
     if given.task == "samples":
         items = list(samples(rows, given.context_tokens, given.order))
+    elif given.task == "facts":
+        items = list(facts(rows))
     elif given.task == "pairs":
         items = list(pairs(given.data, rows))
     else:

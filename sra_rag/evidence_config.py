@@ -29,8 +29,9 @@ class EvidenceConfig:
     Parameters
     ----------
     weight
-        ``w`` > 1: how many times a key of the evidence counts; 1 would be no change. None takes all of these settings,
-        and alpha where none is given, from what was measured on the model (see `sra_rag.heads.settings`).
+        ``w`` > 1: how many times a key of the evidence counts; 1 would be no change. Fewer times where less than 30
+        tokens of the context are beside it, see `sra_rag.evidence.choice`. None takes all of these settings, and alpha
+        where none is given, from what was measured on the model (see `sra_rag.heads.known`).
     heads
         Which query heads weigh the evidence: ``"all"``, the number of the model's best evidence heads, or pairs
         ``(layer, head)``.

@@ -6,6 +6,7 @@ added to the key/value cache is removed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -22,6 +23,7 @@ from sra_rag.generation.result import FoundEvidence
 __all__ = ["choose_evidence", "look_at_context"]
 
 _AGREE = 2  # of three: attention, words of the passage, best line
+_FULL_BESIDE = 30  # tokens beside the chosen passages from which weights count in full
 _GATE_WITHOUT_WORDS = 2.25  # times the attention of the others' mean: docs/measurements.md has the shares by gate
 
 
@@ -68,12 +70,16 @@ def choose_evidence(
     config: EvidenceConfig,
     words: WordMatch | None = None,
     new_spans: Callable[[Span], Sequence[Span]] | None = None,
+    others: int = 0,
 ) -> FoundEvidence:
     """Choose the passages whose keys are weighed, and their best lines.
 
     Each head that looks counts equally, however much attention it gives to the context. A line is chosen by the sum
     of two standard scores, its attention and its words. So is a passage, unless two of three name the same: attention,
     words, and the best line of all.
+
+    The weight outweighs the rest of the context. Where that is less than 30 tokens, ``log w`` is smaller, in proportion
+    to the logarithm of the rest, which is how the dilution of attention grows with the number of keys.
 
     Parameters
     ----------
@@ -87,6 +93,8 @@ def choose_evidence(
         How the words of the question match; None where none is shared, or only attention counts.
     new_spans
         Returns the parts of a line that the question does not hold; only used with ``config.new_words``.
+    others
+        Tokens of passages that evidence is not chosen from.
     """
     by_line = mean_shares(look)
     counts = [len(spans) for spans in prompt.lines]
@@ -106,7 +114,12 @@ def choose_evidence(
         agreed = votes.count(ranked[0]) >= _AGREE
     passes = agreed if config.gate == "agree" and words is not None else _stands_out(shares, ranked[0], config.gate)
     chosen = ranked[: config.passages] if passes else []
+    beside = others + sum(prompt.passages[number][1] - prompt.passages[number][0] for number in ranked[len(chosen) :])
+    if beside == 0:
+        chosen = []  # where all are chosen, none stands out
     spans, weights = _weighed(prompt, chosen, best_lines, config, new_spans if config.new_words else None)
+    power = min(1.0, math.log1p(beside) / math.log1p(_FULL_BESIDE))
+    weights = tuple(weight**power for weight in weights)
     return FoundEvidence(tuple(shares.tolist()), tuple(chosen), tuple(best_lines), spans, weights)
 
 

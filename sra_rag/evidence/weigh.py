@@ -79,7 +79,8 @@ def evidence_of_look(
     question, texts = _texts(tokenizer, among)
     words = match_words(question, texts) if config.words else None
     new_spans = functools.partial(_new_spans, tokenizer, among, question)
-    found = choose_evidence(among, look, config, words, new_spans)
+    others = sum(last - first for number, (first, last) in enumerate(prompt.passages) if number not in kept)
+    found = choose_evidence(among, look, config, words, new_spans, others)
     shares, best_lines = [0.0] * len(prompt.passages), [0] * len(prompt.passages)
     for number, share, line in zip(kept, found.shares, found.best_lines, strict=True):
         shares[number], best_lines[number] = share, line

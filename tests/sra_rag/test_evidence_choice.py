@@ -143,6 +143,30 @@ def test_the_best_line_gets_a_weight_above_its_passage():
     assert weighed(unit="line", line_weight=8.0) == [((30, 40), 4.0)]
 
 
+@pytest.mark.parametrize(("beside", "weight"), [(30, 16.0), (200, 16.0), (2, 2.43), (10, 6.93)])
+def test_the_weight_is_smaller_where_hardly_anything_is_beside_the_passage(beside, weight):
+    """The logarithm of the weight is a part of that given: log(1 + tokens beside) / log(31)."""
+    passages = (0, 40), (40, 40 + beside)
+    prompt = EncodedPrompt(tuple(range(beside + 45)), beside + 40, passages, ((passages[0],), (passages[1],)))
+    found = choose_evidence(prompt, torch.tensor([[0.9, 0.1]]), EvidenceConfig(weight=16.0))
+    assert found.spans == ((0, 40),)
+    assert found.weights == pytest.approx([weight], abs=0.01)
+
+
+def test_passages_that_are_not_chosen_from_are_beside_the_passage_too():
+    prompt = EncodedPrompt(tuple(range(45)), 40, ((0, 40),), (((0, 40),),))
+    look, config = torch.tensor([[1.0]]), EvidenceConfig(weight=16.0)
+    assert choose_evidence(prompt, look, config, others=30).weights == (16.0,)
+    assert choose_evidence(prompt, look, config).spans == ()
+
+
+def test_where_all_passages_would_be_chosen_none_stands_out():
+    look = torch.tensor([[0.1, 0.3, 0.6]])
+    assert choose_evidence(prompt_of([1, 1, 1]), look, EvidenceConfig(weight=2.0, passages=2)).chosen == (2, 1)
+    found = choose_evidence(prompt_of([1, 1, 1]), look, EvidenceConfig(weight=2.0, passages=3))
+    assert (found.chosen, found.spans) == ((), ())
+
+
 def test_settings_for_lines_words_and_votes_in_every_form():
     sra = parse_sra("evidence=16,evidence.line_weight=4,evidence.words=false,evidence.gate=2")
     assert sra.evidence == EvidenceConfig(weight=16, line_weight=4, words=False, gate=2)

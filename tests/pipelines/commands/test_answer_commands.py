@@ -47,7 +47,6 @@ def run(capsys, monkeypatch, embedded):
     return run
 
 
-# With other passages around it, the answer is the same in float32 and bfloat16, whichever this machine computes faster.
 HARBOUR = [
     "This report describes the harbour of Orrin and its buildings in the year 2023.",
     LEASE,
@@ -57,10 +56,12 @@ HARBOUR = [
 ]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_plain_text_into_a_pipe(make_pdf, dtype):
+@pytest.mark.parametrize(
+    ("dtype", "pages"), [("float32", HARBOUR), ("bfloat16", HARBOUR), ("float32", ["Preamble.", LEASE])]
+)
+def test_plain_text_into_a_pipe(make_pdf, dtype, pages):
     done = run_process(
-        "ask", QUESTION, make_pdf("lease.pdf", *HARBOUR), "--max-new-tokens", 30, "--dtype", dtype
+        "ask", QUESTION, make_pdf("lease.pdf", *pages), "--max-new-tokens", 30, "--dtype", dtype
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "82,400" in done.stdout

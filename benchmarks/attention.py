@@ -4,6 +4,7 @@
     python benchmarks/attention.py --quick        1,024 tokens only; takes a minute
     python benchmarks/attention.py --model NAME   another model, on the device that load_model chooses
     python benchmarks/attention.py --shape FOLDER the architecture of FOLDER/config.json, with random weights
+    python benchmarks/attention.py --part decoding     only the table of decoding, or with prefill that of prefill
     python benchmarks/attention.py --cpu-time     seconds of the processor, on a machine that does other work too
 
 "sdpa" is the model with the attention of transformers, "off" with that of this library and without settings.
@@ -57,6 +58,7 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=3, help="repetitions of each measurement (default: 3)")
     parser.add_argument("--cpu-time", action="store_true", help="measure seconds of the processor")
     parser.add_argument("--quick", action="store_true", help="measure 1,024 tokens only, and no memory")
+    parser.add_argument("--part", choices=["prefill", "decoding"], help="measure only this part (default: all)")
     parser.add_argument("--peak-of", metavar="VARIANT", help=argparse.SUPPRESS)
     parser.add_argument("--length", type=int, default=8192 - QUESTION_TOKENS, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -74,9 +76,13 @@ def main() -> None:
         f"{'processor time' if options.cpu_time else 'elapsed time'}.\n"
     )
     lengths = [1024] if options.quick else [1024, 4096, 8192 - QUESTION_TOKENS]
-    prefill_table(model, lengths, options.repetitions, clock)
+    if options.part != "decoding":
+        prefill_table(model, lengths, options.repetitions, clock)
     decode_at = 1024 if options.quick else 4096
-    decode_table(model, decode_at, options.repetitions, clock)
+    if options.part != "prefill":
+        decode_table(model, decode_at, options.repetitions, clock)
+    if options.part is not None:
+        return
     against_reference(model, [1024] if options.quick else [1024, 2048], options.repetitions, clock)
     if options.quick:
         return

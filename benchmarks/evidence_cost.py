@@ -3,6 +3,7 @@
     python benchmarks/evidence_cost.py
     python benchmarks/evidence_cost.py --model NAME --lengths 1500 4000 --repetitions 5
     python benchmarks/evidence_cost.py --batch 4                                  several prompts in a batch
+    python benchmarks/evidence_cost.py --settings evidence                        one setting, in less time
     OMP_NUM_THREADS=1 python benchmarks/evidence_cost.py --clock cpu              on a shared machine
 
 Each repetition answers a prompt with evidence off and with each setting, without reusing a prefill, and divides the
@@ -38,6 +39,7 @@ def main() -> None:
     parser.add_argument("--lengths", type=int, nargs="+", default=[1500, 4000], help="tokens of the prompt")
     parser.add_argument("--tokens", type=int, default=48, help="tokens of each answer")
     parser.add_argument("--repetitions", type=int, default=4)
+    parser.add_argument("--settings", nargs="+", default=SETTINGS, metavar="SRA", help="settings to measure")
     parser.add_argument("--batch", type=int, default=1, help="prompts that are answered together")
     parser.add_argument("--clock", choices=CLOCKS, default="wall", help="elapsed time, or CPU time of this process")
     parser.add_argument("--peak-of", metavar="SETTING", help=argparse.SUPPRESS)
@@ -57,7 +59,7 @@ def main() -> None:
     print("|---" * (len(options.lengths) + 1) + "|")
     columns = [times(engine, length, options) for length in options.lengths]
     print("| off | " + " | ".join(f"{statistics.median(column['off']):.2f} s" for column in columns) + " |")
-    for name in SETTINGS:
+    for name in options.settings:
         cells = []
         for column in columns:
             ratios = [seconds / base for seconds, base in zip(column[name], column["off"], strict=True)]
@@ -77,7 +79,7 @@ def times(engine: Engine, length: int, options: argparse.Namespace) -> dict[str,
     """Return the seconds of each repetition by setting, after one answer that is not timed."""
     clock = CLOCKS[options.clock]
     answer(engine, length, "off", options.batch)
-    seconds: dict[str, list[float]] = {name: [] for name in ("off", *SETTINGS)}
+    seconds: dict[str, list[float]] = {name: [] for name in ("off", *options.settings)}
     names = list(seconds)
     for repetition in range(options.repetitions):
         first = repetition % len(names)  # another setting is first in each repetition

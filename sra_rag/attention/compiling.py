@@ -21,7 +21,7 @@ from filelock import FileLock
 
 from sra_rag.models.cache import cache_folder
 
-__all__ = ["compiled_library", "row_kernels"]
+__all__ = ["compiled_library", "decoding_kernel", "row_kernels"]
 
 _COMPILE_TIMEOUT = 600.0  # seconds; compiling usually takes about 15 s
 # Compiler flags for each CPU capability that PyTorch reports.
@@ -41,6 +41,13 @@ def row_kernels() -> Any | None:
         return None
     source = Path(__file__).with_name("sharpened_rows.cpp")
     return torch.ops.sra_attention if compiled_library(source, "sharpened prompts") else None
+
+
+@functools.cache
+def decoding_kernel() -> Any | None:
+    """Return the operator of ``sharpened_row.cpp``; compile it if necessary. None if it cannot be used."""
+    source = Path(__file__).with_name("sharpened_row.cpp")
+    return torch.ops.sra_attention_row.sharpened_row if compiled_library(source, "sharpened decoding") else None
 
 
 def compiled_library(source: Path, purpose: str) -> bool:

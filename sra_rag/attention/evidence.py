@@ -143,7 +143,15 @@ class Evidence:
             positions.to(device),
             valid.to(device),
             self._bias(longest, device),
+            *self._factors(weighs, device),
         )
+
+    def _factors(self, weighs: torch.Tensor, device: torch.device) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        """Return the edges of the spans and the weight of each span by head; None for several sequences."""
+        if len(self.spans) > 1:
+            return None, None
+        weights = torch.tensor(self.weights[0])[:, None]
+        return torch.tensor(self.spans[0], device=device), torch.where(weighs, weights, 1.0).to(device)
 
     def _bias(self, longest: int, device: torch.device) -> torch.Tensor | None:
         """Return ``log(w_j - 1)`` of each key minus that of the largest weight; None if all weights are equal."""
@@ -178,6 +186,9 @@ class LayerEvidence:
     bias
         ``(B, E)``, float32: ``log(w_j - 1)`` of each key minus that of the largest weight; None if all weights are
         equal.
+    edges, factors
+        ``(S, 2)``, int64, and ``(S, H_q)``, float32: the spans, and the weight of each for each query head, 1 for a
+        head without weights; None for several sequences.
     """
 
     spans: tuple[tuple[tuple[int, int], ...], ...]
@@ -187,6 +198,8 @@ class LayerEvidence:
     positions: torch.Tensor
     valid: torch.Tensor
     bias: torch.Tensor | None = None
+    edges: torch.Tensor | None = None
+    factors: torch.Tensor | None = None
 
     def first_row(self, position: int, n_rows: int) -> int:
         """Index of the first of `n_rows` rows, beginning at `position`, with evidence weights in any sequence."""

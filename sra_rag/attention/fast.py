@@ -1,8 +1,8 @@
 """Scaled ReAttention at the speed of ordinary attention.
 
 ``softmax(beta_i * s_i) V`` is ordinary attention with the query row ``q_i`` replaced by ``beta_i q_i``: find
-the entropy, scale the query, call the kernel. `sra_rag.attention.rows` has two ways to do so, and
-`sra_rag.attention.one_pass` a third for long prompts on CPUs.
+the entropy, scale the query, call the kernel. `sra_rag.attention.rows` has two ways to do so. On CPUs there are two
+more: `sra_rag.attention.one_pass` for long prompts, and `sra_rag.attention.one_row` for a token that is decoded.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import torch
 
 from sra_rag.attention.kernels import has_kernel
 from sra_rag.attention.one_pass import OnePassRows, in_one_pass
+from sra_rag.attention.one_row import sharpened_row
 from sra_rag.attention.reallocate import reallocated_attention
 from sra_rag.attention.rows import KernelRows, ScoreRows
 from sra_rag.attention.shares import active_shares, decoding_weights
@@ -63,6 +64,14 @@ def fast_reattention(
     if visibility.session.reallocates and first < n_rows:
         return _reallocate(query, key, value, visibility, layer, scale, softcap, first)
     weighed = n_rows if evidence is None else evidence.first_row(visibility.position, n_rows)
+    shares = active_shares()
+    if n_rows == 1 and min(first, weighed) == 0 and softcap is None and shares is None:
+        output = sharpened_row(
+            query, key, value, visibility=visibility, layer=layer, scale=scale, sharpened=first == 0,
+            evidence=evidence if weighed == 0 else None,
+        )  # fmt: skip
+        if output is not None:
+            return output
     rows = _serve(query, key, value, visibility, scale, softcap, first)
     if isinstance(rows, KernelRows):
         rows = in_one_pass(rows, layer, first)
@@ -78,7 +87,6 @@ def fast_reattention(
     ]
     output = torch.cat(outputs, dim=2) if len(outputs) > 1 else outputs[0] if outputs else query.new_empty(query.shape)
 
-    shares = active_shares()
     if shares is not None and shares.wants(visibility.position, visibility.n_rows):
         first_key = visibility.first_key(0)
         if isinstance(rows, ScoreRows) and visibility.n_rows == 1:

@@ -7,14 +7,12 @@ twice. The factor of a row must be a linear function of its entropy that is know
 
 from __future__ import annotations
 
-import functools
-
 import torch
 
 from sra_rag.attention.compiling import row_kernels
 from sra_rag.attention.evidence import LayerEvidence
+from sra_rag.attention.one_row import is_linear
 from sra_rag.attention.rows import KernelRows
-from sra_rag.policies import POLICIES
 
 __all__ = ["OnePassRows", "in_one_pass"]
 
@@ -97,14 +95,8 @@ def _is_served(rows: KernelRows) -> bool:
         and rows.query.shape[1] <= _MOST_GROUPED * rows.key.shape[1]
         and session.needs_entropy
         and session.config.bounds != "observed"
-        and _is_linear(session.config.policy)
+        and is_linear(session.config.policy)
     )
-
-
-@functools.cache
-def _is_linear(policy: str) -> bool:
-    start, middle, end = POLICIES[policy].curve(torch.tensor([0.0, 0.5, 1.0])).tolist()
-    return middle == (start + end) / 2
 
 
 def _line(rows: KernelRows, layer: int, first: int) -> tuple[torch.Tensor, torch.Tensor]:

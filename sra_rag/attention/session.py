@@ -63,12 +63,13 @@ class Session:
     _moved: dict[tuple[int, torch.device], torch.Tensor] = dataclasses.field(init=False, repr=False)
     _start: tuple[int, ...] = dataclasses.field(init=False, repr=False)
     _observed: dict[int, tuple[torch.Tensor, torch.Tensor]] = dataclasses.field(init=False, repr=False)
+    _lines: dict[int, tuple[torch.Tensor, torch.Tensor]] = dataclasses.field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         whole = _alpha_by_layer(self.config, self.n_layers, self.n_heads)
         self._alpha = whole if self.heads is None else _of_heads(whole, self.heads)
         self._start = _first_sharpened(self.config, self.context_length, self.prompt_length)
-        self._moved, self._observed = {}, {}
+        self._moved, self._observed, self._lines = {}, {}, {}
 
     @property
     def active(self) -> bool:
@@ -127,6 +128,21 @@ class Session:
     def first_row(self, position: int, n_rows: int) -> int:
         """Index of the first of `n_rows` rows, beginning at `position`, that is sharpened in any sequence."""
         return min(max(0, min(self._start) - position), n_rows)
+
+    def sharpens_all(self, position: int) -> bool:
+        """Whether a row at `position` is sharpened in all sequences."""
+        return max(self._start) <= position
+
+    def line(self, layer: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the factors of the heads for the normalised entropy 0, and how much greater they are for 1.
+
+        For a policy whose curve is linear, and a layer that is sharpened; ``(H_q,)``, float32.
+        """
+        if layer not in self._lines:
+            alpha = self.strength(layer)
+            start, end = POLICIES[self.config.policy].curve(torch.tensor([0.0, 1.0]))
+            self._lines[layer] = 1 + alpha * start, alpha * (end - start)
+        return self._lines[layer]
 
     def beta(
         self,

@@ -9,7 +9,9 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 import importlib.util
+import inspect
 import os
+import re
 import sys
 import unicodedata
 from collections.abc import Callable
@@ -103,6 +105,12 @@ def load_command(entry: importlib.metadata.EntryPoint) -> TyperCommand | TyperGr
 
 class _PlainCommand(TyperCommand):
     """A command whose help shows the values of options as ``N``, ``TEXT`` or ``PATH``, not as Python types."""
+
+    def __init__(self, *arguments: Any, **attributes: Any) -> None:
+        super().__init__(*arguments, **attributes)
+        if self.help is not None:
+            # Lines of the docstring are joined for terminals of any width; those of examples are indented.
+            self.help = re.sub(r"(?<=\S)\n(?=\S)", " ", inspect.cleandoc(self.help))
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the parameters, including the help option."""
@@ -198,6 +206,11 @@ def main() -> None:
         make_app()()
     except SRAError as error:
         sys.stderr.write(f"sra-rag: {_visible(str(error))}\n")
+        sys.exit(_BAD_INPUT)
+    except OSError as error:  # a file or folder of the arguments that cannot be written, or a full disk
+        if error.filename is None or error.strerror is None:
+            raise
+        sys.stderr.write(f"sra-rag: {_visible(str(error.filename))}: {error.strerror}.\n")
         sys.exit(_BAD_INPUT)
 
 

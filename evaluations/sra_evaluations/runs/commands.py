@@ -46,7 +46,8 @@ ComparedSettings = Annotated[
         "--sra",
         metavar="SETTING",
         help="A setting to compare: off, 0.2 (alpha), option=value,option=value, a rival, or a profile.json; a prefix "
-        "NAME: sets its name. Repeat the option for each setting. By default off and 0.2.",
+        "NAME: sets its name. Repeat the option for each setting. By default off and evidence; with a model on a "
+        "server off and 0.2.",
     ),
 ]
 To = Annotated[
@@ -164,7 +165,7 @@ def evaluate(
     folder. Ctrl-C stops the run after the current answer; the same command
     continues it. docs/evaluation.md explains the tasks, options and metrics.
     """
-    chosen = as_settings([parse_setting(text) for text in settings or ["off", "0.2"]])
+    chosen = as_settings([parse_setting(text) for text in settings or default_settings(engine)])
     tasks = tasks or []
     loaded = [(text, load_task(text)) for text in tasks]
     if not tasks and not report_only and read is None:
@@ -192,6 +193,11 @@ def evaluate(
         evaluate_on_ray(evaluation, RayOptions(ray_address, workers), model=model, dtype=dtype)
     else:
         evaluate_here(evaluation, choice, batch_size)
+
+
+def default_settings(engine: str) -> list[str]:
+    """Return the settings that are compared without ``--sra``: off, and the default of ``sra-rag ask``."""
+    return ["off", "evidence" if engine == HERE else "0.2"]
 
 
 def _check_ray(on_ray: bool, workers: int | None, engine: str, batch_size: int | None) -> None:

@@ -119,7 +119,13 @@ def ask(
 
 
 def demo(
-    model: ServedModelName = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="'embedded', a name from 'sra-rag models' or on the Hugging Face hub, a folder or a .gguf file.",
+        ),
+    ] = None,
     settings: Settings = None,
     context_tokens: ContextTokens = 1500,
     fetch: Annotated[

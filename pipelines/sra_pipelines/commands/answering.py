@@ -20,13 +20,14 @@ from sra_pipelines.commands.terminal import Reporter, describe
 from sra_pipelines.index.embedding import load_embedding
 from sra_pipelines.index.memory import DocumentIndex
 from sra_pipelines.index.passage_index import PassageIndex
+from sra_pipelines.index.schema import StoreError
 from sra_pipelines.index.stored_index import StoredIndex, open_index
 from sra_pipelines.presets import Preset
 from sra_pipelines.values import Document, DocumentError
 from sra_rag.config import SRAConfig
 from sra_rag.generation.sampling import SamplingOptions
 
-__all__ = ["Output", "asking", "opened_pipeline", "warn_about_splitting"]
+__all__ = ["Output", "asking", "opened_pipeline", "require_passages", "warn_about_no_passages", "warn_about_splitting"]
 
 
 @contextmanager
@@ -57,10 +58,27 @@ def opened_pipeline(
     quiet_libraries()
     stored = None if index_folder is None else open_index(index_folder, embedding)
     if stored is not None:
+        require_passages(stored)
         warn_about_splitting(stored, preset)
     with open_engine(choice, options=SamplingOptions(max_new_tokens=max_new_tokens), start=start) as engine:
         index: PassageIndex = stored or _index_in_memory(documents, embedding, preset, start)
         yield DocumentQA(index, engine, context_tokens=context_tokens, preset=preset)
+
+
+def require_passages(index: StoredIndex) -> None:
+    """Raise `StoreError` if an index is empty: each answer would be that the documents do not say."""
+    if not index.n_passages:
+        raise StoreError(f"{index.folder}: the index has no documents. {_add_some(index)}")
+
+
+def warn_about_no_passages(index: StoredIndex) -> None:
+    """Warn on standard error that an index is empty; documents may be added while a server runs."""
+    if not index.n_passages:
+        sys.stderr.write(f"sra-rag: {index.folder}: the index has no documents yet. {_add_some(index)}\n")
+
+
+def _add_some(index: StoredIndex) -> str:
+    return f"Add some: sra-rag index add FOLDER --to {index.folder}"
 
 
 def warn_about_splitting(index: StoredIndex, preset: Preset) -> None:

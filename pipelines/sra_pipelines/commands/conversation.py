@@ -16,7 +16,7 @@ from rich.console import Console
 from sra_pipelines.answering.answers import Answer, Retrieval
 from sra_pipelines.answering.chat import Chat
 from sra_pipelines.answering.document_qa import DocumentQA
-from sra_pipelines.commands.answering import asking, warn_about_splitting
+from sra_pipelines.commands.answering import asking, require_passages, warn_about_no_passages, warn_about_splitting
 from sra_pipelines.commands.engine_choice import EngineChoice, open_engine
 from sra_pipelines.commands.library_notices import quiet_libraries
 from sra_pipelines.commands.progress_bar import progress_bars, show_until
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["converse", "serve_index", "serve_tools"]
 
+_QUIT = ("/quit", "/exit", "quit", "exit")
 _HELP = """\
 Ask a question about the documents, or use a command:
   /sra SETTING  change the attention settings: evidence, off, 0.3, or any other value of --sra
@@ -51,6 +52,7 @@ def converse(
     choice: EngineChoice,
     sra: SRAConfig | None,
     *,
+    default: SRAConfig | None,
     embedding: str | None,
     preset: Preset,
     context_tokens: int | None,
@@ -66,12 +68,15 @@ def converse(
         The model and where it runs.
     sra
         Initial attention settings; None is off.
+    default
+        Settings that ``/both`` compares with off, if the current setting is off.
     embedding, preset, context_tokens, max_new_tokens
         See the options of ``sra-rag chat``.
     """
-    with _opened(index, choice, embedding, max_new_tokens) as (stored, answers):
+    with _opened(index, choice, embedding, max_new_tokens, check=require_passages) as (stored, answers):
         warn_about_splitting(stored, preset)
-        _Conversation(Chat(DocumentQA(stored, answers, context_tokens=context_tokens, preset=preset)), sra).run()
+        qa = DocumentQA(stored, answers, context_tokens=context_tokens, preset=preset)
+        _Conversation(Chat(qa), sra, default).run()
 
 
 def serve_index(
@@ -108,6 +113,7 @@ def serve_index(
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     # The server cannot answer without vLLM, so when vLLM exits, the server shuts down as it does on SIGTERM.
     with _opened(index, choice, embedding, max_new_tokens, _stop_serving) as (stored, answers):
+        warn_about_no_passages(stored)
         warn_about_splitting(stored, preset)
         find_heads(answers, settings)
         qa = DocumentQA(stored, answers, context_tokens=context_tokens, preset=preset)
@@ -148,6 +154,7 @@ def serve_tools(
         require_free_address(settings)
     logging.basicConfig(level=logging.INFO if http else logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     with _opened(index, choice, embedding, settings.max_new_tokens, _stop_serving) as (stored, answers):
+        warn_about_no_passages(stored)
         warn_about_splitting(stored, preset)
         find_heads(answers, settings)
         qa = DocumentQA(stored, answers, context_tokens=context_tokens, preset=preset)
@@ -164,12 +171,15 @@ def _opened(
     embedding: str | None,
     max_new_tokens: int,
     on_end: Callable[[], None] | None = None,
+    check: Callable[[StoredIndex], None] | None = None,
 ) -> Iterator[tuple[StoredIndex, EngineProtocol]]:
     quiet_libraries()
     with ExitStack() as opened:
         with progress_bars(Console(stderr=True)) as start:
             start(f"opening {index}")
             stored = open_index(index, embedding)
+            if check is not None:
+                check(stored)
             options = SamplingOptions(max_new_tokens=max_new_tokens)
             engine = opened.enter_context(open_engine(choice, options=options, start=start, on_end=on_end))
         yield stored, engine
@@ -189,12 +199,23 @@ def _stop_serving() -> None:
 
 
 class _Conversation:
-    """A chat in the terminal or over a pipe, with one question per line."""
+    """A chat in the terminal or over a pipe, with one question per line.
 
-    def __init__(self, chat: Chat, sra: SRAConfig | None) -> None:
+    Parameters
+    ----------
+    chat
+        Answers the questions.
+    sra
+        Initial attention settings; None is off.
+    default
+        Settings that ``/both`` compares with off, if the current setting is off.
+    """
+
+    def __init__(self, chat: Chat, sra: SRAConfig | None, default: SRAConfig | None) -> None:
         self.chat = chat
         self.sra = sra
-        self.last: str | None = None
+        self.default = default
+        self.last: Retrieval | None = None
         self.interactive = sys.stdin.isatty()
         self.console = Console(stderr=True)
         self.reporter = Reporter(streaming=sys.stdout.isatty())
@@ -208,7 +229,7 @@ class _Conversation:
                 line = input("\n> " if self.interactive else "").strip()
             except EOFError:
                 return
-            if line == "/quit":
+            if line in _QUIT:
                 return
             if line:
                 self._handle(line)
@@ -218,11 +239,10 @@ class _Conversation:
             if line.startswith("/"):
                 self._command(line)
             else:
-                self.last = line
                 with progress_bars(self.console) as start:
                     start("searching")
-                    retrieval = self.chat.retrieve(line)
-                self._answer(self.chat.stream(line, found=retrieval, sra=self.sra), retrieval)
+                    self.last = self.chat.retrieve(line)
+                self._answer(self.chat.stream(line, found=self.last, sra=self.sra), self.last)
         except KeyboardInterrupt:
             if not self.interactive:
                 raise
@@ -238,13 +258,14 @@ class _Conversation:
         elif name == "/reset":
             self.chat.reset()
             self.reporter.heading("The conversation was cleared.")
+        elif name == "/both" and self.last is None:
+            self.reporter.heading("There is no question yet. Ask one first.")
         elif name == "/both" and self.last is not None:
-            retrieval = self.chat.qa.retrieve(self.last)
-            for sra in (None, self.sra or SRAConfig(alpha=0.2)):
+            for sra in (None, self.sra or self.default):
                 self.reporter.heading(f"\n{describe(sra).capitalize()}:")
-                self._answer(self.chat.qa.stream(retrieval, sra=sra), retrieval)
+                self._answer(self.chat.qa.stream(self.last, sra=sra), self.last)
         else:
-            self.reporter.heading(_HELP)
+            self.reporter.heading(_HELP if name == "/help" else f"There is no command {name}.\n{_HELP}")
 
     def _answer(self, pieces: Generator[str | Answer, None, None], retrieval: Retrieval) -> None:
         description = asking(self.chat.qa, retrieval)

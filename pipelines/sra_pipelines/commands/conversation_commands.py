@@ -82,8 +82,9 @@ def chat(
     choice = EngineChoice(engine, model, engine_key, tokenizer, window, dtype)
     from sra_pipelines.commands.conversation import converse
 
+    default = chosen_settings(None, None, None, None, None, engine)
     converse(
-        index, choice, sra, embedding=embedding, preset=chosen, context_tokens=context_tokens,
+        index, choice, sra, default=default, embedding=embedding, preset=chosen, context_tokens=context_tokens,
         max_new_tokens=max_new_tokens,
     )  # fmt: skip
 

@@ -17,6 +17,8 @@ import typer
 from sra_pipelines.commands.json_output import write_json
 from sra_pipelines.commands.shared_options import AsJson, OwnEmbedding, Ray, RayAddress
 from sra_pipelines.file_names import visible, visible_name
+from sra_pipelines.readers import known_names
+from sra_pipelines.values import DocumentError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -98,6 +100,9 @@ def add(
 
     from sra_pipelines.commands.progress_bar import progress_bars
 
+    if not to.exists() and not any(path.exists() for path in folders):
+        missing = ", ".join(visible_name(str(path)) for path in folders)
+        raise DocumentError(f"{missing}: there is no such file or folder. Check the path. No index was created.")
     console = Console(stderr=True)
     with progress_bars(console) as start:
         start("importing libraries")
@@ -325,6 +330,9 @@ def _write_report(report: AddReport, console: Console) -> None:
     if report.other_types:
         kinds = ", ".join(f"{suffix} {count}" for suffix, count in report.other_types.items())
         line(f"skipped: {_count(sum(report.other_types.values()), 'file')} of unsupported types ({kinds})")
+    nothing = not (report.added or report.changed or report.moved or report.removed or report.unchanged)
+    if nothing and not (report.failed or report.duplicates):
+        line(f"no documents were found. Documents are {known_names()} files.")
     for folder in report.linked_folders:
         line(f"skipped: {folder} is a link to a folder. To read it, give {Path(folder).resolve()} too.")
     for reason in report.failed.values():

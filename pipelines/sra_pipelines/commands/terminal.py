@@ -19,6 +19,10 @@ _PROBABLY_NOT = "The documents probably do not say."
 _ALIKE = 0.5  # share of common words from which differences are listed
 _SHOWN = 5  # differences
 _QUOTE = 160  # characters
+_STOPPED = {
+    "length": "; stopped at the token limit",
+    "repetition": "; stopped because the answer repeated itself",
+}  # by finish reason
 _PAGES = 6  # pages that are named where there are no sources
 
 
@@ -70,7 +74,7 @@ class Reporter:
             f"  {f'sources: {cited}' if cited else self._without_sources(answer)}\n"
             f"  {usage.prompt_tokens} prompt tokens{reused}, {usage.completion_tokens} generated; "
             f"prefill {timing.prefill_seconds:.1f} s, decode {timing.decode_seconds:.1f} s"
-            f"{'; stopped at the token limit' if answer.generation.finish_reason == 'length' else ''}\n"
+            f"{_STOPPED.get(answer.generation.finish_reason, '')}\n"
         )
         self._origins(answer)
         return answer

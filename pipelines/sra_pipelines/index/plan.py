@@ -138,7 +138,7 @@ def make_plan(
         indexed = by_path.get(str(path))
         try:
             if not path.is_file():
-                raise DocumentError(f"{path}: there is no such file. Check the path.")
+                raise DocumentError(f"{path}: there is no such file or folder. Check the path.")
             digest = file_hash(path)
         except DocumentError as problem:
             plan.failed[path] = str(problem)

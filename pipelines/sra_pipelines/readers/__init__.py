@@ -181,6 +181,8 @@ def _require_text(path: Path, known: Format, pages: Sequence[Page]) -> None:
 
 def _format_of(path: Path) -> Format:
     if not path.is_file():
+        if path.is_dir():
+            raise DocumentError(f"{path}: this is a folder. Give one of the files in it.")
         raise DocumentError(f"{path}: there is no such file. Check the path.")
     try:
         if path.stat().st_size == 0:

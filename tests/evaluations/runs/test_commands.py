@@ -251,3 +251,8 @@ def test_kill_9_leaves_results_that_the_same_command_goes_on_from(uninterrupted,
     assert records_of(to)[: len(kept)] == kept
     assert answers_of(to) == whole
     assert (to / "report.html").exists()
+
+
+def test_the_default_of_the_other_commands_is_measured():
+    assert commands.default_settings("here") == ["off", "evidence"]
+    assert commands.default_settings("http://gpu-box:8000/v1") == ["off", "0.2"]  # not every server supports evidence

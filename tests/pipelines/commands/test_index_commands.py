@@ -87,16 +87,40 @@ def test_add_list_check_remove(folder, tmp_path, run):
 
 
 def test_bad_arguments(tmp_path, run):
+    (tmp_path / "a.txt").write_text("Rent is due.")
     for arguments, says in (
         (("list", tmp_path / "none"), "there is no index"),
         (("check", tmp_path / "none"), "there is no index"),
-        (("add", tmp_path / "none.pdf", "--to", tmp_path / "index", "--embedding", "/no/such"), "could not be loaded"),
+        (("add", tmp_path / "a.txt", "--to", tmp_path / "index", "--embedding", "/no/such"), "could not be loaded"),
     ):
         done = run("index", *arguments)
         assert done.returncode == 2
         assert done.stdout == ""
         assert says in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_an_index_is_not_created_for_paths_that_do_not_exist(tmp_path, run):
+    done = run("index", "add", tmp_path / "contarcts", "--to", tmp_path / "index")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "contarcts: there is no such file or folder. Check the path. No index was created.\n" in done.stderr
+    assert not (tmp_path / "index").exists()
+
+
+def test_an_index_that_cannot_be_written_costs_one_line(folder, run):
+    done = run("index", "add", folder, "--to", "/proc/no.index")
+    assert done.returncode == 2
+    assert done.stderr.endswith("sra-rag: /proc/no.index: No such file or directory.\n")
+
+
+def test_an_index_without_documents_says_so(tmp_path, run):
+    (tmp_path / "empty").mkdir()
+    done = run("index", "add", tmp_path / "empty", "--to", tmp_path / "index")
+    assert "no documents were found. Documents are PDF" in done.stderr
+    for arguments in (("ask", "Why?", "--index"), ("chat",)):
+        done = run(*arguments, tmp_path / "index")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert f"the index has no documents. Add some: sra-rag index add FOLDER --to {tmp_path}/index" in done.stderr
 
 
 def many(folder):

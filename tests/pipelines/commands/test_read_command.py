@@ -29,3 +29,5 @@ def test_pages_without_text_and_bad_files(tmp_path, capsys, make_pdf):
     assert capsys.readouterr().out.endswith("--- page 1 ---\nRent is due.\n\n--- page 2 ---\n(no text)\n")
     with pytest.raises(DocumentError, match="there is no such file"):
         read(tmp_path / "none.pdf")
+    with pytest.raises(DocumentError, match=r"this is a folder\. Give one of the files in it"):
+        read(tmp_path)

@@ -51,6 +51,13 @@ def test_numbers_that_could_not_be_read_are_named(capsys):
     assert "  not checked, because it could not be read: 4.2.7\n" in written(capsys, answer("It is version 4.2.7."))
 
 
+def test_why_an_answer_was_stopped_is_said(capsys):
+    assert "decode 3.0 s; stopped at the token limit\n" in written(capsys, answer("It is 5.", reason="length"))
+    assert "decode 3.0 s; stopped because the answer repeated itself\n" in written(
+        capsys, answer("It is 5.", reason="repetition")
+    )
+
+
 @pytest.mark.parametrize(
     ("first", "second", "line"),
     [

@@ -124,6 +124,81 @@ def test_what_would_change_the_answer_and_is_not_supported_is_rejected_by_name(l
 
 
 @pytest.mark.parametrize(
+    "changes",
+    [
+        {"min_p": 0, "top_k": 0},
+        {"top_k": -1},
+        {"max_tokens": -1, "max_completion_tokens": 2},  # llama.cpp and LM Studio: no limit
+        {"messages": [USER, {"role": "assistant", "content": "x", "reasoning_content": None, "reasoning": ""}, USER]},
+        {
+            "messages": [
+                {
+                    "role": "user",
+                    "content": [{"type": "text", "text": USER["content"], "cache_control": {"type": "ephemeral"}}],
+                }
+            ]
+        },
+    ],
+)
+def test_values_that_switch_an_option_off_are_accepted(lease_client, changes):
+    response = lease_client.post(ROUTE, json=BODY | changes)
+    assert response.status_code == 200, response.text
+    plain = lease_client.post(ROUTE, json=BODY).json()
+    if "messages" not in changes:
+        assert response.json()["choices"] == plain["choices"]
+
+
+def test_a_value_is_named_once_in_a_refusal(lease_client):
+    error = error_of(lease_client.post(ROUTE, json=BODY | {"n": 2}))
+    assert error["message"] == "n: 2 is not supported here. Give 1 or null, or omit the field."
+    error = error_of(lease_client.post(ROUTE, json=BODY | {"temperature": -1}))
+    assert error["message"].endswith("(given: -1)")
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"messages": [USER | {"content": " "}]}, "messages"),
+        ({"messages": [USER, {"role": "assistant", "content": "It"}]}, "messages"),
+        ({"messages": [USER | {"content": "rent " * 30_000}]}, "messages"),
+        ({"model": "gpt-4o"}, "model"),
+    ],
+)
+def test_what_is_found_after_the_validation_is_named_too(lease_client, changes, field):
+    assert error_of(lease_client.post(ROUTE, json=BODY | changes))["param"] == field
+    if field == "messages":
+        body = {"model": "sra-rag", "input": changes["messages"]}
+        assert error_of(lease_client.post("/v1/responses", json=body))["param"] == "input"
+
+
+@pytest.mark.parametrize(
+    ("method", "route", "says"),
+    [
+        (
+            "POST",
+            "/chat/completions",
+            "Did you mean /v1/chat/completions? The base URL that a client needs ends with /v1.",
+        ),
+        ("GET", "/models/", "Did you mean /v1/models?"),
+        ("POST", "/v1/completions", "Use /v1/chat/completions."),
+        ("POST", "/v1/embeddings", "no embeddings"),
+        (
+            "POST",
+            "/api/chat",
+            "The routes of the API are /v1/chat/completions, /v1/responses, /v1/models, /v1/documents.",
+        ),
+        ("GET", ROUTE, "GET is not allowed for /v1/chat/completions. Use POST."),
+    ],
+)
+def test_a_wrong_address_is_answered_with_the_right_one(lease_client, method, route, says):
+    assert says in error_of(lease_client.request(method, route))["message"]
+
+
+def test_an_address_that_ends_with_a_slash_lists_the_models(lease_client):
+    assert lease_client.get("/v1/models/").json() == lease_client.get("/v1/models").json()
+
+
+@pytest.mark.parametrize(
     ("route", "body"), [(ROUTE, BODY), ("/v1/responses", {"model": "sra-rag", "input": USER["content"]})]
 )
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])

@@ -81,5 +81,7 @@ class AnswerRequest:
         questions, answers = turns.pop()
         if answers or not questions:
             raise PromptError("The last message is not a user message. Send the question last.")
+        if not any(text.strip() for text in questions):
+            raise PromptError("The question is empty. Give a question.")
         history = tuple(("\n".join(asked), "\n".join(answered)) for asked, answered in turns)
         return DocumentQuestion("\n".join(questions), history, "\n\n".join(filter(None, instructions)))

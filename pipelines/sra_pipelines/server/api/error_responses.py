@@ -53,6 +53,9 @@ _STATUS: list[tuple[type[Exception], int, str]] = [
     (SRAError, 400, "invalid_request"),
 ]
 _LONGEST_MESSAGE = 2000  # characters; a message may repeat what the client sent
+_LONGEST_PATH = 100  # characters that are repeated in a message
+_RESPONSES = "/v1/responses"
+_ROUTES = ("/v1/chat/completions", _RESPONSES, "/v1/models", "/v1/documents")
 _LISTED = 3  # errors of one request
 _INTERNAL = "Internal server error; see the log of the server."
 
@@ -71,6 +74,7 @@ class NoSuchModelError(HTTPException):
     """
 
     code = "model_not_found"
+    param = "model"
 
     def __init__(self, name: str, known: Sequence[str]) -> None:
         super().__init__(404, f"There is no model {name!r}. Use {' or '.join(map(repr, known))}.")
@@ -104,7 +108,9 @@ def error_response(error: Exception, path: str = "") -> JSONResponse:
             name = "invalid_request_error" if status == 400 else "server_error"
             param = None
             if isinstance(error, JSONSchemaError):
-                param = "text.format" if path == "/v1/responses" else "response_format"
+                param = "text.format" if path == _RESPONSES else "response_format"
+            elif isinstance(error, PromptError | ContextOverflowError):
+                param = "input" if path == _RESPONSES else "messages"
             return JSONResponse(error_body(without_paths(str(error)), name, code, param), status, headers)
     return JSONResponse(error_body(_INTERNAL, "server_error"), 500)
 
@@ -127,10 +133,13 @@ def install_error_handlers(app: FastAPI) -> None:
         assert isinstance(error, HTTPException)  # noqa: S101 - as registered below
         message = without_paths(str(error.detail))
         if message == "Not Found":
-            message = "There is no such route. See docs/server.md for the routes of the API."
+            message = _no_route(request)
+        elif message == "Method Not Allowed":
+            allowed = (error.headers or {}).get("Allow", "another method")
+            message = f"{request.method} is not allowed for {_shown_path(request)}. Use {allowed}."
         kind = "invalid_request_error" if error.status_code < 500 else "server_error"
-        code = getattr(error, "code", None)
-        return JSONResponse(error_body(message, kind, code), error.status_code, error.headers)
+        code, param = getattr(error, "code", None), getattr(error, "param", None)
+        return JSONResponse(error_body(message, kind, code, param), error.status_code, error.headers)
 
     async def invalid(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)  # noqa: S101 - as registered below
@@ -152,6 +161,24 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Exception, ours)  # the server logs it as well
 
 
+def _no_route(request: Request) -> str:
+    """Return the message for a route that the server does not have, with the one that is probably meant."""
+    path = request.url.path.rstrip("/")
+    start = f"There is no route {_shown_path(request)}."
+    if f"/v1{path}" in _ROUTES:
+        return f"{start} Did you mean /v1{path}? The base URL that a client needs ends with /v1."
+    if path == "/v1/embeddings":
+        return f"{start} This server gives no embeddings; choose another embedding model in the client."
+    if path == "/v1/completions":
+        return f"{start} Use /v1/chat/completions."
+    return f"{start} The routes of the API are {', '.join(_ROUTES)}."
+
+
+def _shown_path(request: Request) -> str:
+    path = request.url.path
+    return path if len(path) <= _LONGEST_PATH else f"{path[:_LONGEST_PATH]}..."
+
+
 def _field(error: Mapping[str, Any]) -> str:
     """Return the name of the field, such as ``messages.0.content``; empty for the whole body."""
     if error["type"] == "json_invalid":
@@ -168,6 +195,8 @@ def _described(error: Mapping[str, Any]) -> str:
         return "The body is not a JSON object. Send one, with the header Content-Type: application/json."
     if error["type"] == "extra_forbidden":
         return f"{field}: this field is not supported. Remove it."
+    if error["type"] == "not_supported":  # the message has the value
+        return f"{field}: {error['msg']}"
     value = error.get("input")
     given = f" (given: {value!r})" if isinstance(value, str | int | float) and len(repr(value)) <= 60 else ""
     return f"{field}: {error['msg']}{given}" if field else str(error["msg"])

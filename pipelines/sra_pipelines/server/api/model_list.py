@@ -22,7 +22,9 @@ async def list_models(request: Request) -> dict[str, Any]:
 
 @router.get("/v1/models/{name:path}")  # names on the hub contain slashes
 async def get_model(name: str, request: Request) -> dict[str, Any]:
-    """Describe one model."""
+    """Describe one model; list them all for an address that ends with a slash."""
+    if not name:
+        return await list_models(request)
     completions: Completions = request.app.state.completions
     completions.require_model(name)
     return _described(name, completions)

@@ -16,8 +16,10 @@ from sra_pipelines.server.api.request_fields import (
     Stops,
     StrictModel,
     Switch,
+    TokenLimit,
     neutral_only,
     not_supported,
+    null_for,
 )
 from sra_pipelines.server.server_settings import ServerSettings
 
@@ -33,6 +35,7 @@ class TextPart(StrictModel):
 
     type: Literal["text"]
     text: str
+    cache_control: AnyValue = None  # of Anthropic's API; other clients send it too
 
 
 def _text_part(part: Any) -> Any:
@@ -59,6 +62,8 @@ class Message(StrictModel):
     annotations: Annotated[Any, neutral_only([])] = None
     audio: Annotated[Any, neutral_only()] = None
     function_call: Annotated[Any, neutral_only()] = None
+    reasoning: Annotated[Any, neutral_only("")] = None
+    reasoning_content: Annotated[Any, neutral_only("")] = None
     tool_calls: _NO_TOOLS = None
     tool_call_id: Annotated[Any, neutral_only()] = None
 
@@ -121,12 +126,12 @@ class ChatRequest(Request):
     stream_options: StreamOptions | None = None
     response_format: ResponseFormat | None = None
 
-    max_tokens: Annotated[int | None, Field(ge=1)] = None
-    max_completion_tokens: Annotated[int | None, Field(ge=1)] = None
+    max_tokens: TokenLimit = None
+    max_completion_tokens: TokenLimit = None
     temperature: Annotated[float | None, Field(ge=0, le=5)] = None
     top_p: Annotated[float | None, Field(gt=0, le=1)] = None
-    top_k: Annotated[int | None, Field(ge=1, lt=2**31)] = None
-    min_p: Annotated[float | None, Field(gt=0, le=1)] = None
+    top_k: Annotated[int | None, Field(ge=1, lt=2**31), null_for(0, -1)] = None
+    min_p: Annotated[float | None, Field(gt=0, le=1), null_for(0)] = None
     repetition_penalty: Annotated[float | None, Field(gt=0, le=10)] = None
     seed: Seed = None
     stop: Stops = None

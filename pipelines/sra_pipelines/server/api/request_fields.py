@@ -21,8 +21,10 @@ __all__ = [
     "Stops",
     "StrictModel",
     "Switch",
+    "TokenLimit",
     "neutral_only",
     "not_supported",
+    "null_for",
 ]
 
 _DEEPEST = 100  # levels of nesting of a request
@@ -72,7 +74,19 @@ def _shown(value: object) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
+def null_for(*neutral: object) -> BeforeValidator:
+    """Return a validator that reads values as null, with which clients switch an option off.
+
+    Parameters
+    ----------
+    neutral
+        The values, such as 0 for `min_p`.
+    """
+    return BeforeValidator(lambda value: None if any(_same(value, item) for item in neutral) else value)
+
+
 Seed = Annotated[int | None, Field(ge=-(2**63), lt=2**64)]
+TokenLimit = Annotated[int | None, Field(ge=1), null_for(-1, "-1")]  # -1 is "no limit" in llama.cpp and LM Studio
 # Null stands for false, as in OpenAI's API.
 Switch = Annotated[bool, BeforeValidator(lambda value: False if value is None else value)]
 Stops = Annotated[

@@ -14,6 +14,7 @@ from sra_pipelines.server.api.request_fields import (
     Request,
     StrictModel,
     Switch,
+    TokenLimit,
     neutral_only,
     not_supported,
 )
@@ -150,7 +151,7 @@ class ResponsesRequest(Request):
     stream: Switch = False
     stream_options: ResponseStreamOptions | None = None
     text: TextConfig | None = None
-    max_output_tokens: Annotated[int | None, Field(ge=1)] = None
+    max_output_tokens: TokenLimit = None
     temperature: Annotated[float | None, Field(ge=0, le=5)] = None
     top_p: Annotated[float | None, Field(gt=0, le=1)] = None
 

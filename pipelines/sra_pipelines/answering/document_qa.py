@@ -262,7 +262,9 @@ class DocumentQA:
         pages = self.retriever.pages()
         evidence = passage_evidence(retrieval, generation.evidence)
         best_lines = {number: found.line for number, found in enumerate(evidence or ()) if found.weighed}
-        citations = cite(text, retrieval.question, retrieval.passages, pages, best_lines) if has_sources else []
+        citations = (
+            cite(text, retrieval.question, retrieval.passages, pages, best_lines, supported) if has_sources else []
+        )
         relevance = self._relevance(retrieval, citations)
         if relevance is not None and relevance.too_low:
             abstained, citations = "not about the question", []

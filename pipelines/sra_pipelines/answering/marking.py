@@ -11,9 +11,8 @@ from collections.abc import Iterable, Iterator
 
 from sra_pipelines.answering.answers import Retrieval
 from sra_pipelines.checks.dates import ORDINALS
-from sra_pipelines.checks.ideographic_numbers import find_ideographic_numbers
-from sra_pipelines.checks.support import Claim, check_support
-from sra_pipelines.checks.worded_numbers import NUMBER_WORDS, find_number_words
+from sra_pipelines.checks.support import Claim, check_support, number_spans
+from sra_pipelines.checks.worded_numbers import NUMBER_WORDS
 
 __all__ = ["mark_as_it_comes"]
 
@@ -50,7 +49,7 @@ def mark_as_it_comes(pieces: Iterable[str], retrieval: Retrieval) -> Iterator[st
             continue
         unsupported: tuple[Claim, ...] = ()
         spans = [number.span() for number in _NUMBER.finditer(text)]
-        spans += [(amount.start, amount.end) for amount in (*find_number_words(text), *find_ideographic_numbers(text))]
+        spans += number_spans(text)
         if any(start < settled and shown < end for start, end in spans):  # the check takes time
             unsupported = _unsupported(text, retrieval)
             spans += [(claim.start, claim.end) for claim in unsupported]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from decimal import Decimal
+from decimal import Context, Decimal
 
 from sra_pipelines.checks.number_forms.number_writing import (
     FRACTIONS,
@@ -24,7 +24,7 @@ from sra_pipelines.checks.number_forms.number_writing import (
 )
 from sra_pipelines.checks.number_forms.units import same_measure, unit_after
 
-__all__ = ["Amount", "find_amounts", "find_spaced_amounts", "same_amount"]
+__all__ = ["Amount", "currency_of_words", "find_amounts", "find_spaced_amounts", "same_amount"]
 
 _SPACE = "[\u00a0\u2009\u202f]"  # spaces that group digits and are never between the cells of a table
 _SYMBOL = "[$\u20ac\u00a3\u00a5\u20b9\u20a9\u20bd\u20ba\u20b4\u20aa\u20ab\u0e3f\u20a6\u20b1\u20b8]"
@@ -50,7 +50,7 @@ _BETWEEN = re.compile(
 )  # the dash of a range or a subtraction, which is not a sign
 _DECIMAL_COMMA = re.compile(r",\d+$")
 _ONE_GROUP = re.compile(r"[1-9]\d{0,2}[.,]\d{3}")  # a thousand or three decimals
-_FISCAL_YEAR = re.compile(r"\bFY\s?['\u2019]?$|(?<!\w)['\u2019]$", re.IGNORECASE)
+_FISCAL_YEAR = re.compile(r"\b(?:FY|[1-4][QH]|[QH][1-4]\s)\s?['\u2019]?$|(?<!\w)['\u2019]$", re.IGNORECASE)
 _MINUS_AFTER = re.compile(r"[-\u2212](?=\s*(?:$|[\n|)])|\s+[\d(])")  # as accounts write it: "4,500.00-"
 _RANGE_OF_CURRENCY = re.compile(r"\d\s?$")
 _CURRENCIES = (
@@ -59,6 +59,9 @@ _CURRENCIES = (
     {"\u20b9", "inr", "rs", "rupees"}, {"chf", "francs"}, {"k\u010d", "czk"}, {"z\u0142", "pln"},
     {"sek"}, {"nok"}, {"dkk"},
 )  # fmt: skip
+_SUBUNITS = frozenset({"cent", "penny"})
+_PRECISE = Context(prec=99)  # a third of a trillion has more digits than decimals have by default
+_EXACT = 10  # decimals of a percentage that is a fraction in words, such as a third
 _CURRENCY_AFTER = re.compile(r"\s?([^\W\d_]{2,8}|[\u20ac\u00a3\u00a5$\u20b9])(?!\w)")
 _CURRENCY_BEFORE = re.compile(r"([^\W\d_]{2,3})\s?$")
 
@@ -88,6 +91,10 @@ class Amount:
         Unit of time or of a measure after the amount, such as ``"month"``; empty if there is none.
     is_loss
         Whether a word such as "loss" before the amount makes it negative without a sign.
+    is_worded
+        Whether it is written in words, and so in full.
+    is_bare
+        Whether it is no amount with a unit: the number of a clause or of an item of a list, or a small number in words.
     """
 
     text: str
@@ -100,6 +107,8 @@ class Amount:
     currency: int = -1
     unit: str = ""
     is_loss: bool = False
+    is_worded: bool = False
+    is_bare: bool = False
 
 
 def find_amounts(text: str) -> list[Amount]:
@@ -192,6 +201,12 @@ def same_amount(claimed: Amount, written: Amount) -> bool:
     parentheses), but not the reverse, unless the document calls it a loss. If a number has two readings, any counts;
     one with three decimals does only if the other amount has three too, or for percentages: "82,400" is not 82.4.
     """
+    if written.is_bare and (claimed.unit or claimed.percent or claimed.scale or claimed.currency >= 0):
+        return False
+    if claimed.unit and not written.unit and written.currency >= 0 and claimed.unit not in _SUBUNITS:
+        return False  # "2 weeks" is not "2 euros"
+    if (claimed.unit in _SUBUNITS) != (written.unit in _SUBUNITS) and max(claimed.currency, written.currency) >= 0:
+        return _in_main_unit(claimed) == _in_main_unit(written)
     if claimed.unit and written.unit and claimed.unit != written.unit:
         return same_measure(claimed.value, claimed.unit, written.value, written.unit)
     if claimed.currency >= 0 and written.currency >= 0 and claimed.currency != written.currency:
@@ -203,6 +218,11 @@ def same_amount(claimed: Amount, written: Amount) -> bool:
         if claimed.percent or written.percent or _has_as_many_decimals(claimed, one, other)
         if claimed.percent or written.percent or _has_as_many_decimals(written, other, one)
     )
+
+
+def _in_main_unit(amount: Amount) -> Decimal:
+    """Return a sum of money in full, in dollars rather than cents."""
+    return amount.value.scaleb(amount.scale - (2 if amount.unit in _SUBUNITS else 0))
 
 
 def _has_as_many_decimals(amount: Amount, reading: Amount, other: Amount) -> bool:
@@ -227,8 +247,14 @@ def _same(claimed: Amount, written: Amount) -> bool:
     if claimed.percent != written.percent and (claimed.percent or claimed.scale) and (written.percent or written.scale):
         return False
     claimed_value, value = abs(claimed.value), abs(written.value)
+    if claimed.percent and written.percent and _decimals(value) > _EXACT > _decimals(claimed_value):
+        value = value.quantize(Decimal(1).scaleb(-_decimals(claimed_value)), context=_PRECISE)  # "33.3%" for a third
+    if claimed.percent and written.percent and _decimals(claimed_value) > _EXACT > _decimals(value):
+        claimed_value = claimed_value.quantize(Decimal(1).scaleb(-_decimals(value)), context=_PRECISE)
+    if claimed.percent != written.percent and _is_share(written if claimed.percent else claimed):
+        return claimed_value * (1 if claimed.percent else 100) == value * (100 if claimed.percent else 1)
     # With a currency and without the scale that the document states, "$5" is not "$5 million".
-    is_in_full = claimed.currency >= 0 and written.scale > 0 and not claimed.scale
+    is_in_full = (claimed.currency >= 0 or claimed.is_worded) and written.scale > 0 and not claimed.scale
     if (
         claimed_value == value
         and not is_in_full
@@ -241,7 +267,12 @@ def _same(claimed: Amount, written: Amount) -> bool:
     if not (claimed.scale and written.scale) and not is_in_full:
         powers += _TABLE_POWERS
     places = Decimal(1).scaleb(min(0, int(claimed.value.as_tuple().exponent)))
-    return any(value.scaleb(power).quantize(places) == claimed_value for power in powers)
+    return any(value.scaleb(power).quantize(places, context=_PRECISE) == claimed_value for power in powers)
+
+
+def _is_share(amount: Amount) -> bool:
+    """Return whether an amount without a percent sign may be a share, such as 0.05 for 5%."""
+    return 0 < abs(amount.value) < 1 and not (amount.scale or amount.unit or amount.currency >= 0)
 
 
 def _values(number: str) -> tuple[Decimal, Decimal | None]:
@@ -259,6 +290,11 @@ def _values(number: str) -> tuple[Decimal, Decimal | None]:
     if decimal_comma and digits.count(",") == 1 and (len(decimal_comma[0]) != 4 or digits.startswith("0,")):
         return Decimal(digits.replace(",", ".")), None
     return Decimal(digits.replace(",", "")), None
+
+
+def currency_of_words(text: str, end: int) -> int:
+    """Return the currency after a number in words that ends at `end`, as in `Amount`."""
+    return _currency(text, None, end, end)
 
 
 def _currency(text: str, symbol: str | None, start: int, end: int) -> int:

@@ -6,6 +6,8 @@ import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 
+from sra_pipelines.checks.references import CLAUSE_MARK, names_a_clause
+from sra_pipelines.checks.support import Claim, Support, where_claimed
 from sra_pipelines.retrieval.merging import merge_passages
 from sra_pipelines.retrieval.packing import Pages
 from sra_pipelines.values import Passage
@@ -57,6 +59,7 @@ def cite(
     passages: Sequence[Passage],
     pages: Pages | None = None,
     best_lines: Mapping[int, str] | None = None,
+    support: Support | None = None,
 ) -> list[Citation]:
     """Find the pages whose passages support an answer, best first, at most three.
 
@@ -75,8 +78,11 @@ def cite(
     best_lines
         Of the passages that were chosen as evidence, by index: the best line. Where passages, or lines of a passage,
         have the same words of the answer, these are cited first: a figure alone often is in several.
+    support
+        Which amounts and dates of the answer are in which passages. With it, "26" is also found as "twenty-six".
     """
     best_lines = best_lines or {}
+    claims = [] if support is None else [claim for claim in support.claims if claim.kind != "name" and claim.passages]
     words = _words(answer)
     new = words - _words(question)
     weights = {word: _FIGURE_WEIGHT if word[0].isdigit() else 1.0 for word in (new or words)}
@@ -84,17 +90,20 @@ def cite(
     if total == 0:
         return []
     numbers = {word for word in weights if word[0].isdigit()}
+    marks_count = names_a_clause(answer)
     best: dict[tuple[str, int], Citation] = {}
     # The sort is stable, and a page is replaced only by a larger overlap.
     for number in sorted(range(len(passages)), key=lambda number: number not in best_lines):
         passage = passages[number]
-        passage_words = _words(passage.text)
+        text = passage.text if marks_count else _without_marks(passage.text)
+        otherwise = [claim for claim in claims if number in claim.passages and not _words(claim.text) <= _words(text)]
+        passage_words = _words(text).union(*(_words(claim.text) for claim in otherwise))
         if numbers and not numbers & passage_words:  # a page without any number of the answer does not support it
             continue
         overlap = sum(weight for word, weight in weights.items() if word in passage_words) / total
         page = passage.document, passage.page_index
         if page not in best or overlap > best[page].overlap:
-            start, end = _quote(passage.text, weights, best_lines.get(number, ""))
+            start, end = _quote(text, weights, best_lines.get(number, ""), otherwise)
             quote = passage.text[start:end]
             first = _position(passage, start, quote, pages)
             citation = Citation(
@@ -128,13 +137,17 @@ def stands(citation: Citation, page: Sequence[Passage]) -> bool:
     return False
 
 
-def _quote(text: str, weights: Mapping[str, float], best_line: str) -> tuple[int, int]:
+def _quote(text: str, weights: Mapping[str, float], best_line: str, otherwise: Sequence[Claim] = ()) -> tuple[int, int]:
     """Return the span of the sentence or line with the most weight, and of a neighbour that adds half as much.
 
-    Of lines with the same weight, one that is part of the best line of the evidence is preferred.
+    Of lines with the same weight, one that is part of the best line of the evidence is preferred. `otherwise` are
+    amounts and dates of the answer that the passage has in another writing.
     """
     spans = [match.span() for match in _LINE.finditer(text)] or [(0, len(text))]
     span_words = [{word for word in _words(text[start:end]) if word in weights} for start, end in spans]
+    for claim in otherwise:
+        for number in where_claimed(claim.text, [text[start:end] for start, end in spans]):
+            span_words[number] |= {word for word in _words(claim.text) if word in weights}
 
     def total_weight(words: set[str]) -> float:
         return sum(weights[word] for word in words)
@@ -149,6 +162,11 @@ def _quote(text: str, weights: Mapping[str, float], best_line: str) -> tuple[int
             start, end = min(start, spans[neighbour][0]), max(end, spans[neighbour][1])
             words = words | span_words[neighbour]
     return start, end
+
+
+def _without_marks(text: str) -> str:
+    """Return a text of the same length in which the numbers of clauses and items are blank: they are no amounts."""
+    return CLAUSE_MARK.sub(lambda match: " " * len(match[0]), text)
 
 
 def _is_part(line: str, best_line: str) -> bool:

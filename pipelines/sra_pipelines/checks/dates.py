@@ -1,4 +1,4 @@
-"""Find dates in a text: with the month in words, in the languages of `_LANGUAGES`, or in numbers.
+"""Find dates in a text: with the month in words, in the languages of `LANGUAGES`, or in numbers.
 
 The names of months are those of the Unicode CLDR, from babel. dateparser was tried too: it reads more languages, but
 takes "24 hours" for a date, and reads 12/05/2027 in one way only.
@@ -6,13 +6,24 @@ takes "24 hours" for a date, and reads 12/05/2027 in one way only.
 
 from __future__ import annotations
 
+import calendar
 import datetime
 import functools
 import re
+from collections.abc import Iterator, Sequence
 
-__all__ = ["ORDINALS", "find_dates", "find_days", "find_months", "is_month"]
+__all__ = [
+    "LANGUAGES",
+    "ORDINALS",
+    "day_in_words",
+    "find_dates",
+    "find_days",
+    "find_months",
+    "find_written_dates",
+    "is_month",
+]
 
-_LANGUAGES = (
+LANGUAGES = (
     "en", "de", "fr", "es", "it", "pt", "nl", "sv", "da", "nb", "fi", "pl", "cs", "ro", "hu", "tr", "el", "ru", "uk",
     "bg", "ar", "he",
 )  # fmt: skip
@@ -39,6 +50,10 @@ _ORDINALS = (
 ORDINALS = "(?:" + "|".join(sorted((word.replace("-", r"[\s-]") for word in _ORDINALS), key=len, reverse=True)) + ")"
 """Pattern of the days of a month in words, such as "twenty-first"."""
 
+_WEEKDAY = r"(?:[^\W\d_]{3,10},?\s+)?"
+_TO = re.compile(rf"\s*(?:to|and|until|till|through|bis|au|al|-|\u2013|\u2014)\s*{_WEEKDAY}(?:the\s+)?", re.IGNORECASE)
+_FIRST_DAY = re.compile(r"(?<![\d.,])(?P<day>\d{1,2})\.?\s?(?:-|\u2013|\u2014|to|and|bis)\s?\Z", re.IGNORECASE)
+_LAST_DAY = re.compile(r"\b(?:last\s+day|end)\s+of\s+(?=\w)", re.IGNORECASE)
 _DAYS = {word: number for number, word in enumerate(_ORDINALS, 1)}
 _NUMBERS = re.compile(
     r"(?<![\d.,/-])(?P<first>\d{1,2})(?P<mark>[/.-])\s?(?P<second>\d{1,2})(?P=mark)\s?(?P<year>\d{4}|\d{2})(?![\d/-]|[.,]\d)"
@@ -51,6 +66,17 @@ def find_dates(text: str) -> list[tuple[datetime.date, int, int]]:
     A date with two readings, such as 12/05/2027, is returned twice with the same span.
     """
     return list(_dates(text))
+
+
+def find_written_dates(text: str) -> list[tuple[datetime.date, int, int]]:
+    """Return the dates of a passage: also days without a year, if its complete dates all have the same year."""
+    dates = find_dates(text)
+    years = {date.year for date, *_ in dates}
+    if len(years) != 1:
+        return dates
+    [year] = years
+    days = [((year, month, day), start, end) for (month, day), start, end in _days_without_year(text)]
+    return dates + [found for day, start, end in days for found in _valid_date(day, start, end)]
 
 
 @functools.lru_cache(maxsize=16)  # months and days without a year are found from them
@@ -73,7 +99,32 @@ def _dates(text: str) -> tuple[tuple[datetime.date, int, int], ...]:
             readings.add((year, first, second))
         for reading in sorted(readings):
             dates += _valid(match, reading)
+    for match in _LAST_DAY.finditer(text):
+        for (year, month), end in _month_after(text, match.end()):
+            last = calendar.monthrange(year, month)[1]
+            dates.append((datetime.date(year, month, last), match.start(), end))
+    dates += _begun_ranges(text, dates)
     return tuple(sorted(dates, key=lambda item: item[1]))
+
+
+def _begun_ranges(
+    text: str, dates: Sequence[tuple[datetime.date, int, int]]
+) -> Iterator[tuple[datetime.date, int, int]]:
+    """Yield the first day of a range whose year is only after the last one, as in "7 October to 11 October 2024"."""
+    days = _days_without_year(text)
+    for last, begin, end in dates:
+        for (month, day), start, after in days:
+            if after <= begin and _TO.fullmatch(text, after, begin):
+                yield from _valid_date((last.year - (month > last.month), month, day), start, end)
+        if match := _FIRST_DAY.search(text, max(0, begin - 12), begin):
+            yield from _valid_date((last.year, last.month, int(match["day"])), match.start("day"), end)
+
+
+def _month_after(text: str, start: int) -> Iterator[tuple[tuple[int, int], int]]:
+    """Yield the month with its year that begins at `start`, and its end."""
+    _, pattern = _patterns()
+    if match := pattern.match(text, start):
+        yield (_year(match["year"]), _months()[match["month"].casefold()]), match.end()
 
 
 def find_months(text: str) -> list[tuple[tuple[int, int], int, int]]:
@@ -94,13 +145,16 @@ def find_months(text: str) -> list[tuple[tuple[int, int], int, int]]:
 def find_days(text: str) -> list[tuple[tuple[int, int], int, int]]:
     """Return each day of a month, such as ``31 March``, as (month, day), also within complete dates, with its span."""
     days = [((date.month, date.day), start, end) for date, start, end in find_dates(text)]
-    for pattern in _patterns_without_year():
-        days += [
-            ((_months()[match["month"].casefold()], _day(match["day"])), match.start(), match.end())
-            for match in pattern.finditer(text)
-            if match["month"][0].isupper() or match["month"] not in ("may", "march")
-        ]
-    return sorted(days, key=lambda item: item[1])
+    return sorted(days + _days_without_year(text), key=lambda item: item[1])
+
+
+def _days_without_year(text: str) -> list[tuple[tuple[int, int], int, int]]:
+    return [
+        ((_months()[match["month"].casefold()], _day(match["day"])), match.start(), match.end())
+        for pattern in _patterns_without_year()
+        for match in pattern.finditer(text)
+        if match["month"][0].isupper() or match["month"] not in ("may", "march")
+    ]
 
 
 def is_month(word: str) -> bool:
@@ -112,13 +166,22 @@ def _year(text: str) -> int:
     return int(text) + (2000 if len(text) == 2 else 0)
 
 
+def day_in_words(word: str) -> int:
+    """Return the number of an ordinal in words, such as 21 for "twenty-first"."""
+    return _DAYS[re.sub(r"\s", "-", word.casefold())]
+
+
 def _day(text: str) -> int:
-    return int(text) if text.isdigit() else _DAYS[re.sub(r"\s", "-", text.casefold())]
+    return int(text) if text.isdigit() else day_in_words(text)
 
 
 def _valid(match: re.Match[str], reading: tuple[int, int, int]) -> list[tuple[datetime.date, int, int]]:
+    return _valid_date(reading, match.start(), match.end())
+
+
+def _valid_date(reading: tuple[int, int, int], start: int, end: int) -> list[tuple[datetime.date, int, int]]:
     try:
-        return [(datetime.date(*reading), match.start(), match.end())]
+        return [(datetime.date(*reading), start, end)]
     except ValueError:  # the 31st of February
         return []
 
@@ -129,7 +192,7 @@ def _months() -> dict[str, int]:
     from babel.dates import get_month_names
 
     months = {"sept": 9}
-    for language in _LANGUAGES:
+    for language in LANGUAGES:
         for width in ("wide", "abbreviated"):
             for context in ("format", "stand-alone"):
                 for number, name in get_month_names(width, context, language).items():

@@ -3,31 +3,48 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import functools
 import re
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Callable, Hashable, Sequence, Set
+from typing import TypeAlias, TypeVar
 
 from sra_pipelines.checks.amounts import Amount, find_amounts, find_spaced_amounts, same_amount
-from sra_pipelines.checks.dates import find_dates, find_days, find_months
+from sra_pipelines.checks.dates import find_dates, find_days, find_months, find_written_dates
+from sra_pipelines.checks.durations import find_durations, find_written_durations
 from sra_pipelines.checks.ideographic_numbers import find_ideographic_numbers
 from sra_pipelines.checks.names import find_names
-from sra_pipelines.checks.references import find_references
+from sra_pipelines.checks.periods_of_a_year import find_periods
+from sra_pipelines.checks.references import CLAUSE_MARK, find_codes, find_references
 from sra_pipelines.checks.scripts import stands_in
-from sra_pipelines.checks.worded_numbers import find_number_words
+from sra_pipelines.checks.times import find_times, find_written_times
+from sra_pipelines.checks.weekdays import find_weekdays, find_written_weekdays
+from sra_pipelines.checks.worded_numbers import find_number_words, find_written_number_words
+from sra_pipelines.checks.zeros import find_zeros
 from sra_pipelines.retrieval.keywords import keywords
 from sra_pipelines.values import Passage
 
-__all__ = ["Claim", "Support", "check_support", "mark_unsupported"]
+__all__ = ["Claim", "Support", "check_support", "mark_unsupported", "number_spans", "where_claimed"]
 
+_Find: TypeAlias = Callable[[str], Sequence[tuple[Hashable, int, int]]]
 _SENTENCE = re.compile(r"\S.*?(?:[.!?](?=\s+[\"'(\[]?[A-Z])|[\u3002\uff01\uff1f]|\n|$)", re.DOTALL)
 _LIST_MARK = re.compile(r"^\s*\(?\d{1,2}[.)]\s", re.MULTILINE)
 _PAGE = re.compile(r"\[[^\]\n]*,\s*page [^\]\n]*\]|\bpages?\s+\d+", re.IGNORECASE)
 _WITH_DIGITS = re.compile(r"[^\s()\[\]\"']*[\d\u00bc-\u00be\u2150-\u215e](?:[^\s()\[\]\"']*[^\s()\[\]\"'.,;:!?])?")
 _MOST_WORDS = 0.6  # share of the words of a sentence that a passage must contain
 
-_Value = TypeVar("_Value")
+_IN_PARTS = re.compile(r"\d+\s+(?:hours?|years?|in|out)\b|\d+\s?h\s?\d")
+# How dates, and what is compared like them, are found in an answer and in a passage.
+_DATES: tuple[tuple[_Find, _Find], ...] = (
+    (find_dates, find_written_dates),
+    (find_months, find_months),
+    (find_days, find_days),
+    (find_times, find_written_times),
+    (find_periods, find_periods),
+    (find_weekdays, find_written_weekdays),
+)
+_AS_TEXT = (3,)  # times, which a passage may have in another sense
+
+_Value = TypeVar("_Value", bound=Hashable)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -129,6 +146,20 @@ def check_support(answer: str, question: str, passages: Sequence[Passage]) -> Su
     return Support(tuple(claims), tuple(sentences), tuple(unread))
 
 
+def where_claimed(claim: str, texts: Sequence[str]) -> set[int]:
+    """Return the positions of the texts that contain an amount or a date."""
+    claims, _ = _numbers(claim, "", texts)
+    return {number for found in claims for number in found.passages}
+
+
+def number_spans(text: str) -> list[tuple[int, int]]:
+    """Return the spans of what is compared with the passages in a text, except names and plain numbers in figures."""
+    dates = [(start, end) for find, _ in _DATES for _, start, end in find(text)]
+    figures = [(start, end) for start, end, _ in (*find_references(text), *find_zeros(text))]
+    worded = (*find_durations(text), *find_number_words(text), *find_ideographic_numbers(text))
+    return dates + figures + [(amount.start, amount.end) for amount in worded]
+
+
 def mark_unsupported(answer: str, support: Support, mark: str = "[?]") -> str:
     """Return the answer with a mark after each unsupported amount and date."""
     for claim in sorted(support.unsupported_figures, key=lambda claim: -claim.end):
@@ -150,22 +181,23 @@ def _numbers(answer: str, question: str, texts: Sequence[str]) -> tuple[list[Cla
             taken.append((start, end))
 
     read = [_read(text) for text in sources]
-    for (start, end), dates in _by_span(find_dates(answer)).items():
-        add("date", start, end, [not dates.isdisjoint(numbers.dates) for numbers in read])
-    for (start, end), months in _by_span(find_months(answer)).items():
-        add("date", start, end, [not months.isdisjoint(numbers.months) for numbers in read])
-    for (start, end), days in _by_span(find_days(answer)).items():
-        add("date", start, end, [not days.isdisjoint(numbers.days) for numbers in read])
-    for start, end, is_in in find_references(answer):
+    for kind, (find, _) in enumerate(_DATES):
+        for (start, end), values in _by_span(find(answer)).items():
+            found = [not values.isdisjoint(numbers.dates[kind]) for numbers in read]
+            as_text = [kind in _AS_TEXT and _contains_token(text, answer[start:end]) for text in sources]
+            add("date", start, end, [one or other for one, other in zip(found, as_text, strict=True)])
+    for start, end, is_in in (*find_references(answer), *find_zeros(answer)):
         add("figure", start, end, [is_in(text) for text in sources])
     for amount in find_spaced_amounts(answer):
         # Without a like number in a passage it may be cells of a row, which are then compared unchanged.
         found = [any(same_amount(amount, other) for other in numbers.amounts) for numbers in read]
         as_text = [_contains_token(text, amount.text) for text in sources]
         add("figure", amount.start, amount.end, [one or other for one, other in zip(found, as_text, strict=True)])
-    for amount in [*find_number_words(answer), *find_ideographic_numbers(answer), *find_amounts(answer)]:
+    worded = [*find_durations(answer), *find_number_words(answer), *find_ideographic_numbers(answer)]
+    for amount in [*worded, *find_amounts(answer)]:
         found = [any(same_amount(amount, other) for other in numbers.amounts) for numbers in read]
-        add("figure", amount.start, amount.end, found)
+        if any(found) or not _IN_PARTS.match(amount.text):  # otherwise the parts are compared one by one
+            add("figure", amount.start, amount.end, found)
     unread = []
     for match in _WITH_DIGITS.finditer(answer):
         if _overlaps(*match.span(), taken):
@@ -183,20 +215,25 @@ class _Numbers:
     """The numbers of a passage."""
 
     amounts: tuple[Amount, ...]
-    dates: frozenset[datetime.date]
-    months: frozenset[tuple[int, int]]
-    days: frozenset[tuple[int, int]]
+    dates: tuple[frozenset[Hashable], ...]  # for each kind of `_DATES`
 
 
 @functools.lru_cache(maxsize=512)  # while an answer is streamed, its passages are read again and again
 def _read(text: str) -> _Numbers:
-    amounts = [*find_amounts(text), *find_spaced_amounts(text)]
-    return _Numbers(
-        (*amounts, *find_number_words(text), *find_ideographic_numbers(text)),
-        frozenset(date for date, *_ in find_dates(text)),
-        frozenset(month for month, *_ in find_months(text)),
-        frozenset(day for day, *_ in find_days(text)),
-    )
+    codes = [match.span() for match in find_codes(text)]
+    marks = {match.start(match.lastgroup or 0) for match in CLAUSE_MARK.finditer(text)}
+    amounts = [
+        dataclasses.replace(amount, is_bare=True) if _is_mark(amount, marks) else amount
+        for amount in (*find_amounts(text), *find_spaced_amounts(text))
+        if not _overlaps(amount.start, amount.end, codes)
+    ]
+    worded = (*find_written_number_words(text), *find_ideographic_numbers(text), *find_written_durations(text))
+    dates = tuple(frozenset(value for value, *_ in find(text)) for _, find in _DATES)
+    return _Numbers((*amounts, *worded), dates)
+
+
+def _is_mark(amount: Amount, marks: Set[int]) -> bool:
+    return amount.start in marks and not (amount.scale or amount.percent or amount.currency >= 0 or amount.unit)
 
 
 def _overlaps(start: int, end: int, spans: Sequence[tuple[int, int]]) -> bool:

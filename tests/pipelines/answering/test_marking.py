@@ -20,6 +20,7 @@ ANSWERS = (
     "It ended on the twenty-third day of September, 2026, after eighty-two thousand five hundred and six sechs Monate.",
     "\u8cbb\u7528\u306f\u767e\u516d\u5341\u4e07\u5186\u3067\u3059\u3002 Half a million, minus 5,000-",
     "It is twelve and three quarters per cent.",
+    "On Tuesday at half past seven, in Q4, 82 thousand five hundred cost zero cents; two out of seven, E3, 3rd.",
     "7",
     "",
 )
@@ -51,6 +52,8 @@ WORDS = st.sampled_from(
         ", page 3]",
         "\n",
         "a",
+        *("Tuesday", "Q4", "first half", "half past", "to", "pm", ":30", "h 15", "nil", "zero", "0", "dozen", "fourth"),
+        *("hours", "2/3", "out of", "thirds", "within", "week", "thousand", "E3", "version", "Chapter IV", "cents"),
     ]
 )
 

@@ -195,7 +195,7 @@ def test_right_numbers_are_found_in_any_writing(passage, answer):
 
 
 def test_what_cannot_be_read_is_unchecked():
-    support = check_support("It is version 4.2.7.", "What?", [of("version 4.2.1")])
+    support = check_support("It is number 4.2.7.", "What?", [of("number 4.2.1")])
     assert [claim.text for claim in support.unchecked] == ["4.2.7"]
     assert support.unsupported_figures == ()
 
@@ -290,4 +290,5 @@ def test_invented_names_and_days_have_no_sources(passage, question, answer, has_
     ],
 )
 def test_capitalised_words_that_are_no_names(passage, answer):
-    assert [claim.text for claim in check_support(answer, "What?", [of(passage)]).claims] == []
+    claims = check_support(answer, "What?", [of(passage)]).claims
+    assert [claim.text for claim in claims if claim.kind == "name"] == []

@@ -48,7 +48,7 @@ def test_a_non_answer_about_something_else_says_so(capsys):
 
 
 def test_numbers_that_could_not_be_read_are_named(capsys):
-    assert "  not checked, because it could not be read: 4.2.7\n" in written(capsys, answer("It is version 4.2.7."))
+    assert "  not checked, because it could not be read: 4.2.7\n" in written(capsys, answer("It is number 4.2.7."))
 
 
 def test_why_an_answer_was_stopped_is_said(capsys):

@@ -6,6 +6,8 @@ import re
 import unicodedata
 from decimal import Decimal
 
+from sra_pipelines.checks.number_forms.units import EXTENT
+
 __all__ = [
     "FRACTIONS", "PERCENTAGES", "SCALES", "fraction_value", "is_negated", "loss_spans", "percent_power", "plain_signs",
     "scale_power",
@@ -43,7 +45,7 @@ _LONG = sorted(_POWERS.keys() - _SHORT - _WITHOUT_SPACES - {"t"}, key=len, rever
 
 SCALES = (
     rf"(?:\s?(?P<scale>(?:{'|'.join(_LONG)})s?)\b"
-    rf"|\s?(?P<short>(?:{'|'.join(sorted(_SHORT, key=len, reverse=True))})(?:\b|{_BEFORE_CURRENCY})"
+    rf"|\s?(?P<short>(?!m{EXTENT})(?:{'|'.join(sorted(_SHORT, key=len, reverse=True))})(?:\b|{_BEFORE_CURRENCY})"
     rf"|t{_BEFORE_CURRENCY})"
     rf"|\s?(?P<ideograph>[{''.join(sorted(_WITHOUT_SPACES))}]))"
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
-__all__ = ["same_measure", "unit_after"]
+__all__ = ["EXTENT", "same_measure", "unit_after"]
 
 # Words for units of time, in the languages of `sra_pipelines.checks.dates` where they are not words of another one.
 _TIME_UNITS = {
@@ -18,14 +18,31 @@ _TIME_UNITS = {
     "day": r"days?|Tage?n?|jours?|d\u00edas?|dias?|giorn[io]|dag(?:en|ar)|dage|dni|dn\u016f"
     r"|\u0434\u043d(?:\u0435\u0439|\u044f)|\u0434\u0435\u043d\u044c",
     "hour": r"hours?|Stunden?|heures?|horas?|uren|timer|godzin\w*|hodin\w*|\u0447\u0430\u0441(?:\u0430|\u043e\u0432)?",
-    "minute": r"minutes?|Minuten?|minutos?|minut[io]?",
-    "second": r"seconds?|Sekunden?|secondes?|segundos?|second[io]",
+    "minute": r"minutes?|Minuten?|minutos?|minut[io]?|mins?",
+    "second": r"seconds?|Sekunden?|secondes?|segundos?|second[io]|secs?",
 }
+EXTENT = r"\s+(?:long|wide|high|deep|tall|thick|above|below|away|apart|from)\b"
+"""Pattern of what follows an "m" that is metres and not millions."""
+
 _MEASURES = {
+    "millimetre": r"mm|millimet(?:re|er)s?",
+    "centimetre": r"cm|centimet(?:re|er)s?",
+    "metre": rf"met(?:re|er)s?|m(?={EXTENT})",
     "kilometre": r"km|kilomet(?:re|er)s?",
+    "inch": r"inch(?:es)?",
+    "foot": r"f(?:ee|oo)t|ft",
     "mile": r"miles?",
-    "kilogram": r"kg|kilograms?",
-    "tonne": r"tonnes?",
+    "milligram": r"mg|milligrams?",
+    "gram": r"g|gram(?:me)?s?",
+    "kilogram": r"kg|kilos?|kilogram(?:me)?s?",
+    "tonne": r"tonnes?|t",
+    "kilobyte": r"KB|kilobytes?",
+    "megabyte": r"MB|megabytes?",
+    "gigabyte": r"GB|gigabytes?",
+    "terabyte": r"TB|terabytes?",
+    "kilowatt_hour": r"kWh|kilowatt[\s-]hours?",
+    "megawatt_hour": r"MWh|megawatt[\s-]hours?",
+    "gigawatt_hour": r"GWh|gigawatt[\s-]hours?",
     "kilowatt": r"kW|kilowatts?",
     "megawatt": r"MW|megawatts?",
     "gigawatt": r"GW|gigawatts?",
@@ -33,9 +50,13 @@ _MEASURES = {
     "square_metre": r"sq\.?\s?m|m\u00b2|square\s+met(?:re|er)s?",
     "hectare": r"hectares?",
     "acre": r"acres?",
-    "litre": r"lit(?:re|er)s?",
+    "millilitre": r"ml|millilit(?:re|er)s?",
+    "centilitre": r"cl|centilit(?:re|er)s?",
+    "litre": r"lit(?:re|er)s?|l",
     "gallon": r"gallons?",
     "barrel": r"barrels?",
+    "cent": r"cents?|\u00a2",
+    "penny": r"pence|penn(?:y|ies)|(?<=\d)p",
 }
 _IDEOGRAPHIC_UNITS = {
     "month": "(?:[\u304b\u30f6\u30ab\u30f5\u30b1\u7b87\u4e2a\u500b]\u6708|\uac1c\uc6d4)",
@@ -57,8 +78,17 @@ _UNIT_AFTER = re.compile(
 # Months and years have no fixed number of days, so the two groups are not compared with each other.
 _IN_MONTHS = {"month": 1, "year": 12}
 _IN_SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}
-_IN_KILOGRAMS = {"kilogram": 1, "tonne": 1000}
+_IN_MILLIMETRES = {"millimetre": 1, "centimetre": 10, "metre": 1000, "kilometre": 1_000_000}
+_IN_INCHES = {"inch": 1, "foot": 12, "mile": 63_360}
+_IN_MILLIGRAMS = {"milligram": 1, "gram": 1000, "kilogram": 1_000_000, "tonne": 1_000_000_000}
+_IN_MILLILITRES = {"millilitre": 1, "centilitre": 10, "litre": 1000}
+_IN_KILOBYTES = {"kilobyte": 1, "megabyte": 1000, "gigabyte": 1_000_000, "terabyte": 1_000_000_000}
 _IN_KILOWATTS = {"kilowatt": 1, "megawatt": 1000, "gigawatt": 1_000_000}
+_IN_KILOWATT_HOURS = {"kilowatt_hour": 1, "megawatt_hour": 1000, "gigawatt_hour": 1_000_000}
+_GROUPS = (
+    _IN_MONTHS, _IN_SECONDS, _IN_MILLIMETRES, _IN_INCHES, _IN_MILLIGRAMS, _IN_MILLILITRES, _IN_KILOBYTES, _IN_KILOWATTS,
+    _IN_KILOWATT_HOURS,
+)  # fmt: skip
 
 
 def unit_after(text: str, end: int) -> str:
@@ -70,6 +100,5 @@ def unit_after(text: str, end: int) -> str:
 def same_measure(one: Decimal, unit: str, other: Decimal, other_unit: str) -> bool:
     """Return whether two amounts in different units are equal, such as 2 years and 24 months."""
     return any(
-        unit in group and other_unit in group and one * group[unit] == other * group[other_unit]
-        for group in (_IN_MONTHS, _IN_SECONDS, _IN_KILOGRAMS, _IN_KILOWATTS)
+        unit in group and other_unit in group and one * group[unit] == other * group[other_unit] for group in _GROUPS
     )

@@ -251,7 +251,7 @@ def main() -> None:
     records = []
     if given.to is not None and given.to.exists():
         records = [json.loads(line) for line in given.to.read_text(encoding="utf-8").splitlines()]
-    known = {(record["item"], record["setting"]) for record in records}
+    known = {(record["question"], record["setting"]) for record in records}  # an item is numbered within its rows
     if given.task == "samples":
         items = list(samples(rows, given.context_tokens, given.order))
     elif given.task == "facts":
@@ -264,7 +264,7 @@ def main() -> None:
     engine = Engine(load_model(given.model, dtype=given.dtype), options=SamplingOptions(max_new_tokens=given.tokens))
     for number, item in enumerate(track(items, "answering")):
         for name in settings:
-            if (number, name) in known:
+            if (item.question, name) in known:
                 continue
             started = time.perf_counter()
             prompt = engine.encode(item.messages(), context=item.context, passages=item.passages)

@@ -34,8 +34,8 @@ from sra_pipelines.samples import sample_documents, sample_questions
 from sra_rag.models.loading import load_tokenizer
 
 WAYS = ("always", "supported", "about the question")
-# The task "samples" of benchmarks/evidence.py numbers the questions that can be answered.
-NUMBERED = [question.id for question in sample_questions() if question.evidence]
+# The task "samples" of benchmarks/evidence.py stores the text of a question.
+BY_TEXT = {f"Question: {question.question}": question.id for question in sample_questions()}
 
 
 def main() -> None:
@@ -65,7 +65,10 @@ def main() -> None:
             shown = abstains(record["answer"], support) is None
             if way != "always":
                 shown = shown and is_grounded(question.question, passages, support)
-            cited = cite(record["answer"], question.question, passages, retriever.pages()) if shown else []
+            known = None if way == "always" else support  # earlier versions compared words only
+            cited = (
+                cite(record["answer"], question.question, passages, retriever.pages(), support=known) if shown else []
+            )
             if way == "about the question":
                 relevance = measure_relevance(
                     question.question, passages, cited, retriever.word_weights(question.question),
@@ -85,9 +88,14 @@ def main() -> None:
 
 def _renamed(record: dict[str, Any]) -> dict[str, Any]:
     """Return an answer of either benchmark with the names of benchmarks/context_budget.py."""
-    if "question" in record:
+    if "budget" in record:
         return record
-    return {"question": NUMBERED[record["item"]], "sra": record["setting"], "answer": record["answer"], "budget": 1500}
+    return {
+        "question": BY_TEXT[record["question"]],
+        "sra": record["setting"],
+        "answer": record["answer"],
+        "budget": 1500,
+    }
 
 
 if __name__ == "__main__":

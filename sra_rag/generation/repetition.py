@@ -13,7 +13,9 @@ import re
 
 __all__ = ["Repeated", "find_repetition"]
 
-_WORD = re.compile(r"\w+(?:[.,'\u2019:/-]\w+)*|[|%$\u00a3\u20ac]")
+_UNSPACED = r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]"  # scripts without spaces: each character is a word
+_WORD = re.compile(rf"{_UNSPACED}|(?:(?!{_UNSPACED})\w)+(?:[.,'\u2019:/-](?:(?!{_UNSPACED})\w)+)*|[|%$\u00a3\u20ac]")
+_NO_WORDS = re.compile(r"[^\w|]{240,}\Z")  # longer than the rows of dots in a table of contents
 _LIST_MARK = re.compile(
     r"^[ \t]*(?:[-*\u2022\u2013]|\(?(?:\d{1,3}|[a-z]|[ivx]{1,5})(?:[.)]|\Z))(?:[ \t]+|\Z)", re.MULTILINE | re.IGNORECASE
 )
@@ -23,6 +25,53 @@ _PHRASE = 32  # repeated words after which a phrase, written three times in a ro
 _WINDOW = 80  # last words of a text; it is a loop if most of them were written before, with other text between
 _WRITTEN_BEFORE = 72  # of the last words
 _RUN = 8  # words of a run that was written before
+_NOTHING_NEW = frozenset(
+    (
+        "one",
+        "two",
+        "three",
+        "four",
+        "five",
+        "six",
+        "seven",
+        "eight",
+        "nine",
+        "ten",
+        "eleven",
+        "twelve",
+        "first",
+        "second",
+        "third",
+        "fourth",
+        "fifth",
+        "sixth",
+        "seventh",
+        "eighth",
+        "ninth",
+        "tenth",
+        "eleventh",
+        "twelfth",
+        "additionally",
+        "again",
+        "also",
+        "and",
+        "but",
+        "finally",
+        "furthermore",
+        "hence",
+        "however",
+        "likewise",
+        "moreover",
+        "next",
+        "or",
+        "similarly",
+        "so",
+        "still",
+        "then",
+        "therefore",
+        "thus",
+    )
+)  # with which a loop counts or begins again
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -49,6 +98,8 @@ def find_repetition(text: str) -> Repeated | None:
     text
         Text of an answer so far. It may end in the middle of a word; that word is compared as far as it is written.
     """
+    if no_words := _NO_WORDS.search(text):
+        return Repeated(no_words.start(), loops=True)
     marks = [match.span() for match in _LIST_MARK.finditer(text)]
     words, starts = [], []
     for match in _WORD.finditer(text):
@@ -87,7 +138,20 @@ def _is_loop(words: list[str], length: int, distance: int) -> bool:
         return length >= _CELLS
     if length >= distance and length >= max(_PHRASE, 2 * distance):
         return True
-    return length >= _RUN and _n_written_before(words) >= _WRITTEN_BEFORE
+    return length >= _RUN and not _has_new_word(words) and _n_written_before(words) >= _WRITTEN_BEFORE
+
+
+def _has_new_word(words: list[str]) -> bool:
+    """Return whether one of the last words is not in the text before, apart from the last one, numbers and connectives.
+
+    Items of a list, such as months or risks that are insured, may have all other words in common.
+    """
+    before = set(words[:-_WINDOW])
+    for word in words[-_WINDOW:-1]:
+        if word.isalpha() and word not in before and word not in _NOTHING_NEW:
+            return True
+        before.add(word)
+    return False
 
 
 def _n_written_before(words: list[str]) -> int:

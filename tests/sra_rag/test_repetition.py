@@ -21,6 +21,14 @@ LISTS_AND_TABLES = {
     ),
     "two currencies": "Revenue was £612.6 million and revenue in 2024 was £580.3 million. Profit before tax was £60.9 "
     "million and profit before tax in 2024 was £55.1 million.",
+    "months": "\n".join(
+        f"**{month}**: rent GBP 2,400, service charge GBP 180, total GBP 2,580"
+        for month in ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October")
+    ),
+    "risks": "\n".join(
+        f"Does the policy cover {risk}? Yes, up to GBP 5,000 a year, if it is reported within 14 days."
+        for risk in ["fire", "theft", "flood", "storm", "hail", "frost", "vandalism", "lightning"]
+    ),
     "csv": "\n".join(f"2025-0{m},Metering,GBP,0,0,0,0" for m in range(1, 10)),
 }
 
@@ -53,6 +61,9 @@ def test_lists_and_tables_are_not_cut(tiny, name):
         ("the fee of the fee of the month " + "and the fee of the supplier " * 12, None),
         ("\n".join(f"{n}. The Supplier keeps records." for n in range(1, 14)), "1. The Supplier keeps records."),
         ("0 " * 200, "0"),
+        ("\u79df\u91d1\u6bcf\u6708\u652f\u4ed8\u3002" * 60, "\u79df\u91d1\u6bcf\u6708\u652f\u4ed8\u3002"),
+        ("It is due. " + "- - " * 200, None),
+        ("\n".join(f"Step {n}: Press the power button and wait for the light." for n in range(1, 40)), None),
         ("The law of England and Wales governs it. " * 6, "The law of England and Wales governs it."),
     ],
 )  # fmt: skip

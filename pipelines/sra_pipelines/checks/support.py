@@ -10,16 +10,16 @@ from typing import TypeAlias, TypeVar
 
 from sra_pipelines.checks.amounts import Amount, find_amounts, find_spaced_amounts, same_amount
 from sra_pipelines.checks.dates import find_dates, find_days, find_months, find_written_dates
-from sra_pipelines.checks.durations import find_durations, find_written_durations
 from sra_pipelines.checks.ideographic_numbers import find_ideographic_numbers
 from sra_pipelines.checks.names import find_names
-from sra_pipelines.checks.periods_of_a_year import find_periods
+from sra_pipelines.checks.number_forms.zeros import find_zeros
 from sra_pipelines.checks.references import CLAUSE_MARK, find_codes, find_references
 from sra_pipelines.checks.scripts import stands_in
-from sra_pipelines.checks.times import find_times, find_written_times
-from sra_pipelines.checks.weekdays import find_weekdays, find_written_weekdays
+from sra_pipelines.checks.times_and_periods.durations import find_durations, find_written_durations
+from sra_pipelines.checks.times_and_periods.periods_of_a_year import find_periods
+from sra_pipelines.checks.times_and_periods.times_of_day import find_times, find_written_times
+from sra_pipelines.checks.times_and_periods.weekdays import find_weekdays, find_written_weekdays
 from sra_pipelines.checks.worded_numbers import find_number_words, find_written_number_words
-from sra_pipelines.checks.zeros import find_zeros
 from sra_pipelines.retrieval.keywords import keywords
 from sra_pipelines.values import Passage
 

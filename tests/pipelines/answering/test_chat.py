@@ -96,7 +96,7 @@ def test_the_chat_command(stored, monkeypatch, capsys):
     assert out.count("sources: ") == 3
     assert "lease, page 2" in out
     assert "Current setting: without reattention." in out
-    assert "With reattention (alpha 0.2" in out
+    assert "With reattention (evidence" in out  # the default of the commands
     assert "sra-rag: " in out  # nonsense is refused and the conversation goes on
     assert "/reset        clear" in out
 

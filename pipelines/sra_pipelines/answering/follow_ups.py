@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from sra_pipelines.answering.other_languages import is_complete_in_its_language
 from sra_pipelines.checks.worded_numbers import NUMBER_WORDS
 from sra_pipelines.retrieval.keywords import keywords
 
@@ -55,6 +56,8 @@ def is_complete(question: str) -> bool:
 
     It has a verb and a word to search for, and no word that points back, such as "it" or "the year before".
     """
+    if (complete := is_complete_in_its_language(question)) is not None:
+        return complete
     text = _CONTRACTION.sub(r"\1 is", without_opening(question))
     least = _LEAST_WORDS_OF_A_COMMAND if _COMMAND.search(text) else _LEAST_WORDS
     if len(text.split()) < least or _ELLIPSIS.search(text) or _POINTS_BACK.search(text):

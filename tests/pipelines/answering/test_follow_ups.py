@@ -98,3 +98,37 @@ def test_the_answer_to_most_follow_ups_is_found(embedded, embedding):
         texts = [" ".join(p.text.split()) for p in passages if p.document == dialogue["document"]]
         found += any(" ".join(dialogue["text"].split()) in text for text in texts)
     assert found >= 13
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Wie lange ist die K\u00fcndigungsfrist des Vertrags?",
+        "Welche Fristen gibt es f\u00fcr die K\u00fcndigung?",
+        "Quel est le loyer annuel du local ?",
+        "Combien de jours de cong\u00e9 y a-t-il par an ?",
+        "\u00bfCu\u00e1ntos d\u00edas de preaviso hay en el contrato?",
+        "Wanneer eindigt het contract met de bank?",
+        "Quem \u00e9 o fornecedor no contrato?",
+        "Qual \u00e8 il canone annuo della locazione?",
+    ],
+)
+def test_complete_questions_in_other_languages_are_not_rewritten(question):
+    assert is_complete(question)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Und wie lange dauert sie?",
+        "Was ist mit dem Vermieter?",
+        "Wie hoch ist seine Kaution?",
+        "Quelle est sa dur\u00e9e ?",
+        "\u00bfCu\u00e1l es su duraci\u00f3n en el contrato?",
+        "Wat is zijn adres in Utrecht?",
+        "Qual \u00e9 a sua dura\u00e7\u00e3o no contrato?",
+        "Qual \u00e8 la sua durata nel contratto?",
+    ],
+)
+def test_follow_ups_in_other_languages_are_rewritten(question):
+    assert not is_complete(question)

@@ -82,7 +82,13 @@ def cite(
         Which amounts and dates of the answer are in which passages. With it, "26" is also found as "twenty-six".
     """
     best_lines = best_lines or {}
-    claims = [] if support is None else [claim for claim in support.claims if claim.kind != "name" and claim.passages]
+    # A passage that has an amount as it is written is a better source than one that has it in another way.
+    as_written = [_words(_without_marks(passage.text)) for passage in passages]
+    claims = [
+        claim
+        for claim in (() if support is None else support.claims)
+        if claim.kind != "name" and claim.passages and not any(_words(claim.text) <= words for words in as_written)
+    ]
     words = _words(answer)
     new = words - _words(question)
     weights = {word: _FIGURE_WEIGHT if word[0].isdigit() else 1.0 for word in (new or words)}
@@ -96,7 +102,7 @@ def cite(
     for number in sorted(range(len(passages)), key=lambda number: number not in best_lines):
         passage = passages[number]
         text = passage.text if marks_count else _without_marks(passage.text)
-        otherwise = [claim for claim in claims if number in claim.passages and not _words(claim.text) <= _words(text)]
+        otherwise = [claim for claim in claims if number in claim.passages]
         passage_words = _words(text).union(*(_words(claim.text) for claim in otherwise))
         if numbers and not numbers & passage_words:  # a page without any number of the answer does not support it
             continue

@@ -23,6 +23,7 @@ import sys
 import time
 
 from sra_rag import Engine, SamplingOptions, load_model
+from sra_rag.attention.compiling import decoding_kernel
 from sra_rag.heads.known import evidence_heads
 from sra_rag.heads.probes import make_probes
 from sra_rag.notation import parse_sra
@@ -44,6 +45,7 @@ def main() -> None:
     parser.add_argument("--clock", choices=CLOCKS, default="wall", help="elapsed time, or CPU time of this process")
     parser.add_argument("--peak-of", metavar="SETTING", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    decoding_kernel(wait=True)  # or the first answers do without it
     # A stop token would end some answers early.
     engine = Engine(
         load_model(options.model, dtype=options.dtype),

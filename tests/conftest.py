@@ -13,6 +13,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig
 
 import sra_rag
+from sra_rag.attention.compiling import decoding_kernel
 from sra_rag.models.embedded import embedded_model_folder
 from sra_rag.models.loading import LoadedModel
 
@@ -59,6 +60,12 @@ def attack_count(request):
 def seeded():
     """Give each test the same random numbers, whatever ran before it."""
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kernel_for_decoding():
+    """Wait for the compiler, so that no result depends on when it is done."""
+    decoding_kernel(wait=True)
 
 
 @pytest.fixture(scope="session")

@@ -6,13 +6,17 @@ then renamed. Its name contains a hash of its source and build commands, so that
 
 from __future__ import annotations
 
+import atexit
 import functools
 import hashlib
 import logging
 import os
 import shlex
+import signal
 import subprocess
 import tempfile
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +28,8 @@ from sra_rag.models.cache import cache_folder
 __all__ = ["compiled_library", "decoding_kernel", "row_kernels"]
 
 _COMPILE_TIMEOUT = 600.0  # seconds; compiling usually takes about 15 s
+_LOOK = 0.2  # seconds after which a compiler that runs is looked at
+_STOP_TIMEOUT = 5.0  # seconds
 # Compiler flags for each CPU capability that PyTorch reports.
 _FLAGS = {
     "AVX2": ["-mavx2", "-mfma", "-mf16c"],
@@ -43,14 +49,62 @@ def row_kernels() -> Any | None:
     return torch.ops.sra_attention if compiled_library(source, "sharpened prompts") else None
 
 
+def decoding_kernel(*, wait: bool = False) -> Any | None:
+    """Return the operator of ``sharpened_row.cpp``; None if it cannot be used, or is not compiled yet.
+
+    The first call in a process compiles it if necessary, in a thread, because a first answer should not wait for what
+    makes later ones a little faster. At the end of the process an unfinished compilation is stopped.
+
+    Parameters
+    ----------
+    wait
+        Whether to wait for the compiler.
+    """
+    build = _decoding_build()
+    if wait and build.is_alive():
+        build.join()
+    return torch.ops.sra_attention_row.sharpened_row if build.loaded else None
+
+
 @functools.cache
-def decoding_kernel() -> Any | None:
-    """Return the operator of ``sharpened_row.cpp``; compile it if necessary. None if it cannot be used."""
-    source = Path(__file__).with_name("sharpened_row.cpp")
-    return torch.ops.sra_attention_row.sharpened_row if compiled_library(source, "sharpened decoding") else None
+def _decoding_build() -> _BackgroundBuild:
+    build = _BackgroundBuild(Path(__file__).with_name("sharpened_row.cpp"), "sharpened decoding")
+    if build.is_compiled:
+        build.run()
+    else:
+        atexit.register(build.stop)
+        build.start()
+    return build
 
 
-def compiled_library(source: Path, purpose: str) -> bool:
+class _BackgroundBuild(threading.Thread):
+    """Compiles and loads a file of kernels; `loaded` says whether they can be used by now."""
+
+    def __init__(self, source: Path, purpose: str) -> None:
+        super().__init__(name=f"compile {source.stem}", daemon=True)
+        self.loaded = False
+        self._source, self._purpose = source, purpose
+        self._stopped = threading.Event()
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether nothing has to be compiled."""
+        capability = torch.backends.cpu.get_cpu_capability()
+        return capability not in _FLAGS or _library_path(self._source, capability).exists()
+
+    def run(self) -> None:
+        """Compile if necessary, and load."""
+        self.loaded = compiled_library(self._source, self._purpose, level=logging.INFO, stopped=self._stopped)
+
+    def stop(self) -> None:
+        """Stop the compiler, and wait until what it wrote is deleted."""
+        self._stopped.set()
+        self.join(_STOP_TIMEOUT)
+
+
+def compiled_library(
+    source: Path, purpose: str, *, level: int = logging.WARNING, stopped: threading.Event | None = None
+) -> bool:
     """Compile a file of kernels if necessary and load it.
 
     The compiler is ``c++``, or the one in the environment variable ``CXX``.
@@ -61,19 +115,24 @@ def compiled_library(source: Path, purpose: str) -> bool:
         A C++ file that registers operators with PyTorch.
     purpose
         What the kernels are for, for messages.
+    level
+        Level of the message if they cannot be compiled.
+    stopped
+        Stops the compiler when set.
 
     Returns
     -------
     loaded
-        Whether the operators can be used. If not, a warning has been logged, except on processors without AVX2.
+        Whether the operators can be used. If not, a message has been logged, except on processors without AVX2.
     """
     capability = torch.backends.cpu.get_cpu_capability()
     if capability not in _FLAGS:
         return False
     try:
-        torch.ops.load_library(_library(source, capability, purpose))
+        torch.ops.load_library(_library(source, capability, purpose, stopped or threading.Event()))
     except (OSError, subprocess.SubprocessError) as error:
-        logger.warning(
+        logger.log(
+            level,
             "The kernels for %s could not be compiled (%s). PyTorch operators are used instead; they are slower. "
             "Install a C++20 compiler, or set CXX.",
             purpose,
@@ -83,29 +142,55 @@ def compiled_library(source: Path, purpose: str) -> bool:
     return True
 
 
-def _library(source: Path, capability: str, purpose: str) -> Path:
-    compiler = shlex.split(os.environ.get("CXX") or "c++")
-    commands = [[*compiler, *arguments] for arguments in _arguments(source, capability)]
-    build_inputs = "\0".join([*commands[0], *commands[1], torch.__version__, source.read_text(encoding="utf-8")])
-    name = f"{source.stem}-{capability.lower()}-{hashlib.sha256(build_inputs.encode()).hexdigest()[:16]}"
-    folder = cache_folder() / "kernels"
-    library = folder / f"{name}.so"
+def _library(source: Path, capability: str, purpose: str, stopped: threading.Event) -> Path:
+    library = _library_path(source, capability)
     if not library.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / f"{name}.lock"):
+        library.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(library.with_suffix(".lock")):
             if not library.exists():
                 logger.info("Compiling the kernels for %s into %s (only once)", purpose, library)
-                _build(commands, library)
+                _build(_commands(source, capability), library, stopped)
     return library
 
 
-def _build(commands: list[list[str]], library: Path) -> None:
+def _library_path(source: Path, capability: str) -> Path:
+    """Return where the compiled kernels are, or will be: the name depends on all that they are made of."""
+    commands = _commands(source, capability)
+    build_inputs = "\0".join([*commands[0], *commands[1], torch.__version__, source.read_text(encoding="utf-8")])
+    name = f"{source.stem}-{capability.lower()}-{hashlib.sha256(build_inputs.encode()).hexdigest()[:16]}"
+    return cache_folder() / "kernels" / f"{name}.so"
+
+
+def _commands(source: Path, capability: str) -> list[list[str]]:
+    compiler = shlex.split(os.environ.get("CXX") or "c++")
+    return [[*compiler, *arguments] for arguments in _arguments(source, capability)]
+
+
+def _build(commands: list[list[str]], library: Path, stopped: threading.Event) -> None:
     with tempfile.TemporaryDirectory(dir=library.parent) as build_folder:
         for command in commands:
-            subprocess.run(  # noqa: S603 - the user's own compiler, on our own source
-                command, cwd=build_folder, capture_output=True, text=True, check=True, timeout=_COMPILE_TIMEOUT
-            )
+            _run(command, build_folder, stopped)
         (Path(build_folder) / "kernels.so").replace(library)
+
+
+def _run(command: list[str], folder: str, stopped: threading.Event) -> None:
+    """Run a command until it ends, or its time does, or it is stopped."""
+    end = time.monotonic() + _COMPILE_TIMEOUT
+    with subprocess.Popen(  # noqa: S603 - the user's own compiler, on our own source
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0
+    ) as process:
+        while True:
+            try:
+                output, errors = process.communicate(timeout=_LOOK)
+                break
+            except subprocess.TimeoutExpired:
+                if stopped.is_set() or time.monotonic() > end:
+                    if os.name == "posix":
+                        os.killpg(process.pid, signal.SIGKILL)  # with the processes that the compiler started
+                    process.kill()
+                    raise
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command, output, errors)
 
 
 def _arguments(source: Path, capability: str) -> tuple[list[str], list[str]]:

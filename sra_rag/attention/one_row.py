@@ -11,7 +11,6 @@ import math
 
 import torch
 
-from sra_rag.attention.compiling import decoding_kernel
 from sra_rag.attention.evidence import LayerEvidence
 from sra_rag.attention.session import Session
 from sra_rag.attention.visibility import Visibility
@@ -36,7 +35,7 @@ def sharpened_row(
     """Return the attention of one row, ``(B, H_q, 1, D)``, or None if the kernel does not serve it.
 
     It does not where a row may not see all earlier keys because of padding or another rule, where gradients are wanted,
-    where the bounds are observed, where several sequences weigh evidence, and where nothing can be compiled.
+    where the bounds are observed, where several sequences weigh evidence, and where the kernel is not compiled (yet).
 
     Parameters
     ----------
@@ -65,7 +64,7 @@ def sharpened_row(
         if len(evidence.spans) > 1 or visibility.window is not None or visibility.key_position:
             return None
         spans, factors = evidence.edges, evidence.factors
-    kernel = decoding_kernel()
+    kernel = session.row_kernel()
     if kernel is None:
         return None
     first = visibility.first_key(0)

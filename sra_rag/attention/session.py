@@ -11,9 +11,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
 import torch
 
+from sra_rag.attention.compiling import decoding_kernel
 from sra_rag.attention.evidence import Evidence
 from sra_rag.config import SRAConfig
 from sra_rag.errors import ConfigError
@@ -64,6 +66,7 @@ class Session:
     _start: tuple[int, ...] = dataclasses.field(init=False, repr=False)
     _observed: dict[int, tuple[torch.Tensor, torch.Tensor]] = dataclasses.field(init=False, repr=False)
     _lines: dict[int, tuple[torch.Tensor, torch.Tensor]] = dataclasses.field(init=False, repr=False)
+    _row_kernel: tuple[Any | None] | tuple[()] = dataclasses.field(init=False, repr=False, default=())
 
     def __post_init__(self) -> None:
         whole = _alpha_by_layer(self.config, self.n_layers, self.n_heads)
@@ -128,6 +131,12 @@ class Session:
     def first_row(self, position: int, n_rows: int) -> int:
         """Index of the first of `n_rows` rows, beginning at `position`, that is sharpened in any sequence."""
         return min(max(0, min(self._start) - position), n_rows)
+
+    def row_kernel(self) -> Any | None:
+        """Return the kernel for a row that is decoded, or None: the same for a whole answer, see `decoding_kernel`."""
+        if not self._row_kernel:
+            self._row_kernel = (decoding_kernel(),)
+        return self._row_kernel[0]
 
     def sharpens_all(self, position: int) -> bool:
         """Whether a row at `position` is sharpened in all sequences."""

@@ -1,5 +1,9 @@
 """Kernels that are compiled on the machine: without a compiler the same results, and a warning."""
 
+import os
+import subprocess
+import sys
+
 import torch
 
 from sra_rag import SRAConfig
@@ -46,3 +50,26 @@ def test_long_prompts_with_gradients_are_computed_by_operators_that_have_them():
     with torch.enable_grad():
         fast_reattention(q, k, v, visibility=visibility, layer=0, scale=0.25).sum().backward()
     assert q.grad.abs().sum() > 0
+
+
+def test_an_answer_does_not_wait_for_the_kernel_of_decoding(tmp_path):
+    """A process of its own with an empty cache, whose compiler does not end; nothing is left when it has ended."""
+    compiler = tmp_path / "slow-compiler"
+    compiler.write_text("#!/bin/sh\nexec sleep 600\n")
+    compiler.chmod(0o755)
+    code = (
+        "import time\n"
+        "from sra_rag.attention.compiling import decoding_kernel\n"
+        "assert decoding_kernel() is None\ntime.sleep(1)\nassert decoding_kernel() is None\nprint('answered')"
+    )
+    environment = os.environ | {"CXX": str(compiler), "SRA_RAG_CACHE": str(tmp_path / "cache")}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=200)
+    assert (done.stdout, done.stderr, done.returncode) == ("answered\n", "", 0)
+    assert {path.suffix for path in (tmp_path / "cache" / "kernels").iterdir()} <= {".lock"}
+
+
+def test_without_a_compiler_decoding_says_nothing(tmp_path):
+    code = "from sra_rag.attention.compiling import decoding_kernel\nassert decoding_kernel(wait=True) is None"
+    environment = os.environ | {"CXX": "no-such-compiler", "SRA_RAG_CACHE": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=200)
+    assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sra_rag import SRAConfig
-from sra_rag.attention import compiling, one_row
+from sra_rag.attention import compiling, session
 from sra_rag.attention.evidence import Evidence
 from sra_rag.attention.fast import fast_reattention
 from sra_rag.attention.reference import scaled_reattention
@@ -21,9 +21,9 @@ SCALE = 0.1
 @pytest.fixture
 def calls(monkeypatch):
     """The number of calls of the kernel."""
-    kernel, counted = compiling.decoding_kernel(), []
+    kernel, counted = compiling.decoding_kernel(wait=True), []
     assert kernel is not None, "needs a C++ compiler"
-    monkeypatch.setattr(one_row, "decoding_kernel", lambda: lambda *args: counted.append(1) or kernel(*args))
+    monkeypatch.setattr(session, "decoding_kernel", lambda: lambda *args: counted.append(1) or kernel(*args))
     return counted
 
 
@@ -161,9 +161,9 @@ def test_what_the_kernel_does_not_serve_is_computed_by_operators(calls):
 
 def test_without_a_compiler_operators_give_the_same_output(monkeypatch):
     q, k, v = qkv(1, 500, size=64)
-    visibility = decoding(SRAConfig(alpha=0.5), 500)
-    with_kernel = attended(q, k, v, visibility)
-    monkeypatch.setattr(one_row, "decoding_kernel", lambda: None)
-    without = attended(q, k, v, visibility)
+    assert compiling.decoding_kernel(wait=True) is not None, "needs a C++ compiler"
+    with_kernel = attended(q, k, v, decoding(SRAConfig(alpha=0.5), 500))
+    monkeypatch.setattr(session, "decoding_kernel", lambda: None)
+    without = attended(q, k, v, decoding(SRAConfig(alpha=0.5), 500))
     assert not torch.equal(with_kernel, without)  # another kernel computed it
     torch.testing.assert_close(with_kernel, without, atol=2e-5, rtol=2e-5)

@@ -196,7 +196,7 @@ def _groups(by_example: Mapping[str, Value]) -> dict[str, set[str]]:
     numbers = {name: float(value) for name, value in by_example.items()}
     if len(distinct) <= _BINS or (len(distinct) <= _MOST_VALUES and len(numbers) >= 2 * len(distinct)):
         for name in sorted(numbers, key=lambda name: numbers[name]):
-            groups.setdefault(f"{numbers[name]:g}", set()).add(name)
+            groups.setdefault(f"{round(numbers[name], 3):g}", set()).add(name)
         return groups
     edges = np.quantile(sorted(numbers.values()), np.arange(1, _BINS) / _BINS)
     binned: dict[int, set[str]] = {}

@@ -68,7 +68,7 @@ def draw_by_feature(comparison: Comparison, task: str, feature: str, *, metric: 
         )
     axes.set_xticks(range(len(breakdown.parts)), [part.label for part in breakdown.parts])
     axes.set(xlabel=feature, ylabel=metric_of(breakdown.metric).label)
-    axes.legend(frameon=False)
+    figure.legend(loc="outside upper center", ncols=n_settings, frameon=False)
     return figure
 
 

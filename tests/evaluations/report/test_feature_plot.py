@@ -35,7 +35,7 @@ def comparison(tasks):
 def lines(figure):
     """Return the heights of the points by the name of their setting."""
     (axes,) = figure.axes
-    names = [text.get_text() for text in axes.get_legend().get_texts()]
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
     drawn = [container[0].get_ydata().tolist() for container in axes.containers]
     return dict(zip(names, drawn, strict=True))
 

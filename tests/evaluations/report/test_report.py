@@ -338,7 +338,7 @@ def test_parts_have_their_own_n_and_many_numbers_are_put_in_ranges():
     ]  # fmt: skip
     settings = {"off": None, "strong": SETTINGS["strong"]}
     by = {b.feature: b for b in break_down(Comparison(manifest(settings, {"t": 40}), records), "t", "right")}
-    assert [part.label for part in by["position"].parts] == ["0", "0.333333", "0.666667", "1"]
+    assert [part.label for part in by["position"].parts] == ["0", "0.333", "0.667", "1"]
     assert [part.estimates["off"].value for part in by["position"].parts] == [0, 1, 0, 1]
     assert [part.estimates["off"].n for part in by["place"].parts] == [8] * 5
     assert by["place"].parts[0].label == "0 to 0.175"

@@ -29,7 +29,7 @@ class EvidenceConfig:
     Parameters
     ----------
     weight
-        ``w`` > 1: how many times a key of the evidence counts; 1 would be no change. Fewer times where less than 30
+        ``w`` > 1: how many times a key of the evidence counts; 1 would be no change. Fewer times where less than 16
         tokens of the context are beside it, see `sra_rag.evidence.choice`. None takes all of these settings, and alpha
         where none is given, from what was measured on the model (see `sra_rag.heads.known`).
     heads

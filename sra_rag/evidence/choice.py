@@ -23,7 +23,7 @@ from sra_rag.generation.result import FoundEvidence
 __all__ = ["choose_evidence", "look_at_context"]
 
 _AGREE = 2  # of three: attention, words of the passage, best line
-_FULL_BESIDE = 30  # tokens beside the chosen passages from which weights count in full
+_FULL_BESIDE = 16  # tokens beside the chosen passages from which weights count in full
 _GATE_WITHOUT_WORDS = 2.25  # times the attention of the others' mean: docs/measurements.md has the shares by gate
 
 
@@ -78,7 +78,7 @@ def choose_evidence(
     of two standard scores, its attention and its words. So is a passage, unless two of three name the same: attention,
     words, and the best line of all.
 
-    The weight outweighs the rest of the context. Where that is less than 30 tokens, ``log w`` is smaller, in proportion
+    The weight outweighs the rest of the context. Where that is less than 16 tokens, ``log w`` is smaller, in proportion
     to the logarithm of the rest, which is how the dilution of attention grows with the number of keys.
 
     Parameters

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -175,7 +176,7 @@ def _no_route(request: Request) -> str:
 
 
 def _shown_path(request: Request) -> str:
-    path = request.url.path
+    path = quote(request.url.path)  # as it was sent: no markup of the sender in the answer
     return path if len(path) <= _LONGEST_PATH else f"{path[:_LONGEST_PATH]}..."
 
 

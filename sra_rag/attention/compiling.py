@@ -17,11 +17,13 @@ import subprocess
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from sra_rag.models.cache import cache_folder
 
@@ -29,6 +31,7 @@ __all__ = ["compiled_library", "decoding_kernel", "row_kernels"]
 
 _COMPILE_TIMEOUT = 600.0  # seconds; compiling usually takes about 15 s
 _LOOK = 0.2  # seconds after which a compiler that runs is looked at
+_LASTS = 20.0  # seconds of decoding after which a process is taken to outlast the compiler
 _STOP_TIMEOUT = 5.0  # seconds
 # Compiler flags for each CPU capability that PyTorch reports.
 _FLAGS = {
@@ -52,29 +55,26 @@ def row_kernels() -> Any | None:
 def decoding_kernel(*, wait: bool = False) -> Any | None:
     """Return the operator of ``sharpened_row.cpp``; None if it cannot be used, or is not compiled yet.
 
-    The first call in a process compiles it if necessary, in a thread, because a first answer should not wait for what
-    makes later ones a little faster. At the end of the process an unfinished compilation is stopped.
+    It is compiled in a thread, because no answer should wait for what makes later ones a little faster, and only if the
+    first use was 20 seconds ago: a process that ends before the compiler does would compile for nothing, each time. At
+    the end of the process an unfinished compilation is stopped.
 
     Parameters
     ----------
     wait
-        Whether to wait for the compiler.
+        Whether to compile at once, and to wait for it.
     """
     build = _decoding_build()
-    if wait and build.is_alive():
-        build.join()
+    if not build.loaded:
+        build.used(at_once=wait)
+        if wait and build.is_alive():
+            build.join()
     return torch.ops.sra_attention_row.sharpened_row if build.loaded else None
 
 
 @functools.cache
 def _decoding_build() -> _BackgroundBuild:
-    build = _BackgroundBuild(Path(__file__).with_name("sharpened_row.cpp"), "sharpened decoding")
-    if build.is_compiled:
-        build.run()
-    else:
-        atexit.register(build.stop)
-        build.start()
-    return build
+    return _BackgroundBuild(Path(__file__).with_name("sharpened_row.cpp"), "sharpened decoding")
 
 
 class _BackgroundBuild(threading.Thread):
@@ -84,13 +84,19 @@ class _BackgroundBuild(threading.Thread):
         super().__init__(name=f"compile {source.stem}", daemon=True)
         self.loaded = False
         self._source, self._purpose = source, purpose
-        self._stopped = threading.Event()
-
-    @property
-    def is_compiled(self) -> bool:
-        """Whether nothing has to be compiled."""
+        self._begun, self._stopped = threading.Lock(), threading.Event()
+        self._first_use = time.monotonic()
         capability = torch.backends.cpu.get_cpu_capability()
-        return capability not in _FLAGS or _library_path(self._source, capability).exists()
+        if capability not in _FLAGS or _library_path(source, capability).exists():
+            self._begun.acquire()
+            self.run()
+
+    def used(self, *, at_once: bool) -> None:
+        """Begin to compile, at once or where the first use was long ago. Once in a process."""
+        lasts = at_once or time.monotonic() - self._first_use > _LASTS
+        if lasts and self._begun.acquire(blocking=False):
+            atexit.register(self.stop)
+            self.start()
 
     def run(self) -> None:
         """Compile if necessary, and load."""
@@ -146,11 +152,27 @@ def _library(source: Path, capability: str, purpose: str, stopped: threading.Eve
     library = _library_path(source, capability)
     if not library.exists():
         library.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(library.with_suffix(".lock")):
+        with _locked(library.with_suffix(".lock"), stopped):
             if not library.exists():
                 logger.info("Compiling the kernels for %s into %s (only once)", purpose, library)
                 _build(_commands(source, capability), library, stopped)
     return library
+
+
+@contextmanager
+def _locked(path: Path, stopped: threading.Event) -> Iterator[None]:
+    """Hold a lock; while another process holds it, wait until it is free or this one is stopped."""
+    lock = FileLock(path)
+    while not lock.is_locked:
+        try:
+            lock.acquire(timeout=_LOOK)
+        except Timeout:
+            if stopped.is_set():
+                raise
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _library_path(source: Path, capability: str) -> Path:

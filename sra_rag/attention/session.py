@@ -136,6 +136,8 @@ class Session:
         """Return the kernel for a row that is decoded, or None: the same for a whole answer, see `decoding_kernel`."""
         if not self._row_kernel:
             self._row_kernel = (decoding_kernel(),)
+        elif self._row_kernel[0] is None:
+            decoding_kernel()  # for the answers after this one
         return self._row_kernel[0]
 
     def sharpens_all(self, position: int) -> bool:

@@ -25,53 +25,13 @@ _PHRASE = 32  # repeated words after which a phrase, written three times in a ro
 _WINDOW = 80  # last words of a text; it is a loop if most of them were written before, with other text between
 _WRITTEN_BEFORE = 72  # of the last words
 _RUN = 8  # words of a run that was written before
-_NOTHING_NEW = frozenset(
-    (
-        "one",
-        "two",
-        "three",
-        "four",
-        "five",
-        "six",
-        "seven",
-        "eight",
-        "nine",
-        "ten",
-        "eleven",
-        "twelve",
-        "first",
-        "second",
-        "third",
-        "fourth",
-        "fifth",
-        "sixth",
-        "seventh",
-        "eighth",
-        "ninth",
-        "tenth",
-        "eleventh",
-        "twelfth",
-        "additionally",
-        "again",
-        "also",
-        "and",
-        "but",
-        "finally",
-        "furthermore",
-        "hence",
-        "however",
-        "likewise",
-        "moreover",
-        "next",
-        "or",
-        "similarly",
-        "so",
-        "still",
-        "then",
-        "therefore",
-        "thus",
-    )
-)  # with which a loop counts or begins again
+# With these a loop counts, or begins again.
+_NOTHING_NEW = frozenset((
+    "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "first",
+    "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh",
+    "twelfth", "additionally", "again", "also", "and", "but", "finally", "furthermore", "hence", "however",
+    "likewise", "moreover", "next", "or", "similarly", "so", "still", "then", "therefore", "thus",
+))  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

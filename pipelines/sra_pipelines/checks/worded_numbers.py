@@ -15,7 +15,7 @@ from sra_pipelines.checks.amounts import Amount, currency_of_words
 from sra_pipelines.checks.number_forms.number_writing import is_negated
 from sra_pipelines.checks.number_forms.units import unit_after
 
-__all__ = ["NUMBER_WORDS", "find_number_words", "find_written_number_words", "small_number"]
+__all__ = ["NUMBER_WORDS", "SMALL_WORDS", "find_number_words", "find_written_number_words", "small_number"]
 
 _WORD = (
     "(?:one|two|three|fourteen|four|fifteen|five|sixteen|sixty|six|seventeen|seventy|seven|eighteen|eighty|eight"
@@ -49,10 +49,12 @@ _AND_THREE = re.compile(r"\s+and\s+three$", re.IGNORECASE)
 _QUARTERS = re.compile(r"[\s-]quarters\b", re.IGNORECASE)
 _IN_DIGITS = re.compile(r"\s*\(\d+\)")  # "thirty (30) days"
 _BELOW_WORDS = "half|halves|third|quarter|fourth|fifth|sixth|eighth|tenth"
-_SMALL_WORDS = "one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve"
+SMALL_WORDS = "one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve"
+"""The numbers from one to twelve, as alternatives of a regular expression."""
+
 _SHARES = (
     re.compile(
-        rf"\b(?P<above>an?|{_SMALL_WORDS})[\s-](?P<below>{_BELOW_WORDS})s?(?=\s+(?:of|share|interest)\b)(?!\s+of\s+an?\b)",
+        rf"\b(?P<above>an?|{SMALL_WORDS})[\s-](?P<below>{_BELOW_WORDS})s?(?=\s+(?:of|share|interest)\b)(?!\s+of\s+an?\b)",
         re.I,
     ),
     # Without "of" only where it is no ordinal ("one third") and no quarter of a year ("three quarters").
@@ -62,7 +64,7 @@ _SHARES = (
         r"\bby\s+(?P<above>an?|one)\s+(?P<below>half|third|quarter|fifth|tenth)\b(?![\s-]+(?:part|person|time))", re.I
     ),
     re.compile(
-        rf"\b(?P<above>{_SMALL_WORDS}|\d{{1,2}})\s+(?:in|out\s+of)\s+(?:every\s+|the\s+)?(?P<below>{_SMALL_WORDS}|\d{{1,2}})\b"
+        rf"\b(?P<above>{SMALL_WORDS}|\d{{1,2}})\s+(?:in|out\s+of)\s+(?:every\s+|the\s+)?(?P<below>{SMALL_WORDS}|\d{{1,2}})\b"
         r"(?!\s+(?:years?|months?|weeks?|days?|hours?|minutes?)\b|[.,:/]?\d|%)",
         re.I,
     ),
@@ -70,7 +72,7 @@ _SHARES = (
 )
 _SMALL = re.compile(r"(?<![-\w])(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)(?![-\w])", re.I)
 _HALF_OF = re.compile(r"\b(?:half|halves)\s+(?:of\s+)?(?:the|its|their|all|our|his|her)\b", re.I)
-_DOZENS = re.compile(rf"\b(?:(?P<half>half\s+a)|(?P<count>a|the|{_SMALL_WORDS}|\d{{1,2}}))\s+dozens?\b", re.I)
+_DOZENS = re.compile(rf"\b(?:(?P<half>half\s+a)|(?P<count>a|the|{SMALL_WORDS}|\d{{1,2}}))\s+dozens?\b", re.I)
 _COMPOUND_SCALES = {"hundred": 2, "thousand": 3, "lakh": 5, "lakhs": 5, "million": 6, "crore": 7, "billion": 9}
 _COMPOUND_SCALE = r"hundred|thousand|lakhs?|million|crore|billion"
 _COMPOUND = re.compile(

@@ -123,3 +123,11 @@ def test_the_number_of_a_clause_is_no_source_of_an_amount():
     passages = [Passage("d", i, str(i + 1), text, end=len(text)) for i, text in enumerate(texts)]
     assert [citation.page_label for citation in cite("It is 8% a year.", "What?", passages)] == ["2"]
     assert cite("Clause 8 governs it.", "What?", passages)[0].page_label == "1"
+
+
+def test_a_passage_that_has_the_amount_as_it_is_written_is_the_only_source():
+    texts = ["Leave is twenty-six days a year.", "Notice of 26 days is required."]
+    passages = [Passage("d", number, str(number + 1), text, end=len(text)) for number, text in enumerate(texts)]
+    support = check_support("26 days.", "How long?", passages)
+    assert [claim.passages for claim in support.claims] == [(0, 1)]
+    assert [citation.page_label for citation in cite("26 days.", "How long?", passages, support=support)] == ["2"]

@@ -6,11 +6,11 @@ import re
 from decimal import Decimal
 
 from sra_pipelines.checks.amounts import Amount
-from sra_pipelines.checks.worded_numbers import small_number
+from sra_pipelines.checks.worded_numbers import SMALL_WORDS, small_number
 
 __all__ = ["find_durations", "find_written_durations"]
 
-_NUMBER = r"(?:\d{1,3}|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|an?)"
+_NUMBER = rf"(?:\d{{1,3}}|{SMALL_WORDS}|an?)"
 _IN_PARTS = re.compile(
     rf"(?<![\d.,])\b(?:(?P<hours>{_NUMBER})\s+hours?,?\s+(?:and\s+)?(?P<minutes>\d{{1,2}}|{_NUMBER})\s+min(?:ute)?s?\b"
     rf"|(?P<h>\d{{1,2}})\s?h\s?(?P<m>[0-5]\d)(?:\s?min)?\b"
@@ -21,7 +21,7 @@ _AND_A_HALF = re.compile(
     r"\b(?:an?|one)\s+(?P<unit>year|month|week|day|hour)\s+and\s+a\s+(?P<part>half|quarter)\b", re.IGNORECASE
 )
 _PART_OF = re.compile(
-    r"\b(?P<part>half\s+an?|(?:a\s+)?quarter\s+of\s+an?|three[\s-]quarters\s+of\s+an?)\s+(?P<unit>year|hour|day|kilogram|kilo|litre|mile|tonne)\b",
+    r"\b(?:a\s+)?(?P<part>half|quarter(?=\s+of)|three(?=[\s-]quarters\s+of))(?:[\s-]quarters)?(?:\s+of)?\s+an?\s+(?P<unit>year|hour|day|kilogram|kilo|litre|mile|tonne)\b",
     re.IGNORECASE,
 )
 _NAMED = re.compile(rf"\b(?P<number>{_NUMBER})\s+(?P<unit>fortnight|decade)s?\b", re.IGNORECASE)
@@ -47,10 +47,7 @@ def find_durations(text: str) -> list[Amount]:
         whole = 1 + _PARTS[match["part"].lower()]
         durations.append(Amount(match[0], *match.span(), whole, unit=match["unit"].lower()))
     for match in _PART_OF.finditer(text):
-        part = next(value for word, value in _PARTS.items() if word in match["part"].lower().split("-")[0])
-        if "three" in match["part"].lower():
-            part = _PARTS["three"]
-        unit = match["unit"].lower()
+        part, unit = _PARTS[match["part"].lower()], match["unit"].lower()
         durations.append(Amount(match[0], *match.span(), part, unit=_UNITS.get(unit, unit)))
     for match in _NAMED.finditer(text):
         unit, times = _NAMES[match["unit"].lower()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from sra_pipelines.checks.worded_numbers import small_number
+from sra_pipelines.checks.worded_numbers import SMALL_WORDS, small_number
 
 __all__ = ["find_times", "find_written_times"]
 
@@ -17,7 +17,7 @@ _CLOCK = re.compile(
     r"|(?<![\d.,:/-])(?P<hour2>[01]?\d|2[0-4])[:](?P<minute2>[0-5]\d)(?::[0-5]\d)?(?![\d:])",
     re.IGNORECASE,
 )
-_NUMBER = r"(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\d{1,2})"
+_NUMBER = rf"(?:{SMALL_WORDS}|\d{{1,2}})"
 _SIDE = rf"(?P<side>past|to)\s+(?P<hour>{_NUMBER})"
 _END = r"(?=\s*(?:[.,;!?)]|$|[ap]\.?\s?m\b|in\s+the\s|at\s+night))"  # "five to ten days" is no time
 _WORDED = (

@@ -1,13 +1,16 @@
 """Whether an answer shows that the documents do not contain one: refused answers with and without the right passage.
 
     python benchmarks/abstention.py gold --data multidoc_qa.jsonl.gz --rows 0:300
+    python benchmarks/abstention.py mixed --data multidoc_qa.jsonl.gz --rows 0:300
     python benchmarks/abstention.py passages --data multidoc_qa.jsonl.gz --rows 0:50 --to passages.jsonl
     python benchmarks/abstention.py samples --to samples.jsonl
     python benchmarks/abstention.py report samples.jsonl
 
 "gold" runs no model. It takes the gold answers of Natural Questions as answers to their passages, and for the questions
 without their passage the first name or number of the most similar passage, which is what a small model often copies.
-"bound": the share that is refused even if all words of the best of ten passages are near the quote.
+
+"mixed" is the same for a document of five lines of different matters, as people first try a tool: the sentence with the
+answer and four sentences of other rows, or five of other rows and the first name or number of the line that is closest.
 
 "passages": rows of Natural Questions, each asked twice among ten passages: the right one and the nine nearest to the
 question, and the ten nearest without it. "samples": the questions about the sample documents with what is retrieved for
@@ -36,11 +39,12 @@ from sra_pipelines.answering.document_qa import DocumentQA
 from sra_pipelines.checks.citations import cite
 from sra_pipelines.checks.relevance import Relevance, measure_relevance
 from sra_pipelines.index.embedding import load_embedding
+from sra_pipelines.index.embedding_identity import unit_vectors
 from sra_pipelines.index.memory import DocumentIndex
 from sra_pipelines.index.passage_index import PassageIndex
+from sra_pipelines.index.query_vectors import query_vector
 from sra_pipelines.readers import read_document
 from sra_pipelines.retrieval.keyword_index import KeywordIndex
-from sra_pipelines.retrieval.keywords import keywords
 from sra_pipelines.retrieval.packing import format_passages
 from sra_pipelines.samples import sample_documents, sample_questions
 from sra_pipelines.values import Passage
@@ -49,6 +53,8 @@ from sra_rag import Engine, SamplingOptions, load_model
 from sra_rag.notation import parse_sra
 
 PASSAGES = 10
+LINES = 5
+SENTENCE_END = re.compile(r'(?<=[.!?])\s+(?=[A-Z0-9"])')
 NAME_OR_NUMBER = re.compile(r"\b\d[\d,.]*\d\b|(?<=[a-z] )[A-Z][\w-]+ [A-Z][\w-]+")
 
 
@@ -93,6 +99,11 @@ class NaturalQuestions:
         text = self.rows[number]["question"]
         return f"{text[:1].upper()}{text[1:]}?"
 
+    def cosine(self, question: str, text: str) -> float:
+        """Return the cosine of a question and a text."""
+        [passage] = unit_vectors([self.embedding.get_text_embedding(text)])
+        return float(passage @ query_vector(self.embedding, question))
+
     def nearest(self, number: int) -> list[int]:
         """Return the rows whose passages are most similar to a question and do not contain its answer."""
         wanted = [answer.lower() for answer in self.rows[number]["answers"]]
@@ -129,7 +140,6 @@ def gold_answers(data: NaturalQuestions, rows: slice) -> str:
     """Return how many gold answers are refused, and how many of other passages for questions without their passage."""
     gold: list[Relevance] = []
     copied: list[Relevance] = []
-    bounds: list[Relevance] = []
     for number in range(*rows.indices(len(data.rows))):
         question, weights = data.question(number), data.keywords.weights(data.question(number))
         own = data.texts[number]
@@ -138,28 +148,64 @@ def gold_answers(data: NaturalQuestions, rows: slice) -> str:
         if answer is None or len(others) < PASSAGES:
             continue
         closest = float(data.near[number].max())
-        gold += _measured(question, answer, [own], weights, closest)
+        gold += _measured(data, question, answer, [own], weights, closest)
         around = [data.texts[i] for i in others]
         closest = float(data.near[number, others[0]])
         if first := NAME_OR_NUMBER.search(around[0].text):
-            copied += _measured(question, first[0], around, weights, closest)
-        words = [set(found) for found in keywords([f"{p.document} {p.text}" for p in around])]
-        total = sum(weights.values()) or 1.0
-        most = max(sum(weight for word, weight in weights.items() if word in there) for there in words)
-        bounds.append(Relevance(most / total, closest))
+            copied += _measured(data, question, first[0], around, weights, closest)
     lines = ["| answers | refused |", "|---|---|"]
-    names = ("gold answers (wrong refusals)", "of the most similar passage, the right one taken out", "the same, bound")
-    for name, found in zip(names, (gold, copied, bounds), strict=True):
+    names = ("gold answers (wrong refusals)", "of the most similar passage, the right one taken out")
+    for name, found in zip(names, (gold, copied), strict=True):
         lines.append(f"| {name} | {sum(r.too_low for r in found)} of {len(found)} |")
     return "\n".join(lines) + "\n"
 
 
 def _measured(
-    question: str, answer: str, passages: Sequence[Passage], weights: dict[str, float], closest: float
+    data: NaturalQuestions,
+    question: str,
+    answer: str,
+    passages: Sequence[Passage],
+    weights: dict[str, float],
+    closest: float,
 ) -> list[Relevance]:
     citations = cite(answer, question, passages)
-    relevance = measure_relevance(question, passages, citations, weights, closest=closest)
+    relevance = measure_relevance(question, passages, citations, weights, closest=closest, embedding=data.embedding)
     return [] if relevance is None else [relevance]
+
+
+def mixed_answers(data: NaturalQuestions, rows: slice) -> str:
+    """Return how many answers to documents of five lines are refused, with the right one and without."""
+    rng = random.Random(SEED)  # noqa: S311 - no secret
+    sentences = [[s for s in SENTENCE_END.split(row["text"]) if 40 < len(s) < 300] for row in data.rows]
+    gold: list[Relevance] = []
+    copied: list[Relevance] = []
+    for number in track(range(*rows.indices(len(data.rows))), "documents"):
+        question, wanted = data.question(number), [answer.lower() for answer in data.rows[number]["answers"]]
+        held = ((s, answer) for s in sentences[number] for answer in wanted if answer in s.lower())
+        sentence, answer = next(held, ("", ""))
+        if not sentence:
+            continue
+        others = [s for other in rng.sample(range(len(data.rows)), 40) if other != number for s in sentences[other][:1]]
+        others = [s for s in others if not any(answer in s.lower() for answer in wanted)][:LINES]
+        if len(others) < LINES:
+            continue
+        gold += _of_lines(data, question, answer, [sentence, *others[1:]], rng)
+        line = max(others, key=lambda s: data.cosine(question, s))
+        if first := NAME_OR_NUMBER.search(line) or NAME_OR_NUMBER.search(" ".join(others)):
+            copied += _of_lines(data, question, first[0], others, rng)
+    lines = ["| answers | refused |", "|---|---|"]
+    for name, found in (("gold answers (wrong refusals)", gold), ("of another line, the right one taken out", copied)):
+        lines.append(f"| {name} | {sum(r.too_low for r in found)} of {len(found)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _of_lines(
+    data: NaturalQuestions, question: str, answer: str, lines: list[str], rng: random.Random
+) -> list[Relevance]:
+    text = "\n".join(rng.sample(lines, len(lines)))
+    passage = Passage("notes.txt", 0, "1", text, end=len(text))
+    weights = KeywordIndex([passage]).weights(question)
+    return _measured(data, question, answer, [passage], weights, data.cosine(question, text))
 
 
 def sample_items(qa: DocumentQA) -> Iterator[Item]:
@@ -220,7 +266,7 @@ def report(records: Sequence[dict[str, Any]]) -> str:
 def main() -> None:
     """Answer the questions and store what was seen, or print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("task", choices=["gold", "passages", "samples", "report"])
+    parser.add_argument("task", choices=["gold", "mixed", "passages", "samples", "report"])
     parser.add_argument("files", type=Path, nargs="*", help="results files of the report")
     parser.add_argument("--data", type=Path, help="Natural Questions, as JSONL compressed with gzip")
     parser.add_argument("--rows", default="0:50")
@@ -235,8 +281,9 @@ def main() -> None:
     if given.task == "report":
         sys.stdout.write(report([record for file in given.files for record in _records(file)]))
         return
-    if given.task == "gold":
-        sys.stdout.write(gold_answers(NaturalQuestions(given.data, given.vectors), rows))
+    if given.task in ("gold", "mixed"):
+        table = gold_answers if given.task == "gold" else mixed_answers
+        sys.stdout.write(table(NaturalQuestions(given.data, given.vectors), rows))
         return
     options = SamplingOptions(max_new_tokens=given.tokens)
     index: PassageIndex

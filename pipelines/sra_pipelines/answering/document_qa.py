@@ -293,11 +293,12 @@ class DocumentQA:
         if not citations:
             return None
         embedding = getattr(self.retriever.index, "embedding", None)  # another index may have none
-        measured = has_measured_cosines(getattr(embedding, "model_name", None))
+        if not has_measured_cosines(getattr(embedding, "model_name", None)):
+            embedding = None
         return measure_relevance(
             retrieval.question, retrieval.passages, citations, self.retriever.word_weights(retrieval.question),
             also=() if retrieval.expansion is None else retrieval.expansion.written,
-            closest=retrieval.closest if measured else None,
+            closest=None if embedding is None else retrieval.closest, embedding=embedding,
         )  # fmt: skip
 
     def _shares(self, retrieval: Retrieval) -> AttentionShares:

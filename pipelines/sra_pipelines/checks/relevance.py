@@ -4,10 +4,11 @@ A model that is asked for something that the documents do not contain answers wi
 matter, which is on the page that it cites. What shows it is measured without the model:
 
 - `near`: how many of the question's words, weighted by how rare they are, are in the lines around a quote;
-- `closest`: the cosine of the question and the passage closest in meaning, of the whole index.
+- `closest`: the cosine of the question and the passage closest in meaning, of the whole index;
+- `quoted`: the cosine of the question and the closest quote, as a passage of several matters is close to none of them.
 
-Their sum, with half the weight of `near`, is one signal; docs/measurements.md has its curve, and how its threshold was
-found.
+The larger of the two cosines and a part of `near` are one signal; docs/measurements.md has what it refuses, and how its
+numbers were found.
 """
 
 from __future__ import annotations
@@ -16,7 +17,11 @@ import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 
+from llama_index.core.embeddings import BaseEmbedding
+
 from sra_pipelines.checks.citations import Citation
+from sra_pipelines.index.embedding_identity import unit_vectors
+from sra_pipelines.index.query_vectors import query_vector
 from sra_pipelines.retrieval.keywords import keywords
 from sra_pipelines.retrieval.languages import ENGLISH, language_of
 from sra_pipelines.values import Passage
@@ -34,8 +39,9 @@ _QUESTION_WORDS = frozenset(
 _LEAST_WORDS = 3  # of a question; the share of fewer words is too coarse
 _FUNCTION_WORDS = 3  # of a passage; a table may have none
 _LINES = 2  # before and after a quote
-_NEAR_WEIGHT = 0.5
-_LEAST_SCORE = 0.65
+_NEAR_WEIGHT = 0.3
+_QUOTED_MORE = 0.05  # what is added to the cosine of a quote, which is short and often has pronouns for names
+_LEAST_SCORE = 0.63
 _MEASURED = "allminilml6v2"  # cosines of other embedding models have another scale
 
 
@@ -51,15 +57,21 @@ class Relevance:
     closest
         Cosine of the question and the closest passage of the index; None if it is not known, or if the cosines of the
         embedding model were not measured.
+    quoted
+        Cosine of the question and the closest quote; None if it was not measured, as `near` and `closest` were enough.
     """
 
     near: float
     closest: float | None = None
+    quoted: float | None = None
 
     @property
     def too_low(self) -> bool:
         """Whether the documents probably do not contain an answer; never without `closest`, as words alone mislead."""
-        return self.closest is not None and self.closest + _NEAR_WEIGHT * self.near < _LEAST_SCORE
+        if self.closest is None:
+            return False
+        meaning = self.closest if self.quoted is None else max(self.closest, self.quoted + _QUOTED_MORE)
+        return meaning + _NEAR_WEIGHT * self.near < _LEAST_SCORE
 
 
 def measure_relevance(
@@ -70,6 +82,7 @@ def measure_relevance(
     *,
     also: Sequence[str] = (),
     closest: float | None = None,
+    embedding: BaseEmbedding | None = None,
 ) -> Relevance | None:
     """Measure how much the quotes of an answer have to do with the question.
 
@@ -87,6 +100,8 @@ def measure_relevance(
         Other phrases for what is asked; lines that contain one have all words of the question.
     closest
         Cosine of the question and the closest passage, if it is known.
+    embedding
+        The model of that cosine. It is asked for the cosines of the quotes if the answer would be refused without them.
 
     Returns
     -------
@@ -107,7 +122,12 @@ def measure_relevance(
         if any(phrase and phrase <= there for phrase in phrases):
             best = 1.0
         best = max(best, sum(weights[word] for word in asked & there) / total)
-    return Relevance(best, closest)
+    relevance = Relevance(best, closest)
+    if embedding is not None and relevance.too_low:
+        vector = query_vector(embedding, question)
+        quotes = unit_vectors(embedding.get_text_embedding_batch([citation.quote for citation in citations]))
+        relevance = dataclasses.replace(relevance, quoted=float((quotes @ vector).max()))
+    return relevance
 
 
 def has_measured_cosines(embedding_name: str | None) -> bool:

@@ -93,9 +93,13 @@ class Bm25:
             scores[positions] += (rarity * (counts / norms)).astype(np.float32)
         return scores
 
-    def rarity(self, n_containing: int) -> float:
-        """Return the weight of a word that `n_containing` passages contain: its inverse document frequency."""
-        return math.log(1 + (self.n_passages - n_containing + 0.5) / (n_containing + 0.5))
+    def rarity(self, n_containing: int, *, among: int = 0) -> float:
+        """Return the weight of a word that `n_containing` passages contain: its inverse document frequency.
+
+        With fewer passages than `among`, as if there were so many.
+        """
+        n_passages = max(self.n_passages, among)
+        return math.log(1 + (n_passages - n_containing + 0.5) / (n_containing + 0.5))
 
     def _containing(self, word: int) -> tuple[npt.NDArray[np.int32], Integers]:
         """Return the positions of the passages that contain a word, and how often they do."""

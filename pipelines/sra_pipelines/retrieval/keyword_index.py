@@ -18,6 +18,8 @@ from sra_pipelines.values import Passage
 
 __all__ = ["KeywordIndex"]
 
+_LEAST_PASSAGES = 50  # from which how rare a word is says something about the word
+
 
 class KeywordIndex:
     """BM25 index over passages, including the names of their documents and sections.
@@ -63,11 +65,17 @@ class KeywordIndex:
         self._languages = [LANGUAGES[number] for number in present] or [ENGLISH]
 
     def weights(self, question: str) -> dict[str, float]:
-        """Return the weight of each keyword of a question: the fewer passages contain it, the more it weighs."""
+        """Return the weight of each keyword of a question: the fewer passages contain it, the more it weighs.
+
+        An index of fewer than 50 passages counts as one of 50: in one of a single passage every word that it contains
+        would be worth a fifth of one that it does not.
+        """
         weights = {}
         for word in set(keywords([question])[0]):
             number = self._vocabulary.number(word)
-            weights[word] = self._bm25.rarity(0 if number is None else self._bm25.n_containing(number))
+            weights[word] = self._bm25.rarity(
+                0 if number is None else self._bm25.n_containing(number), among=_LEAST_PASSAGES
+            )
         return weights
 
     def search(self, question: str, limit: int) -> list[tuple[int, float]]:

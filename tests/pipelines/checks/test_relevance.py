@@ -87,3 +87,46 @@ def test_the_embedded_model_is_the_one_that_was_measured():
     from sra_pipelines.index.embedding import load_embedding
 
     assert has_measured_cosines(load_embedding("embedded").model_name)
+
+
+MIXED = "\n".join(
+    [
+        "The canteen opens at half past seven and closes at three.",
+        "Badges are returned to the porter on the last day.",
+        "The lease of the boathouse ends on 30 June 2031.",
+        "Bicycles may be left in the yard behind the workshop.",
+        "Minutes of the council are kept for ten years.",
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "low"),
+    [
+        ("On which day does the lease of the boathouse end?", "30 June 2031", False),
+        ("Until what time does the canteen stay open?", "It closes at three.", False),
+        ("Where may bicycles be left by visitors?", "In the yard behind the workshop.", False),
+        ("Which patents of the inventor Ada Brook have expired?", "30 June 2031", True),
+        ("What is the boiling point of pure ethanol?", "half past seven", True),
+    ],
+)
+def test_a_page_of_several_matters_is_measured_by_the_line_that_is_quoted(question, answer, low, tmp_path):
+    from sra_pipelines.index.embedding import load_embedding
+    from sra_pipelines.index.memory import DocumentIndex
+    from sra_pipelines.readers import read_document
+
+    file = tmp_path / "notes.txt"
+    file.write_text(MIXED, encoding="utf-8")
+    embedding = load_embedding("embedded")
+    index = DocumentIndex([read_document(file)], embedding)
+    [passage] = index.search(question, 10)
+    weights = KeywordIndex([passage]).weights(question)
+    citations = cite(answer, question, [passage])
+    assert citations
+    found = measure_relevance(question, [passage], citations, weights, closest=passage.score, embedding=embedding)
+    assert found.too_low is low
+
+
+def test_in_a_small_index_words_that_are_there_weigh_nearly_as_much_as_others():
+    weights = KeywordIndex(PASSAGES[:1]).weights("annual rent")
+    assert weights["rent"] / 2 < weights["annual"] < weights["rent"]

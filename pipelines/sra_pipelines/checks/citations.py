@@ -18,6 +18,7 @@ _WORD = re.compile(r"\d[\d.,]*\d|\d|[^\W\d_]{3,}")
 _LINE = re.compile(r"\S(?:[^\n]*?\S)?(?=\s*\n|\s*$|(?<=[.!?])\s+(?=[A-Z]))")
 _FIGURE_WEIGHT = 3.0  # a number identifies the source of an answer better than a word does
 _MOST = 3
+_PROSE = 5  # words of a line that can be the beginning of a sentence
 _CLOSE = 0.75  # a page is cited in addition to the best one if its overlap is at least this share of the best overlap
 _LEAST = 0.25  # a smaller overlap does not support an answer
 
@@ -146,6 +147,9 @@ def stands(citation: Citation, page: Sequence[Passage]) -> bool:
 def _quote(text: str, weights: Mapping[str, float], best_line: str, otherwise: Sequence[Claim] = ()) -> tuple[int, int]:
     """Return the span of the sentence or line with the most weight, and of a neighbour that adds half as much.
 
+    Lines that a sentence continues on are added while they have further words of the answer: a quote that ends at the
+    line end before the amount would not show what it supports.
+
     Of lines with the same weight, one that is part of the best line of the evidence is preferred. `otherwise` are
     amounts and dates of the answer that the passage has in another writing.
     """
@@ -161,13 +165,28 @@ def _quote(text: str, weights: Mapping[str, float], best_line: str, otherwise: S
     best = max(
         range(len(spans)), key=lambda i: (total_weight(span_words[i]), _is_part(text[slice(*spans[i])], best_line))
     )
-    start, end = spans[best]
+    first = last = best
     words = span_words[best]
     for neighbour in (best - 1, best + 1):
         if 0 <= neighbour < len(spans) and total_weight(span_words[neighbour] - words) >= 0.5 * total_weight(words):
-            start, end = min(start, spans[neighbour][0]), max(end, spans[neighbour][1])
+            first, last = min(first, neighbour), max(last, neighbour)
             words = words | span_words[neighbour]
-    return start, end
+    lines = [text[start:end] for start, end in spans]
+    while first > 0 and _continues(lines[first - 1], lines[first]) and span_words[first - 1] - words:
+        first -= 1
+        words = words | span_words[first]
+    while last + 1 < len(spans) and _continues(lines[last], lines[last + 1]) and span_words[last + 1] - words:
+        last += 1
+        words = words | span_words[last]
+    return spans[first][0], spans[last][1]
+
+
+def _continues(line: str, following: str) -> bool:
+    """Return whether a sentence of prose goes on from one line to the next; rows of tables and headings do not."""
+    words = line.split()
+    if len(words) < _PROSE or "|" in line + following or line[-1] in ".!?:;":
+        return False
+    return following[0].islower() or line[-1] == "," or words[-1].islower()
 
 
 def _without_marks(text: str) -> str:

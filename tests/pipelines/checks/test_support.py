@@ -292,3 +292,33 @@ def test_invented_names_and_days_have_no_sources(passage, question, answer, has_
 def test_capitalised_words_that_are_no_names(passage, answer):
     claims = check_support(answer, "What?", [of(passage)]).claims
     assert [claim.text for claim in claims if claim.kind == "name"] == []
+
+
+@pytest.mark.parametrize(
+    ("lines", "answer", "quoted"),
+    [
+        (  # the sentence goes on where the amount of the answer is
+            ["The Customer may terminate this Agreement at any time by giving not less than", "six months' notice."],
+            "The Customer may terminate this Agreement at any time by not less than six months' notice.",
+            [0, 1],
+        ),
+        (  # and begins in the line before
+            ["Tarnbrook agreed to sell its irrigation line for", "£12.5 million in cash to Fennimore Agritech Limited."],
+            "It agreed to sell the line to Fennimore Agritech Limited for £12.5 million in cash.",
+            [0, 1],
+        ),
+        (  # a row of a table does not go on in the next one
+            ["Purchases of property, plant and equipment 1,577", "Purchases of intangible assets and goodwill 310"],
+            "The purchases of property, plant and equipment and of goodwill were 1,577.",
+            [0],
+        ),
+        (  # a line without a further word of the answer is not needed
+            ["The premises were inspected in the spring and again", "after the works were complete."],
+            "The premises were inspected in the spring.",
+            [0],
+        ),
+    ],
+)
+def test_a_quote_follows_its_sentence_over_line_ends_to_the_words_of_the_answer(lines, answer, quoted):
+    [citation] = cite(answer, "Why?", [of("\n".join(["A heading", *lines, "Another matter."]))])
+    assert citation.quote == "\n".join(lines[number] for number in quoted)

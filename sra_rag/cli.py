@@ -6,10 +6,12 @@ only, which are available without an import.
 
 from __future__ import annotations
 
+import atexit
 import functools
 import importlib.metadata
 import importlib.util
 import inspect
+import logging
 import os
 import re
 import sys
@@ -23,7 +25,7 @@ from typer.core import TyperArgument, TyperCommand, TyperGroup
 from sra_rag import __version__
 from sra_rag.errors import MissingExtraError, SRAError
 
-__all__ = ["load_command", "main", "make_app"]
+__all__ = ["load_command", "main", "make_app", "run"]
 
 _GROUP = "sra_rag.commands"
 _BAD_INPUT = 2
@@ -193,6 +195,35 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def run() -> None:
+    """Run the command line as a program: as `main`, and then end the process at once.
+
+    Python would first free the modules of all libraries one by one. With those of a model that takes a second or two,
+    in which a finished command seems to hang. Handlers for the end of the process still run.
+    """
+    code = 1  # of an exception, whose traceback Python has printed by then
+
+    def leave() -> None:
+        logging.shutdown()
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        except (OSError, ValueError):  # a closed pipe, which Python reports as it ends
+            return
+        os._exit(code)
+
+    atexit.register(leave)  # before the commands are imported: the last that is registered runs first
+    try:
+        main()
+        code = 0
+    except SystemExit as ending:
+        code = ending.code if isinstance(ending.code, int) else int(ending.code is not None)
+        raise
+    except KeyboardInterrupt:
+        code = _INTERRUPTED
+        raise
+
+
 def _visible(message: str) -> str:
     """Return a message with control characters escaped, which a terminal would obey; a path in it may hold some."""
     return "".join(c if c in "\n\t" or unicodedata.category(c)[0] != "C" else ascii(c)[1:-1] for c in message)
@@ -215,4 +246,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run()

@@ -10,7 +10,10 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+
+from sra_rag.importing import importing_libraries
 
 __all__ = ["heads"]
 
@@ -44,13 +47,16 @@ def heads(
       sra-rag heads --plot heads.svg
     """
     # Imported here, so that the help of the command does not wait for torch.
-    from sra_rag.heads.known import evidence_heads, measured_settings
-    from sra_rag.heads.plot import check_plot_file, plot_heads
-    from sra_rag.models.loading import load_model
+    with importing_libraries():
+        from sra_rag.heads.known import evidence_heads, measured_settings
+        from sra_rag.heads.plot import check_plot_file, plot_heads
+        from sra_rag.models.loading import load_model
+        from sra_rag.models.sources import describe_loading
 
     if plot is not None:
         check_plot_file(plot)
-    loaded = load_model(model, dtype=dtype)
+    with Console(stderr=True).status(escape(describe_loading(model))):
+        loaded = load_model(model, dtype=dtype)
     ranked = evidence_heads(loaded)
     best = ranked[:top]
     if plot is not None:

@@ -62,6 +62,9 @@ def list_models(
     from rich.table import Table
 
     table = Table("name", "model", "licence", "here", "on disk")
+    for column in table.columns:
+        column.overflow = "fold"  # a narrow terminal shows whole words too
+    table.columns[0].no_wrap = True  # it is typed after --model
     for row in rows:
         state = "no" if not row.here else "yes" if row.unpacked else "yes, unpacked at the first use"
         table.add_row(row.name, row.title, row.licence, state, f"{row.size_on_disk / 1e6:.0f} MB")

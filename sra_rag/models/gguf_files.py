@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["LAYOUT", "file_sha256", "gguf_model_folder", "is_complete", "unpack_once", "unpacked_folder"]
+__all__ = ["LAYOUT", "file_sha256", "gguf_model_folder", "is_complete", "is_unpacked", "unpack_once", "unpacked_folder"]
 
 LAYOUT = "v2"
 """Part of the name of each folder of unpacked weights; raised when what is written there changes."""
@@ -62,6 +62,17 @@ def gguf_model_folder(file: Path) -> Path:
 def unpacked_folder(sha256: str) -> Path:
     """Return where the unpacked weights of the GGUF file with this SHA-256 are kept, whether they are there or not."""
     return cache_folder() / "models" / f"gguf-{sha256[:24]}-{LAYOUT}"
+
+
+def is_unpacked(file: Path) -> bool:
+    """Return whether the weights of a GGUF file are unpacked already.
+
+    Raises
+    ------
+    OSError
+        If there is no such file, or it cannot be read.
+    """
+    return is_complete(unpacked_folder(_known_sha256(file)))
 
 
 def is_complete(folder: Path) -> bool:

@@ -1,5 +1,6 @@
 """The command line as a whole: it knows its commands without importing them, and imports the chosen one."""
 
+import gc
 import importlib.metadata
 import os
 import re
@@ -12,6 +13,8 @@ from typer.testing import CliRunner
 
 import sra_rag
 from sra_rag.cli import load_command, make_app
+from sra_rag.importing import importing_libraries, without_collection
+from tests.terminals import Terminal
 
 ENTRIES = {entry.name: entry for entry in importlib.metadata.entry_points(group="sra_rag.commands")}
 
@@ -95,3 +98,75 @@ def test_help_shows_no_python_types(name):
         shown = CliRunner().invoke(make_app(), [name, *([one.name] if one is not command else []), "--help"]).output
         assert "--help" in shown
         assert not re.search(r"<(bool|int|float|str|path|list)\b|list\[|range>", shown), shown
+
+
+# A process as the installed script runs it, in which something would be printed if Python freed all objects at its end.
+PROGRAM = """
+import atexit, sys, tempfile
+import sra_rag.cli
+
+class Freed:
+    def __del__(self):
+        sys.__stdout__.write("freed\\n")
+
+def handler():
+    atexit.register(lambda: print("handler"))
+    sra_rag.cli.folder = tempfile.TemporaryDirectory()
+    print("folder", sra_rag.cli.folder.name)
+
+kept = Freed()
+{change}
+sys.argv = ["sra-rag", *{arguments!r}]
+sra_rag.cli.run()
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "arguments", "code", "shown"),
+    [
+        ("", ["--version"], 0, f"sra-rag {sra_rag.__version__}"),
+        ("", ["no-such-command"], 2, "No such command"),
+        ("sra_rag.cli.main = lambda: sys.exit('a message')", [], 1, "a message"),
+        ("sra_rag.cli.main = lambda: 1 / 0", [], 1, "ZeroDivisionError"),
+        ("def main(): raise KeyboardInterrupt\nsra_rag.cli.main = main", [], 130, "KeyboardInterrupt"),
+        ("sra_rag.cli.main = handler", [], 0, "handler"),
+    ],
+)
+def test_a_program_ends_at_once_with_its_exit_code_after_the_handlers_of_libraries(change, arguments, code, shown):
+    done = run(PROGRAM.format(change=change, arguments=arguments))
+    assert done.returncode == code
+    assert shown in done.stdout + done.stderr
+    assert "freed" not in done.stdout
+    for folder in re.findall(r"folder (.+)", done.stdout):
+        assert not os.path.exists(folder)
+
+
+def test_the_collector_is_paused_while_libraries_are_imported_and_stays_off_where_it_was_off():
+    assert gc.isenabled()
+    states = []
+
+    def fail():
+        with importing_libraries():
+            states.append(gc.isenabled())
+            raise ImportError("missing")
+
+    with pytest.raises(ImportError):
+        fail()
+    assert states == [False]
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        with without_collection():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("arguments", [["chat", "x.index"], ["serve", "x.index"], ["mcp", "x.index"], ["heads"]])
+def test_a_command_says_within_a_second_that_it_imports_libraries(arguments, tmp_path):
+    command = ["-m", "sra_rag", *arguments, "--model", "no-such-model"]
+    with Terminal(*command, cwd=tmp_path, env={"HF_HUB_OFFLINE": "1"}) as terminal:
+        assert terminal.read_until("importing libraries", seconds=20).strip().endswith("importing libraries")
+        assert terminal.read_to_end() == 2
+    assert "Traceback" not in terminal.text

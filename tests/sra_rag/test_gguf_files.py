@@ -15,6 +15,7 @@ from sra_rag.models import gguf_files
 from sra_rag.models.downloadable import downloadable_models
 from sra_rag.models.gguf_files import gguf_model_folder, is_complete
 from sra_rag.models.loading import load_tokenizer
+from sra_rag.models.sources import describe_loading
 from tests.sra_rag.tiny_gguf import LLAMA, write_gemma3, write_llama, write_qwen2, write_unknown
 
 
@@ -220,3 +221,15 @@ def test_the_real_models_answer(name, monkeypatch):
     result = engine.generate([{"role": "user", "content": "What is the capital of France? Answer in one word."}])
     assert "Paris" in result.text
     assert result.finish_reason == "stop"
+
+
+def test_the_first_use_of_a_file_is_called_unpacking_and_later_ones_loading(qwen):
+    first = describe_loading(str(qwen))
+    assert first == f"unpacking {qwen} (at the first use only)"
+    gguf_model_folder(qwen)
+    assert describe_loading(str(qwen)) == f"loading {qwen}"
+
+
+@pytest.mark.parametrize("name", ["no/such.gguf", "owner/model", "a-name", *downloadable_models()])
+def test_what_is_not_here_is_not_called_unpacking(name):
+    assert describe_loading(name) == f"loading {name}"

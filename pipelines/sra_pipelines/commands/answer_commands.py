@@ -7,6 +7,7 @@ options are checked.
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,6 +34,7 @@ from sra_pipelines.commands.shared_options import (
     ServedModelName,
     Settings,
 )
+from sra_pipelines.file_names import visible_name
 from sra_pipelines.presets import load_preset, preset_names, preset_path
 from sra_rag.config import SRAConfig
 from sra_rag.errors import ConfigError
@@ -171,6 +173,16 @@ def _require_question_and_documents(question: str, documents: Sequence[Path], in
         raise ConfigError(f"{question} is a file or folder. Give the question first, in quotes, then the documents.")
     if not documents and index is None:
         raise ConfigError("No documents are given. Name files or folders after the question, or give --index INDEX.")
+    missing = [path for path in documents if not path.exists()]
+    is_a_word = any(len(path.parts) == 1 and not path.suffix for path in missing)
+    if is_a_word and not any(character.isspace() for character in question):
+        # Words of a question without quotes are taken as documents.
+        words = " ".join([question, *map(str, missing)])
+        files = "".join(f" {shlex.quote(str(path))}" for path in documents if path.exists())
+        raise ConfigError(
+            f"There is no file or folder {visible_name(str(missing[0]))}. If it is part of the question, give the "
+            f'question in quotes: sra-rag ask "{visible_name(words)}"{files or " DOCUMENT"}'
+        )
     if documents and index is not None:
         raise ConfigError("Give either files and folders or --index INDEX, but not both.")
 

@@ -20,6 +20,7 @@ from sra_pipelines.readers import read_document
 from sra_pipelines.reading.finding import LeftOut, find_documents
 from sra_pipelines.values import Document, DocumentError
 from sra_rag.config import SRAConfig
+from sra_rag.importing import without_collection
 
 __all__ = ["answer_question", "read_files"]
 
@@ -49,7 +50,8 @@ def answer_question(
             if not documents and index_folder is None:
                 return False
             start("importing libraries")
-            from sra_pipelines.commands.answering import Output, opened_pipeline
+            with without_collection():
+                from sra_pipelines.commands.answering import Output, opened_pipeline
 
             pipeline = opened_pipeline(
                 documents,

@@ -33,6 +33,7 @@ from sra_pipelines.commands.shared_options import (
 from sra_pipelines.presets import load_preset
 from sra_pipelines.readers.limits import ReadingLimits
 from sra_rag.config import SRAConfig
+from sra_rag.importing import importing_libraries
 
 __all__ = ["KEYS_VARIABLE", "Index", "ServedSettings", "api_keys", "chat", "serve", "served_settings"]
 
@@ -80,7 +81,8 @@ def chat(
     sra = chosen_settings(settings, alpha, rows, layers, policy, engine)
     chosen = load_preset(preset)  # an invalid preset raises before a model is loaded
     choice = EngineChoice(engine, model, engine_key, tokenizer, window, dtype)
-    from sra_pipelines.commands.conversation import converse
+    with importing_libraries():
+        from sra_pipelines.commands.conversation import converse
 
     default = chosen_settings(None, None, None, None, None, engine)
     converse(
@@ -139,7 +141,8 @@ def serve(
 
       sra-rag serve contracts.index --engine vllm --model Qwen/Qwen3-4B
     """
-    from sra_pipelines.server import ServerSettings
+    with importing_libraries():
+        from sra_pipelines.server import ServerSettings
 
     limits = ReadingLimits(max_pages=max_pages)
     choice = EngineChoice(engine, model, engine_key, tokenizer, window, dtype)
@@ -150,7 +153,8 @@ def serve(
         request_timeout=request_timeout, grace=grace, max_new_tokens=max_new_tokens, sra=served_settings(sra, engine),
     )  # fmt: skip
     chosen = load_preset(preset)
-    from sra_pipelines.commands.conversation import serve_index
+    with importing_libraries():
+        from sra_pipelines.commands.conversation import serve_index
 
     serve_index(
         index, choice, settings, limits, embedding=embedding, preset=chosen,

@@ -15,6 +15,7 @@ from sra_pipelines.presets import load_preset
 from sra_pipelines.samples import SampleQuestion, demo_questions, sample_documents
 from sra_rag.config import SRAConfig
 from sra_rag.errors import SRAError
+from sra_rag.importing import without_collection
 from sra_rag.models.downloadable import downloadable_models
 from sra_rag.models.embedded import EMBEDDED_NAME
 
@@ -46,7 +47,8 @@ def demonstrate(model: str | None, sra: SRAConfig | None, *, context_tokens: int
         with progress_bars(console) as start:
             documents, _ = read_files(sample_documents(), start("reading"), console)
             start("importing libraries")
-            from sra_pipelines.commands.answering import Output, opened_pipeline
+            with without_collection():
+                from sra_pipelines.commands.answering import Output, opened_pipeline
 
             pipeline = opened_pipeline(
                 documents, None, choice=EngineChoice(model=name), embedding=None, context_tokens=context_tokens,

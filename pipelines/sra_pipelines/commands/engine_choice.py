@@ -122,9 +122,11 @@ def open_engine(
     """
     if choice.where == HERE:
         model = choice.model or EMBEDDED_NAME
-        start(f"loading {model}")
         from sra_rag.generation.engine import Engine
         from sra_rag.models.loading import load_model
+        from sra_rag.models.sources import describe_loading
+
+        start(describe_loading(model))
 
         yield Engine(load_model(model, dtype=choice.dtype), options=options)
         return

@@ -19,6 +19,7 @@ from sra_pipelines.commands.shared_options import AsJson, OwnEmbedding, Ray, Ray
 from sra_pipelines.file_names import visible, visible_name
 from sra_pipelines.readers import known_names
 from sra_pipelines.values import DocumentError
+from sra_rag.importing import without_collection
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,6 +32,8 @@ __all__ = ["app"]
 
 _BROKEN = 1
 _UNREADABLE = 2
+_NAMED = 5  # documents in a message
+_PACED = 50  # pages from which the time per page is shown
 
 app = typer.Typer(no_args_is_help=True, help="Manage an index of documents on disk: add, remove, list, check, store.")
 
@@ -106,15 +109,16 @@ def add(
     console = Console(stderr=True)
     with progress_bars(console) as start:
         start("importing libraries")
-        from sra_pipelines.commands.library_notices import quiet_libraries
-        from sra_pipelines.index.catalog import own_embedding
-        from sra_pipelines.index.embedding import load_embedding
-        from sra_pipelines.index.removal import RemovalRefusedError
-        from sra_pipelines.index.writer import add_documents
-        from sra_pipelines.presets import load_preset
-        from sra_pipelines.ray.cluster import RayOptions
+        with without_collection():
+            from sra_pipelines.commands.library_notices import quiet_libraries
+            from sra_pipelines.index.catalog import own_embedding
+            from sra_pipelines.index.embedding import load_embedding
+            from sra_pipelines.index.removal import RemovalRefusedError
+            from sra_pipelines.index.writer import add_documents
+            from sra_pipelines.presets import load_preset
+            from sra_pipelines.ray.cluster import RayOptions
 
-        quiet_libraries()
+            quiet_libraries()
     name = embedding or own_embedding(to)
     splitting = None if preset is None else load_preset(preset).splitting
     on_ray = RayOptions(ray_address, workers) if ray or ray_address else None
@@ -300,9 +304,9 @@ def _progress(console: Console) -> Iterator[ProgressCallback]:
         def on_progress(description: str, done: float, total: float) -> None:
             nonlocal known
             if total != known:  # another kind of work; within one, the description names the current file
-                bars.reset(task, total=total)
+                bars.reset(task, total=total or None)  # without a total the bar moves
                 known = total
-            bars.update(task, description=escape(description), completed=done, total=total)
+            bars.update(task, description=escape(description), completed=done, total=total or None)
 
         yield on_progress
 
@@ -333,11 +337,19 @@ def _write_report(report: AddReport, console: Console) -> None:
     nothing = not (report.added or report.changed or report.moved or report.removed or report.unchanged)
     if nothing and not (report.failed or report.duplicates):
         line(f"no documents were found. Documents are {known_names()} files.")
+    if report.without_file:
+        names = ", ".join(report.without_file[:_NAMED])
+        more = f" and {len(report.without_file) - _NAMED} more" if len(report.without_file) > _NAMED else ""
+        line(
+            f"note: the files of {names}{more} no longer exist, and the index keeps what they said. To remove "
+            "documents without a file, add --sync."
+        )
     for folder in report.linked_folders:
         line(f"skipped: {folder} is a link to a folder. To read it, give {Path(folder).resolve()} too.")
     for reason in report.failed.values():
         line(f"sra-rag: {reason}", "red")
-    pace = f" ({report.seconds / report.n_pages:.2f} s per page)" if report.n_pages else ""
+    # The seconds include loading the embedding model, which would be most of the pace of a few pages.
+    pace = f" ({report.seconds / report.n_pages:.2f} s per page)" if report.n_pages >= _PACED else ""
     resumed = f", {report.resumed} of them prepared by an earlier run" if report.resumed else ""
     sys.stdout.write(
         f"revision {report.revision}: {len(report.added)} added, {len(report.changed)} changed{resumed}, "

@@ -28,6 +28,7 @@ from sra_pipelines.commands.shared_options import (
 )
 from sra_pipelines.presets import load_preset
 from sra_rag.errors import require_extra
+from sra_rag.importing import importing_libraries
 
 __all__ = ["mcp"]
 
@@ -71,7 +72,8 @@ def mcp(
       sra-rag mcp contracts.index --http --port 8000
     """
     require_extra("sra-rag mcp", "mcp", "mcp", "fastapi", "uvicorn", "prometheus_client")
-    from sra_pipelines.server import ServerSettings
+    with importing_libraries():
+        from sra_pipelines.server import ServerSettings
 
     settings = ServerSettings(
         host=host, port=port, api_keys=api_keys(api_key), concurrency=1 if engine == HERE else SERVED_AT_ONCE,
@@ -80,6 +82,7 @@ def mcp(
     )  # fmt: skip
     choice = EngineChoice(engine, model, engine_key, tokenizer, window, dtype)
     chosen = load_preset(preset)
-    from sra_pipelines.commands.conversation import serve_tools
+    with importing_libraries():
+        from sra_pipelines.commands.conversation import serve_tools
 
     serve_tools(index, choice, settings, http=http, embedding=embedding, preset=chosen, context_tokens=context_tokens)

@@ -9,6 +9,7 @@ from typing import Any
 from llama_index.core.embeddings import BaseEmbedding
 
 from sra_rag.errors import MissingExtraError, ModelLoadError, first_line
+from sra_rag.importing import without_collection
 
 __all__ = ["load_embedding"]
 
@@ -33,10 +34,11 @@ def load_embedding(name: str = "embedded") -> BaseEmbedding:
     ModelLoadError
         If the model cannot be loaded.
     """
-    from llama_index.core.utils import infer_torch_device
-    from llama_index.embeddings.huggingface import HuggingFaceEmbedding
+    with without_collection():
+        from llama_index.core.utils import infer_torch_device
+        from llama_index.embeddings.huggingface import HuggingFaceEmbedding
 
-    from sra_rag.models.loading import cpu_multiplies_bfloat16
+        from sra_rag.models.loading import cpu_multiplies_bfloat16
 
     source = name
     options: dict[str, Any] = {}

@@ -32,7 +32,9 @@ class Plan:
     duplicates
         Files with the same contents as another file, mapped to the path of that file.
     gone
-        Documents in the index whose files no longer exist.
+        Documents in the index whose files no longer exist, which are removed.
+    kept
+        Documents whose files no longer exist, which stay because the ``add`` does not synchronize.
     failed
         Files that cannot be opened, mapped to the reason.
     """
@@ -43,6 +45,7 @@ class Plan:
     moved: dict[str, Path] = dataclasses.field(default_factory=dict)
     duplicates: dict[Path, str] = dataclasses.field(default_factory=dict)
     gone: list[IndexedDocument] = dataclasses.field(default_factory=list)
+    kept: list[IndexedDocument] = dataclasses.field(default_factory=list)
     failed: dict[Path, str] = dataclasses.field(default_factory=dict)
 
 
@@ -125,9 +128,8 @@ def make_plan(
     plan = Plan()
     by_path = {document.path: document for document in known}
     absent = {path for path in by_path if _is_gone(path)}
-    if sync:
-        gone = (document for path, document in by_path.items() if path in absent and _any_holds(sources, Path(path)))
-        plan.gone = sorted(gone, key=lambda document: document.name)
+    lost = (document for path, document in by_path.items() if path in absent and _any_holds(sources, Path(path)))
+    (plan.gone if sync else plan.kept).extend(sorted(lost, key=lambda document: document.name))
     by_hash: dict[str, list[IndexedDocument]] = {}
     for document in by_path.values():
         by_hash.setdefault(document.sha256, []).append(document)
@@ -185,6 +187,7 @@ def _place_new(
             continue
         del new[path]
     plan.gone = [document for document in plan.gone if document.path not in plan.moved]
+    plan.kept = [document for document in plan.kept if document.path not in plan.moved]
 
 
 def _name_new(plan: Plan, new: dict[Path, str], by_path: dict[str, IndexedDocument]) -> None:

@@ -56,6 +56,8 @@ class AddReport:
     ----------
     added, changed, moved, removed
         Names of the documents that were added, updated, moved to another path, and removed.
+    without_file
+        Names of the documents of these sources whose files no longer exist. They stay unless the ``add`` synchronizes.
     unchanged
         Number of files that the index already had in this version.
     resumed
@@ -84,6 +86,7 @@ class AddReport:
     changed: list[str]
     moved: list[str]
     removed: list[str]
+    without_file: list[str]
     unchanged: int
     resumed: int
     duplicates: dict[str, str]
@@ -141,7 +144,8 @@ def add_documents(
     splitting
         How a new index splits documents into passages; an existing index keeps its splitting.
     on_progress
-        Callback for a progress bar. If it raises, the ``add`` stops and the index is unchanged.
+        Callback for a progress bar; a total of 0 is an unknown one. If it raises, the ``add`` stops and the index is
+        unchanged.
     store
         Vector store to which the vectors are also copied; by default the store that is set in the index, see
         `bring_vectors`.
@@ -178,9 +182,14 @@ def add_documents(
     if sync:
         require_sources(paths)
     files, left_out, sources = find_files(paths, folder)
+
+    def load() -> BaseEmbedding:
+        progress("loading the embedding model", 0.0, 0.0)
+        return embedding()
+
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with writer_lock(folder):
-        model = None if exists(folder) else _create(folder, embedding(), embedding_name, splitting)
+        model = None if exists(folder) else _create(folder, load(), embedding_name, splitting)
         with connect(folder, write=True) as connection:
             require_intact(connection, folder)  # a change must not put a new seal on damage
             meta = read_meta(connection)
@@ -199,7 +208,7 @@ def add_documents(
             tally = Tally()
             if files_to_read:
                 if ray is None:
-                    model = model or embedding()
+                    model = model or load()
                     identity.require_same(EmbeddingIdentity.of(model, embedding_name), str(folder))
                     if reader is None:
                         contents = prepared_here(files_to_read, model, own, workers, limits, progress)
@@ -315,6 +324,7 @@ def _report_on(
         changed=sorted(name for path, name in names.items() if path in plan.changed),
         moved=sorted(document.name for document in known.values() if document.path in plan.moved),
         removed=[document.name for document in plan.gone],
+        without_file=[document.name for document in plan.kept],
         unchanged=len(plan.unchanged),
         resumed=len(prepared),
         duplicates={str(path): other for path, other in plan.duplicates.items()},

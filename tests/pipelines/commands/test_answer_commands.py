@@ -255,3 +255,12 @@ def test_files_that_are_not_read_are_named(run, tmp_path):
     assert str(folder / "drawing.dwg") in done.stderr
     assert str(folder / "film.mp4") in done.stderr
     assert f"skipped: {folder / 'link'} is a link to a folder. To read it, give {other} too." in done.stderr
+
+
+def test_a_question_without_quotes_is_refused_with_the_quotes_where_they_belong(run, make_pdf):
+    lease = make_pdf("lease.pdf", LEASE)
+    done = run("ask", "When", "does", "it", "end?", lease)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.endswith(f'sra-rag ask "When does it end?" {lease}\n')
+    assert run("ask", "Who", "signed?").stderr.endswith('sra-rag ask "Who signed?" DOCUMENT\n')

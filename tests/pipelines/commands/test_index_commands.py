@@ -43,6 +43,20 @@ def folder(tmp_path, make_pdf):
     return docs
 
 
+def test_a_renamed_file_is_named_as_one_whose_document_stays(folder, tmp_path, run):
+    index = tmp_path / "index"
+    added = run("index", "add", folder, "--to", index)
+    assert "per page" not in added.stdout  # of three pages nearly all is the time to load the embedding model
+    (folder / "notes.md").rename(folder / "ferry.md")
+    done = run("index", "add", folder, "--to", index)
+    assert (done.returncode, done.stdout.splitlines()[0]) == (0, "added: ferry")
+    assert "note: the files of notes no longer exist" in done.stderr
+    assert "--sync" in done.stderr
+    synchronized = run("index", "add", folder, "--to", index, "--sync")
+    assert "removed: notes" in synchronized.stdout
+    assert "no longer exist" not in synchronized.stderr
+
+
 @pytest.mark.slow
 def test_add_list_check_remove(folder, tmp_path, run):
     index = tmp_path / "index"

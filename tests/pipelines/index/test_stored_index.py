@@ -107,9 +107,10 @@ def test_sync_removes_what_is_gone_and_only_below_the_folder(add, index, folder,
     add(folder, elsewhere)
     (folder / "deep" / "ferry.txt").unlink()
     (elsewhere / "note.txt").unlink()
-    assert add(folder).removed == []
+    kept = add(folder)
+    assert (kept.removed, kept.without_file) == ([], ["ferry"])
     report = add(folder, sync=True)
-    assert (report.removed, report.revision) == (["ferry"], 2)
+    assert (report.removed, report.without_file, report.revision) == (["ferry"], [], 2)
     assert names(index) == ["lease", "note"]
     assert all(p.document != "ferry" for p in StoredIndex(index, word_embedding).passages())
     with pytest.raises(MissingSourceError):
@@ -120,9 +121,14 @@ def test_sync_removes_what_is_gone_and_only_below_the_folder(add, index, folder,
 
 def test_a_file_that_moved_is_not_read_again(add, index, folder):
     add()
+    for sync, there in ((True, folder / "deep"), (False, folder)):
+        [path] = folder.rglob("lease.md")
+        path.rename(there / "lease.md")
+        report = add(sync=sync)
+        assert (report.moved, report.added, report.removed, report.n_pages) == (["lease"], [], [], 0)
+        assert report.without_file == []
     (folder / "lease.md").rename(folder / "deep" / "lease.md")
-    report = add(sync=True)
-    assert (report.moved, report.added, report.removed, report.n_pages) == (["lease"], [], [], 0)
+    add()
     assert {about.path for about in index_documents(index)} == {
         str((folder / "deep" / name).resolve()) for name in ("ferry.txt", "lease.md")
     }
@@ -200,6 +206,17 @@ def test_an_interrupted_add_changes_nothing_and_is_gone_on_with(add, index, fold
     assert names(index) == ["ferry", "lease", "more0", "more1", "more2", "more3"]
     assert check_index(index).n_prepared == 0
     assert whole(index)
+
+
+def test_the_progress_of_an_add_begins_with_the_embedding_model(add, folder):
+    steps = []
+    add(on_progress=lambda what, done, total: steps.append((what, total)))
+    assert steps[0] == ("loading the embedding model", 0.0)
+    add(on_progress=lambda what, done, total: steps.append((what, total)))  # nothing to embed
+    assert [what for what, _ in steps].count("loading the embedding model") == 1
+    (folder / "new.txt").write_text("A new file.")
+    add(on_progress=lambda what, done, total: steps.append((what, total)))
+    assert [what for what, _ in steps].count("loading the embedding model") == 2
 
 
 def test_what_was_prepared_but_is_wanted_no_more_is_dropped(add, index, folder):

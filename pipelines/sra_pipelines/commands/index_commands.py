@@ -338,10 +338,10 @@ def _write_report(report: AddReport, console: Console) -> None:
     if nothing and not (report.failed or report.duplicates):
         line(f"no documents were found. Documents are {known_names()} files.")
     if report.without_file:
-        names = ", ".join(report.without_file[:_NAMED])
+        lost = ", ".join(report.without_file[:_NAMED])
         more = f" and {len(report.without_file) - _NAMED} more" if len(report.without_file) > _NAMED else ""
         line(
-            f"note: the files of {names}{more} no longer exist, and the index keeps what they said. To remove "
+            f"note: the files of {lost}{more} no longer exist, and the index keeps what they said. To remove "
             "documents without a file, add --sync."
         )
     for folder in report.linked_folders:

@@ -303,7 +303,10 @@ def test_capitalised_words_that_are_no_names(passage, answer):
             [0, 1],
         ),
         (  # and begins in the line before
-            ["Tarnbrook agreed to sell its irrigation line for", "£12.5 million in cash to Fennimore Agritech Limited."],
+            [
+                "Tarnbrook agreed to sell its irrigation line for",
+                "£12.5 million in cash to Fennimore Agritech Limited.",
+            ],
             "It agreed to sell the line to Fennimore Agritech Limited for £12.5 million in cash.",
             [0, 1],
         ),

@@ -54,6 +54,10 @@ class EvidenceConfig:
         Nothing is weighed unless the best passage gets at least `gate` times the attention of the others' mean. 0 is no
         gate. ``"agree"``: nothing is weighed unless two of three name the same passage (attention, the words of
         passages, the best line), or, where no word is shared, it gets 2.25 times the attention of the others' mean.
+    tokens
+        The number of tokens beside the chosen passages that the weights are meant for. Where a longer context has more,
+        weights are as many times larger, so that evidence keeps the share of attention that it has in a context of this
+        length. None: the weights are the same in every context.
 
     Raises
     ------
@@ -70,6 +74,7 @@ class EvidenceConfig:
     new_words: bool = False
     words: bool = True
     gate: Gate = 0.0
+    tokens: int | None = None
 
     def __post_init__(self) -> None:
         # A frozen value can only be normalised (JSON has no tuples) past its own guard.
@@ -88,8 +93,9 @@ class EvidenceConfig:
                 raise ConfigError(f"evidence {name}={given!r} is not allowed. Give true or false.")
         if self.gate == "agree" and not self.words:
             raise ConfigError('evidence gate="agree" is not allowed without words. Give words=True, or a number.')
-        if isinstance(self.passages, bool) or not isinstance(self.passages, int) or self.passages < 1:
-            raise ConfigError(f"evidence passages={self.passages!r} is not allowed. Give a whole number >= 1.")
+        for name, count in (("passages", self.passages), ("tokens", 1 if self.tokens is None else self.tokens)):
+            if type(count) is not int or count < 1:
+                raise ConfigError(f"evidence {name}={count!r} is not allowed. Give a whole number >= 1.")
         if self.unit not in get_args(Unit):
             raise ConfigError(f"evidence unit={self.unit!r} is not allowed. Use one of: {', '.join(get_args(Unit))}.")
 

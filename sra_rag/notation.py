@@ -112,7 +112,7 @@ def _option(text: str) -> tuple[str, object]:
         return name, _number(name, value)
     if name in ("evidence.heads", "evidence.look"):
         return name, parse_heads(name.partition(".")[2], value)
-    if name == "evidence.passages" and value.isdecimal():
+    if name in ("evidence.passages", "evidence.tokens") and value.isdecimal():
         return name, int(value)
     if name == "bounds" and "," in value:
         return name, tuple(_number(name, part) for part in value.split(","))

@@ -78,8 +78,9 @@ def choose_evidence(
     of two standard scores, its attention and its words. So is a passage, unless two of three name the same: attention,
     words, and the best line of all.
 
-    The weight outweighs the rest of the context. Where that is less than 16 tokens, ``log w`` is smaller, in proportion
-    to the logarithm of the rest, which is how the dilution of attention grows with the number of keys.
+    The weight outweighs the rest of the context. Among ``n`` keys with similar scores, evidence of ``m`` keys has
+    ``w m / (w m + n)`` of the attention. So where the rest is more than ``config.tokens``, weights grow in proportion
+    to it, and the share stays. Where it is less than 16 tokens, ``log w`` is smaller, in proportion to its logarithm.
 
     Parameters
     ----------
@@ -119,7 +120,8 @@ def choose_evidence(
         chosen = []  # where all are chosen, none stands out
     spans, weights = _weighed(prompt, chosen, best_lines, config, new_spans if config.new_words else None)
     power = min(1.0, math.log1p(beside) / math.log1p(_FULL_BESIDE))
-    weights = tuple(weight**power for weight in weights)
+    growth = 1.0 if config.tokens is None else max(1.0, beside / config.tokens)
+    weights = tuple((growth * weight) ** power for weight in weights)
     return FoundEvidence(tuple(shares.tolist()), tuple(chosen), tuple(best_lines), spans, weights)
 
 

@@ -153,6 +153,29 @@ def test_the_weight_is_smaller_where_hardly_anything_is_beside_the_passage(besid
     assert found.weights == pytest.approx([weight], abs=0.01)
 
 
+@pytest.mark.parametrize(("beside", "growth"), [(200, 1.0), (1500, 1.0), (6000, 4.0), (12_000, 8.0)])
+def test_weights_grow_with_what_is_beside_the_passage_if_they_are_meant_for_a_length(beside, growth):
+    passages = (0, 40), (40, 40 + beside)
+    lines = (((0, 20), (20, 40)), (passages[1],))
+    prompt = EncodedPrompt(tuple(range(beside + 45)), beside + 40, passages, lines)
+    look, config = torch.tensor([[0.6, 0.3, 0.1]]), EvidenceConfig(weight=8.0, line_weight=8.0)
+    assert choose_evidence(prompt, look, config).weights == (64.0, 8.0)
+    found = choose_evidence(prompt, look, config.replace(tokens=1500))
+    assert (found.spans, found.weights) == (((0, 20), (20, 40)), (64 * growth, 8 * growth))
+
+
+def test_the_share_of_equal_keys_stays_where_weights_grow():
+    """Among n equal keys, evidence of m keys has w m / (w m + n) of the attention."""
+    shares = []
+    for beside in (1500, 3000, 24_000):
+        passages = (0, 50), (50, 50 + beside)
+        prompt = EncodedPrompt(tuple(range(beside + 55)), beside + 50, passages, ((passages[0],), (passages[1],)))
+        config = EvidenceConfig(weight=4.0, tokens=1500)
+        [weight] = choose_evidence(prompt, torch.tensor([[0.9, 0.1]]), config).weights
+        shares.append(weight * 50 / (weight * 50 + beside))
+    assert shares == pytest.approx([200 / 1700] * 3)
+
+
 def test_passages_that_are_not_chosen_from_are_beside_the_passage_too():
     prompt = EncodedPrompt(tuple(range(45)), 40, ((0, 40),), (((0, 40),),))
     look, config = torch.tensor([[1.0]]), EvidenceConfig(weight=16.0)

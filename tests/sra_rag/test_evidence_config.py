@@ -20,6 +20,7 @@ from sra_rag.notation import parse_sra
             SRAConfig(evidence=EvidenceConfig(4.0, 40, ((18, 7), (12, 0)), unit="line", gate=1.5)),
         ),
         ("evidence=2,evidence.passages=3", SRAConfig(evidence=EvidenceConfig(2.0, passages=3))),
+        ("evidence=2,evidence.tokens=1500", SRAConfig(evidence=EvidenceConfig(2.0, tokens=1500))),
     ],
 )
 def test_text(text, expected):
@@ -67,6 +68,9 @@ def test_json_round_trip(tmp_path):
         ({"weight": 4, "look": "some"}, "look='some'"),
         ({"weight": 4, "look": [(1, -1)]}, "pairs"),
         ({"weight": 4, "passages": 0}, "whole number >= 1"),
+        ({"weight": 4, "tokens": 0}, "tokens=0 is not allowed. Give a whole number >= 1"),
+        ({"weight": 4, "tokens": 1500.5}, "whole number"),
+        ({"weight": 4, "passages": True}, "passages=True"),
         ({"weight": 4, "unit": "word"}, "passage, line"),
         ({"weight": 4, "gate": -1}, ">= 0"),
         ({"wieght": 4}, "Unknown evidence setting wieght. Known are: weight"),
@@ -83,7 +87,9 @@ def test_observed_bounds_do_not_go_with_it():
         SRAConfig(alpha=0.2, bounds="observed", evidence=4)
 
 
-@pytest.mark.parametrize("text", ["evidence=much", "evidence=4,evidence.heads=some", "evidence.passages=x,evidence=2"])
+@pytest.mark.parametrize(
+    "text", ["evidence=much", "evidence=4,evidence.heads=some", "evidence.passages=x,evidence=2", "evidence.tokens=-1"]
+)
 def test_text_that_makes_no_sense(text):
     with pytest.raises(ConfigError):
         parse_sra(text)

@@ -22,6 +22,10 @@ from sra_rag.generation.result import FoundEvidence, Generation, Timing, Usage
 __all__ = ["Answer", "PassageEvidence", "Retrieval", "nothing_found", "passage_evidence"]
 
 
+_ASKED = "Question:"
+_LINE_END = "\n"
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Retrieval:
     """The retrieved passages for a question, and the prompt. It is the same for all attention settings.
@@ -58,8 +62,18 @@ class Retrieval:
 
     def messages(self) -> list[dict[str, str]]:
         """Return the prompt. Passages come first, so that their prefill can be reused across questions and settings."""
-        content = f"{self.instruction}\n\n{self.context}\n\nQuestion: {self.question}"
+        content = f"{self.instruction}\n\n{self.context}\n\n{_ASKED} {self.question}"
         return [{"role": "user", "content": content}]
+
+    def marks(self) -> tuple[str, ...]:
+        """Return the lines of the prompt that are no part of an answer: the headings of passages, and "Question:".
+
+        A small model that has answered may go on with the next passage, or with a question of its own. "Question:" is
+        no such mark if the passages have it at the beginning of a line, or if the question is about questions.
+        """
+        headings = dict.fromkeys(f"\n{text.partition(_LINE_END)[0]}" for text in self.passage_texts())
+        about_questions = "question" in self.question.lower() or f"\n{_ASKED}" in self.context
+        return (*headings, *(() if about_questions else (f"\n{_ASKED}",)))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -164,8 +164,9 @@ class DocumentQA:
         shares = self._shares(retrieval) if attention else None
         texts = retrieval.passage_texts()
         lines = LineJoiner()
+        options = changes | self._stops([retrieval], changes)
         for delta in self.engine.stream(
-            retrieval.messages(), context=retrieval.context, passages=texts, sra=sra, shares=shares, **changes
+            retrieval.messages(), context=retrieval.context, passages=texts, sra=sra, shares=shares, **options
         ):
             text = lines.add(delta.text) + (lines.finish() if delta.generation is not None else "")
             if text:
@@ -217,7 +218,7 @@ class DocumentQA:
                 contexts=[r.context for r in group],
                 passage_lists=[r.passage_texts() for r in group],
                 sra=sra,
-                **changes,
+                **changes | self._stops(group, changes),
             )
             for retrieval, generation in zip(group, generations, strict=True):
                 answers[id(retrieval)] = self._answer(retrieval, generation, None, **_limits(changes))
@@ -229,6 +230,17 @@ class DocumentQA:
         if isinstance(retrieval, str):
             retrieval = self.retrieve(retrieval, max_new_tokens=changes.get("max_new_tokens"))
         return [self.ask(retrieval, sra=sra, **changes) for sra in settings]
+
+    def _stops(self, retrievals: Sequence[Retrieval], changes: dict[str, Any]) -> dict[str, Any]:
+        """Return the generation options that end answers before the marks of their prompts.
+
+        A server may allow a few texts only, and a text that follows a schema has no such marks.
+        """
+        if self.engine.loaded is None or changes.get("json_schema") is not None:
+            return {}
+        own = changes.get("stop", (changes.get("options") or self.engine.options).stop) or ()
+        marks = [mark for retrieval in retrievals for mark in retrieval.marks()]
+        return {"stop": tuple(dict.fromkeys([*([own] if isinstance(own, str) else own), *marks]))}
 
     def _budget(self, question: str, instruction: str, max_new_tokens: int) -> int:
         empty = self.engine.encode(Retrieval(question, (), "", instruction).messages())

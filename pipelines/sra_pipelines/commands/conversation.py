@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,7 +43,7 @@ Ask a question about the documents, or use a command:
   /both         answer the last question without and with reattention
   /reset        clear the conversation
   /help         show this help
-  /quit         quit (or press Ctrl-D); Ctrl-C stops an answer
+  /quit         quit (or press Ctrl-D); Ctrl-C stops an answer, and twice at the prompt quits
 """
 
 
@@ -198,6 +198,12 @@ def _stop_serving() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+def _edit_lines() -> None:
+    """Let `input` edit lines: arrow keys, earlier lines, lines of any length, and several pasted lines as one."""
+    with suppress(ImportError):  # Python may be built without it
+        import readline  # noqa: F401 - its import is enough
+
+
 class _Conversation:
     """A chat in the terminal or over a pipe, with one question per line.
 
@@ -224,11 +230,20 @@ class _Conversation:
         """Answer questions until the end of the input."""
         if self.interactive:
             self.reporter.heading(_HELP + f"\nCurrent setting: {describe(self.sra)}.")
+            _edit_lines()
+        leaving = False
         while True:
             try:
                 line = input("\n> " if self.interactive else "").strip()
             except EOFError:
                 return
+            except KeyboardInterrupt:
+                if leaving or not self.interactive:
+                    raise
+                leaving = True
+                self.reporter.heading("\n(press Ctrl-C again to quit)")
+                continue
+            leaving = False
             if line in _QUIT:
                 return
             if line:

@@ -19,6 +19,7 @@ _PROBABLY_NOT = "The documents probably do not say."
 _ALIKE = 0.5  # share of common words from which differences are listed
 _SHOWN = 5  # differences
 _QUOTE = 160  # characters
+_LINE = 100  # characters of the best line of the evidence
 _STOPPED = {
     "length": "; stopped at the token limit",
     "repetition": "; stopped because the answer repeated itself",
@@ -61,9 +62,12 @@ class Reporter:
                 else:
                     yield piece
 
+        held = ""  # white space that is written if something follows it: an answer may end with line breaks
         for text in mark_as_it_comes(texts(), retrieval) if self.streaming else texts():
             if self.streaming:
-                self._write(text)
+                shown = (held + text).rstrip()
+                held = (held + text)[len(shown) :]
+                self._write(shown)
         [answer] = ended
         self._write("\n" if self.streaming else f"{mark_unsupported(answer.text, answer.supported)}\n")
         self._checks(answer)
@@ -190,7 +194,8 @@ def _evidence_line(answer: Answer) -> str:
     """Say which passage was weighed and which of its lines got most attention, or that none stood out."""
     looks = list(zip(answer.evidence or (), answer.passages, strict=True))
     weighed = [
-        f"{passage.document}, page {passage.page_label} ({look.share:.0%} of the look): {look.line[:100]}"
+        f"{passage.document}, page {passage.page_label} ({look.share:.0%} of the look): "
+        f"{' '.join(look.line.split())[:_LINE]}"
         for look, passage in looks
         if look.weighed
     ]

@@ -205,3 +205,33 @@ def test_a_batch_answers_each(qa):
     assert all(answer.generation.sra.alpha == 0.2 for answer in answers)
     with pytest.raises(ConfigError, match="batch_size=0"):
         qa.batch(questions, batch_size=0)
+
+
+def writing(engine, text):
+    """Return generation options with which a model writes a text, token by token, and then goes on as it likes."""
+    ids = engine.encode(text).token_ids
+    start = engine.encode("").token_ids
+    ids = ids[len(start) :] if ids[: len(start)] == start else ids
+    return {"extra": {"sequence_bias": [[list(ids[: n + 1]), 100.0 * (n + 1)] for n in range(len(ids))]}}
+
+
+def test_an_answer_ends_before_the_parts_of_the_prompt_that_a_small_model_goes_on_with(qa):
+    found = qa.retrieve(QUESTION)
+    heading = f"[lease, page {found.passages[1].page_label}]"
+    for rest in (f"\n\n{heading}\nThe lease", "\n\nQuestion: What is due?"):
+        options = writing(qa.engine, f"82,400 crowns.{rest}") | {"max_new_tokens": 60}
+        answer = qa.ask(found, **options)
+        assert (answer.text, answer.generation.finish_reason) == ("82,400 crowns.", "stop")
+        assert answer.generation.usage.completion_tokens < 40
+        pieces = list(qa.stream(found, **options))
+        assert "".join(pieces[:-1]).strip() == "82,400 crowns."
+        [batched] = qa.batch([found], **options)
+        assert batched.text == "82,400 crowns."
+        stopped = qa.ask(found, **options, stop="crowns")
+        assert stopped.text == "82,400"
+
+
+def test_an_answer_about_questions_may_have_several(qa):
+    found = qa.retrieve("Which questions can be asked about the lease?")
+    text = "One:\nQuestion: What is due?"
+    assert qa.ask(found, **writing(qa.engine, text), max_new_tokens=60).text.startswith("One:\nQuestion: What")

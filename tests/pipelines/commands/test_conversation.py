@@ -1,6 +1,8 @@
-"""``sra-rag chat`` over a pipe: questions, and the commands of its help."""
+"""``sra-rag chat`` over a pipe and in a terminal: questions, and the commands of its help."""
 
 import io
+import subprocess
+import sys
 
 import pytest
 from sra_pipelines import DocumentQA
@@ -9,6 +11,7 @@ from sra_pipelines.commands.conversation import _Conversation
 
 from sra_rag import SRAConfig
 from tests.pipelines.server.test_server import lease_index
+from tests.terminals import Terminal
 
 __all__ = ["lease_index"]
 
@@ -51,3 +54,27 @@ def test_commands_that_cannot_be_followed_say_why(converse):
     out = converse("/boht")[1]
     assert out.startswith("There is no command /boht.\nAsk a question")
     assert "neither a valid setting" in converse("/sra evidnce")[1]
+
+
+@pytest.mark.slow
+def test_a_terminal_edits_lines_takes_pasted_ones_as_one_question_and_ctrl_c_keeps_the_chat(tmp_path):
+    (tmp_path / "pay.txt").write_text("The employee receives a gross monthly salary of EUR 4,250.")
+    add = [sys.executable, "-m", "sra_rag", "index", "add", "pay.txt", "--to", "pay.index"]
+    subprocess.run(add, cwd=tmp_path, check=True, capture_output=True)
+    with Terminal("-m", "sra_rag", "chat", "pay.index", "--max-new-tokens", "400", cwd=tmp_path) as terminal:
+        terminal.read_until("\n> ")
+        terminal.send("half a question\x03")
+        assert "press Ctrl-C again to quit" in terminal.read_until("\n> ")
+        terminal.send("\x1b[200~What is the salary\nin a month?\x1b[201~\rX\x1b[D\x1b[3~")  # and an edited line
+        first = terminal.read_until("\n> ")
+        assert "4,250" in first
+        assert first.count("prompt tokens") == 1
+        terminal.send("Write a poem of forty verses about the sea.\r")
+        terminal.read_until("asking")
+        terminal.send("\x03")
+        assert "(stopped)" in terminal.read_until("\n> ")
+        terminal.send("\x03")
+        terminal.read_until("\n> ")
+        terminal.send("\x03")
+        assert terminal.read_to_end() == 130
+    assert "Traceback" not in terminal.text

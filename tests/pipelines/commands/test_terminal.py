@@ -3,7 +3,7 @@
 import dataclasses
 
 import pytest
-from sra_pipelines.answering.answers import Answer, Retrieval
+from sra_pipelines.answering.answers import Answer, PassageEvidence, Retrieval
 from sra_pipelines.checks.citations import Citation
 from sra_pipelines.checks.support import check_support
 from sra_pipelines.commands.terminal import Reporter
@@ -56,6 +56,19 @@ def test_why_an_answer_was_stopped_is_said(capsys):
     assert "decode 3.0 s; stopped because the answer repeated itself\n" in written(
         capsys, answer("It is 5.", reason="repetition")
     )
+
+
+def test_a_streamed_answer_is_followed_by_its_sources_without_empty_lines(capsys):
+    reported = answer("It is 5.")
+    pieces = ["It", " is\n", "\n5.", "\n", "\n ", reported]
+    Reporter(streaming=True).answer(iter(pieces), Retrieval("What?", PASSAGES, ""))
+    assert capsys.readouterr().out.startswith("It is\n\n5.\n  no sources")
+
+
+def test_the_best_line_of_the_evidence_takes_one_line(capsys):
+    seen = PassageEvidence(0.75, "Jonas Reuter.\nSalary", True), PassageEvidence(0.15, "", False)
+    looked = dataclasses.replace(answer("It is 5."), evidence=(*seen, seen[1]))
+    assert "  evidence: lease, page 1 (75% of the look): Jonas Reuter. Salary\n" in written(capsys, looked)
 
 
 @pytest.mark.parametrize(

@@ -37,8 +37,10 @@ def require_free_address(settings: ServerSettings) -> None:
     try:
         socket.create_server((settings.host, settings.port), family=family).close()
     except OSError as error:
+        # Python repeats the address in the reason.
+        reason = (error.strerror or str(error)).partition(" (while")[0].lower()
         raise ConfigError(
-            f"The server cannot listen on {settings.host}:{settings.port}: {(error.strerror or str(error)).lower()}. "
+            f"The server cannot listen on {settings.host}:{settings.port}: {reason}. "
             "Stop the other program, or give another --port."
         ) from error
 

@@ -106,6 +106,13 @@ async def test_what_is_wrong_is_said(address, tool, arguments, said):
     assert said in text_of(result)
 
 
+def test_a_document_of_one_page_is_not_said_to_have_several(embedding, tiny_engine):
+    index = DocumentIndex([Document(Path("memo.txt"), (Page(0, "1", "The archive is in building 7."),))], embedding)
+    completions = Completions(DocumentQA(index, tiny_engine), ServerSettings())
+    with pytest.raises(ConfigError, match=r"no page '9' with text\. Its only page is '1'\."):
+        asyncio.run(DocumentTools(completions).read_page("memo", "9", 0))
+
+
 async def test_an_unexpected_error_says_nothing_of_the_server(address, lease_qa, monkeypatch):
     def broken(*args, **arguments):
         raise KeyError("/srv/secret")

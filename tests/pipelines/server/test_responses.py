@@ -165,3 +165,7 @@ def test_responses_are_not_stored(client):
         client.responses.retrieve("resp_1")
     with pytest.raises(openai.NotFoundError, match="not stored"):
         client.responses.delete("resp_1")
+    with pytest.raises(openai.NotFoundError, match="not stored"):
+        client.responses.cancel("resp_1")
+    with pytest.raises(openai.NotFoundError, match="not stored"):
+        client.responses.input_items.list("resp_1")

@@ -41,6 +41,8 @@ async def create_response(body: ResponsesRequest, request: Request) -> Response:
 
 @router.get("/v1/responses/{name}")
 @router.delete("/v1/responses/{name}")
+@router.post("/v1/responses/{name}/cancel")
+@router.get("/v1/responses/{name}/input_items")
 async def stored_response(name: str) -> None:
     """Reject requests for earlier responses."""
     raise HTTPException(404, f"There is no response {name!r}: responses are not stored. Send the request again.")

@@ -160,20 +160,22 @@ class DocumentTools:
         return await asyncio.to_thread(self._read_page, document, page, start)
 
     def _read_page(self, document: str, page: str, start: int) -> PageText:
-        pages = self.completions.qa.retriever.pages()
+        all_pages = self.completions.qa.retriever.pages()
         labels = {
-            passages[0].page_label: passages for (name, _), passages in pages.items() if name == document and passages
+            passages[0].page_label: passages
+            for (name, _), passages in all_pages.items()
+            if name == document and passages
         }
         if not labels:
-            names = sorted({name for name, _ in pages})
+            names = sorted({name for name, _ in all_pages})
             shown = ", ".join(map(repr, names[:_NAMES_SHOWN])) + (", ..." if len(names) > _NAMES_SHOWN else "")
             raise ConfigError(f"There is no document {document!r}. The documents are: {shown or '(none)'}.")
         if page not in labels:
             known = list(labels)
-            raise ConfigError(
-                f"{document}: there is no page {page!r} with text. The {len(known)} pages are {known[0]!r} to "
-                f"{known[-1]!r}."
-            )
+            pages = f"The {len(known)} pages are {known[0]!r} to {known[-1]!r}."
+            if len(known) == 1:
+                pages = f"Its only page is {known[0]!r}."
+            raise ConfigError(f"{document}: there is no page {page!r} with text. {pages}")
         text = _text_of(labels[page])
         if not 0 <= start < len(text):
             raise ConfigError(f"start={start} is not allowed: the page has {len(text)} characters.")

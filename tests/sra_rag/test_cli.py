@@ -168,5 +168,3 @@ def test_a_command_says_within_a_second_that_it_imports_libraries(arguments, tmp
     command = ["-m", "sra_rag", *arguments, "--model", "no-such-model"]
     with Terminal(*command, cwd=tmp_path, env={"HF_HUB_OFFLINE": "1"}) as terminal:
         assert terminal.read_until("importing libraries", seconds=20).strip().endswith("importing libraries")
-        assert terminal.read_to_end() == 2
-    assert "Traceback" not in terminal.text

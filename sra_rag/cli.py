@@ -63,6 +63,7 @@ def make_app() -> typer.Typer:
         "(Scaled ReAttention).",
         no_args_is_help=True,
         add_completion=False,
+        context_settings={"help_option_names": ["-h", "--help"]},  # also of the commands
         pretty_exceptions_enable=False,
     )
 

@@ -68,6 +68,14 @@ def test_the_short_help_in_the_list_is_the_first_sentence_of_the_commands_own(na
     assert listed.short_help == " ".join(loaded.help.split("\n\n")[0].split())
 
 
+@pytest.mark.parametrize("command", [[], ["ask"], ["index"], ["index", "add"], ["models", "get"]])
+def test_help_is_also_asked_for_with_one_letter(command):
+    short, long = (CliRunner().invoke(make_app(), [*command, option]) for option in ("-h", "--help"))
+    assert short.exit_code == 0
+    assert short.output == long.output
+    assert "Usage:" in short.output
+
+
 def test_a_misspelt_command_is_refused_with_the_right_name():
     done = CliRunner().invoke(make_app(), ["evalute"])
     assert done.exit_code == 2

@@ -17,7 +17,7 @@ import typer
 from sra_pipelines.commands.json_output import write_json
 from sra_pipelines.commands.shared_options import AsJson, OwnEmbedding, Ray, RayAddress
 from sra_pipelines.file_names import visible, visible_name
-from sra_pipelines.readers import known_names
+from sra_pipelines.readers import known_names, where_to_look
 from sra_pipelines.values import DocumentError
 from sra_rag.importing import without_collection
 
@@ -105,7 +105,8 @@ def add(
 
     if not to.exists() and not any(path.exists() for path in folders):
         missing = ", ".join(visible_name(str(path)) for path in folders)
-        raise DocumentError(f"{missing}: there is no such file or folder. Check the path. No index was created.")
+        look = where_to_look(folders[0])
+        raise DocumentError(f"{missing}: there is no such file or folder. {look} No index was created.")
     console = Console(stderr=True)
     with progress_bars(console) as start:
         start("importing libraries")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from sra_pipelines.index.catalog import IndexedDocument
+from sra_pipelines.readers import where_to_look
 from sra_pipelines.reading.finding import LeftOut, document_names, visible_paths
 from sra_pipelines.reading.processes import file_hash
 from sra_pipelines.values import DocumentError
@@ -140,7 +141,7 @@ def make_plan(
         indexed = by_path.get(str(path))
         try:
             if not path.is_file():
-                raise DocumentError(f"{path}: there is no such file or folder. Check the path.")
+                raise DocumentError(f"{path}: there is no such file or folder. {where_to_look(path)}")
             digest = file_hash(path)
         except DocumentError as problem:
             plan.failed[path] = str(problem)

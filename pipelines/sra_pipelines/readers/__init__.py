@@ -18,7 +18,7 @@ from sra_pipelines.unicode_forms import composed
 from sra_pipelines.values import Document, DocumentError, Heading, Page
 from sra_rag.generation.text import well_formed
 
-__all__ = ["CONVERT", "FORMATS", "Format", "known_names", "read_document", "read_pages"]
+__all__ = ["CONVERT", "FORMATS", "Format", "known_names", "read_document", "read_pages", "where_to_look"]
 
 OnPage = Callable[[int, int], None] | None
 
@@ -99,6 +99,7 @@ CONVERT = {
 }
 
 
+_ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 _OCR = "Install what recognizes it (pip install 'sra-rag[ocr]'),"
 
 
@@ -183,7 +184,9 @@ def _format_of(path: Path) -> Format:
     if not path.is_file():
         if path.is_dir():
             raise DocumentError(f"{path}: this is a folder. Give one of the files in it.")
-        raise DocumentError(f"{path}: there is no such file. Check the path.")
+        if path.exists():
+            raise DocumentError(f"{path}: this is a device or a pipe. Save its contents to a file, and give that.")
+        raise DocumentError(f"{path}: there is no such file. {where_to_look(path)}")
     try:
         if path.stat().st_size == 0:
             raise DocumentError(f"{path}: the file is empty (0 bytes). Get a new copy.")
@@ -209,7 +212,16 @@ def _format_of(path: Path) -> Format:
     return known
 
 
+def where_to_look(path: Path) -> str:
+    """Return what to do about a path that does not exist."""
+    if {"http:", "https:"} & set(path.parts):
+        return "Documents are not downloaded: save the page or file, and give the path of the copy."
+    return "Check the path."
+
+
 def _next_step(suffix: str) -> str:
+    if suffix in _ARCHIVES:
+        return "Unpack it, and give the folder."
     if suffix in _IMAGES:
         return f"{_OCR} or convert it."
     return CONVERT.get(suffix, "Convert it.")

@@ -121,6 +121,15 @@ def test_an_index_is_not_created_for_paths_that_do_not_exist(tmp_path, run):
     assert not (tmp_path / "index").exists()
 
 
+def test_a_web_address_is_no_folder(folder, tmp_path, run):
+    step = "Documents are not downloaded: save the page or file, and give the path of the copy."
+    refused = run("index", "add", "https://example.com/reports", "--to", tmp_path / "index")
+    assert (refused.returncode, refused.stderr.count(step)) == (2, 1)
+    partly = run("index", "add", folder, "https://example.com/reports", "--to", tmp_path / "index")
+    assert (partly.returncode, partly.stderr.count(step)) == (2, 1)
+    assert "2 added" in partly.stdout
+
+
 def test_an_index_that_cannot_be_written_costs_one_line(folder, run):
     done = run("index", "add", folder, "--to", "/proc/no.index")
     assert done.returncode == 2

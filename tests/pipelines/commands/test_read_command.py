@@ -1,6 +1,9 @@
 """``sra-rag read`` shows what the readers read."""
 
 import json
+import os
+import re
+from pathlib import Path
 
 import pytest
 from sra_pipelines.commands.read_command import read
@@ -31,3 +34,22 @@ def test_pages_without_text_and_bad_files(tmp_path, capsys, make_pdf):
         read(tmp_path / "none.pdf")
     with pytest.raises(DocumentError, match=r"this is a folder\. Give one of the files in it"):
         read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("path", "step"),
+    [
+        ("https://example.com/report.pdf", "Documents are not downloaded: save the page or file"),
+        ("reports.zip", "Unpack it, and give the folder."),
+        ("reports.tar.gz", "Unpack it, and give the folder."),
+        ("pipe", "this is a device or a pipe. Save its contents to a file"),
+        ("report.pdf", "there is no such file. Check the path."),
+    ],
+)
+def test_what_cannot_be_read_is_refused_with_what_to_do(tmp_path, monkeypatch, path, step):
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe")
+    for name in ("reports.zip", "reports.tar.gz"):
+        Path(name).write_bytes(b"PK\x03\x04\x00\x01")
+    with pytest.raises(DocumentError, match=re.escape(step)):
+        read(Path(path))

@@ -33,7 +33,7 @@ from sra_rag.generation.request import LinkedCancellation
 from sra_rag.generation.result import Generation
 from sra_rag.generation.text import well_formed
 
-__all__ = ["DocumentQA", "NoRoomError"]
+__all__ = ["DocumentQA", "NoPassageFitsError", "NoRoomError"]
 
 
 class NoRoomError(ContextOverflowError, ConfigError):
@@ -45,6 +45,29 @@ class NoRoomError(ContextOverflowError, ConfigError):
             f"The question leaves no room for passages: with its instruction it has {prompt_tokens} tokens and up to "
             f"{max_new_tokens} are to be generated, but the model's window holds {context_window}. Shorten it, or "
             "decrease max_new_tokens.",
+        )
+
+
+class NoPassageFitsError(ConfigError):
+    """The prompt has room for fewer tokens than each of the best passages has.
+
+    Parameters
+    ----------
+    budget
+        Number of tokens of passages that the prompt may have.
+    least
+        Number of tokens that the shortest passage needs.
+    context_tokens
+        The limit that was set; None if the context window of the model leaves no more.
+    """
+
+    def __init__(self, budget: int, least: int, context_tokens: int | None) -> None:
+        step = "Use a model with a larger context window, or decrease max_new_tokens."
+        if context_tokens is not None:
+            step = f"Give context_tokens of at least {least}."
+        super().__init__(
+            f"No passage fits into the prompt: the shortest of the best ones has {least} tokens, and there is room for "
+            f"{budget}. {step}"
         )
 
 
@@ -115,6 +138,8 @@ class DocumentQA:
             If the question is empty.
         NoRoomError
             If it leaves no room for passages.
+        NoPassageFitsError
+            If passages are found, and none of them fits.
         """
         question = well_formed(question)
         if not question.strip():
@@ -125,9 +150,11 @@ class DocumentQA:
         budget = self._budget(question, instruction, max_new_tokens or self.engine.options.max_new_tokens)
         computes = "arithmetic" in self.preset.checks
         needed = needed_rows(question, self.preset.metrics) if computes else None
-        packed, expansion, closest, statements = self.retriever.retrieve_expanded(
+        packed, expansion, closest, statements, least = self.retriever.retrieve_expanded(
             question, budget, self.count_tokens, needed
         )
+        if least is not None:
+            raise NoPassageFitsError(budget, least, self.context_tokens)
         context = format_passages(packed)
         return Retrieval(question, tuple(packed), context, instruction, expansion, closest, tuple(statements))
 

@@ -10,7 +10,7 @@ from sra_pipelines.retrieval.merging import merge_passages
 from sra_pipelines.values import Passage
 from sra_rag.errors import ConfigError
 
-__all__ = ["Order", "Pages", "PlacedPage", "format_passages", "pack_passages"]
+__all__ = ["Order", "Pages", "PlacedPage", "format_passages", "pack_passages", "tokens_needed"]
 
 Order = Literal["document", "best_first", "best_last", "ends"]
 Pages = Mapping[tuple[str, int], Sequence[Passage]]
@@ -112,6 +112,11 @@ def format_passages(passages: Sequence[Passage]) -> str:
     return "\n\n".join(f"[{p.document}, page {p.page_label}]\n{p.text}" for p in passages)
 
 
+def tokens_needed(passage: Passage, count_tokens: Callable[[str], int]) -> int:
+    """Return the number of tokens that a passage takes in a prompt, with its heading and the separator."""
+    return count_tokens(format_passages([passage])) + _SEAM
+
+
 class _Packing:
     """The passages selected so far by page, and their token counts."""
 
@@ -146,7 +151,7 @@ class _Packing:
 
     def cost(self, passages: Sequence[Passage]) -> int:
         """Return the number of tokens of passages of one page, merged."""
-        return sum(self.count_tokens(format_passages([p])) + _SEAM for p in merge_passages(passages))
+        return sum(tokens_needed(passage, self.count_tokens) for passage in merge_passages(passages))
 
     def share(self, passage: Passage, whole: Sequence[Passage]) -> float:
         """Return the share of the page of `passage` that is selected, in [0, 1]."""

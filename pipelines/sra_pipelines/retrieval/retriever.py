@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple, get_args
 from sra_pipelines.index.passage_index import PassageIndex
 from sra_pipelines.presets import load_preset
 from sra_pipelines.retrieval.named_documents import prefer_documents
-from sra_pipelines.retrieval.packing import Order, Pages, PlacedPage, pack_passages
+from sra_pipelines.retrieval.packing import Order, Pages, PlacedPage, pack_passages, tokens_needed
 from sra_pipelines.retrieval.placing import PlacedStatement, needed_statements, place_statements, statements_among
 from sra_pipelines.retrieval.reranking import Reranker
 from sra_pipelines.retrieval.revision import Revision
@@ -29,6 +29,7 @@ _CANDIDATES = 200  # candidates per search
 _CANDIDATES_NAMED = 2000  # of the dense search, if a document is named: it may have few of the best passages
 _WORDS = 20  # candidates of the keyword search: after the first few, matches are weak
 _RERANKED = 50
+_SHORTEST_OF = 20  # best passages, of which the shortest is named if none fits
 
 
 class Retrieved(NamedTuple):
@@ -44,12 +45,15 @@ class Retrieved(NamedTuple):
         Cosine of the question and the passage closest in meaning; None if the search was by keywords only.
     statements
         Which pages of the passages are statements; empty if the topics of the question need none.
+    least
+        Number of tokens that the shortest of the best passages needs, if passages were found and none of them fits.
     """
 
     passages: list[Passage]
     expansion: Expansion | None
     closest: float | None
     statements: Sequence[PlacedStatement] = ()
+    least: int | None = None
 
 
 class _Ranking(NamedTuple):
@@ -145,7 +149,10 @@ class Retriever:
             hits, budget, count_tokens, order=self.order, pages=pages, placed=placed, ahead=self.topics.ahead
         )
         statements = statements_among(packed, self._revision()) if needed_statements(entries) else ()
-        return Retrieved(packed, Expansion.of(entries) if entries else None, closest, statements)
+        least = None
+        if hits and not packed:
+            least = min(tokens_needed(passage, count_tokens) for passage in hits[:_SHORTEST_OF])
+        return Retrieved(packed, Expansion.of(entries) if entries else None, closest, statements, least)
 
     def expansion(self, question: str) -> Expansion | None:
         """Return what the vocabulary adds to the search for a question; None if nothing."""

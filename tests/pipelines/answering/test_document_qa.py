@@ -5,8 +5,8 @@ import re
 import threading
 
 import pytest
-from sra_pipelines.answering.answers import Answer
-from sra_pipelines.answering.document_qa import DocumentQA
+from sra_pipelines.answering.answers import Answer, Retrieval
+from sra_pipelines.answering.document_qa import DocumentQA, NoPassageFitsError
 from sra_pipelines.commands.terminal import Reporter
 from sra_pipelines.index.memory import DocumentIndex
 from sra_pipelines.readers import read_document
@@ -235,3 +235,19 @@ def test_an_answer_about_questions_may_have_several(qa):
     found = qa.retrieve("Which questions can be asked about the lease?")
     text = "One:\nQuestion: What is due?"
     assert qa.ask(found, **writing(qa.engine, text), max_new_tokens=60).text.startswith("One:\nQuestion: What")
+
+
+def test_passages_that_were_found_and_do_not_fit_are_not_reported_as_documents_that_do_not_say(qa):
+    small = DocumentQA(qa.index, qa.engine, context_tokens=10)
+    with pytest.raises(
+        NoPassageFitsError, match=r"there is room for 10\. Give context_tokens of at least (\d+)"
+    ) as found:
+        small.ask(QUESTION)
+    least = int(re.search(r"at least (\d+)", str(found.value))[1])
+    assert len(DocumentQA(qa.index, qa.engine, context_tokens=least).retrieve(QUESTION).passages) == 1
+    with pytest.raises(NoPassageFitsError):
+        DocumentQA(qa.index, qa.engine, context_tokens=least - 1).retrieve(QUESTION)
+    window = qa.engine.context_window
+    empty = len(qa.engine.encode(Retrieval(QUESTION, (), "").messages()).token_ids)
+    with pytest.raises(NoPassageFitsError, match="a larger context window, or decrease max_new_tokens"):
+        DocumentQA(qa.index, qa.engine).ask(QUESTION, max_new_tokens=window - empty - 8 - 5)

@@ -36,7 +36,7 @@ from sra_rag.generation.request import Cancellation, LinkedCancellation, Request
 from sra_rag.generation.result import Generation, Likelihood, TextDelta, Usage
 from sra_rag.generation.sampling import SamplingOptions
 from sra_rag.generation.text import TextAssembler
-from sra_rag.heads.known import fitted_settings
+from sra_rag.heads.known import evidence_heads, fitted_settings
 from sra_rag.models.description import describe_model
 from sra_rag.models.device_memory import clear_memory_errors
 from sra_rag.models.loading import LoadedModel
@@ -273,7 +273,11 @@ class Engine:
             options=self.options,
             context_window=self.context_window,
         )
-        return dataclasses.replace(request, sra=fitted_settings(request.sra, self.loaded))
+        sra = fitted_settings(request.sra, self.loaded)
+        looks = sra is not None and sra.evidence is not None and sra.evidence.most_heads > 0
+        if looks and any(prompt.has_passages for prompt in request.prompts):
+            evidence_heads(self.loaded)  # found at the first use; that is no part of the time of an answer
+        return dataclasses.replace(request, sra=sra)
 
     def _stream(self, request: Request) -> Generator[TextDelta, None, None]:
         arrived: queue.SimpleQueue[TextDelta | BaseException] = queue.SimpleQueue()

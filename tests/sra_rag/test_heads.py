@@ -1,6 +1,7 @@
 """Evidence heads: found without labels, kept under the model's fingerprint, shipped for measured models."""
 
 import json
+import time
 
 import pytest
 import torch
@@ -57,7 +58,7 @@ def test_heads_are_found_once_and_kept(small, monkeypatch, capsys):
     heads = evidence_heads(small)
     assert len(heads) == 3 * 6
     assert known_heads(fingerprint(small.model)) == heads
-    assert "Finding the evidence heads of tiny" in capsys.readouterr().err
+    assert "finding the evidence heads of tiny" in capsys.readouterr().err
     again = LoadedModel(tiny_model("llama", vocabulary=len(small.tokenizer)), small.tokenizer, "again")
 
     def fail(*_, **__):
@@ -134,3 +135,24 @@ def test_all_heads_and_named_heads_need_no_search(small, monkeypatch):
     monkeypatch.setattr(known, "find_evidence_heads", None)
     assert chosen_heads(small, "all") is None
     assert chosen_heads(small, ((0, 1), (2, 5))) == ((0, 1), (2, 5))
+
+
+def test_finding_the_heads_is_no_part_of_the_time_of_the_first_answer(small, monkeypatch):
+    def slow(model, **kw):
+        time.sleep(2)
+        return find_evidence_heads(model, probes=make_probes(2))
+
+    monkeypatch.setattr(known, "find_evidence_heads", slow)
+    passages = ["The rent is 5 crowns.", "The lease runs for nine years."]
+    context = "\n\n".join(passages)
+    arguments = {"context": context, "passages": passages, "sra": {"evidence": {"weight": 4.0, "look": 2}}}
+    engine = Engine(small, options=SamplingOptions(max_new_tokens=2, timeout=60))
+    question = [{"role": "user", "content": f"{context}\n\nWhat is the rent?"}]
+    unchanged = engine.generate(question, **arguments | {"sra": None})
+    assert known_heads(fingerprint(small.model)) is None  # without evidence nothing is looked for
+    started = time.monotonic()
+    first = engine.generate(question, **arguments)
+    assert time.monotonic() - started > 2
+    assert first.timing.total_seconds < 2
+    assert first.evidence is not None
+    assert unchanged.evidence is None

@@ -278,7 +278,6 @@ def _confirmed(refused: RemovalRefusedError) -> AllowRemoval:
 @contextmanager
 def _progress(console: Console) -> Iterator[ProgressCallback]:
     """Show a progress bar with the remaining time, on a terminal only."""
-    from rich.markup import escape
     from rich.progress import (
         BarColumn,
         Progress,
@@ -287,6 +286,8 @@ def _progress(console: Console) -> Iterator[ProgressCallback]:
         TimeElapsedColumn,
         TimeRemainingColumn,
     )
+
+    from sra_pipelines.commands.progress_bar import AROUND_COUNTED, fitting
 
     with Progress(
         TextColumn("{task.description}"),
@@ -307,7 +308,8 @@ def _progress(console: Console) -> Iterator[ProgressCallback]:
             if total != known:  # another kind of work; within one, the description names the current file
                 bars.reset(task, total=total or None)  # without a total the bar moves
                 known = total
-            bars.update(task, description=escape(description), completed=done, total=total or None)
+            shown = fitting(description, console.width - AROUND_COUNTED)
+            bars.update(task, description=shown, completed=done, total=total or None)
 
         yield on_progress
 

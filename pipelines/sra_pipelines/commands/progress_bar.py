@@ -26,9 +26,13 @@ from rich.progress import (
 from rich.text import Text
 
 from sra_pipelines.file_names import visible_name
+from sra_rag.heads.progress import heads_shown_by
 
-__all__ = ["Advance", "Start", "progress_bars", "show_until"]
+__all__ = ["AROUND_COUNTED", "Advance", "Start", "fitting", "progress_bars", "show_until"]
 
+_AROUND = 18  # columns of a terminal for spinner, bar and time
+AROUND_COUNTED = 42  # with a count and the remaining time
+_LEAST = 16  # columns for a description
 _SAMPLES = 16  # recent updates from which the remaining time is estimated
 
 Piece = TypeVar("Piece")
@@ -67,14 +71,18 @@ def progress_bars(console: Console) -> Iterator[Start]:
         transient=True,
         disable=not console.is_terminal,
     ) as progress:
-        progress.add_task("starting", total=None)
+        current = progress.add_task("starting", total=None)
 
         def show(task: TaskID) -> None:
+            nonlocal current
+            current = task
             for other in progress.task_ids:
                 progress.update(other, visible=other == task)
 
         def start(description: str) -> Advance:
-            task = progress.add_task(escape(description), total=None)  # a reset task would keep its total
+            task = progress.add_task(
+                fitting(description, console.width - _AROUND), total=None
+            )  # reset would keep the total
             show(task)
             samples = deque([(time.monotonic(), 0)], maxlen=_SAMPLES)
             left.samples = samples
@@ -85,11 +93,25 @@ def progress_bars(console: Console) -> Iterator[Start]:
                 left.samples = samples
                 show(task)
                 shown = f"{description} {visible_name(name)}" if name else description
-                progress.update(task, description=escape(shown), completed=done, total=total)
+                progress.update(
+                    task, description=fitting(shown, console.width - AROUND_COUNTED), completed=done, total=total
+                )
 
             return advance
 
-        yield start
+        @contextmanager
+        def show_meanwhile(description: str) -> Iterator[Advance]:
+            before, samples = current, left.samples
+            try:
+                yield start(description)
+            finally:
+                left.samples = samples
+                show(before)
+
+        with ExitStack() as shown:
+            if console.is_terminal:
+                shown.enter_context(heads_shown_by(show_meanwhile))
+            yield start
 
 
 def show_until(
@@ -104,6 +126,13 @@ def show_until(
             if not until_end:
                 bar.close()
             yield piece
+
+
+def fitting(description: str, columns: int) -> str:
+    """Return a description as markup, shortened so that the bar and the times keep their place on the line."""
+    text = Text(description)
+    text.truncate(max(_LEAST, columns), overflow="ellipsis")
+    return escape(text.plain)
 
 
 class _Count(ProgressColumn):
@@ -129,4 +158,5 @@ class _TimeLeft(ProgressColumn):
         seconds = max(0.0, (now - began) / (done - before) * (task.total - done) - (time.monotonic() - now))
         minutes, seconds = divmod(int(seconds), 60)
         hours, minutes = divmod(minutes, 60)
-        return Text(f"{hours}:{minutes:02}:{seconds:02} left", style="progress.remaining")
+        left = f"{hours}:{minutes:02}:{seconds:02} left"
+        return Text(left, style="progress.remaining", no_wrap=True, overflow="ellipsis")

@@ -7,9 +7,13 @@ import subprocess
 import sys
 import time
 
+import pytest
+from rich.cells import cell_len
 from rich.console import Console
 from sra_pipelines.commands import progress_bar as module
 from sra_pipelines.commands.progress_bar import progress_bars, show_until
+
+from sra_rag.heads.progress import head_bar
 
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -114,3 +118,36 @@ def test_a_file_is_read_and_named_before_the_libraries_are_imported(make_pdf):
     assert done.returncode == 2
     assert done.stdout == "imported []\n"
     assert "could not be loaded" in done.stderr
+
+
+def test_a_search_for_evidence_heads_takes_the_bar_that_is_there_and_gives_it_back():
+    console = terminal()
+    with progress_bars(console) as start:
+        start("asking a model")
+        time.sleep(0.15)
+        with head_bar("tiny") as update:
+            update(3, 40)
+            time.sleep(0.15)
+        time.sleep(0.15)
+    frames = [line for line in re.split(r"[\r\n]+", shown(console)) if line.strip()]
+    assert not any("asking" in frame and "evidence heads" in frame for frame in frames)
+    kinds = ["heads" if "finding the evidence heads of tiny" in frame else "other" for frame in frames]
+    assert "3/40" in shown(console)
+    first, last = kinds.index("heads"), len(kinds) - 1 - kinds[::-1].index("heads")
+    assert set(kinds[first : last + 1]) == {"heads"}
+    assert any("asking a model" in frame for frame in frames[:first])
+    assert any("asking a model" in frame for frame in frames[last + 1 :])
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_a_long_name_leaves_room_for_the_bar_and_the_times(width):
+    console = terminal(width)
+    with progress_bars(console) as start:
+        advance = start("reading")
+        for done in (1, 2):
+            advance(done, 3, "Überlassungsvertrag zwischen 株式会社オリン港 und der Hafengesellschaft Orrin GmbH.pdf")
+            time.sleep(0.15)
+    frames = [line for line in re.split(r"[\r\n]+", shown(console)) if "2/3" in line]
+    assert frames
+    assert all("reading Ü" in frame and frame.rstrip().endswith("left") for frame in frames)
+    assert all(cell_len(frame) <= width for frame in frames)

@@ -7,6 +7,7 @@ only, which are available without an import.
 from __future__ import annotations
 
 import atexit
+import errno
 import functools
 import importlib.metadata
 import importlib.util
@@ -17,6 +18,7 @@ import re
 import sys
 import unicodedata
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -30,6 +32,7 @@ __all__ = ["load_command", "main", "make_app", "run"]
 _GROUP = "sra_rag.commands"
 _BAD_INPUT = 2
 _INTERRUPTED = 130
+_CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _PLAIN_TYPES = {"int": "N", "float": "NUMBER", "str": "TEXT", "path": "PATH", "file": "PATH", "directory": "PATH"}
 
 # The first sentence of each command's own help; a test compares them. A command of another distribution is imported
@@ -205,14 +208,20 @@ def run() -> None:
     code = 1  # of an exception, whose traceback Python has printed by then
 
     def leave() -> None:
+        nonlocal code
         logging.shutdown()
-        try:
-            sys.stdout.flush()
+        with suppress(ValueError):  # it was closed
+            try:
+                sys.stdout.flush()
+            except BrokenPipeError:
+                code = code or 1
+            except OSError as error:
+                code = code or _report(error)  # reported before, if it is why the command failed
+        with suppress(OSError, ValueError):
             sys.stderr.flush()
-        except (OSError, ValueError):  # a closed pipe, which Python reports as it ends
-            return
         os._exit(code)
 
+    _open_closed_streams()
     atexit.register(leave)  # before the commands are imported: the last that is registered runs first
     try:
         main()
@@ -240,10 +249,23 @@ def main() -> None:
         sys.stderr.write(f"sra-rag: {_visible(str(error))}\n")
         sys.exit(_BAD_INPUT)
     except OSError as error:  # a file or folder of the arguments that cannot be written, or a full disk
-        if error.filename is None or error.strerror is None:
+        if error.strerror is None or (error.filename is None and error.errno not in _CANNOT_WRITE):
             raise
-        sys.stderr.write(f"sra-rag: {_visible(str(error.filename))}: {error.strerror}.\n")
-        sys.exit(_BAD_INPUT)
+        sys.exit(_report(error))
+
+
+def _report(error: OSError) -> int:
+    """Write why a file, or the output, cannot be written, and return the exit code."""
+    subject = "The output or a temporary file cannot be written" if error.filename is None else str(error.filename)
+    sys.stderr.write(f"sra-rag: {_visible(subject)}: {error.strerror}.\n")
+    return _BAD_INPUT
+
+
+def _open_closed_streams() -> None:
+    """Replace standard streams that are closed, as by ``>&-``, so that no file gets their numbers."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - open until the end
 
 
 if __name__ == "__main__":

@@ -176,3 +176,28 @@ def test_a_command_says_within_a_second_that_it_imports_libraries(arguments, tmp
     command = ["-m", "sra_rag", *arguments, "--model", "no-such-model"]
     with Terminal(*command, cwd=tmp_path, env={"HF_HUB_OFFLINE": "1"}) as terminal:
         assert terminal.read_until("importing libraries", seconds=20).strip().endswith("importing libraries")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("arguments", ["presets", "models", "--version", "--help"])
+def test_an_output_that_cannot_be_written_costs_one_line_and_no_traceback(arguments, unbuffered):
+    command = f"{sys.executable} -m sra_rag {arguments} > /dev/full"
+    environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+    done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, env=environment)
+    assert done.returncode == 2
+    assert done.stderr == "sra-rag: The output or a temporary file cannot be written: No space left on device.\n"
+
+
+def test_closed_streams_are_replaced_before_a_file_gets_their_numbers():
+    code = (
+        "import os, sys, sra_rag.cli\n"
+        "sra_rag.cli.main = lambda: os.write(9, str(os.open('/', os.O_RDONLY)).encode())\n"
+        "sra_rag.cli.run()"
+    )
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'{sys.executable} -c "{code}" 9>&1 >&- 2>&- <&-'], capture_output=True, text=True
+    )
+    assert done.returncode == 0
+    assert int(done.stdout) > 2
+    closed = subprocess.run(["/bin/sh", "-c", f"{sys.executable} -m sra_rag presets >&-"], capture_output=True)
+    assert (closed.returncode, closed.stderr) == (0, b"")

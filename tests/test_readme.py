@@ -49,7 +49,7 @@ def test_the_options_of_the_command_line_exist():
 
 def test_the_readme_is_short_and_in_the_order_that_users_expect():
     assert len(README.splitlines()) <= 120
-    parts = ["# sra-rag", "badge_", "Local language models", "right_answers.svg", "pip install", "```python",
+    parts = ["# sra-rag", "badge_", "Local language models", "right_by_place.svg", "pip install", "```python",
              "## Use it with", "## Results", "## How it fits together", "## Limits", "## Development"]  # fmt: skip
     places = [README.index(part) for part in parts]
     assert places == sorted(places)

@@ -91,10 +91,6 @@ def get(
 
       sra-rag ask "Who signed?" contract.pdf --model qwen2.5-coder-0.5b
     """
-    if name == EMBEDDED_NAME:
-        file = embedded_model_file()  # raises, with the command that installs it, if it is not here
-        sys.stdout.write(f"The embedded model is here: it comes with a Python package. {file}\nIt is the default.\n")
-        return
     model = downloadable_model(name)
     from sra_rag.models.fetch_bar import fetch_with_bar
 

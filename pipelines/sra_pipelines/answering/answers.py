@@ -23,7 +23,7 @@ __all__ = ["Answer", "PassageEvidence", "Retrieval", "nothing_found", "passage_e
 
 
 _ASKED = "Question:"
-_BEGINNING = 16  # characters of a passage after its heading
+_LINE_END = "\n"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -66,18 +66,14 @@ class Retrieval:
         return [{"role": "user", "content": content}]
 
     def marks(self) -> tuple[str, ...]:
-        """Return the parts of the prompt that are no part of an answer: the beginnings of passages, and "Question:".
+        """Return the lines of the prompt that are no part of an answer: the headings of passages, and "Question:".
 
-        A small model that has answered may go on with the next passage, or with a question of its own. A heading alone
-        is no such mark, as models cite with it. "Question:" is none if the passages have it at the beginning of a line,
-        or if the question is about questions.
+        A small model that has answered may go on with the next passage, or with a question of its own. "Question:" is
+        no such mark if the passages have it at the beginning of a line, or if the question is about questions.
         """
-        beginnings = dict.fromkeys(
-            f"\n\n{heading}\n{text[:_BEGINNING]}"
-            for heading, _, text in (whole.partition("\n") for whole in self.passage_texts())
-        )
+        headings = dict.fromkeys(f"\n{text.partition(_LINE_END)[0]}" for text in self.passage_texts())
         about_questions = "question" in self.question.lower() or f"\n{_ASKED}" in self.context
-        return (*beginnings, *(() if about_questions else (f"\n{_ASKED}",)))
+        return (*headings, *(() if about_questions else (f"\n{_ASKED}",)))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

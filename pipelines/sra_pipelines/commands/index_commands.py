@@ -19,7 +19,7 @@ from sra_pipelines.commands.shared_options import AsJson, OwnEmbedding, Ray, Ray
 from sra_pipelines.file_names import visible, visible_name
 from sra_pipelines.readers import known_names, where_to_look
 from sra_pipelines.values import DocumentError
-from sra_rag.importing import importing_libraries, without_collection
+from sra_rag.importing import without_collection
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -161,8 +161,7 @@ def remove(
     index: From,
 ) -> None:
     """Remove documents from an index. If one of them is not in the index, none is removed."""
-    with importing_libraries():
-        from sra_pipelines.index.writer import remove_documents
+    from sra_pipelines.index.writer import remove_documents
 
     for document in remove_documents(index, documents):
         sys.stdout.write(f"removed {document.name} ({_count(document.n_pages, 'page')})\n")
@@ -201,8 +200,7 @@ def check(index: Index, as_json: AsJson = False) -> None:
     """Verify an index: database, digests, spans and vectors. The exit code is 1 if the index is damaged."""
     from rich.console import Console
 
-    with importing_libraries():
-        from sra_pipelines.index.check import check_index
+    from sra_pipelines.index.check import check_index
 
     with _progress(Console(stderr=True)) as on_progress:
         report = check_index(index, on_document=lambda done, total: on_progress("checking", done, total))
@@ -243,11 +241,10 @@ def store(
     """
     from rich.console import Console
 
-    with importing_libraries():
-        from sra_pipelines.commands.library_notices import quiet_libraries
-        from sra_pipelines.index.stores.index_vectors import bring_vectors, leave_store, named_store
+    from sra_pipelines.commands.library_notices import quiet_libraries
+    from sra_pipelines.index.stores.index_vectors import bring_vectors, leave_store, named_store
 
-        quiet_libraries()
+    quiet_libraries()
     before = named_store(index)
     if url is None:
         sys.stdout.write(f"{before or 'faiss'}\n")

@@ -218,7 +218,7 @@ def writing(engine, text):
 def test_an_answer_ends_before_the_parts_of_the_prompt_that_a_small_model_goes_on_with(qa):
     found = qa.retrieve(QUESTION)
     heading = f"[lease, page {found.passages[1].page_label}]"
-    for rest in (f"\n\n{heading}\n{found.passages[1].text[:24]}", "\n\nQuestion: What is due?"):
+    for rest in (f"\n\n{heading}\nThe lease", "\n\nQuestion: What is due?"):
         options = writing(qa.engine, f"82,400 crowns.{rest}") | {"max_new_tokens": 60}
         answer = qa.ask(found, **options)
         assert (answer.text, answer.generation.finish_reason) == ("82,400 crowns.", "stop")
@@ -229,12 +229,6 @@ def test_an_answer_ends_before_the_parts_of_the_prompt_that_a_small_model_goes_o
         assert batched.text == "82,400 crowns."
         stopped = qa.ask(found, **options, stop="crowns")
         assert stopped.text == "82,400"
-
-
-def test_an_answer_may_cite_with_the_headings_of_passages(qa):
-    found = qa.retrieve(QUESTION)
-    text = "It costs 82,400.\n[lease, page 2]\nTickets:\n\n[lease, page 3]\nAt the kiosk."
-    assert qa.ask(found, **writing(qa.engine, text), max_new_tokens=90).text.startswith(text)
 
 
 def test_an_answer_about_questions_may_have_several(qa):

@@ -61,7 +61,7 @@ def test_a_terminal_edits_lines_takes_pasted_ones_as_one_question_and_ctrl_c_kee
     (tmp_path / "pay.txt").write_text("The employee receives a gross monthly salary of EUR 4,250.")
     add = [sys.executable, "-m", "sra_rag", "index", "add", "pay.txt", "--to", "pay.index"]
     subprocess.run(add, cwd=tmp_path, check=True, capture_output=True)
-    with Terminal("-m", "sra_rag", "chat", "pay.index", "--max-new-tokens", "40", cwd=tmp_path) as terminal:
+    with Terminal("-m", "sra_rag", "chat", "pay.index", "--max-new-tokens", "100", cwd=tmp_path) as terminal:
         terminal.read_until("\n> ")
         terminal.send("half a question\x03")
         assert "press Ctrl-C again to quit" in terminal.read_until("\n> ")

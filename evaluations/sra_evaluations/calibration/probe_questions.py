@@ -21,12 +21,12 @@ def make_probe_questions(seed: int) -> tuple[list[Example], list[Example]]:
     Parameters
     ----------
     seed
-        Seed of the order.
+        Seed of the order and of the halves.
 
     Returns
     -------
     searched, confirmed
-        Two halves: each passage has a question in either.
+        Two halves, drawn at random: each passage has a question in either.
     """
     rng = random.Random(f"probes {seed}")  # noqa: S311 - an order of questions, no secret
     groups = probe_groups()
@@ -38,7 +38,9 @@ def make_probe_questions(seed: int) -> tuple[list[Example], list[Example]]:
         rng.shuffle(texts)
         context = "\n\n".join(texts)
         for passage in groups[number]:
-            for half, (question, answer) in zip((searched, confirmed), passage.questions, strict=True):
+            # Drawn, as the two are not alike: evidence helped the 0.5B with the first ones, not with the second ones.
+            asked = rng.sample(passage.questions, len(passage.questions))
+            for half, (question, answer) in zip((searched, confirmed), asked, strict=True):
                 half.append(
                     Example(
                         id=f"probe {number} {len(half)}",

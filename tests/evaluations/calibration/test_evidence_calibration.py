@@ -18,6 +18,7 @@ from sra_rag.errors import ConfigError
 from sra_rag.evidence.statements import paragraphs
 from sra_rag.evidence_config import EvidenceConfig
 from sra_rag.heads.known import UNMEASURED, keep_settings, measured_settings
+from sra_rag.heads.probes import probe_groups
 
 
 def run(*arguments):
@@ -45,6 +46,14 @@ def test_each_half_asks_about_each_passage_among_ten():
     contexts = [example.context for example in searched]
     assert [contexts.index(context) // 5 for context in contexts] == [number // 5 for number in range(40)]
     assert make_probe_questions(1)[0] != searched
+
+
+def test_both_halves_have_first_and_second_questions_of_passages():
+    """Otherwise the search would choose what suits one kind of question, and the confirmation would ask the other."""
+    firsts = {question for group in probe_groups() for passage in group for question, _ in passage.questions[:1]}
+    for seed in range(4):
+        for half in make_probe_questions(seed):
+            assert 10 <= sum(example.question in firsts for example in half) <= 30
 
 
 def test_candidates_are_mild_and_strong_for_all_heads_and_the_best():

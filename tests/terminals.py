@@ -12,6 +12,7 @@ import subprocess
 import sys
 import termios
 import time
+from pathlib import Path
 
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -48,6 +49,20 @@ class Terminal:
 
     def send(self, text):
         os.write(self._end, text.encode())
+
+    def interrupt(self, seconds=60):
+        """Press Ctrl-C once the process waits for input.
+
+        Python's `input` looks for signals and then waits: a signal in between would be seen at the next key only.
+        """
+        until, asleep = time.monotonic() + seconds, 0
+        while asleep < 10:
+            state = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[0]
+            asleep = asleep + 1 if state == "S" else 0
+            if time.monotonic() > until:
+                raise AssertionError(f"Not waiting for input after {seconds} s, but: {self.text[-2000:]}")
+            time.sleep(0.02)
+        self.send("\x03")
 
     def read_until(self, wanted, seconds=120):
         """Read until a text appears in the output that this call reads, and return that output."""

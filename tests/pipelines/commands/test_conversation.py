@@ -63,7 +63,8 @@ def test_a_terminal_edits_lines_takes_pasted_ones_as_one_question_and_ctrl_c_kee
     subprocess.run(add, cwd=tmp_path, check=True, capture_output=True)
     with Terminal("-m", "sra_rag", "chat", "pay.index", "--max-new-tokens", "100", cwd=tmp_path) as terminal:
         terminal.read_until("\n> ")
-        terminal.send("half a question\x03")
+        terminal.send("half a question")
+        terminal.interrupt()
         assert "press Ctrl-C again to quit" in terminal.read_until("\n> ")
         terminal.send("\x1b[200~What is the salary\nin a month?\x1b[201~\rX\x1b[D\x1b[3~")  # and an edited line
         first = terminal.read_until("\n> ")
@@ -73,8 +74,8 @@ def test_a_terminal_edits_lines_takes_pasted_ones_as_one_question_and_ctrl_c_kee
         terminal.read_until("asking")
         terminal.send("\x03")
         assert "(stopped)" in terminal.read_until("\n> ")
-        terminal.send("\x03")
+        terminal.interrupt()
         terminal.read_until("\n> ")
-        terminal.send("\x03")
+        terminal.interrupt()
         assert terminal.read_to_end() == 130
     assert "Traceback" not in terminal.text

@@ -31,7 +31,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from evidence import SEED, rows_and_similarities
+from evidence import SEED, SENTENCE_END, rows_and_similarities
 from rich.progress import track
 from sra_evaluations.metrics.correctness import is_right
 from sra_pipelines.answering.answers import Retrieval
@@ -54,7 +54,6 @@ from sra_rag.notation import parse_sra
 
 PASSAGES = 10
 LINES = 5
-SENTENCE_END = re.compile(r'(?<=[.!?])\s+(?=[A-Z0-9"])')
 NAME_OR_NUMBER = re.compile(r"\b\d[\d,.]*\d\b|(?<=[a-z] )[A-Z][\w-]+ [A-Z][\w-]+")
 
 

@@ -4,12 +4,14 @@
     python benchmarks/evidence.py pairs --data kv_retrieval_75.jsonl.gz --rows 60:70
     python benchmarks/evidence.py samples --context-tokens 6000
     python benchmarks/evidence.py facts --rows 0:50
+    python benchmarks/evidence.py lines --data multidoc_qa.jsonl.gz --rows 540:580
 
 ``similar`` and ``random``: Natural Questions (a row has ``question``, ``answers``, ``title``, ``text``), the gold
 passage at a random position among nine others: those whose embeddings are most similar to the question, or random ones.
 ``pairs``: one of 75 pairs of UUIDs; the prompt includes the beginning of the answer (``The value is "``). ``samples``:
 the questions about the sample documents whose answer is in the passages that are retrieved. ``facts``: documents as
-short as those that people try first, a sentence with an invented fact and a page of one to three words.
+short as those that people try first, a sentence with an invented fact and a page of one to three words. ``lines``: a
+single passage of ten lines of different matters: the sentence with the answer, and nine sentences of other rows.
 Answers that are in the results file are not generated again. An answer is right as in `correctness.is_right` of the
 evaluations. It is a copy if it begins with the first eight words of the gold passage.
 """
@@ -21,6 +23,7 @@ import dataclasses
 import gzip
 import json
 import random
+import re
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -42,6 +45,7 @@ INSTRUCTION = (
     "the answer, say that the documents do not say."
 )
 SEED = 11
+SENTENCE_END = re.compile(r'(?<=[.!?])\s+(?=[A-Z0-9"])')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,6 +94,24 @@ def natural_questions(data: Path, rows: slice, *, similar: bool, passages: int, 
         )
         question = f"Question: {row['question']}"
         yield Item(question, INSTRUCTION, texts, "\n\n", tuple(row["answers"]), (at,), row["text"])
+
+
+def lines_of_a_page(data: Path, rows: slice) -> Iterator[Item]:
+    """Yield questions of Natural Questions about one passage of ten sentences of different rows."""
+    everything = _read(data)
+    order = list(range(len(everything)))
+    random.Random(SEED).shuffle(order)  # noqa: S311 - no secret
+    sentences = [[s for s in SENTENCE_END.split(row["text"]) if 40 < len(s) < 300] for row in everything]
+    for gold in order[rows]:
+        row, rng = everything[gold], random.Random(gold)  # noqa: S311
+        wanted = [answer.lower() for answer in row["answers"]]
+        held = next((s for s in sentences[gold] if any(w in s.lower() for w in wanted)), None)
+        firsts = [own[0] for number, own in enumerate(sentences) if own and number != gold]
+        others = [s for s in rng.sample(firsts, 60) if not any(w in s.lower() for w in wanted)][:9]
+        if held is None or len(others) < 9:
+            continue
+        text = "\n".join(rng.sample([held, *others], 10))
+        yield Item(f"Question: {row['question']}", INSTRUCTION, (text,), "", tuple(row["answers"]), (0,), held)
 
 
 def rows_and_similarities(data: Path, vectors: Path | None) -> tuple[list[dict[str, Any]], np.ndarray]:
@@ -229,7 +251,7 @@ def report(records: Sequence[dict[str, Any]], settings: Sequence[str]) -> None:
 def main() -> None:
     """Generate the answers and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("task", choices=["similar", "random", "pairs", "samples", "facts"])
+    parser.add_argument("task", choices=["similar", "random", "pairs", "samples", "facts", "lines"])
     parser.add_argument("--data", type=Path, help="rows of the task, as JSONL compressed with gzip")
     parser.add_argument("--model", default="embedded")
     parser.add_argument("--dtype", default="auto")
@@ -256,6 +278,8 @@ def main() -> None:
         items = list(samples(rows, given.context_tokens, given.order))
     elif given.task == "facts":
         items = list(facts(rows))
+    elif given.task == "lines":
+        items = list(lines_of_a_page(given.data, rows))
     elif given.task == "pairs":
         items = list(pairs(given.data, rows))
     else:

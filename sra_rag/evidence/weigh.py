@@ -67,20 +67,24 @@ def evidence_of_look(
     Returns
     -------
     found
-        Passages that evidence is not chosen from have no share.
+        Passages that evidence is not chosen from have no share. Where there is one passage only, its lines are what
+        evidence is chosen from: it has all of the share, and the line that was chosen is its best one.
     """
     kept = _candidates(prompt)
-    among = dataclasses.replace(
-        prompt,
-        passages=tuple(prompt.passages[number] for number in kept),
-        lines=tuple(prompt.lines[number] for number in kept),
-        candidates=(),
-    )
+    passages = tuple(prompt.passages[number] for number in kept)
+    lines = tuple(prompt.lines[number] for number in kept)
+    by_line = len(prompt.passages) == 1
+    if by_line:
+        [passages], lines = lines, tuple((line,) for line in lines[0])
+    among = dataclasses.replace(prompt, passages=passages, lines=lines, candidates=())
     question, texts = _texts(tokenizer, among)
     words = match_words(question, texts) if config.words else None
     new_spans = functools.partial(_new_spans, tokenizer, among, question)
     others = sum(last - first for number, (first, last) in enumerate(prompt.passages) if number not in kept)
     found = choose_evidence(among, look, config, words, new_spans, others)
+    if by_line:
+        best = found.chosen[0] if found.chosen else max(range(len(passages)), key=found.shares.__getitem__)
+        return dataclasses.replace(found, shares=(1.0,), chosen=(0,) if found.chosen else (), best_lines=(best,))
     shares, best_lines = [0.0] * len(prompt.passages), [0] * len(prompt.passages)
     for number, share, line in zip(kept, found.shares, found.best_lines, strict=True):
         shares[number], best_lines[number] = share, line

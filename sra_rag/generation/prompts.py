@@ -52,8 +52,9 @@ class EncodedPrompt:
 
     @property
     def has_passages(self) -> bool:
-        """Whether there are passages to choose from, and a question to choose by."""
-        return len(self.passages) > 1 and self.context_length < len(self.token_ids)
+        """Whether there are passages to choose from, or lines of the only one, and a question to choose by."""
+        parts = self.lines[0] if len(self.passages) == 1 and self.lines else self.passages
+        return len(parts) > 1 and self.context_length < len(self.token_ids)
 
 
 Prompt = str | Sequence[Message] | EncodedPrompt

@@ -201,8 +201,28 @@ def test_sharpening_is_the_partner_of_evidence_and_is_off_without_it(small):
     assert batch[1].token_ids == alone.generate(plain).token_ids
 
 
-def test_one_passage_alone_has_nothing_to_stand_out_from(small):
-    answer = small.generate(messages(QUESTIONS[0]), context=CONTEXT, passages=[CONTEXT], sra=STRONG)
+@pytest.mark.parametrize("sra", [STRONG, {"evidence": {**STRONG["evidence"], "passages": 2}}])
+def test_the_only_passage_is_weighed_at_its_best_line(small, sra):
+    lines = [line for passage in PASSAGES for line in passage.split("\n")]
+    alone = small.generate(messages(QUESTIONS[0]), context=CONTEXT, passages=[CONTEXT], sra=sra)
+    each = small.generate(messages(QUESTIONS[0]), context=CONTEXT, passages=lines, sra=sra)
+    assert alone.token_ids == each.token_ids
+    assert alone.token_ids != small.generate(messages(QUESTIONS[0]), context=CONTEXT).token_ids
+    assert (alone.evidence.spans, alone.evidence.weights) == (each.evidence.spans, each.evidence.weights)
+    assert (alone.evidence.shares, alone.evidence.chosen) == ((1.0,), (0,))
+    assert alone.evidence.best_lines == each.evidence.chosen[:1]
+
+
+def test_of_the_only_passage_nothing_is_weighed_where_no_line_stands_out(small):
+    gate = {"evidence": {**STRONG["evidence"], "gate": 1e9}}
+    answer = small.generate(messages(QUESTIONS[0]), context=CONTEXT, passages=[CONTEXT], sra=gate)
+    assert (answer.evidence.chosen, answer.evidence.spans, answer.evidence.shares) == ((), (), (1.0,))
+    assert answer.token_ids == small.generate(messages(QUESTIONS[0]), context=CONTEXT).token_ids
+
+
+def test_a_passage_of_one_line_has_nothing_to_choose_from(small):
+    line = PASSAGES[0].split("\n")[0]
+    answer = small.generate([{"role": "user", "content": f"{line}\n\nHow long?"}], context=line, sra=STRONG)
     assert answer.evidence is None
 
 

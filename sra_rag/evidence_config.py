@@ -38,7 +38,7 @@ class EvidenceConfig:
     look
         Which query heads choose it: the number of the model's best evidence heads, or pairs ``(layer, head)``.
     passages
-        How many passages are weighed.
+        How many passages are weighed; in a context with a single passage, how many of its lines.
     unit
         ``"passage"``, or ``"line"`` for only the best line of each chosen passage: a row of a table, an item of a list
         or a sentence.

@@ -220,6 +220,11 @@ def test_of_the_only_passage_nothing_is_weighed_where_no_line_stands_out(small):
     assert answer.token_ids == small.generate(messages(QUESTIONS[0]), context=CONTEXT).token_ids
 
 
+def test_the_weights_of_the_embedded_model_grow_with_the_context_and_those_of_others_do_not(tiny, embedded):
+    assert fitted_settings(SRAConfig(evidence=True), embedded).evidence.tokens == 1500
+    assert fitted_settings(SRAConfig(evidence=True), tiny).evidence.tokens is None
+
+
 def test_a_passage_of_one_line_has_nothing_to_choose_from(small):
     line = PASSAGES[0].split("\n")[0]
     answer = small.generate([{"role": "user", "content": f"{line}\n\nHow long?"}], context=line, sra=STRONG)

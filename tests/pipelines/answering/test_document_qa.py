@@ -63,6 +63,22 @@ def test_an_answer_from_lines_about_something_else_is_a_non_answer_without_sourc
     assert json.loads(json.dumps(right.to_dict()))["relevance"]["closest"] == right.relevance.closest
 
 
+def test_a_right_answer_from_a_page_of_several_matters_keeps_its_source(tmp_path, tiny_engine, embedding):
+    """The page is close to no question, but the line that is quoted is."""
+    file = tmp_path / "notes.txt"
+    file.write_text(
+        "The canteen opens at half past seven and closes at three.\nBadges are returned to the porter on the last "
+        "day.\nThe lease of the boathouse ends on 30 June 2031.\nBicycles may be left in the yard behind the "
+        "workshop.\nMinutes of the council are kept for ten years."
+    )
+    qa = DocumentQA(DocumentIndex([read_document(file)], embedding), tiny_engine, context_tokens=400)
+    found = qa.retrieve("Where may bicycles be left by visitors?")
+    generation = Generation("In the yard behind the workshop.", "stop", Usage(1, 1), Timing(0.0, 0.0), (), None, 0)
+    answer = qa.conclude(found, generation)
+    assert (answer.abstained, len(answer.citations)) == (None, 1)
+    assert answer.relevance.quoted > answer.relevance.closest
+
+
 @pytest.mark.parametrize("sra", [None, 0.4], ids=["off", "on"])
 def test_the_attention_of_the_answer_by_passage(qa, sra):
     found = qa.retrieve(QUESTION)

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from index_sizes import RandomEmbedding
+from index_passages import KnownVectors
 from sra_pipelines.answering.chosen_documents import ChosenDocuments
 from sra_pipelines.index.stored_index import StoredIndex
 from sra_pipelines.retrieval.revision import Revision
@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--document", default="document-7", help="name of the document (default: document-7)")
     parser.add_argument("--repetitions", type=int, default=9, help="how often each is measured (default: 9)")
     options = parser.parse_args()
-    index = StoredIndex(options.index, RandomEmbedding(model_name="random"))
+    index = StoredIndex(options.index, KnownVectors(model_name="known"))
     names = [options.document]
     own, ranked = ChosenDocuments(index, names), ChosenDocuments(Plain(index), names)
     if own.search(QUESTION, 200) != ranked.search(QUESTION, 200):

@@ -42,3 +42,20 @@ def test_abstention_is_measured_with_and_without_the_right_passage(tmp_path, mon
     assert sorted(record["answerable"] for record in records) == [False, False, True, True]
     assert all(record["answer"] for record in records)
     assert "| wrong, they do not | 2 |" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_an_index_of_many_passages_is_built_once_and_not_changed_by_its_measurement(tmp_path, monkeypatch, capsys):
+    texts, to = tmp_path / "texts", tmp_path / "indexes"
+    texts.mkdir()
+    (texts / "leases.txt").write_text("\n\n".join(f"The rent of shop {n} is {n * 90} crowns." for n in range(200)))
+    command = ["200", "--texts", str(texts), "--to", str(to)]
+    contents = []
+    for _ in range(2):
+        run("index_sizes.py", *command, monkeypatch=monkeypatch)
+        contents.append({path.name: path.read_bytes() for path in (to / "sra-rag" / "200").iterdir()})
+        row = [cell.strip() for cell in capsys.readouterr().out.splitlines()[-1].split("|")[1:-1]]
+        assert row[:2] == ["200", "sra-rag"]
+        assert row[-1] == "1.00, 1.00"
+        assert (row[2] == "") == (len(contents) == 2)
+    assert contents[0] == contents[1]

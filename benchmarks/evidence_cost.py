@@ -7,7 +7,8 @@
     OMP_NUM_THREADS=1 python benchmarks/evidence_cost.py --clock cpu              on a shared machine
 
 Each repetition answers a prompt with evidence off and with each setting, without reusing a prefill, and divides the
-time of each setting by that of "off". The table shows the median ratio and, in brackets, the minimum and maximum. All
+time of each setting by that of "off". Each time is also printed as it is measured, with the number of prompts whose
+evidence was weighed. The table shows the median ratio and, in brackets, the minimum and maximum. All
 answers have the same number of tokens. The prompts are invented passages, repeated up to the required length; those of
 a batch have different questions.
 """
@@ -53,7 +54,8 @@ def main() -> None:
         max_prefixes=0,
     )
     if options.peak_of:
-        answer(engine, options.lengths[0], options.peak_of, options.batch)
+        weighed = answer(engine, options.lengths[0], options.peak_of, options.batch)
+        print(f"{weighed} of {options.batch} prompts are weighed", file=sys.stderr)
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
         return
     evidence_heads(engine.loaded)
@@ -87,13 +89,18 @@ def times(engine: Engine, length: int, options: argparse.Namespace) -> dict[str,
         first = repetition % len(names)  # another setting is first in each repetition
         for name in names[first:] + names[:first]:
             started = clock()
-            answer(engine, length, name, options.batch)
+            weighed = answer(engine, length, name, options.batch)
             seconds[name].append(clock() - started)
+            print(
+                f"{length} tokens, {name}: {seconds[name][-1]:.2f} s, evidence weighed in {weighed} of {options.batch}",
+                file=sys.stderr,
+                flush=True,
+            )
     return seconds
 
 
-def answer(engine: Engine, length: int, setting: str, batch: int) -> None:
-    """Answer questions with about `length` tokens of passages each, in one batch."""
+def answer(engine: Engine, length: int, setting: str, batch: int) -> int:
+    """Answer questions with about `length` tokens of passages each, in one batch; return how many weighed evidence."""
     passages: list[str] = []
     total = 0
     for text in itertools.cycle(probe.passages[probe.gold] for probe in make_probes(80)):
@@ -105,9 +112,10 @@ def answer(engine: Engine, length: int, setting: str, batch: int) -> None:
     messages = [
         [{"role": "user", "content": f"{context}\n\nQuestion: {probe.question}"}] for probe in make_probes(batch)
     ]
-    engine.generate_batch(
+    generations = engine.generate_batch(
         messages, contexts=[context] * batch, passage_lists=[passages] * batch, sra=parse_sra(setting)
     )
+    return sum(bool(generation.evidence and generation.evidence.chosen) for generation in generations)
 
 
 if __name__ == "__main__":

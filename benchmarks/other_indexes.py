@@ -144,7 +144,8 @@ class QdrantEdge:
             str(self._folder),
             qdrant_edge.EdgeConfig(
                 vectors=qdrant_edge.EdgeVectorParams(dimension, qdrant_edge.Distance.Dot),
-                hnsw_config=qdrant_edge.HnswIndexConfig(16, 100, 10_000, max_indexing_threads=1),  # Qdrant's defaults
+                # Qdrant's defaults, but without links for filters by frequent words of the texts: nothing filters here.
+                hnsw_config=qdrant_edge.HnswIndexConfig(16, 100, 10_000, max_indexing_threads=1, payload_m=0),
                 max_search_threads=1,
             ),
         )

@@ -4,6 +4,7 @@ Run it in an environment with vLLM (`make test-vllm` creates one)::
 
     .venv-vllm/bin/python benchmarks/vllm_cost.py
     .venv-vllm/bin/python benchmarks/vllm_cost.py --layers 4     in a tenth of the time
+    .venv-vllm/bin/python benchmarks/vllm_cost.py --only evidence
     OMP_NUM_THREADS=1 .venv-vllm/bin/python benchmarks/vllm_cost.py --clock cpu    on a shared machine
 
 Each repetition measures all settings one after the other, and ratios are computed within a repetition, so that other
@@ -141,6 +142,11 @@ def main() -> None:
         "--off", action="store_true", help="measure only vLLM, to compare with vLLM without sra-rag (VLLM_PLUGINS=)"
     )
     parser.add_argument(
+        "--only",
+        metavar="WORD",
+        help='measure only vLLM and the settings whose name contains a word, such as "evidence"',
+    )
+    parser.add_argument(
         "--compiled", action="store_true", help="the default of vLLM: compiled, and with CUDA graphs on GPUs"
     )
     parser.add_argument(
@@ -168,12 +174,14 @@ def measure_prefill(engine: Engine, options: argparse.Namespace) -> None:
     table(
         "prefill of one prompt",
         options.repetitions,
-        {
-            name: lambda extra=extra: sum(engine.steps([engine.prompt()], extra, 1))
-            for name, extra in PREFILL.items()
-            if extra is None or not options.off
-        }
-        | ({} if options.off else {f"{EVIDENCE}, the look and the answer": lambda: _look_and_answer(engine)}),
+        chosen(
+            options,
+            {
+                name: lambda extra=extra: sum(engine.steps([engine.prompt()], extra, 1))
+                for name, extra in PREFILL.items()
+            }
+            | {f"{EVIDENCE}, the look and the answer": lambda: _look_and_answer(engine)},
+        ),
     )
 
 
@@ -190,16 +198,24 @@ def measure_decoding(engine: Engine, options: argparse.Namespace) -> None:
         print(f"\rprefill of prompt {number + 1} of {options.batch}", end="", file=sys.stderr, flush=True)
         batch.append(engine.prompt())
         engine.steps(batch[-1:], None, 1)
-    decoding = DECODING if options.off else DECODING | {EVIDENCE: engine.evidence}
     table(
         f"a step of decoding, {options.batch} requests",
         options.repetitions,
-        {
-            name: lambda extra=extra: statistics.median(engine.steps(batch, extra, options.new_tokens)[1:])
-            for name, extra in decoding.items()
-            if extra is None or not options.off
-        },
+        chosen(
+            options,
+            {
+                name: lambda extra=extra: statistics.median(engine.steps(batch, extra, options.new_tokens)[1:])
+                for name, extra in (DECODING | {EVIDENCE: engine.evidence}).items()
+            },
+        ),
     )
+
+
+def chosen(options: argparse.Namespace, variants: dict[str, Callable[[], float]]) -> dict[str, Callable[[], float]]:
+    """Return the first variant, which is vLLM, and the others that are to be measured."""
+    first, *others = variants
+    kept = [name for name in others if not options.off and (options.only is None or options.only in name)]
+    return {name: variants[name] for name in (first, *kept)}
 
 
 def table(title: str, repetitions: int, variants: dict[str, Callable[[], float]]) -> None:

@@ -4,7 +4,8 @@
    many, and so on (Jamieson and Talwalkar, arXiv 1502.07943). The likelihood of right answers is no guide here:
    sharpening raises it and not the number of right answers.
 2. Confirmation by the answers to questions that the search did not see. What is not significantly better than "off"
-   there, corrected for the number of finalists, is not chosen.
+   there, corrected for the number of finalists, is not chosen. What a model that was not measured takes is always
+   confirmed too: the few questions of the search may miss it, and it is what the result is used instead of.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from sra_rag.config import SRAConfig
 from sra_rag.errors import require_above_zero
 from sra_rag.evidence_config import EvidenceConfig, HeadChoice
 from sra_rag.generation.engine import Engine
+from sra_rag.heads.known import UNMEASURED
 
 __all__ = ["EvidenceSearchOptions", "calibrate_evidence", "evidence_candidates"]
 
@@ -30,6 +32,7 @@ _FIRST_ROUND = 10  # questions
 _SEARCH = 0.6  # of the time
 _ALPHA = 0.3  # of candidates with sharpening
 _BEST, _MANY = 40, 80  # evidence heads
+_MILDEST = "passage 2, all heads"  # the name of UNMEASURED among the candidates
 
 
 class _Weights(NamedTuple):
@@ -55,7 +58,7 @@ class EvidenceSearchOptions:
     minutes
         Time of search and confirmation; the answer that is being generated at its end is finished.
     finalists
-        Number of candidates that are confirmed.
+        Number of candidates that are confirmed, beside what a model that was not measured takes.
     max_new_tokens
         Maximum number of tokens of an answer.
     seed
@@ -161,9 +164,9 @@ def calibrate_evidence(
         if last:
             break
         size *= 2
-    if left:
-        deadline = Deadline(started + options.minutes * 60, stop)
-        work.measure("confirmation", confirmed, left, deadline, doing="confirming", generate=True, likelihood=False)
+    left[_MILDEST] = UNMEASURED
+    deadline = Deadline(started + options.minutes * 60, stop)
+    work.measure("confirmation", confirmed, left, deadline, doing="confirming", generate=True, likelihood=False)
     return make_profile(work.comparison, left, {}, judged_by="answers", options=dataclasses.asdict(options))
 
 

@@ -34,14 +34,14 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / "cache"
 
 
-def test_each_half_asks_about_each_passage_among_ten():
+def test_each_half_asks_about_each_passage_among_twenty():
     searched, confirmed = make_probe_questions(0)
     assert len(searched) == len(confirmed) == 40
     assert {e.question for e in searched}.isdisjoint(e.question for e in confirmed)
     for example in (*searched, *confirmed):
         assert example.answers[0] in example.gold[0]
         assert example.gold[0] in example.context
-        assert len(paragraphs(example.context)) == 10
+        assert len(paragraphs(example.context)) == 20
     # Consecutive questions share their context, so that it is read once.
     contexts = [example.context for example in searched]
     assert [contexts.index(context) // 5 for context in contexts] == [number // 5 for number in range(40)]
@@ -58,7 +58,7 @@ def test_both_halves_have_first_and_second_questions_of_passages():
 
 def test_candidates_are_mild_and_strong_for_all_heads_and_the_best():
     candidates = evidence_candidates(270)
-    assert candidates["passage 2, all heads"].evidence == EvidenceConfig(weight=2, gate="agree")
+    assert candidates["passage 2, all heads"].evidence == UNMEASURED.evidence == EvidenceConfig(weight=2, gate="agree")
     new_words = candidates["new words of the line 64, 40 heads"].evidence
     assert new_words == EvidenceConfig(weight=64, unit="line", new_words=True, heads=40, gate="agree")
     both = candidates["passage 8 and new words of the line 64, 80 heads"].evidence
@@ -82,9 +82,11 @@ def test_a_model_that_answers_nothing_gets_off_and_a_second_run_goes_on(tiny, tm
 
     profile = calibrated()
     assert (profile.chosen, profile.sra.enabled) == ("off", False)
-    assert steps == ["12 settings"]  # none gained on the first round, so none is confirmed
+    # None gained on the first round, so what an unmeasured model takes is confirmed alone.
+    assert steps == ["12 settings", "confirming"]
+    assert list(profile.evidence["confirmation"]) == ["passage 2, all heads"]
     records = (tmp_path / "records.jsonl").read_text().splitlines()
-    assert len(records) == 4 * 13
+    assert len(records) == 4 * 13 + 4 * 2
     assert calibrated().chosen == "off"
     assert (tmp_path / "records.jsonl").read_text().splitlines() == records
 
@@ -114,6 +116,7 @@ def test_the_settings_that_gain_most_are_confirmed_and_chosen(tiny, tmp_path, mo
     options = EvidenceSearchOptions(max_new_tokens=6, minutes=5, finalists=1)
     profile = calibrate_evidence(engine, *halves, tmp_path, options)
     assert (profile.chosen, profile.sra) == ("strong", strong)
+    assert list(profile.evidence["confirmation"]) == ["strong", "passage 2, all heads"]
     confirmed = profile.evidence["confirmation"]["strong"]["right"]
     assert (confirmed["other"], confirmed["n"]) == (1.0, len(halves[1]))
     assert confirmed["p_adjusted"] < 0.01

@@ -5,6 +5,8 @@
     python benchmarks/evidence.py samples --context-tokens 6000
     python benchmarks/evidence.py facts --rows 0:50
     python benchmarks/evidence.py lines --data multidoc_qa.jsonl.gz --rows 540:580
+    python benchmarks/evidence.py two --rows 0:40
+    python benchmarks/evidence.py two_lines --rows 0:40
 
 ``similar`` and ``random``: Natural Questions (a row has ``question``, ``answers``, ``title``, ``text``), the gold
 passage at a random position among nine others: those whose embeddings are most similar to the question, or random ones.
@@ -12,6 +14,8 @@ passage at a random position among nine others: those whose embeddings are most 
 the questions about the sample documents whose answer is in the passages that are retrieved. ``facts``: documents as
 short as those that people try first, a sentence with an invented fact and a page of one to three words. ``lines``: a
 single passage of ten lines of different matters: the sentence with the answer, and nine sentences of other rows.
+``two``: questions of two parts about two of ten invented passages, which resemble each other. ``two_lines``: such
+questions about a single passage, the five texts that resemble each other as one page. Right is an answer with both.
 Answers that are in the results file are not generated again. An answer is right as in `correctness.is_right` of the
 evaluations. It is a copy if it begins with the first eight words of the gold passage.
 """
@@ -38,6 +42,7 @@ from sra_evaluations.metrics.correctness import is_right, normalize, token_f1
 from sra_pipelines.retrieval.packing import Order
 
 from sra_rag import Engine, SamplingOptions, load_model
+from sra_rag.heads.probes import probe_groups
 from sra_rag.notation import parse_sra
 
 INSTRUCTION = (
@@ -60,6 +65,7 @@ class Item:
     gold: tuple[int, ...]
     copied: str
     begun: str = ""  # the beginning of the answer, which is part of the prompt
+    second: tuple[str, ...] = ()  # right answers to the second part of a question of two parts
 
     @property
     def context(self) -> str:
@@ -215,9 +221,32 @@ def facts(rows: slice) -> Iterator[Item]:
         yield Item(asked, INSTRUCTION, tuple(pages), "\n\n", (answer,), (at,), pages[at])
 
 
+def two_parts(rows: slice, *, one_page: bool) -> Iterator[Item]:
+    """Yield questions of two parts, each about another of five invented passages that resemble each other."""
+    groups = probe_groups()
+    for number in range(rows.stop)[rows]:
+        rng = random.Random(number)  # noqa: S311 - no secret
+        group = groups[number % len(groups)]
+        first, second = rng.sample(group, 2)
+        others = [passage.text for other in groups if other is not group for passage in other]
+        texts = [passage.text for passage in group]
+        if not one_page:
+            texts += rng.sample(others, 5)
+        rng.shuffle(texts)
+        (asked, answer), (asked_too, answer_too) = rng.choice(first.questions), rng.choice(second.questions)
+        question = f"Question: {asked} And: {asked_too} Answer both."
+        gold = (0,) if one_page else (texts.index(first.text), texts.index(second.text))
+        passages = ("\n".join(texts),) if one_page else tuple(texts)
+        yield Item(question, INSTRUCTION, passages, "\n\n", (answer,), gold, first.text, second=(answer_too,))
+
+
 def judge(answer: str, item: Item) -> dict[str, float]:
     """Return whether an answer is right and whether it is a copy, and its token F1."""
     right = any(is_right(answer, gold, item.question) for gold in item.answers)
+    if item.second:
+        parts = right + any(is_right(answer, gold, item.question) for gold in item.second)
+        f1 = token_f1(answer, f"{item.answers[0]} {item.second[0]}")
+        return {"right": float(parts == 2), "parts": float(parts), "copy": 0.0, "f1": f1}
     words, copied = normalize(answer).split(), normalize(item.copied).split()
     copy = len(words) >= 8 and words[:8] == copied[:8]
     return {"right": float(right), "copy": float(copy), "f1": max(token_f1(answer, gold) for gold in item.answers)}
@@ -251,7 +280,7 @@ def report(records: Sequence[dict[str, Any]], settings: Sequence[str]) -> None:
 def main() -> None:
     """Generate the answers and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("task", choices=["similar", "random", "pairs", "samples", "facts", "lines"])
+    parser.add_argument("task", choices=["similar", "random", "pairs", "samples", "facts", "lines", "two", "two_lines"])
     parser.add_argument("--data", type=Path, help="rows of the task, as JSONL compressed with gzip")
     parser.add_argument("--model", default="embedded")
     parser.add_argument("--dtype", default="auto")
@@ -280,6 +309,8 @@ def main() -> None:
         items = list(facts(rows))
     elif given.task == "lines":
         items = list(lines_of_a_page(given.data, rows))
+    elif given.task in ("two", "two_lines"):
+        items = list(two_parts(rows, one_page=given.task == "two_lines"))
     elif given.task == "pairs":
         items = list(pairs(given.data, rows))
     else:

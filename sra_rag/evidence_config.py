@@ -30,8 +30,9 @@ class EvidenceConfig:
     ----------
     weight
         ``w`` > 1: how many times a key of the evidence counts; 1 would be no change. Fewer times where less than 16
-        tokens of the context are beside it, see `sra_rag.evidence.choice`. None takes all of these settings, and alpha
-        where none is given, from what was measured on the model (see `sra_rag.heads.known`).
+        tokens of the context are beside it, see `sra_rag.evidence.choice`. None takes all of these settings, apart
+        from those that are given here with another value than their default, and alpha where none is given, from what
+        was measured on the model (see `sra_rag.heads.known`).
     heads
         Which query heads weigh the evidence: ``"all"``, the number of the model's best evidence heads, or pairs
         ``(layer, head)``.

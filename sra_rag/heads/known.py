@@ -156,15 +156,27 @@ def keep_settings(model: LoadedModel, sra: SRAConfig) -> Path:
 
 
 def fitted_settings(sra: SRAConfig | None, model: LoadedModel) -> SRAConfig | None:
-    """Replace automatic evidence settings (without a weight) with the measured settings of the model."""
+    """Replace automatic evidence settings (without a weight) with those measured on the model, see `fitted_to`."""
     if sra is None or sra.evidence is None or not sra.evidence.automatic:
         return sra
     return fitted_to(measured_settings(model), sra)
 
 
 def fitted_to(measured: SRAConfig, sra: SRAConfig) -> SRAConfig:
-    """Return automatic evidence settings with the measured values of a model; given sharpening is kept."""
-    return sra.replace(evidence=measured.evidence) if sra.sharpens else measured
+    """Return automatic evidence settings with the measured values of a model.
+
+    What was given beside them is kept: sharpening, and fields of evidence with another value than their default
+    (``evidence.passages=2``).
+    """
+    evidence = measured.evidence
+    if evidence is not None and sra.evidence is not None:
+        automatic = EvidenceConfig()
+        values = {field.name: getattr(sra.evidence, field.name) for field in dataclasses.fields(automatic)}
+        given = {name: value for name, value in values.items() if value != getattr(automatic, name)}
+        if not sra.evidence.words:
+            given["gate"] = sra.evidence.gate  # "agree" needs words
+        evidence = evidence.replace(**given)
+    return (sra if sra.sharpens else measured).replace(evidence=evidence)
 
 
 def _heads_path(name: str) -> Path:

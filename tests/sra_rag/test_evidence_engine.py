@@ -278,5 +278,13 @@ def test_the_name_alone_takes_what_suits_the_model(small, embedded):
     assert fitted_settings(named.replace(alpha=0.3), small.loaded) == UNMEASURED.replace(alpha=0.3)
     measured = fitted_settings(named, embedded)
     assert not measured.evidence.automatic
+    # What is given beside the name is kept, here as the README advises for answers from two passages.
+    two = fitted_settings(SRAConfig.coerce({"evidence": {"passages": 2}}), embedded)
+    assert two == measured.replace(evidence=measured.evidence.replace(passages=2))
+    assert ask(small, sra={"evidence": {"passages": 2}}).sra == UNMEASURED.replace(
+        evidence=UNMEASURED.evidence.replace(passages=2)
+    )
+    by_attention = fitted_settings(SRAConfig.coerce({"evidence": {"words": False}}), embedded)
+    assert (by_attention.evidence.words, by_attention.evidence.gate) == (False, 0)
     assert fitted_settings(SRAConfig(alpha=0.3), embedded) == SRAConfig(alpha=0.3)
     assert fitted_settings(None, embedded) is None

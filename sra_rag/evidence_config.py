@@ -11,9 +11,10 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from sra_rag.errors import ConfigError
 
-__all__ = ["EvidenceConfig", "Gate", "HeadChoice", "Unit", "parse_heads"]
+__all__ = ["EvidenceConfig", "Gate", "HeadChoice", "PassageCount", "Unit", "parse_heads"]
 
 HeadChoice: TypeAlias = Literal["all"] | int | tuple[tuple[int, int], ...]
+PassageCount: TypeAlias = int | Literal["named"]
 Unit: TypeAlias = Literal["passage", "line"]
 Gate: TypeAlias = float | Literal["agree"]
 
@@ -39,7 +40,9 @@ class EvidenceConfig:
     look
         Which query heads choose it: the number of the model's best evidence heads, or pairs ``(layer, head)``.
     passages
-        How many passages are weighed; in a context with a single passage, how many of its lines.
+        How many passages are weighed; in a context with a single passage, how many of its lines. ``"named"``: one, and
+        each further one that the question names, as a question of two parts does: at least two of its words give it
+        more than half of the attention that they have for all passages, and twelve times that of the others' mean.
     unit
         ``"passage"``, or ``"line"`` for only the best line of each chosen passage: a row of a table, an item of a list
         or a sentence.
@@ -69,7 +72,7 @@ class EvidenceConfig:
     weight: float | None = None
     heads: HeadChoice = "all"
     look: HeadChoice = 10
-    passages: int = 1
+    passages: PassageCount = "named"
     unit: Unit = "passage"
     line_weight: float = 1.0
     new_words: bool = False
@@ -94,9 +97,12 @@ class EvidenceConfig:
                 raise ConfigError(f"evidence {name}={given!r} is not allowed. Give true or false.")
         if self.gate == "agree" and not self.words:
             raise ConfigError('evidence gate="agree" is not allowed without words. Give words=True, or a number.')
-        for name, count in (("passages", self.passages), ("tokens", 1 if self.tokens is None else self.tokens)):
-            if type(count) is not int or count < 1:
-                raise ConfigError(f"evidence {name}={count!r} is not allowed. Give a whole number >= 1.")
+        for name, count, left_out, also in (
+            ("passages", self.passages, "named", ' or "named"'),
+            ("tokens", self.tokens, None, ""),
+        ):
+            if count != left_out and (type(count) is not int or count < 1):
+                raise ConfigError(f"evidence {name}={count!r} is not allowed. Give a whole number >= 1{also}.")
         if self.unit not in get_args(Unit):
             raise ConfigError(f"evidence unit={self.unit!r} is not allowed. Use one of: {', '.join(get_args(Unit))}.")
 

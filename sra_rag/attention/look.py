@@ -30,6 +30,8 @@ class Look:
         Position of the first row that is counted: the one after the context.
     heads
         ``(layer, query head)`` of the heads that look; None for all.
+    by_row
+        Whether the rows are told apart, for `row_shares`.
 
     Raises
     ------
@@ -38,7 +40,12 @@ class Look:
     """
 
     def __init__(
-        self, spans: Sequence[tuple[int, int]], start: int, heads: Sequence[tuple[int, int]] | None = None
+        self,
+        spans: Sequence[tuple[int, int]],
+        start: int,
+        heads: Sequence[tuple[int, int]] | None = None,
+        *,
+        by_row: bool = False,
     ) -> None:
         require_ascending(spans, start, "context")
         self.spans = tuple(spans)
@@ -49,6 +56,7 @@ class Look:
             for layer, head in heads:
                 self._heads.setdefault(layer, []).append(head)
         self._sums: dict[int, torch.Tensor] = {}
+        self._rows: dict[int, list[torch.Tensor]] | None = {} if by_row else None
         self.n_rows = 0
         self.position = start
         self._edges = torch.tensor([edge for span in spans for edge in span], dtype=torch.long)
@@ -69,11 +77,12 @@ class Look:
         first_key
             Position of the first key that they are about.
         """
-        # Sums over spans are differences of running sums: no product with a matrix of spans.
-        running = torch.nn.functional.pad(weights.sum(dim=1, dtype=torch.float64).cumsum(-1), (1, 0))
         edges = (self._edges.to(weights.device) - first_key).clamp(0, weights.shape[-1])
-        at = running[:, edges]
-        sums = (at[:, 1::2] - at[:, ::2]).float().cpu()
+        sums = _within(edges, weights.sum(dim=1, dtype=torch.float64)).float().cpu()
+        if self._rows is not None:
+            of_rows = _within(edges, weights.double())
+            shares = of_rows / of_rows.sum(dim=-1, keepdim=True).clamp_min(torch.finfo(of_rows.dtype).tiny)
+            self._rows.setdefault(layer, []).append(shares.sum(dim=0).float().cpu())
         self._sums[layer] = self._sums[layer] + sums if layer in self._sums else sums
         if layer == min(self._sums):
             self.n_rows += weights.shape[1]
@@ -90,6 +99,25 @@ class Look:
         if not self._sums:
             return torch.zeros(0, len(self.spans))
         return torch.cat([self._sums[layer] for layer in sorted(self._sums)]) / self.n_rows
+
+    def row_shares(self) -> torch.Tensor:
+        """Return the share of each span in the attention of each row to all spans, mean over the heads.
+
+        Returns
+        -------
+        shares
+            ``(rows, spans)``, float32, each in [0, 1]; without a head that looks, no rows.
+        """
+        if not self._rows or not self._sums:
+            return torch.zeros(0, len(self.spans))
+        summed = torch.stack([torch.cat(rows) for rows in self._rows.values()]).sum(dim=0)
+        return summed / sum(len(of_layer) for of_layer in self._sums.values())
+
+
+def _within(edges: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Return sums over spans, ``(..., spans)``: differences of running sums, no product with a matrix of spans."""
+    at = torch.nn.functional.pad(weights.cumsum(-1), (1, 0))[..., edges]
+    return at[..., 1::2] - at[..., ::2]
 
 
 def mean_shares(look: torch.Tensor) -> torch.Tensor:

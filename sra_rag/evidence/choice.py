@@ -23,6 +23,8 @@ from sra_rag.generation.result import FoundEvidence
 __all__ = ["choose_evidence", "look_at_context"]
 
 _AGREE = 2  # of three: attention, words of the passage, best line
+_MAINLY, _OFTEN = 0.5, 12  # of the attention of a word, and times the attention of the others' mean
+_NAMING = 2  # words that name a passage
 _FULL_BESIDE = 16  # tokens beside the chosen passages from which weights count in full
 _GATE_WITHOUT_WORDS = 2.25  # times the attention of the others' mean: docs/measurements.md has the shares by gate
 
@@ -34,8 +36,10 @@ def look_at_context(
     prompt: EncodedPrompt,
     heads: Sequence[tuple[int, int]] | None,
     spans: Sequence[Span],
-) -> torch.Tensor:
-    """Read the rows after the context and return where heads look.
+    *,
+    by_row: bool = False,
+) -> Look:
+    """Read the rows after the context and see where heads look.
 
     Parameters
     ----------
@@ -49,19 +53,21 @@ def look_at_context(
         ``(layer, query head)`` of the heads that look; None for all.
     spans
         Tokens of the context that are told apart: the first of each span and the one after its last, ascending.
+    by_row
+        Whether the rows are told apart too.
 
     Returns
     -------
-    shares
-        ``(heads, spans)``, float32: mean share of attention over the rows, heads in ascending order.
+    look
+        With the shares of attention of all rows after the context.
     """
-    look = Look(spans, prompt.context_length, heads)
+    look = Look(spans, prompt.context_length, heads, by_row=by_row)
     rows = torch.tensor([prompt.token_ids[prompt.context_length :]], device=model.device)
     cache.activate_past_recording()
     with reattend(model, None), looking(look):
         model(input_ids=rows, use_cache=True, logits_to_keep=1, **cache_argument(model, cache))
     cache.crop(-rows.shape[1])
-    return look.shares()
+    return look
 
 
 def choose_evidence(
@@ -71,12 +77,17 @@ def choose_evidence(
     words: WordMatch | None = None,
     new_spans: Callable[[Span], Sequence[Span]] | None = None,
     others: int = 0,
+    rows: torch.Tensor | None = None,
 ) -> FoundEvidence:
     """Choose the passages whose keys are weighed, and their best lines.
 
     Each head that looks counts equally, however much attention it gives to the context. A line is chosen by the sum
     of two standard scores, its attention and its words. So is a passage, unless two of three name the same: attention,
     words, and the best line of all.
+
+    Where ``config.passages`` is ``"named"``, each further passage that the question names is chosen too: at least two
+    of its words give it more than half of their attention, and twelve times that of the others' mean. A question of two
+    parts names a passage with each (docs/measurements.md).
 
     The weight outweighs the rest of the context. Among ``n`` keys with similar scores, evidence of ``m`` keys has
     ``w m / (w m + n)`` of the attention. So where the rest is more than ``config.tokens``, weights grow in proportion
@@ -96,6 +107,9 @@ def choose_evidence(
         Returns the parts of a line that the question does not hold; only used with ``config.new_words``.
     others
         Tokens of passages that evidence is not chosen from.
+    rows
+        ``(rows, lines)``: share of each line in the attention of each word of the question; None where it is not
+        known, and then no further passage is named.
     """
     by_line = mean_shares(look)
     counts = [len(spans) for spans in prompt.lines]
@@ -114,7 +128,13 @@ def choose_evidence(
         ranked.sort(key=lambda number: votes.count(number) < _AGREE)  # stable: what is not agreed on stays in order
         agreed = votes.count(ranked[0]) >= _AGREE
     passes = agreed if config.gate == "agree" and words is not None else _stands_out(shares, ranked[0], config.gate)
-    chosen = ranked[: config.passages] if passes else []
+    if config.passages == "named":
+        named = set() if rows is None else _named(rows, counts)
+        ranked = [ranked[0], *sorted(ranked[1:], key=lambda number: number not in named)]
+        count = 1 + len(named - {ranked[0]})
+    else:
+        count = config.passages
+    chosen = ranked[:count] if passes else []
     beside = others + sum(prompt.passages[number][1] - prompt.passages[number][0] for number in ranked[len(chosen) :])
     if beside == 0:
         chosen = []  # where all are chosen, none stands out
@@ -123,6 +143,14 @@ def choose_evidence(
     growth = 1.0 if config.tokens is None else max(1.0, beside / config.tokens)
     weights = tuple((growth * weight) ** power for weight in weights)
     return FoundEvidence(tuple(shares.tolist()), tuple(chosen), tuple(best_lines), spans, weights)
+
+
+def _named(rows: torch.Tensor, counts: Sequence[int]) -> set[int]:
+    """Return the passages that words of the question mainly look at."""
+    by_passage = torch.stack([of_passage.sum(dim=1) for of_passage in rows.split(list(counts), dim=1)], dim=1)
+    others = (1 - by_passage) / max(1, len(counts) - 1)
+    words = ((by_passage > _MAINLY) & (by_passage > _OFTEN * others)).sum(dim=0)
+    return set(torch.nonzero(words >= _NAMING).flatten().tolist())
 
 
 def _stands_out(shares: torch.Tensor, best: int, gate: Gate) -> bool:

@@ -39,8 +39,9 @@ def find_evidence(
     config
         How the evidence is chosen.
     """
-    look = look_at_context(model.model, cache, prompt, chosen_heads(model, config.look), candidate_lines(prompt))
-    return evidence_of_look(model.tokenizer, prompt, look, config)
+    heads, by_row = chosen_heads(model, config.look), config.passages == "named"
+    look = look_at_context(model.model, cache, prompt, heads, candidate_lines(prompt), by_row=by_row)
+    return evidence_of_look(model.tokenizer, prompt, look.shares(), config, look.row_shares() if by_row else None)
 
 
 def candidate_lines(prompt: EncodedPrompt) -> list[Span]:
@@ -49,7 +50,11 @@ def candidate_lines(prompt: EncodedPrompt) -> list[Span]:
 
 
 def evidence_of_look(
-    tokenizer: PreTrainedTokenizerBase, prompt: EncodedPrompt, look: torch.Tensor, config: EvidenceConfig
+    tokenizer: PreTrainedTokenizerBase,
+    prompt: EncodedPrompt,
+    look: torch.Tensor,
+    config: EvidenceConfig,
+    rows: torch.Tensor | None = None,
 ) -> FoundEvidence:
     """Choose what is weighed, wherever the model is that looked.
 
@@ -63,6 +68,8 @@ def evidence_of_look(
         ``(heads, lines)``: the attention of the heads that look to `candidate_lines`.
     config
         How the evidence is chosen.
+    rows
+        ``(rows, lines)``: the attention of each token after the context, see `choose_evidence`; None if not known.
 
     Returns
     -------
@@ -78,10 +85,12 @@ def evidence_of_look(
         [passages], lines = lines, tuple((line,) for line in lines[0])
     among = dataclasses.replace(prompt, passages=passages, lines=lines, candidates=())
     question, texts = _texts(tokenizer, among)
+    if rows is not None:
+        rows = rows[_words_asked(tokenizer, prompt)]
     words = match_words(question, texts) if config.words else None
     new_spans = functools.partial(_new_spans, tokenizer, among, question)
     others = sum(last - first for number, (first, last) in enumerate(prompt.passages) if number not in kept)
-    found = choose_evidence(among, look, config, words, new_spans, others)
+    found = choose_evidence(among, look, config, words, new_spans, others, rows)
     if by_line:
         best = found.chosen[0] if found.chosen else max(range(len(passages)), key=found.shares.__getitem__)
         return dataclasses.replace(found, shares=(1.0,), chosen=(0,) if found.chosen else (), best_lines=(best,))
@@ -155,23 +164,35 @@ def evidence_weights(
 
 
 def _texts(tokenizer: PreTrainedTokenizerBase, prompt: EncodedPrompt) -> tuple[str, list[list[str]]]:
-    """Return the question of a prompt and the lines of each passage as text.
+    """Return the question of a prompt and the lines of each passage as text."""
+    pieces = [[prompt.token_ids[position] for position in piece] for piece in _question(tokenizer, prompt)]
+    question = "\n".join(str(tokenizer.decode(piece)) for piece in pieces)
+    return question, [
+        [str(tokenizer.decode(prompt.token_ids[first:last])) for first, last in lines] for lines in prompt.lines
+    ]
 
-    The question is what follows the context, without control tokens; the last of the texts between them, where there
-    are several, is the header of the answer that the chat template wrote.
+
+def _question(tokenizer: PreTrainedTokenizerBase, prompt: EncodedPrompt) -> list[list[int]]:
+    """Return the positions of the tokens of the question.
+
+    It is what follows the context, without control tokens; the last of the texts between them, where there are several,
+    is the header of the answer that the chat template wrote.
     """
     controls = {*tokenizer.all_special_ids}
     controls |= {number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
-    pieces: list[list[int]] = [[]]
-    for token in prompt.token_ids[prompt.context_length :]:
-        if token in controls:
-            pieces.append([])
-        else:
-            pieces[-1].append(token)
-    told = [piece for piece in pieces if piece]
-    question = "\n".join(str(tokenizer.decode(piece)) for piece in told[: max(1, len(told) - 1)])
-    return question, [
-        [str(tokenizer.decode(prompt.token_ids[first:last])) for first, last in lines] for lines in prompt.lines
+    after = range(prompt.context_length, len(prompt.token_ids))
+    runs = itertools.groupby(after, key=lambda position: prompt.token_ids[position] in controls)
+    pieces = [list(run) for control, run in runs if not control]
+    return pieces[: max(1, len(pieces) - 1)]
+
+
+def _words_asked(tokenizer: PreTrainedTokenizerBase, prompt: EncodedPrompt) -> list[int]:
+    """Return the rows after the context that are words of the question: line ends and the like look anywhere."""
+    return [
+        position - prompt.context_length
+        for piece in _question(tokenizer, prompt)
+        for position in piece
+        if any(character.isalnum() for character in str(tokenizer.decode(prompt.token_ids[position])))
     ]
 
 

@@ -206,7 +206,7 @@ class _Ranking:
                 start += chunk.shape[1]
                 self._report(chunk.shape[1])
             self._check()
-            look = look_at_context(model, cache, prompt, self.heads, prompt.passages)
+            look = look_at_context(model, cache, prompt, self.heads, prompt.passages).shares()
         if keep:  # only where it is the whole: the prefills of groups would take the place of others
             engine.prefixes.put(context, untouched, settings, cache)
         self._report(length - len(context))

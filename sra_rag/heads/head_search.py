@@ -78,7 +78,7 @@ def find_evidence_heads(
     for done, probe in enumerate(probes, start=1):
         prompt = encode_probe(encoder, probe)
         cache = _read_context(model, prompt)
-        looked = look_at_context(model.model, cache, prompt, None, prompt.passages).double()
+        looked = look_at_context(model.model, cache, prompt, None, prompt.passages).shares().double()
         share += looked[:, probe.gold] / looked.sum(dim=1).clamp_min(torch.finfo(torch.float64).tiny)
         first += looked.argmax(dim=1) == probe.gold
         if progress is not None:

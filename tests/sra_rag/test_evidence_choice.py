@@ -190,6 +190,37 @@ def test_where_all_passages_would_be_chosen_none_stands_out():
     assert (found.chosen, found.spans) == ((), ())
 
 
+def rows_of(*main):
+    """Rows of attention to three passages of a line: each gives nine tenths to the passage named; None to none."""
+    return torch.tensor([[0.9 if passage == named else 0.05 for passage in range(3)] for named in main])
+
+
+@pytest.mark.parametrize(
+    ("rows", "chosen"),
+    [
+        (rows_of(2, 2, None, 0, 0), (2, 0)),  # two parts
+        (rows_of(2, 2, 2, 0, None), (2,)),  # a single word names nothing
+        (torch.tensor([[0.8, 0.1, 0.1]] * 4), (2,)),  # of three, four fifths is not much
+        (rows_of(0, 0, 1, 1), ()),  # with the best passage all three: none stands out
+        (rows_of(None, None, None), (2,)),  # the best one, though no word names it
+        (None, (2,)),
+    ],
+)
+def test_a_further_passage_is_weighed_where_words_of_the_question_name_it(rows, chosen):
+    look = torch.tensor([[0.2, 0.3, 0.5]])
+    prompt = prompt_of([1, 1, 1])
+    assert choose_evidence(prompt, look, EvidenceConfig(weight=2.0), rows=rows).chosen == chosen
+    assert choose_evidence(prompt, look, EvidenceConfig(weight=2.0, passages=1), rows=rows).chosen == (2,)
+
+
+def test_a_passage_is_named_by_all_its_lines_together():
+    rows = torch.tensor(
+        [[0.45, 0.45, 0.05, 0.05], [0.2, 0.7, 0.05, 0.05], [0.1, 0.1, 0.1, 0.7], [0.1, 0.5, 0.35, 0.05]]
+    )
+    look = torch.tensor([[0.15, 0.15, 0.2, 0.5]])
+    assert choose_evidence(prompt_of([2, 1, 1]), look, EvidenceConfig(weight=2.0), rows=rows).chosen == (2, 0)
+
+
 def test_settings_for_lines_words_and_votes_in_every_form():
     sra = parse_sra("evidence=16,evidence.line_weight=4,evidence.words=false,evidence.gate=2")
     assert sra.evidence == EvidenceConfig(weight=16, line_weight=4, words=False, gate=2)

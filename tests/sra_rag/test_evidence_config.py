@@ -20,6 +20,7 @@ from sra_rag.notation import parse_sra
             SRAConfig(evidence=EvidenceConfig(4.0, 40, ((18, 7), (12, 0)), unit="line", gate=1.5)),
         ),
         ("evidence=2,evidence.passages=3", SRAConfig(evidence=EvidenceConfig(2.0, passages=3))),
+        ("evidence=2,evidence.passages=named", SRAConfig(evidence=EvidenceConfig(2.0))),
         ("evidence=2,evidence.tokens=1500", SRAConfig(evidence=EvidenceConfig(2.0, tokens=1500))),
     ],
 )
@@ -88,7 +89,14 @@ def test_observed_bounds_do_not_go_with_it():
 
 
 @pytest.mark.parametrize(
-    "text", ["evidence=much", "evidence=4,evidence.heads=some", "evidence.passages=x,evidence=2", "evidence.tokens=-1"]
+    "text",
+    [
+        "evidence=much",
+        "evidence=4,evidence.heads=some",
+        "evidence.passages=x,evidence=2",
+        "evidence.passages=0",
+        "evidence.tokens=-1",
+    ],
 )
 def test_text_that_makes_no_sense(text):
     with pytest.raises(ConfigError):

@@ -13,6 +13,7 @@ from sra_rag.evidence_config import EvidenceConfig
 from sra_rag.generation.likelihood import answer_likelihood
 from sra_rag.generation.prompts import EncodedPrompt
 from sra_rag.heads.known import UNMEASURED, fitted_settings
+from sra_rag.heads.probes import probe_groups
 from tests.sra_rag.tiny_models import tiny_model
 
 PASSAGES = [
@@ -270,6 +271,26 @@ def test_a_passage_that_is_not_in_the_context_is_refused(small):
 def test_heads_that_the_model_does_not_have(small):
     with pytest.raises(ConfigError, match="names head 7.0, but the model has 3 layers of 6 heads"):
         ask(small, sra={"evidence": {"weight": 2.0, "look": [(7, 0)]}})
+
+
+def test_a_question_of_two_parts_has_both_passages_weighed(embedded):
+    """The heads of the embedded model look at one passage with the words of one part, at another with the others."""
+    engine = Engine(embedded, options=SamplingOptions(max_new_tokens=1))
+    texts = [passage.text for passage in (*probe_groups()[0], *probe_groups()[1])]
+    one = "What is the price of the sailcloth a metre?"
+    both = f"{one} And within how many days must claims for damp rolls be made?"
+    wanted = [next(number for number, text in enumerate(texts) if word in text) for word in ("sailcloth", "damp rolls")]
+    for context, passages in (("\n\n".join(texts), texts), ("\n".join(texts), None)):
+        for question, gold in ((one, wanted[:1]), (both, wanted)):
+            asked = [{"role": "user", "content": f"Answer from the passages.\n\n{context}\n\n{question}"}]
+            evidence = engine.generate(asked, context=context, passages=passages, sra="evidence").evidence
+            if passages is not None:
+                assert sorted(evidence.chosen) == gold
+            else:  # a single passage: its lines
+                ids = engine.encode(asked, context=context).token_ids
+                weighed = " ".join(embedded.tokenizer.decode(ids[first:last]) for first, last in evidence.spans)
+                assert "61 crowns" in weighed
+                assert ("ten days" in weighed) == (question == both)
 
 
 def test_the_name_alone_takes_what_suits_the_model(small, embedded):

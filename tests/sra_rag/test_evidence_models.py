@@ -91,7 +91,10 @@ def test_the_look_is_the_eager_weights_and_leaves_the_cache_as_it_was(name):
         model(ids[:, :CONTEXT], use_cache=True, **cache_argument(model, cache))
         before = [(layer.keys.clone(), layer.values.clone()) for layer in cache.layers]
         prompt = EncodedPrompt(tuple(ids[0].tolist()), CONTEXT, tuple(SPANS))
-        looked = look_at_context(model, cache, prompt, None, SPANS)
+        look = look_at_context(model, cache, prompt, None, SPANS, by_row=True)
+        looked, by_row = look.shares(), look.row_shares()
+        of_rows = torch.cat([torch.stack([w[..., a:b].sum(-1) for a, b in SPANS], dim=2) for w in rows])
+        torch.testing.assert_close(by_row, (of_rows / of_rows.sum(2, keepdim=True)).mean(0), atol=1e-4, rtol=1e-4)
         torch.testing.assert_close(looked, expected, atol=1e-4, rtol=1e-4)
         assert cache.get_seq_length() == CONTEXT
         assert all(

@@ -124,7 +124,7 @@ def shares(output, spans=LINES):
 def expected_shares(reference, ids, spans=LINES, heads=HEADS, context=CONTEXT):
     cache = DynamicCache()
     reference.model(torch.tensor([ids[:context]]), past_key_values=cache)
-    found = look_at_context(reference.model, cache, EncodedPrompt(tuple(ids), context), heads, spans)
+    found = look_at_context(reference.model, cache, EncodedPrompt(tuple(ids), context), heads, spans).shares()
     return (found / found.sum(1, keepdim=True)).mean(0).tolist()
 
 

@@ -221,7 +221,7 @@ def facts(rows: slice) -> Iterator[Item]:
         yield Item(asked, INSTRUCTION, tuple(pages), "\n\n", (answer,), (at,), pages[at])
 
 
-def two_parts(rows: slice, *, one_page: bool) -> Iterator[Item]:
+def two_parts(rows: slice, passages: int, *, one_page: bool) -> Iterator[Item]:
     """Yield questions of two parts, each about another of five invented passages that resemble each other."""
     groups = probe_groups()
     for number in range(rows.stop)[rows]:
@@ -231,13 +231,13 @@ def two_parts(rows: slice, *, one_page: bool) -> Iterator[Item]:
         others = [passage.text for other in groups if other is not group for passage in other]
         texts = [passage.text for passage in group]
         if not one_page:
-            texts += rng.sample(others, 5)
+            texts += rng.sample(others, passages - len(group))
         rng.shuffle(texts)
         (asked, answer), (asked_too, answer_too) = rng.choice(first.questions), rng.choice(second.questions)
         question = f"Question: {asked} And: {asked_too} Answer both."
         gold = (0,) if one_page else (texts.index(first.text), texts.index(second.text))
-        passages = ("\n".join(texts),) if one_page else tuple(texts)
-        yield Item(question, INSTRUCTION, passages, "\n\n", (answer,), gold, first.text, second=(answer_too,))
+        shown = ("\n".join(texts),) if one_page else tuple(texts)
+        yield Item(question, INSTRUCTION, shown, "\n\n", (answer,), gold, first.text, second=(answer_too,))
 
 
 def judge(answer: str, item: Item) -> dict[str, float]:
@@ -310,7 +310,7 @@ def main() -> None:
     elif given.task == "lines":
         items = list(lines_of_a_page(given.data, rows))
     elif given.task in ("two", "two_lines"):
-        items = list(two_parts(rows, one_page=given.task == "two_lines"))
+        items = list(two_parts(rows, given.passages, one_page=given.task == "two_lines"))
     elif given.task == "pairs":
         items = list(pairs(given.data, rows))
     else:

@@ -41,8 +41,8 @@ class EvidenceConfig:
         Which query heads choose it: the number of the model's best evidence heads, or pairs ``(layer, head)``.
     passages
         How many passages are weighed; in a context with a single passage, how many of its lines. ``"named"``: one, and
-        each further one that the question names, as a question of two parts does: at least two of its words give it
-        more than half of the attention that they have for all passages, and twelve times that of the others' mean.
+        each further one that the question names, as a question of two parts does: at least two of its words,
+        which the passage has and not most others, give it more than half of their attention to the passages.
     unit
         ``"passage"``, or ``"line"`` for only the best line of each chosen passage: a row of a table, an item of a list
         or a sentence.

@@ -100,18 +100,24 @@ class Look:
             return torch.zeros(0, len(self.spans))
         return torch.cat([self._sums[layer] for layer in sorted(self._sums)]) / self.n_rows
 
-    def row_shares(self) -> torch.Tensor:
-        """Return the share of each span in the attention of each row to all spans, mean over the heads.
+    def row_shares(self, counts: Sequence[int]) -> torch.Tensor:
+        """Return the share of groups of spans in the attention of each row to all spans, mean over the heads.
+
+        Parameters
+        ----------
+        counts
+            How many spans each group has; together all, in their order.
 
         Returns
         -------
         shares
-            ``(rows, spans)``, float32, each in [0, 1]; without a head that looks, no rows.
+            ``(rows, groups)``, float32, each in [0, 1]; without a head that looks, no rows.
         """
         if not self._rows or not self._sums:
-            return torch.zeros(0, len(self.spans))
+            return torch.zeros(0, len(counts))
         summed = torch.stack([torch.cat(rows) for rows in self._rows.values()]).sum(dim=0)
-        return summed / sum(len(of_layer) for of_layer in self._sums.values())
+        shares = summed / sum(len(of_layer) for of_layer in self._sums.values())
+        return torch.stack([group.sum(dim=1) for group in shares.split(list(counts), dim=1)], dim=1)
 
 
 def _within(edges: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:

@@ -7,7 +7,7 @@ added to the key/value cache is removed.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import torch
 from transformers import DynamicCache, PreTrainedModel
@@ -20,11 +20,10 @@ from sra_rag.generation.prefix_cache import cache_argument
 from sra_rag.generation.prompts import EncodedPrompt, Span
 from sra_rag.generation.result import FoundEvidence
 
-__all__ = ["choose_evidence", "look_at_context"]
+__all__ = ["choose_evidence", "look_at_context", "named_passages"]
 
 _AGREE = 2  # of three: attention, words of the passage, best line
-_MAINLY, _OFTEN = 0.5, 12  # of the attention of a word, and times the attention of the others' mean
-_NAMING = 2  # words that name a passage
+_MAINLY, _NAMING = 0.5, 2  # of the attention of a word; words that name a passage
 _FULL_BESIDE = 16  # tokens beside the chosen passages from which weights count in full
 _GATE_WITHOUT_WORDS = 2.25  # times the attention of the others' mean: docs/measurements.md has the shares by gate
 
@@ -70,6 +69,28 @@ def look_at_context(
     return look
 
 
+def named_passages(rows: torch.Tensor, words: Sequence[str], passages: Sequence[str]) -> set[int]:
+    """Return the passages that a question names, each with at least two of its words.
+
+    A word names the passage that has more than half of its attention, if it is in that passage and not in more than
+    half of all: what all share says nothing, and heads then look at the first.
+
+    Parameters
+    ----------
+    rows
+        ``(words, passages)``: share of each passage in the attention of each word of the question.
+    words, passages
+        Their texts; a word may be a part of one, as tokens are.
+    """
+    if not words:
+        return set()
+    texts = [passage.lower() for passage in passages]
+    held = torch.tensor([[word.lower() in text for text in texts] for word in words])
+    telling = held.sum(dim=1, keepdim=True) <= len(texts) / 2
+    names = (rows > _MAINLY) & held & telling
+    return set(torch.nonzero(names.sum(dim=0) >= _NAMING).flatten().tolist())
+
+
 def choose_evidence(
     prompt: EncodedPrompt,
     look: torch.Tensor,
@@ -77,7 +98,7 @@ def choose_evidence(
     words: WordMatch | None = None,
     new_spans: Callable[[Span], Sequence[Span]] | None = None,
     others: int = 0,
-    rows: torch.Tensor | None = None,
+    named: Collection[int] = (),
 ) -> FoundEvidence:
     """Choose the passages whose keys are weighed, and their best lines.
 
@@ -85,9 +106,8 @@ def choose_evidence(
     of two standard scores, its attention and its words. So is a passage, unless two of three name the same: attention,
     words, and the best line of all.
 
-    Where ``config.passages`` is ``"named"``, each further passage that the question names is chosen too: at least two
-    of its words give it more than half of their attention, and twelve times that of the others' mean. A question of two
-    parts names a passage with each (docs/measurements.md).
+    Where ``config.passages`` is ``"named"``, each further passage that the question names is chosen too: a question of
+    two parts names a passage with each (docs/measurements.md).
 
     The weight outweighs the rest of the context. Among ``n`` keys with similar scores, evidence of ``m`` keys has
     ``w m / (w m + n)`` of the attention. So where the rest is more than ``config.tokens``, weights grow in proportion
@@ -107,9 +127,8 @@ def choose_evidence(
         Returns the parts of a line that the question does not hold; only used with ``config.new_words``.
     others
         Tokens of passages that evidence is not chosen from.
-    rows
-        ``(rows, lines)``: share of each line in the attention of each word of the question; None where it is not
-        known, and then no further passage is named.
+    named
+        Passages that the question names, see `named_passages`.
     """
     by_line = mean_shares(look)
     counts = [len(spans) for spans in prompt.lines]
@@ -129,9 +148,8 @@ def choose_evidence(
         agreed = votes.count(ranked[0]) >= _AGREE
     passes = agreed if config.gate == "agree" and words is not None else _stands_out(shares, ranked[0], config.gate)
     if config.passages == "named":
-        named = set() if rows is None else _named(rows, counts)
         ranked = [ranked[0], *sorted(ranked[1:], key=lambda number: number not in named)]
-        count = 1 + len(named - {ranked[0]})
+        count = 1 + len({*named} - {ranked[0]})
     else:
         count = config.passages
     chosen = ranked[:count] if passes else []
@@ -143,14 +161,6 @@ def choose_evidence(
     growth = 1.0 if config.tokens is None else max(1.0, beside / config.tokens)
     weights = tuple((growth * weight) ** power for weight in weights)
     return FoundEvidence(tuple(shares.tolist()), tuple(chosen), tuple(best_lines), spans, weights)
-
-
-def _named(rows: torch.Tensor, counts: Sequence[int]) -> set[int]:
-    """Return the passages that words of the question mainly look at."""
-    by_passage = torch.stack([of_passage.sum(dim=1) for of_passage in rows.split(list(counts), dim=1)], dim=1)
-    others = (1 - by_passage) / max(1, len(counts) - 1)
-    words = ((by_passage > _MAINLY) & (by_passage > _OFTEN * others)).sum(dim=0)
-    return set(torch.nonzero(words >= _NAMING).flatten().tolist())
 
 
 def _stands_out(shares: torch.Tensor, best: int, gate: Gate) -> bool:

@@ -12,7 +12,7 @@ from transformers import DynamicCache, PreTrainedTokenizerBase
 
 from sra_rag.attention.evidence import Evidence
 from sra_rag.attention.session import Session
-from sra_rag.evidence.choice import choose_evidence, look_at_context
+from sra_rag.evidence.choice import choose_evidence, look_at_context, named_passages
 from sra_rag.evidence.words import match_words, new_tokens
 from sra_rag.evidence_config import EvidenceConfig
 from sra_rag.generation.prompts import EncodedPrompt, Span
@@ -20,7 +20,7 @@ from sra_rag.generation.result import FoundEvidence
 from sra_rag.heads.known import chosen_heads
 from sra_rag.models.loading import LoadedModel
 
-__all__ = ["candidate_lines", "evidence_of_look", "evidence_weights", "find_evidence", "weigh"]
+__all__ = ["candidate_counts", "candidate_lines", "evidence_of_look", "evidence_weights", "find_evidence", "weigh"]
 
 
 def find_evidence(
@@ -41,12 +41,19 @@ def find_evidence(
     """
     heads, by_row = chosen_heads(model, config.look), config.passages == "named"
     look = look_at_context(model.model, cache, prompt, heads, candidate_lines(prompt), by_row=by_row)
-    return evidence_of_look(model.tokenizer, prompt, look.shares(), config, look.row_shares() if by_row else None)
+    rows = look.row_shares(candidate_counts(prompt)) if by_row else None
+    return evidence_of_look(model.tokenizer, prompt, look.shares(), config, rows)
 
 
 def candidate_lines(prompt: EncodedPrompt) -> list[Span]:
     """Return the token spans of the lines of all passages that evidence is chosen from, in their order."""
     return [span for number in _candidates(prompt) for span in prompt.lines[number]]
+
+
+def candidate_counts(prompt: EncodedPrompt) -> list[int]:
+    """Return how many of `candidate_lines` each passage has; of a single passage, each line is chosen by itself."""
+    counts = [len(prompt.lines[number]) for number in _candidates(prompt)]
+    return [1] * sum(counts) if len(prompt.passages) == 1 else counts
 
 
 def evidence_of_look(
@@ -69,7 +76,8 @@ def evidence_of_look(
     config
         How the evidence is chosen.
     rows
-        ``(rows, lines)``: the attention of each token after the context, see `choose_evidence`; None if not known.
+        ``(rows, candidates)``: the share of each of `candidate_counts` in the attention of each token after the
+        context; None if not known.
 
     Returns
     -------
@@ -85,12 +93,11 @@ def evidence_of_look(
         [passages], lines = lines, tuple((line,) for line in lines[0])
     among = dataclasses.replace(prompt, passages=passages, lines=lines, candidates=())
     question, texts = _texts(tokenizer, among)
-    if rows is not None:
-        rows = rows[_words_asked(tokenizer, prompt)]
+    named = set() if rows is None else _named(tokenizer, prompt, rows, texts)
     words = match_words(question, texts) if config.words else None
     new_spans = functools.partial(_new_spans, tokenizer, among, question)
     others = sum(last - first for number, (first, last) in enumerate(prompt.passages) if number not in kept)
-    found = choose_evidence(among, look, config, words, new_spans, others, rows)
+    found = choose_evidence(among, look, config, words, new_spans, others, named)
     if by_line:
         best = found.chosen[0] if found.chosen else max(range(len(passages)), key=found.shares.__getitem__)
         return dataclasses.replace(found, shares=(1.0,), chosen=(0,) if found.chosen else (), best_lines=(best,))
@@ -186,14 +193,17 @@ def _question(tokenizer: PreTrainedTokenizerBase, prompt: EncodedPrompt) -> list
     return pieces[: max(1, len(pieces) - 1)]
 
 
-def _words_asked(tokenizer: PreTrainedTokenizerBase, prompt: EncodedPrompt) -> list[int]:
-    """Return the rows after the context that are words of the question: line ends and the like look anywhere."""
-    return [
-        position - prompt.context_length
+def _named(
+    tokenizer: PreTrainedTokenizerBase, prompt: EncodedPrompt, rows: torch.Tensor, texts: Sequence[Sequence[str]]
+) -> set[int]:
+    """Return which of the passages the question names, from the attention of all rows after the context."""
+    asked = {
+        position - prompt.context_length: str(tokenizer.decode(prompt.token_ids[position]))
         for piece in _question(tokenizer, prompt)
         for position in piece
-        if any(character.isalnum() for character in str(tokenizer.decode(prompt.token_ids[position])))
-    ]
+    }
+    words = {row: text for row, text in asked.items() if any(character.isalnum() for character in text)}
+    return named_passages(rows[list(words)], list(words.values()), ["\n".join(lines) for lines in texts])
 
 
 def _new_spans(tokenizer: PreTrainedTokenizerBase, prompt: EncodedPrompt, question: str, line: Span) -> list[Span]:

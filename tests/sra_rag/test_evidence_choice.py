@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sra_rag.errors import ConfigError
-from sra_rag.evidence.choice import choose_evidence
+from sra_rag.evidence.choice import choose_evidence, named_passages
 from sra_rag.evidence.statements import statements
 from sra_rag.evidence.words import match_words, new_tokens
 from sra_rag.evidence_config import EvidenceConfig
@@ -190,35 +190,31 @@ def test_where_all_passages_would_be_chosen_none_stands_out():
     assert (found.chosen, found.spans) == ((), ())
 
 
-def rows_of(*main):
-    """Rows of attention to three passages of a line: each gives nine tenths to the passage named; None to none."""
-    return torch.tensor([[0.9 if passage == named else 0.05 for passage in range(3)] for named in main])
+MILL, BOATHOUSE, GRANARY = "The rent of the mill.", "The rent of the boathouse by the lake.", "Rent of the granary."
 
 
-@pytest.mark.parametrize(
-    ("rows", "chosen"),
-    [
-        (rows_of(2, 2, None, 0, 0), (2, 0)),  # two parts
-        (rows_of(2, 2, 2, 0, None), (2,)),  # a single word names nothing
-        (torch.tensor([[0.8, 0.1, 0.1]] * 4), (2,)),  # of three, four fifths is not much
-        (rows_of(0, 0, 1, 1), ()),  # with the best passage all three: none stands out
-        (rows_of(None, None, None), (2,)),  # the best one, though no word names it
-        (None, (2,)),
-    ],
-)
-def test_a_further_passage_is_weighed_where_words_of_the_question_name_it(rows, chosen):
-    look = torch.tensor([[0.2, 0.3, 0.5]])
-    prompt = prompt_of([1, 1, 1])
-    assert choose_evidence(prompt, look, EvidenceConfig(weight=2.0), rows=rows).chosen == chosen
-    assert choose_evidence(prompt, look, EvidenceConfig(weight=2.0, passages=1), rows=rows).chosen == (2,)
+def named(*words):
+    """Passages that are named by words, each with the passage that has nine tenths of its attention."""
+    rows = torch.tensor([[0.9 if number == main else 0.05 for number in range(3)] for _, main in words])
+    return named_passages(rows, [word for word, _ in words], [MILL, BOATHOUSE, GRANARY])
 
 
-def test_a_passage_is_named_by_all_its_lines_together():
-    rows = torch.tensor(
-        [[0.45, 0.45, 0.05, 0.05], [0.2, 0.7, 0.05, 0.05], [0.1, 0.1, 0.1, 0.7], [0.1, 0.5, 0.35, 0.05]]
-    )
-    look = torch.tensor([[0.15, 0.15, 0.2, 0.5]])
-    assert choose_evidence(prompt_of([2, 1, 1]), look, EvidenceConfig(weight=2.0), rows=rows).chosen == (2, 0)
+def test_a_passage_is_named_by_two_words_that_it_has_and_few_others():
+    assert named((" boat", 1), ("house", 1), (" gran", 2), ("ary", 2)) == {1, 2}
+    assert named((" boat", 1), ("house", 1), (" gran", 2)) == {1}  # one word names nothing
+    assert named((" Lake", 1), (" BOAT", 1)) == {1}
+    assert named((" rent", 0), (" the", 0), (" of", 0)) == set()  # in all: heads look at the first then
+    assert named((" mill", 1), (" mill", 2)) == set()  # where it is not
+    assert named() == set()
+    spread = torch.full((2, 3), 1 / 3)
+    assert named_passages(spread, [" boat", "house"], [MILL, BOATHOUSE, GRANARY]) == set()
+
+
+def test_named_passages_are_weighed_beside_the_best_one():
+    look, prompt = torch.tensor([[0.2, 0.3, 0.5]]), prompt_of([1, 1, 1])
+    for others, chosen in (({0}, (2, 0)), ({0, 2}, (2, 0)), ((), (2,)), ({0, 1}, ())):  # all three: none stands out
+        assert choose_evidence(prompt, look, EvidenceConfig(weight=2.0), named=others).chosen == chosen
+        assert choose_evidence(prompt, look, EvidenceConfig(weight=2.0, passages=1), named=others).chosen == (2,)
 
 
 def test_settings_for_lines_words_and_votes_in_every_form():

@@ -273,24 +273,29 @@ def test_heads_that_the_model_does_not_have(small):
         ask(small, sra={"evidence": {"weight": 2.0, "look": [(7, 0)]}})
 
 
-def test_a_question_of_two_parts_has_both_passages_weighed(embedded):
+SAILCLOTH, ROLLS = "What does the sailcloth cost a metre?", "Within how many days must claims for damp rolls be made?"
+
+
+@pytest.mark.parametrize(("question", "gold"), [(SAILCLOTH, {0}), (f"{SAILCLOTH} And {ROLLS.lower()}", {0, 1})])
+def test_a_question_of_two_parts_has_both_passages_weighed(embedded, question, gold):
     """The heads of the embedded model look at one passage with the words of one part, at another with the others."""
     engine = Engine(embedded, options=SamplingOptions(max_new_tokens=1))
     texts = [passage.text for passage in (*probe_groups()[0], *probe_groups()[1])]
-    one = "What is the price of the sailcloth a metre?"
-    both = f"{one} And within how many days must claims for damp rolls be made?"
     wanted = [next(number for number, text in enumerate(texts) if word in text) for word in ("sailcloth", "damp rolls")]
-    for context, passages in (("\n\n".join(texts), texts), ("\n".join(texts), None)):
-        for question, gold in ((one, wanted[:1]), (both, wanted)):
-            asked = [{"role": "user", "content": f"Answer from the passages.\n\n{context}\n\n{question}"}]
-            evidence = engine.generate(asked, context=context, passages=passages, sra="evidence").evidence
-            if passages is not None:
-                assert sorted(evidence.chosen) == gold
-            else:  # a single passage: its lines
-                ids = engine.encode(asked, context=context).token_ids
-                weighed = " ".join(embedded.tokenizer.decode(ids[first:last]) for first, last in evidence.spans)
-                assert "61 crowns" in weighed
-                assert ("ten days" in weighed) == (question == both)
+    context = "\n\n".join(texts)
+    asked = [{"role": "user", "content": f"Answer from the passages.\n\n{context}\n\n{question}"}]
+    evidence = engine.generate(asked, context=context, passages=texts, sra="evidence").evidence
+    assert {*evidence.chosen} == {wanted[number] for number in gold}
+
+    lines = ["The sailcloth costs 61 crowns a metre.", "Claims for damp rolls are made in ten days."]
+    page = "\n".join(
+        [*lines, "The chapel is cleaned on Fridays.", "No dogs in the orchard.", "The mill is let until May."]
+    )
+    asked = [{"role": "user", "content": f"Answer from the page.\n\n{page}\n\n{question}"}]
+    spans = engine.generate(asked, context=page, sra="evidence").evidence.spans
+    [told] = engine.encode(asked, context=page).lines
+    weighed = {number for number, (first, last) in enumerate(told) for span in spans if first <= span[0] < last}
+    assert weighed == gold
 
 
 def test_the_name_alone_takes_what_suits_the_model(small, embedded):

@@ -92,9 +92,13 @@ def test_the_look_is_the_eager_weights_and_leaves_the_cache_as_it_was(name):
         before = [(layer.keys.clone(), layer.values.clone()) for layer in cache.layers]
         prompt = EncodedPrompt(tuple(ids[0].tolist()), CONTEXT, tuple(SPANS))
         look = look_at_context(model, cache, prompt, None, SPANS, by_row=True)
-        looked, by_row = look.shares(), look.row_shares()
+        looked, by_row = look.shares(), look.row_shares([1] * len(SPANS))
         of_rows = torch.cat([torch.stack([w[..., a:b].sum(-1) for a, b in SPANS], dim=2) for w in rows])
-        torch.testing.assert_close(by_row, (of_rows / of_rows.sum(2, keepdim=True)).mean(0), atol=1e-4, rtol=1e-4)
+        of_rows = (of_rows / of_rows.sum(2, keepdim=True)).mean(0)
+        torch.testing.assert_close(by_row, of_rows, atol=1e-4, rtol=1e-4)
+        two = [1, len(SPANS) - 1]
+        grouped = torch.stack([of_rows[:, :1].sum(1), of_rows[:, 1:].sum(1)], dim=1)
+        torch.testing.assert_close(look.row_shares(two), grouped, atol=1e-4, rtol=1e-4)
         torch.testing.assert_close(looked, expected, atol=1e-4, rtol=1e-4)
         assert cache.get_seq_length() == CONTEXT
         assert all(

@@ -144,6 +144,35 @@ def test_attention_is_returned(served):
     assert shares(look(llm, ids, heads="all")) == pytest.approx(expected_shares(reference, ids, heads=every), abs=1e-5)
 
 
+@torch.inference_mode()
+def test_the_shares_of_passages_in_each_row_are_returned_behind_the_others(served):
+    llm, reference = served
+    if is_windowed(reference):
+        pytest.skip("transformers forgets the keys before a sliding window")
+    passages, ids = [1, len(LINES) - 1], prompt(43, CONTEXT + 25)
+    asked = {"spans": LINES, "heads": HEADS, "passages": passages}
+    arguments = {"sra_return_evidence": asked, "sra_context_length": CONTEXT}
+    [output] = run_look(llm, [ids], [arguments], len(LINES) + 2 * 25)
+    [of_token] = output.outputs[0].logprobs
+    returned = torch.tensor([of_token[index].logprob for index in range(len(LINES) + 2 * 25)]).exp() * 26
+
+    cache = DynamicCache()
+    reference.model(torch.tensor([ids[:CONTEXT]]), past_key_values=cache)
+    encoded = EncodedPrompt(tuple(ids), CONTEXT)
+    found = look_at_context(reference.model, cache, encoded, HEADS, LINES, by_row=True)
+    close = {"atol": 1e-4, "rtol": 1e-4}
+    torch.testing.assert_close(returned[: len(LINES)], torch.tensor(expected_shares(reference, ids)), **close)
+    rows = returned[len(LINES) :].view(25, 2)
+    torch.testing.assert_close(rows, found.row_shares(passages), **close)
+    assert rows.max(dim=0).values.min() > 2 * rows.min()
+
+    with pytest.raises(VLLMValidationError, match="logprobs=4, the number of spans, and for each row .* 2, the number"):
+        run_look(llm, [ids], [arguments], len(LINES) + 3)
+    for wrong in ([1, 1], [0, len(LINES)], "all"):
+        with pytest.raises(VLLMValidationError, match="how many of the 4 spans each passage has"):
+            run_look(llm, [ids], [arguments | {"sra_return_evidence": asked | {"passages": wrong}}], 64)
+
+
 def test_the_only_span_gets_all_of_the_attention(served):
     llm, _ = served
     ids = PROMPTS[0]

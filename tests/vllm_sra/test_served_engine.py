@@ -16,6 +16,7 @@ from sra_rag import Engine, SamplingOptions
 from sra_rag.attention.shares import AttentionShares
 from sra_rag.errors import ConfigError, ContextOverflowError, GenerationTimeoutError, ModelLoadError
 from sra_rag.generation.likelihood import answer_likelihood
+from sra_rag.heads.probes import probe_groups
 from sra_rag.notation import parse_sra
 
 CONTEXT = "\n".join(f"The rent of house {n} is {n}1,{n}00 crowns a year." for n in range(1, 13))
@@ -84,6 +85,30 @@ def test_evidence_and_answers_equal_those_of_a_local_model(served, local, sra):
     off = served.answer_likelihood(MESSAGES, gold, context=CONTEXT)
     changed = max(abs(a - b) for a, b in zip(likelihood.log_probabilities, off.log_probabilities, strict=True))
     assert changed > 0.02 if found.chosen else changed < 1e-4
+
+
+def test_a_question_of_two_parts_has_both_passages_weighed(vllm_server, served, local, monkeypatch):
+    texts = [passage.text for passage in (*probe_groups()[0], *probe_groups()[1])]
+    context = "\n\n".join(texts)
+    question = (
+        "What is the price of the sailcloth a metre? And within how many days must claims for damp rolls be made?"
+    )
+    asked = [{"role": "user", "content": f"Answer from the passages.\n\n{context}\n\n{question}"}]
+    wanted = local.generate(asked, context=context, passages=texts, sra="evidence")
+    found = served.generate(asked, context=context, passages=texts, sra="evidence")
+    assert (found.evidence.chosen, found.evidence.spans) == (wanted.evidence.chosen, wanted.evidence.spans)
+    assert found.token_ids == wanted.token_ids
+    assert {word for word in ("sailcloth", "damp rolls") for n in found.evidence.chosen if word in texts[n]} == {
+        "sailcloth", "damp rolls"
+    }  # fmt: skip
+    # Where so many numbers are not returned, one passage is weighed.
+    monkeypatch.setattr("vllm_sra.client.served_evidence._MOST_NUMBERS", 10)
+    fewer = served.generate(asked, context=context, passages=texts, sra="evidence").evidence
+    assert fewer.chosen == found.evidence.chosen[:1]
+    monkeypatch.setattr("vllm_sra.client.served_evidence._MOST_NUMBERS", 1_000_000)
+    long = asked[0]["content"] + " And the others?" * 120  # more numbers than this server returns
+    refused = served.generate([{"role": "user", "content": long}], context=context, passages=texts, sra="evidence")
+    assert len(refused.evidence.chosen) == 1
 
 
 def test_evidence_in_streams_in_batches_and_without_reuse(served):

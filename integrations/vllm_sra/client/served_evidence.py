@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import functools
+import itertools
 import json
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,7 +23,7 @@ from huggingface_hub.errors import HFValidationError
 
 from sra_rag.config import SRAConfig
 from sra_rag.errors import ConfigError
-from sra_rag.evidence.weigh import candidate_lines, evidence_of_look
+from sra_rag.evidence.weigh import candidate_counts, candidate_lines, evidence_of_look
 from sra_rag.evidence_config import HeadChoice
 from sra_rag.generation.prompts import EncodedPrompt, Span
 from sra_rag.generation.result import FoundEvidence
@@ -36,6 +38,10 @@ if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
 __all__ = ["PreparedSettings", "ServedEvidence"]
+
+logger = logging.getLogger(__name__)
+
+_MOST_NUMBERS = 4096  # log-probabilities of a token: --max-logprobs of the servers that sra-rag starts
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -132,20 +138,18 @@ class ServedEvidence:
             return PreparedSettings(sra)
         if not prompt.has_passages:
             return PreparedSettings(_without_evidence(sra))
-        body = _look_body(prompt, self.heads(sra.evidence.look), salt)
+        heads, by_row = self.heads(sra.evidence.look), sra.evidence.passages == "named" and _fits_by_row(prompt)
         try:
-            with server_errors(where):
-                response = await client.completions.create(model=self.model.name, **body)
+            response = await self._look(client, _look_body(prompt, heads, salt, by_row=by_row), where)
         except ConfigError as error:
-            if "logprobs" not in str(error):
+            if not by_row or "logprobs" not in str(error):
                 raise
-            raise ConfigError(
-                f"{error} The evidence of this prompt is chosen from {body['logprobs']} lines: start vLLM with "
-                "--max-logprobs of at least as many, such as 4096."
-            ) from error
-        look = _shares(prompt, response, where)[None]
+            logger.info("%s returns too few log-probabilities to tell the words of a question apart.", where)
+            by_row = False
+            response = await self._look(client, _look_body(prompt, heads, salt, by_row=by_row), where)
+        look, rows = _shares(prompt, response, where), _row_shares(prompt, response) if by_row else None
         # In another thread, so that other requests go on while words are compared.
-        found = await asyncio.to_thread(evidence_of_look, self.model.tokenizer, prompt, look, sra.evidence)
+        found = await asyncio.to_thread(evidence_of_look, self.model.tokenizer, prompt, look[None], sra.evidence, rows)
         if not found.spans:
             return PreparedSettings(_without_evidence(sra), {}, found, response.usage)
         heads = self.heads(sra.evidence.heads)
@@ -153,6 +157,18 @@ class ServedEvidence:
         weighed = [[*span, weight] for span, weight in zip(found.spans, found.weights, strict=True)]
         arguments = {"sra_evidence": json.dumps(weighed)}
         return PreparedSettings(sra.replace(evidence=evidence), arguments, found, response.usage)
+
+    async def _look(self, client: AsyncOpenAI, body: dict[str, Any], where: str) -> Any:
+        try:
+            with server_errors(where):
+                return await client.completions.create(model=self.model.name, **body)
+        except ConfigError as error:
+            if "logprobs" not in str(error):
+                raise
+            raise ConfigError(
+                f"{error} The evidence of this prompt is chosen by {body['logprobs']} numbers: start vLLM with "
+                "--max-logprobs of at least as many, such as 4096."
+            ) from error
 
     @functools.cached_property
     def _fingerprint(self) -> str | None:
@@ -169,10 +185,14 @@ def _without_evidence(sra: SRAConfig) -> SRAConfig | None:
     return sra.replace(evidence=None) if sra.rows == "all" else None
 
 
-def _look_body(prompt: EncodedPrompt, heads: Sequence[tuple[int, int]] | None, salt: str | None) -> dict[str, Any]:
+def _look_body(
+    prompt: EncodedPrompt, heads: Sequence[tuple[int, int]] | None, salt: str | None, *, by_row: bool
+) -> dict[str, Any]:
     """Return the request for the attention of heads (None for all) to the lines of a prompt."""
     spans = _spans(prompt)
-    look = {"spans": spans, "heads": "all" if heads is None else heads}
+    look: dict[str, Any] = {"spans": spans, "heads": "all" if heads is None else heads}
+    if by_row:
+        look["passages"] = [count for count in _counts(prompt) if count]
     extra: dict[str, Any] = {
         "vllm_xargs": {"sra_return_evidence": json.dumps(look), "sra_context_length": prompt.context_length},
         "return_tokens_as_token_ids": True,
@@ -181,24 +201,59 @@ def _look_body(prompt: EncodedPrompt, heads: Sequence[tuple[int, int]] | None, s
         "prompt": list(prompt.token_ids),
         "max_tokens": 1,
         "temperature": 0.0,
-        "logprobs": len(spans),
+        "logprobs": len(spans) + (_n_by_row(prompt) if by_row else 0),
         "extra_body": extra if salt is None else extra | {"cache_salt": salt},
     }
 
 
 def _shares(prompt: EncodedPrompt, response: Any, where: str) -> torch.Tensor:
     """Return the share of each line of a prompt, ``(lines,)``, float32."""
-    logprobs = response.choices[0].logprobs
-    by_token: Mapping[str, float] = (logprobs.top_logprobs or [{}])[0] if logprobs is not None else {}
     count = len(_spans(prompt))
-    returned = [by_token[name] for index in range(count) if (name := f"token_id:{index}") in by_token]
-    if not returned or len(returned) < count or math.exp(max(returned)) == 0:
+    returned = _returned(response, range(count))
+    if len(returned) < count or math.exp(max(returned)) == 0:
         raise VLLMServerError(
             f"{where} returned no attention to the {count} lines of the context. Either it put the request off while "
             "it read the question (send it again), or it has another release of sra-rag."
         )
     shares = iter(returned)
-    return torch.tensor([math.exp(next(shares)) if last > first else 0.0 for first, last in candidate_lines(prompt)])
+    of_lines = [math.exp(next(shares)) if last > first else 0.0 for first, last in candidate_lines(prompt)]
+    return torch.tensor(of_lines) / sum(of_lines)
+
+
+def _row_shares(prompt: EncodedPrompt, response: Any) -> torch.Tensor | None:
+    """Return the share of each passage in the attention of each row, ``(rows, candidates)``; None if not returned."""
+    first = len(_spans(prompt))
+    returned = _returned(response, range(first, first + _n_by_row(prompt)))
+    if len(returned) < _n_by_row(prompt):
+        return None
+    counts = torch.tensor(_counts(prompt))
+    shares = torch.tensor(returned).exp().view(-1, int((counts > 0).sum()))
+    rows = torch.zeros(len(shares), len(counts))
+    rows[:, counts > 0] = shares / shares.sum(dim=1, keepdim=True)
+    return rows
+
+
+def _returned(response: Any, tokens: range) -> list[float]:
+    """Return the log-probabilities of tokens, without those that were not returned."""
+    logprobs = response.choices[0].logprobs
+    by_token: Mapping[str, float] = (logprobs.top_logprobs or [{}])[0] if logprobs is not None else {}
+    return [by_token[name] for token in tokens if (name := f"token_id:{token}") in by_token]
+
+
+def _counts(prompt: EncodedPrompt) -> list[int]:
+    """Return how many lines with a token each passage has that evidence is chosen from."""
+    lines = iter(candidate_lines(prompt))
+    return [sum(last > first for first, last in itertools.islice(lines, count)) for count in candidate_counts(prompt)]
+
+
+def _n_by_row(prompt: EncodedPrompt) -> int:
+    """Return how many numbers tell how each row after the context attends to each passage."""
+    return (len(prompt.token_ids) - prompt.context_length) * sum(count > 0 for count in _counts(prompt))
+
+
+def _fits_by_row(prompt: EncodedPrompt) -> bool:
+    """Whether so many numbers are asked for at most; else one passage is weighed."""
+    return len(_spans(prompt)) + _n_by_row(prompt) <= _MOST_NUMBERS
 
 
 def _spans(prompt: EncodedPrompt) -> list[Span]:

@@ -83,10 +83,16 @@ def _refuse_look(look: LookRequest, vllm_config: VllmConfig, params: SamplingPar
             f"{RETURN_EVIDENCE} is not supported with pipeline parallelism: each worker observes only its own layers, "
             f"and the last one samples. Give the spans in {EVIDENCE}, or serve with tensor parallelism instead."
         )
-    if spans >= vllm_config.model_config.get_vocab_size():
-        raise ConfigError(f"{RETURN_EVIDENCE} has {spans} spans, but the vocabulary of the model has not more tokens.")
-    if params.max_tokens != 1 or params.n != 1 or params.logprobs != spans:
+    shares = max(spans, params.logprobs or 0)
+    if shares >= vllm_config.model_config.get_vocab_size():
+        raise ConfigError(
+            f"{RETURN_EVIDENCE} has {shares} shares, but the vocabulary of the model has not more tokens."
+        )
+    by_row = shares - spans  # the number of rows is not known here
+    fits = by_row > 0 and by_row % len(look.passages) == 0 if look.passages else by_row == 0
+    if params.max_tokens != 1 or params.n != 1 or params.logprobs != shares or not fits:
+        rows = f", and for each row after the context {len(look.passages)}, the number of passages"
         raise ConfigError(
             f"{RETURN_EVIDENCE} returns the share of span i as the log-probability of token i. Request one token "
-            f"(max_tokens=1, n=1) with logprobs={spans}, the number of spans."
+            f"(max_tokens=1, n=1) with logprobs={spans}, the number of spans{rows if look.passages else ''}."
         )

@@ -109,7 +109,7 @@ def observe(
         part.look.add(layer, weights, offset)
 
 
-def share_sums(look: Look, n_rows: int) -> torch.Tensor:
+def share_sums(look: Look, n_rows: int, passages: Sequence[int] = ()) -> torch.Tensor:
     """Return what a worker knows of the attention of a request; the sum over all workers gives `distribution`.
 
     Parameters
@@ -118,22 +118,30 @@ def share_sums(look: Look, n_rows: int) -> torch.Tensor:
         Record of the attention of the heads of this worker.
     n_rows
         Number of rows after the context that should have been observed.
+    passages
+        How many spans each passage has, where their share in each row is asked for.
 
     Returns
     -------
     sums
-        ``(spans + 2,)``, float32: for each span, the sum over the heads of its share in the attention of the head to
-        all spans; the number of heads; and 1 if rows are missing, else 0.
+        ``(spans + n_rows passages + 2,)``, float32: for each span, the sum over the heads of its share in the attention
+        of the head to all spans; the same for each row and passage, row by row; the number of heads; and 1 if rows are
+        missing, else 0.
     """
     shares = look.shares()
     n_heads = len(shares)
     of_spans = n_heads * mean_shares(shares) if n_heads else torch.zeros(len(look.spans))
     missing = n_heads > 0 and look.n_rows != n_rows
-    return torch.cat([of_spans.float(), torch.tensor([float(n_heads), float(missing)])])
+    of_rows = torch.zeros(n_rows, len(passages))  # of the same size on all workers
+    if passages and n_heads and not missing:
+        of_rows = n_heads * look.row_shares(passages)
+    return torch.cat([of_spans.float(), of_rows.flatten(), torch.tensor([float(n_heads), float(missing)])])
 
 
 def distribution(sums: torch.Tensor) -> torch.Tensor | None:
     """Return the share of each span in the attention to all spans, ``(spans,)``; None if it was not observed.
+
+    Behind them are the shares of passages in each row, where they were asked for.
 
     `sums` is the sum of `share_sums` over all workers. The mean over the heads is what
     `sra_rag.evidence.choice.choose_evidence` uses.

@@ -18,6 +18,8 @@ __all__ = ["EVIDENCE", "RETURN_EVIDENCE", "EvidenceSpans", "LookRequest", "read_
 EVIDENCE, RETURN_EVIDENCE = "sra_evidence", "sra_return_evidence"
 """Arguments of a request: the weighed spans, and the request to return attention."""
 
+_LOOK = frozenset({"spans", "heads", "passages"})
+
 Span = tuple[int, int]
 Heads = tuple[tuple[int, int], ...]
 
@@ -51,14 +53,17 @@ class LookRequest:
         Token spans of the context, as (start, end) with exclusive end, ascending.
     heads
         ``(layer, query head)`` of the heads that are observed; None for all.
+    passages
+        How many spans each passage has, whose share in each row is returned too; empty for none.
     """
 
     spans: tuple[Span, ...]
     heads: Heads | None
+    passages: tuple[int, ...] = ()
 
     def start(self, context_length: int) -> Look:
         """Return an empty record of the attention of the rows from `context_length` on."""
-        return Look(self.spans, context_length, self.heads)
+        return Look(self.spans, context_length, self.heads, by_row=bool(self.passages))
 
 
 def read_evidence(value: Any, config: EvidenceConfig, context_length: int) -> EvidenceSpans:
@@ -99,8 +104,8 @@ def read_look(value: Any, context_length: int | None) -> LookRequest:
     Parameters
     ----------
     value
-        ``{"spans": [[start, end], ...], "heads": [[layer, head], ...]}``, as a mapping or as JSON text. Without heads,
-        all are observed.
+        ``{"spans": [[start, end], ...], "heads": [[layer, head], ...], "passages": [count, ...]}``, as a mapping or as
+        JSON text. Without heads, all are observed; without passages, no rows are told apart.
     context_length
         Number of tokens of the context; spans are within it.
 
@@ -110,10 +115,11 @@ def read_look(value: Any, context_length: int | None) -> LookRequest:
         If a value is not allowed.
     """
     content = _parsed(RETURN_EVIDENCE, value)
-    if not isinstance(content, Mapping) or "spans" not in content or not {"spans", "heads"}.issuperset(content):
+    if not isinstance(content, Mapping) or "spans" not in content or not _LOOK.issuperset(content):
         raise ConfigError(
             f"{RETURN_EVIDENCE}={value!r} is not allowed: give an object with spans, such as [[0, 20], [20, 55]], and "
-            "heads, such as [[18, 7]] (layer, head), or no heads for all."
+            "heads, such as [[18, 7]] (layer, head), or no heads for all. It may have passages, such as [1, 1]: how "
+            "many spans each has."
         )
     if context_length is None:
         raise ConfigError(
@@ -123,7 +129,14 @@ def read_look(value: Any, context_length: int | None) -> LookRequest:
     spans = content["spans"]
     if not isinstance(spans, list) or not spans:
         raise ConfigError(f"{RETURN_EVIDENCE}: spans={spans!r} is not allowed: give a list of [start, end].")
-    return LookRequest(_spans(RETURN_EVIDENCE, spans, context_length), _heads("heads", heads))
+    passages = content.get("passages", [])
+    counted = isinstance(passages, list) and all(type(count) is int and count > 0 for count in passages)
+    if not counted or (passages and sum(passages) != len(spans)):
+        raise ConfigError(
+            f"{RETURN_EVIDENCE}: passages={passages!r} is not allowed: give how many of the {len(spans)} spans each "
+            "passage has, in their order."
+        )
+    return LookRequest(_spans(RETURN_EVIDENCE, spans, context_length), _heads("heads", heads), tuple(passages))
 
 
 def _parsed(name: str, value: Any) -> Any:

@@ -4,6 +4,9 @@ vLLM has no other channel for numbers from a worker to a client. The answer of a
 token: the log-probability of token ``i`` is the logarithm of the share of span ``i``, and other tokens have none. If
 some rows after the context were not observed, because the request was put off between them, no span has a share.
 
+The shares of passages in each row, where they are asked for, are those of the tokens behind, row by row. The sampler
+makes all probabilities sum to 1, so all shares are then divided by one more than the number of rows.
+
 With tensor parallelism every worker samples, and each has observed its own heads. So the workers add up what they know.
 """
 
@@ -58,13 +61,15 @@ def _with_attention(logits: torch.Tensor, sampling_metadata: SamplingMetadata) -
         for index, entry in sorted(processor.observed.items()):  # in the same order on all workers
             if index >= len(logits) or entry.look is None:
                 continue
-            look, n_spans = entry.look, len(entry.look.spans)
-            sums = share_sums(look, entry.prompt_length - look.start).to(logits.device)
+            look, asked = entry.look, entry.settings.look
+            passages = () if asked is None else asked.passages
+            sums = share_sums(look, entry.prompt_length - look.start, passages).to(logits.device)
             shares = distribution(tensor_model_parallel_all_reduce(sums))
+            n_shares = len(sums) - 2
             replaced = logits.float().clone() if replaced is None else replaced
             replaced[index] = -torch.inf
             if shares is None:
-                replaced[index, n_spans] = 0  # a token of no span
+                replaced[index, n_shares] = 0  # a token of no span
             else:
-                replaced[index, :n_spans] = shares.clamp_min(_LEAST).log()
+                replaced[index, :n_shares] = shares.clamp_min(_LEAST).log()
     return logits if replaced is None else replaced

@@ -38,6 +38,7 @@ def main() -> None:
     """Measure and print the table, or only print the table of a results file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="embedded", help="as for load_model (default: embedded)")
+    parser.add_argument("--dtype", default="auto", help="as for load_model (default: auto)")
     parser.add_argument("--budgets", type=int, nargs="+", default=[450, 1500, 6000], help="tokens of passages")
     parser.add_argument("--every", type=int, default=4, metavar="N", help="every N-th question (default: 4)")
     parser.add_argument("--max-new-tokens", type=int, default=64)
@@ -45,15 +46,15 @@ def main() -> None:
     parser.add_argument("--report", type=Path, metavar="FILE", help="only print the table of this file")
     options = parser.parse_args()
     if options.report is None:
-        measure(options.model, options.budgets, options.every, options.max_new_tokens, options.to)
+        measure(options.model, options.dtype, options.budgets, options.every, options.max_new_tokens, options.to)
     sys.stdout.write(report(options.report or options.to))
 
 
-def measure(model: str, budgets: list[int], every: int, max_new_tokens: int, to: Path) -> None:
+def measure(model: str, dtype: str, budgets: list[int], every: int, max_new_tokens: int, to: Path) -> None:
     """Answer the questions and append each answer to the results file."""
     done = {(r["model"], r["budget"], r["sra"], r["question"]) for r in _records(to)}
     index = DocumentIndex([read_document(path) for path in sample_documents()], load_embedding())
-    engine = Engine(load_model(model), max_prefixes=1)
+    engine = Engine(load_model(model, dtype=dtype), max_prefixes=1)
     for budget in budgets:
         qa = DocumentQA(index, engine, context_tokens=budget)
         for question in sample_questions()[::every]:

@@ -11,6 +11,7 @@ import dataclasses
 import re
 from decimal import Context, Decimal
 
+from sra_pipelines.checks.number_forms.counted import counted_after
 from sra_pipelines.checks.number_forms.number_writing import (
     FRACTIONS,
     PERCENTAGES,
@@ -95,6 +96,9 @@ class Amount:
         Whether it is written in words, and so in full.
     is_bare
         Whether it is no amount with a unit: the number of a clause or of an item of a list, or a small number in words.
+    counted
+        What the number counts, such as ``"rooms"``; empty if it has a currency, a unit or a percent sign, or if none is
+        known.
     """
 
     text: str
@@ -109,6 +113,12 @@ class Amount:
     is_loss: bool = False
     is_worded: bool = False
     is_bare: bool = False
+    counted: str = ""
+
+    @property
+    def states_kind(self) -> bool:
+        """Whether it is written with a currency, a unit or a percent sign."""
+        return self.percent or self.currency >= 0 or bool(self.unit)
 
 
 def find_amounts(text: str) -> list[Amount]:
@@ -138,14 +148,17 @@ def find_amounts(text: str) -> list[Amount]:
         start += len(text[start:end]) - len(text[start:end].lstrip())
         scale = scale_power(match["scale"] or match["short"] or match["ideograph"] or "")
         percent = bool(match["percent"] or match["permille"] or match["basis"])
-        amounts.append(
-            Amount(
-                written[start:end], start, end, value, scale, percent, other,
-                _currency(text, match["currency"], start, end), unit_after(text, end),
-                any(first <= start < last for first, last in losses),
-            )
+        amount = Amount(
+            written[start:end], start, end, value, scale, percent, other,
+            _currency(text, match["currency"], start, end), unit_after(text, end),
+            any(first <= start < last for first, last in losses),
         )  # fmt: skip
+        amounts.append(_with_counted(amount, text))
     return amounts
+
+
+def _with_counted(amount: Amount, text: str) -> Amount:
+    return amount if amount.states_kind else dataclasses.replace(amount, counted=counted_after(text, amount.end))
 
 
 def _has_minus_after(text: str, match: re.Match[str]) -> bool:
@@ -180,17 +193,20 @@ def find_spaced_amounts(text: str) -> list[Amount]:
     written, text = text, plain_signs(text)
     for match in _SPACED.finditer(text):
         number = match[0].replace(" ", "").replace(",", ".")
-        amounts.append(
-            Amount(
-                written[match.start() : match.end()], match.start(), match.end(), Decimal(number),
-                currency=_currency(text, None, match.start(), match.end()), unit=unit_after(text, match.end()),
-            )
+        amount = Amount(
+            written[match.start() : match.end()], match.start(), match.end(), Decimal(number),
+            currency=_currency(text, None, match.start(), match.end()), unit=unit_after(text, match.end()),
         )  # fmt: skip
+        amounts.append(_with_counted(amount, text))
     return amounts
 
 
-def same_amount(claimed: Amount, written: Amount) -> bool:
+def same_amount(claimed: Amount, written: Amount, *, has_scales: bool = True, has_percentages: bool = True) -> bool:
     """Return whether an amount in an answer agrees with an amount in a document.
+
+    `has_scales` and `has_percentages` say whether the documents, or the question, have a scale word and a percent sign
+    anywhere: a number without one may be in millions or in per cent only if a heading says so. A number that counts
+    something ("45 rooms") differs from an amount with a currency, another unit or a percent sign.
 
     Amounts with different currencies differ; those with different units differ unless they are equal, such as 2 years
     and 24 months. A percentage differs from an amount that is not a percentage if both state their kind, by a percent
@@ -201,9 +217,15 @@ def same_amount(claimed: Amount, written: Amount) -> bool:
     parentheses), but not the reverse, unless the document calls it a loss. If a number has two readings, any counts;
     one with three decimals does only if the other amount has three too, or for percentages: "82,400" is not 82.4.
     """
-    if written.is_bare and (claimed.unit or claimed.percent or claimed.scale or claimed.currency >= 0):
+    if written.is_bare and (claimed.states_kind or claimed.scale):
         return False
-    if claimed.unit and not written.unit and written.currency >= 0 and claimed.unit not in _SUBUNITS:
+    if (written.counted and claimed.states_kind) or (claimed.counted and written.states_kind):
+        return False
+    if claimed.percent and not written.percent and not has_percentages and not _is_share(written):
+        return False
+    if claimed.scale and not written.scale and (written.counted or not has_scales):
+        return any(_in_full(claimed, one) for one in _readings(written))
+    if _kinds(claimed) and _kinds(written) and not _kinds(claimed) & _kinds(written):
         return False  # "2 weeks" is not "2 euros"
     if (claimed.unit in _SUBUNITS) != (written.unit in _SUBUNITS) and max(claimed.currency, written.currency) >= 0:
         return _in_main_unit(claimed) == _in_main_unit(written)
@@ -218,6 +240,13 @@ def same_amount(claimed: Amount, written: Amount) -> bool:
         if claimed.percent or written.percent or _has_as_many_decimals(claimed, one, other)
         if claimed.percent or written.percent or _has_as_many_decimals(written, other, one)
     )
+
+
+def _kinds(amount: Amount) -> frozenset[str]:
+    """Return of which kinds an amount is: money, a percentage, a time or another measure."""
+    kinds = {"money": amount.currency >= 0 or amount.unit in _SUBUNITS, "percentage": amount.percent}
+    kinds["measure"] = bool(amount.unit) and amount.unit not in _SUBUNITS
+    return frozenset(kind for kind, is_one in kinds.items() if is_one)
 
 
 def _in_main_unit(amount: Amount) -> Decimal:
@@ -268,6 +297,14 @@ def _same(claimed: Amount, written: Amount) -> bool:
         powers += _TABLE_POWERS
     places = Decimal(1).scaleb(min(0, int(claimed.value.as_tuple().exponent)))
     return any(value.scaleb(power).quantize(places, context=_PRECISE) == claimed_value for power in powers)
+
+
+def _in_full(claimed: Amount, written: Amount) -> bool:
+    """Return whether an amount with a scale word is one without it in full, perhaps rounded."""
+    if claimed.value < 0 and written.value > 0 and not written.is_loss:
+        return False
+    places = Decimal(1).scaleb(min(0, int(claimed.value.as_tuple().exponent)))
+    return abs(written.value).scaleb(-claimed.scale).quantize(places, context=_PRECISE) == abs(claimed.value)
 
 
 def _is_share(amount: Amount) -> bool:

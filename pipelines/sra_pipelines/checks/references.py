@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 from sra_pipelines.checks.dates import ORDINALS, day_in_words
 
-__all__ = ["CLAUSE_MARK", "Reference", "find_codes", "find_references", "names_a_clause"]
+__all__ = ["CLAUSE_MARK", "Reference", "find_codes", "find_marks", "find_references", "names_a_clause"]
 
 Reference = tuple[int, int, Callable[[str], bool]]
 """Start and end in characters, and a function that returns whether a text contains the same number."""
@@ -27,6 +27,7 @@ _CLAUSE = re.compile(
     r"\s*(?P<number>\d{1,3}(?:\.\d{1,3})*|\b(?-i:[IVXLC]{1,7})\b)(?!\d|[.,]\d|%)",
     re.IGNORECASE,
 )
+_PAGE = re.compile(r"\b(?:pages?|pp?\.|no\.)\s?(?P<number>\d{1,4})(?!\d|[.,]\d|%)", re.IGNORECASE)
 _ROMAN = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
 _VERSION = re.compile(r"\b(?:versions?|releases?|v\.?)\s?(?P<number>\d+(?:\.\d+)+)(?![\w.]*\d)", re.IGNORECASE)
 _CODE = re.compile(r"(?<![\w.,/-])[A-GI-PS-Z]\d{1,4}(?![\w/-]|[.,]\d)")  # "E3"; Q4, H1 and R500 are something else
@@ -61,6 +62,15 @@ def find_references(text: str) -> Iterator[Reference]:
 def find_codes(text: str) -> Iterator[re.Match[str]]:
     """Yield codes of a capital letter and a number, such as the error "E3", whose number is no amount."""
     return _CODE.finditer(text)
+
+
+def find_marks(text: str) -> Iterator[int]:
+    """Yield where the number of a clause, an item of a list or a page begins, which is no amount."""
+    for match in CLAUSE_MARK.finditer(text):
+        yield match.start(match.lastgroup or 0)
+    for pattern in (_CLAUSE, _PAGE):
+        for match in pattern.finditer(text):
+            yield match.start("number")
 
 
 def names_a_clause(text: str) -> bool:

@@ -12,8 +12,9 @@ from sra_pipelines.checks.amounts import Amount, find_amounts, find_spaced_amoun
 from sra_pipelines.checks.dates import find_dates, find_days, find_months, find_written_dates
 from sra_pipelines.checks.ideographic_numbers import find_ideographic_numbers
 from sra_pipelines.checks.names import find_names
+from sra_pipelines.checks.number_forms.counted import states_percentages, states_scales
 from sra_pipelines.checks.number_forms.zeros import find_zeros
-from sra_pipelines.checks.references import CLAUSE_MARK, find_codes, find_references
+from sra_pipelines.checks.references import find_codes, find_marks, find_references
 from sra_pipelines.checks.scripts import stands_in
 from sra_pipelines.checks.times_and_periods.durations import find_durations, find_written_durations
 from sra_pipelines.checks.times_and_periods.periods_of_a_year import find_periods
@@ -181,6 +182,12 @@ def _numbers(answer: str, question: str, texts: Sequence[str]) -> tuple[list[Cla
             taken.append((start, end))
 
     read = [_read(text) for text in sources]
+    # A table states its scale in a heading, which may be in another passage.
+    same = functools.partial(
+        same_amount,
+        has_scales=any(numbers.has_scales for numbers in read),
+        has_percentages=any(numbers.has_percentages for numbers in read),
+    )
     for kind, (find, _) in enumerate(_DATES):
         for (start, end), values in _by_span(find(answer)).items():
             found = [not values.isdisjoint(numbers.dates[kind]) for numbers in read]
@@ -190,12 +197,12 @@ def _numbers(answer: str, question: str, texts: Sequence[str]) -> tuple[list[Cla
         add("figure", start, end, [is_in(text) for text in sources])
     for amount in find_spaced_amounts(answer):
         # Without a like number in a passage it may be cells of a row, which are then compared unchanged.
-        found = [any(same_amount(amount, other) for other in numbers.amounts) for numbers in read]
+        found = [any(same(amount, other) for other in numbers.amounts) for numbers in read]
         as_text = [_contains_token(text, amount.text) for text in sources]
         add("figure", amount.start, amount.end, [one or other for one, other in zip(found, as_text, strict=True)])
     worded = [*find_durations(answer), *find_number_words(answer), *find_ideographic_numbers(answer)]
     for amount in [*worded, *find_amounts(answer)]:
-        found = [any(same_amount(amount, other) for other in numbers.amounts) for numbers in read]
+        found = [any(same(amount, other) for other in numbers.amounts) for numbers in read]
         if any(found) or not _IN_PARTS.match(amount.text):  # otherwise the parts are compared one by one
             add("figure", amount.start, amount.end, found)
     unread = []
@@ -216,12 +223,14 @@ class _Numbers:
 
     amounts: tuple[Amount, ...]
     dates: tuple[frozenset[Hashable], ...]  # for each kind of `_DATES`
+    has_scales: bool
+    has_percentages: bool
 
 
 @functools.lru_cache(maxsize=512)  # while an answer is streamed, its passages are read again and again
 def _read(text: str) -> _Numbers:
     codes = [match.span() for match in find_codes(text)]
-    marks = {match.start(match.lastgroup or 0) for match in CLAUSE_MARK.finditer(text)}
+    marks = set(find_marks(text))
     amounts = [
         dataclasses.replace(amount, is_bare=True) if _is_mark(amount, marks) else amount
         for amount in (*find_amounts(text), *find_spaced_amounts(text))
@@ -229,11 +238,11 @@ def _read(text: str) -> _Numbers:
     ]
     worded = (*find_written_number_words(text), *find_ideographic_numbers(text), *find_written_durations(text))
     dates = tuple(frozenset(value for value, *_ in find(text)) for _, find in _DATES)
-    return _Numbers((*amounts, *worded), dates)
+    return _Numbers((*amounts, *worded), dates, states_scales(text), states_percentages(text))
 
 
 def _is_mark(amount: Amount, marks: Set[int]) -> bool:
-    return amount.start in marks and not (amount.scale or amount.percent or amount.currency >= 0 or amount.unit)
+    return amount.start in marks and not (amount.scale or amount.states_kind)
 
 
 def _overlaps(start: int, end: int, spans: Sequence[tuple[int, int]]) -> bool:

@@ -9,8 +9,8 @@ from decimal import Decimal
 from sra_pipelines.checks.number_forms.units import EXTENT
 
 __all__ = [
-    "FRACTIONS", "PERCENTAGES", "SCALES", "fraction_value", "is_negated", "loss_spans", "percent_power", "plain_signs",
-    "scale_power",
+    "FRACTIONS", "PERCENTAGES", "PERCENT_SIGNS", "SCALES", "fraction_value", "is_negated", "is_scale_word",
+    "loss_spans", "percent_power", "plain_signs", "scale_power",
 ]  # fmt: skip
 
 # Full-width and Arabic signs, dashes and apostrophes, each for the sign that patterns know. All are single characters,
@@ -62,6 +62,9 @@ _BASIS_POINTS = r"basis[\s-]+points?\b|Basispunkten?\b|points?\s+de\s+base\b|bps
 PERCENTAGES = rf"(?:\s?(?P<percent>{_PERCENT})|\s?(?P<permille>{_PERMILLE})|\s?(?P<basis>{_BASIS_POINTS}))"
 """Pattern of what makes a number a percentage: per cent, per mille or basis points."""
 
+PERCENT_SIGNS = rf"(?:{_PERCENT}|{_PERMILLE}|{_BASIS_POINTS})"
+"""Pattern of the same without a number."""
+
 FRACTIONS = r"(?P<fraction>\s?[\u00bc-\u00be\u2150-\u215e]|[ \u00a0-](?P<above>[1-9])/(?P<below>[2-9]|1[026])(?![\d/]))"
 """Pattern of a fraction after a whole number, such as "4\u00bd" or "4 1/2"."""
 
@@ -83,6 +86,11 @@ def scale_power(word: str) -> int:
     """Return the power of ten of a scale, such as 6 for "millions"; 0 for an empty text."""
     lowered = word.lower()
     return _POWERS.get(lowered) or _POWERS.get(lowered.removesuffix("s"), 0)
+
+
+def is_scale_word(word: str) -> bool:
+    """Return whether a word is a scale, such as "million" or "bn"."""
+    return scale_power(word) > 0
 
 
 def percent_power(permille: bool, basis_points: bool) -> int:

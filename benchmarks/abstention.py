@@ -2,6 +2,7 @@
 
     python benchmarks/abstention.py gold --data multidoc_qa.jsonl.gz --rows 0:300
     python benchmarks/abstention.py mixed --data multidoc_qa.jsonl.gz --rows 0:300
+    python benchmarks/abstention.py small --data tests/pipelines/checks/small_documents.jsonl
     python benchmarks/abstention.py passages --data multidoc_qa.jsonl.gz --rows 0:50 --to passages.jsonl
     python benchmarks/abstention.py samples --to samples.jsonl
     python benchmarks/abstention.py report samples.jsonl
@@ -11,6 +12,10 @@ without their passage the first name or number of the most similar passage, whic
 
 "mixed" is the same for a document of five lines of different matters, as people first try a tool: the sentence with the
 answer and four sentences of other rows, or five of other rows and the first name or number of the line that is closest.
+
+"small" is the same for documents of a few lines that were written for it (a lease, an invoice, a recipe), half of them
+held out, with questions of one or two words ("Rent?") and longer ones. Answers to questions that a document does not
+answer are the first name or number of the closest line, and of each other line.
 
 "passages": rows of Natural Questions, each asked twice among ten passages: the right one and the nine nearest to the
 question, and the ten nearest without it. "samples": the questions about the sample documents with what is retrieved for
@@ -26,6 +31,7 @@ import json
 import random
 import re
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -36,8 +42,11 @@ from rich.progress import track
 from sra_evaluations.metrics.correctness import is_right
 from sra_pipelines.answering.answers import Retrieval
 from sra_pipelines.answering.document_qa import DocumentQA
+from sra_pipelines.checks.abstention import abstains
 from sra_pipelines.checks.citations import cite
+from sra_pipelines.checks.grounding import is_grounded
 from sra_pipelines.checks.relevance import Relevance, measure_relevance
+from sra_pipelines.checks.support import check_support
 from sra_pipelines.index.embedding import load_embedding
 from sra_pipelines.index.embedding_identity import unit_vectors
 from sra_pipelines.index.memory import DocumentIndex
@@ -46,6 +55,7 @@ from sra_pipelines.index.query_vectors import query_vector
 from sra_pipelines.readers import read_document
 from sra_pipelines.retrieval.keyword_index import KeywordIndex
 from sra_pipelines.retrieval.packing import format_passages
+from sra_pipelines.retrieval.retriever import Retriever
 from sra_pipelines.samples import sample_documents, sample_questions
 from sra_pipelines.values import Passage
 
@@ -207,6 +217,49 @@ def _of_lines(
     return _measured(data, question, answer, [passage], weights, data.cosine(question, text))
 
 
+def small_documents(file: Path) -> str:
+    """Return how many answers to questions about small documents get sources, by the length of the questions."""
+    embedding = load_embedding()
+    counts: dict[tuple[str, bool, str], list[bool]] = {}
+    for row in _records(file):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / row["document"]
+            path.write_text(row["text"], encoding="utf-8")
+            retriever = Retriever(DocumentIndex([read_document(path)], embedding))
+        lines = [line for line in row["text"].split("\n") if NAME_OR_NUMBER.search(line) or re.search(r"\d", line)]
+        vectors = unit_vectors(embedding.get_text_embedding_batch(lines)) if lines else None
+        for length in ("short", "longer"):
+            for question, answer in row[length]["answered"]:
+                key = length, row["held_out"], "right"
+                counts.setdefault(key, []).append(_has_sources(retriever, question, answer, embedding))
+            for question in row[length]["not_answered"] if vectors is not None else ():
+                near = vectors @ query_vector(embedding, question)
+                for rank, place in enumerate((-near).argsort()):
+                    found = NAME_OR_NUMBER.search(lines[place]) or re.search(r"\d+", lines[place])
+                    key = length, row["held_out"], "wrong, closest line" if rank == 0 else "wrong, other lines"
+                    if found:
+                        counts.setdefault(key, []).append(_has_sources(retriever, question, found[0], embedding))
+    table = ["| questions | documents | answers | with sources |", "|---|---|---|---|"]
+    for (length, held_out, kind), shown in sorted(counts.items()):
+        half = "held out" if held_out else "chosen on"
+        table.append(f"| {length} | {half} | {kind} | {sum(shown)} of {len(shown)} |")
+    return "\n".join(table) + "\n"
+
+
+def _has_sources(retriever: Retriever, question: str, answer: str, embedding: Any) -> bool:
+    """Return whether an answer to a question gets sources, as `DocumentQA` decides it."""
+    found = retriever.retrieve_expanded(question, 1500, lambda text: len(text.split()))
+    support = check_support(answer, question, found.passages)
+    if abstains(answer, support) is not None or not is_grounded(question, found.passages, support):
+        return False
+    citations = cite(answer, question, found.passages, retriever.pages(), support=support)
+    relevance = measure_relevance(
+        question, found.passages, citations, retriever.word_weights(question), closest=found.closest,
+        embedding=embedding,
+    )  # fmt: skip
+    return bool(citations) and not (relevance is not None and relevance.too_low)
+
+
 def sample_items(qa: DocumentQA) -> Iterator[Item]:
     """Yield the sample questions, and those that can be answered without the passages of their gold pages."""
     for question in sample_questions():
@@ -265,9 +318,9 @@ def report(records: Sequence[dict[str, Any]]) -> str:
 def main() -> None:
     """Answer the questions and store what was seen, or print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("task", choices=["gold", "mixed", "passages", "samples", "report"])
+    parser.add_argument("task", choices=["gold", "mixed", "small", "passages", "samples", "report"])
     parser.add_argument("files", type=Path, nargs="*", help="results files of the report")
-    parser.add_argument("--data", type=Path, help="Natural Questions, as JSONL compressed with gzip")
+    parser.add_argument("--data", type=Path, help="Natural Questions (JSONL, gzip), or the file of small documents")
     parser.add_argument("--rows", default="0:50")
     parser.add_argument("--model", default="embedded")
     parser.add_argument("--dtype", default="auto")
@@ -283,6 +336,9 @@ def main() -> None:
     if given.task in ("gold", "mixed"):
         table = gold_answers if given.task == "gold" else mixed_answers
         sys.stdout.write(table(NaturalQuestions(given.data, given.vectors), rows))
+        return
+    if given.task == "small":
+        sys.stdout.write(small_documents(given.data))
         return
     options = SamplingOptions(max_new_tokens=given.tokens)
     index: PassageIndex

@@ -8,7 +8,8 @@ matter, which is on the page that it cites. What shows it is measured without th
 - `quoted`: the cosine of the question and the closest quote, as a passage of several matters is close to none of them.
 
 The larger of the two cosines and a part of `near` are one signal; docs/measurements.md has what it refuses, and how its
-numbers were found.
+numbers were found. Questions of one or two words ("Rent?") have lower thresholds: so are their cosines, and a line that
+answers them mostly has all of their words.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from collections.abc import Mapping, Sequence
 
 from llama_index.core.embeddings import BaseEmbedding
 
+from sra_pipelines.checks.amounts import find_amounts
 from sra_pipelines.checks.citations import Citation
+from sra_pipelines.checks.number_forms.counted import is_before_currency
 from sra_pipelines.index.embedding_identity import unit_vectors
 from sra_pipelines.index.query_vectors import query_vector
 from sra_pipelines.retrieval.keywords import keywords
@@ -36,12 +39,25 @@ _QUESTION_WORDS = frozenset(
         ]
     )[0]
 )
-_LEAST_WORDS = 3  # of a question; the share of fewer words is too coarse
 _FUNCTION_WORDS = 3  # of a passage; a table may have none
 _LINES = 2  # before and after a quote
+_MANY_WORDS = 3  # of a question; from here on one threshold
 _NEAR_WEIGHT = 0.3
 _QUOTED_MORE = 0.05  # what is added to the cosine of a quote, which is short and often has pronouns for names
 _LEAST_SCORE = 0.63
+_LEAST_SCORES_SHORT = {1: 0.45, 2: 0.5}  # of questions of so many words
+# English words of tables, which may have no function words, that other languages do not have.
+_TABLE_WORDS = frozenset(
+    keywords(
+        [
+            "amount price quantity year month week customer supplier sales revenue cost country city address phone "
+            "employee department salary due pay paid invoice payment balance account number item weight height size "
+            "day hour labour labor order delivery quarter"
+        ]
+    )[0]
+)
+_LEAST_TABLE_WORDS = 2
+_PRICE_WORDS = frozenset(keywords(["price cost charge pay paid"])[0])
 _MEASURED = "allminilml6v2"  # cosines of other embedding models have another scale
 
 
@@ -59,11 +75,14 @@ class Relevance:
         embedding model were not measured.
     quoted
         Cosine of the question and the closest quote; None if it was not measured, as `near` and `closest` were enough.
+    n_words
+        Number of words of the question that are compared; 3 stands for more too.
     """
 
     near: float
     closest: float | None = None
     quoted: float | None = None
+    n_words: int = _MANY_WORDS
 
     @property
     def too_low(self) -> bool:
@@ -71,7 +90,7 @@ class Relevance:
         if self.closest is None:
             return False
         meaning = self.closest if self.quoted is None else max(self.closest, self.quoted + _QUOTED_MORE)
-        return meaning + _NEAR_WEIGHT * self.near < _LEAST_SCORE
+        return meaning + _NEAR_WEIGHT * self.near < _LEAST_SCORES_SHORT.get(self.n_words, _LEAST_SCORE)
 
 
 def measure_relevance(
@@ -106,14 +125,19 @@ def measure_relevance(
     Returns
     -------
     relevance
-        None if there are no citations, if the question has fewer than three words to compare, or if the question or
-        the passages are not in English: then their words say nothing.
+        None if there are no citations, if the question has no words to compare, or if the question or the passages are
+        in another language than English: then their words say nothing.
     """
     asked = set(keywords([question])[0]) - _QUESTION_WORDS
-    if not citations or len(asked) < _LEAST_WORDS or language_of(question) != ENGLISH:
+    # A question without function words ("Notice period?") does not tell its language: it is that of the passages.
+    if not citations or not asked or language_of(question) not in (ENGLISH, None) or not question.isascii():
         return None
-    if not any(language_of(passage.text, least=_FUNCTION_WORDS) == ENGLISH for passage in passages):
+    if not _are_english([passage.text for passage in passages]):
         return None
+    n_words = min(len(asked), _MANY_WORDS)
+    if n_words < _MANY_WORDS:
+        # "When does the lease end?" names the document "lease", which says nothing about its lines.
+        asked = asked.difference(*keywords([citation.document for citation in citations])) or asked
     total = sum(weights[word] for word in asked)
     phrases = [set(words) for words in keywords(list(also))] if also else []
     best = 0.0
@@ -122,7 +146,9 @@ def measure_relevance(
         if any(phrase and phrase <= there for phrase in phrases):
             best = 1.0
         best = max(best, sum(weights[word] for word in asked & there) / total)
-    relevance = Relevance(best, closest)
+        if asked <= _PRICE_WORDS and _has_money(citation.quote):
+            best = 1.0  # "What does it cost?" is answered by "Each child pays 12 euros."
+    relevance = Relevance(best, closest, n_words=n_words)
     if embedding is not None and relevance.too_low:
         vector = query_vector(embedding, question)
         quotes = unit_vectors(embedding.get_text_embedding_batch([citation.quote for citation in citations]))
@@ -133,6 +159,19 @@ def measure_relevance(
 def has_measured_cosines(embedding_name: str | None) -> bool:
     """Return whether the threshold was found with an embedding model, given its name or path."""
     return embedding_name is not None and _MEASURED in re.sub(r"[^a-z0-9]", "", embedding_name.lower())
+
+
+def _has_money(text: str) -> bool:
+    return any(amount.currency >= 0 or is_before_currency(text, amount.end) for amount in find_amounts(text))
+
+
+def _are_english(texts: Sequence[str]) -> bool:
+    """Return whether a text is in English, or if none tells its language, looks like an English table."""
+    languages = {language_of(text, least=_FUNCTION_WORDS) for text in texts} - {None}
+    if languages:
+        return ENGLISH in languages
+    words = set().union(*keywords(texts)) if texts else set()
+    return len(words & _TABLE_WORDS) >= _LEAST_TABLE_WORDS or any(language_of(text) == ENGLISH for text in texts)
 
 
 def _around(citation: Citation, passages: Sequence[Passage]) -> str:

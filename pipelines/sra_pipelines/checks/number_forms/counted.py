@@ -12,7 +12,7 @@ from sra_pipelines.checks.number_forms.number_writing import PERCENT_SIGNS, is_s
 from sra_pipelines.checks.number_forms.units import unit_after
 from sra_pipelines.retrieval.languages import ENGLISH, stop_words
 
-__all__ = ["counted_after", "states_percentages", "states_scales"]
+__all__ = ["counted_after", "is_before_currency", "states_percentages", "states_scales"]
 
 _NEXT_WORD = re.compile(r"[ \u00a0-](?P<word>[a-z]{3,})(?![\w'\u2019])")  # labels of rows begin with a capital
 _MOST_WORDS = 3  # "14 full calendar days"; what follows later belongs to something else
@@ -36,12 +36,15 @@ _VERBS = (
 _OF_MONEY = (  # and words for parts of 100
     "points tenths hundredths thousandths times terms figures amounts units numbers totals "
     "sales earnings savings proceeds costs expenses fees taxes wages assets liabilities revenues gains payments funds "
-    "deposits prices charges sums salaries rents premiums fines dues grants loans rates dividends contributions "
+    "deposits prices charges sums salaries rents premiums fines dues grants loans rates dividends contributions"
+)
+_CURRENCIES = (  # that have no sign or code of their own in `sra_pipelines.checks.amounts`
     "crowns pesos rubles roubles liras shekels dirhams riyals rials nairas cedis shillings forints dinars zlotys "
     "hryvnias lev leva lei guilders marks schillings escudos pesetas bitcoins credits"
 )
 _COUNTED = frozenset(_COUNTED_TOO.split())
-_COUNTS_NOTHING = frozenset(f"{_FUNCTION_WORDS} {_VERBS} {_OF_MONEY}".split())
+_CURRENCY_WORDS = frozenset(_CURRENCIES.split())
+_COUNTS_NOTHING = frozenset(f"{_FUNCTION_WORDS} {_VERBS} {_OF_MONEY}".split()) | _CURRENCY_WORDS
 _ZEROS = re.compile(r"(?<![\d.,])['\u2019]?000s?\b")  # "$000", "in '000s"
 _WORD = re.compile(r"[^\W\d_]+")
 _IDEOGRAPHIC_SCALE = re.compile("[\u4e07\u842c\ub9cc\u5104\u4ebf\uc5b5\u5146]|\u5343|\u767e")
@@ -67,6 +70,12 @@ def counted_after(text: str, end: int) -> str:
             return word
         end = match.end()
     return ""
+
+
+def is_before_currency(text: str, end: int) -> bool:
+    """Return whether a currency in words, such as "crowns", follows a number which ends at `end`."""
+    match = _NEXT_WORD.match(text, end)
+    return match is not None and match["word"] in _CURRENCY_WORDS
 
 
 def states_scales(text: str) -> bool:

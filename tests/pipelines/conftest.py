@@ -46,12 +46,16 @@ def make_pdf(tmp_path):
 
 @pytest.fixture(scope="session")
 def serving():
-    """Serve an application on a free port of this machine as long as the block lasts; gives its address."""
+    """Serve an application on a port of this machine, a free one by default, as long as the block lasts.
+
+    Gives its address.
+    """
 
     @contextmanager
-    def serve(app):
+    def serve(app, port=None):
         with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port or 0))
             port = probe.getsockname()[1]
         server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", timeout_graceful_shutdown=1))
         thread = threading.Thread(target=server.run, daemon=True)

@@ -347,6 +347,29 @@ def test_a_reload_in_the_middle_of_an_answer_loses_nothing(running, browser):
     assert not find(browser, ".turn")
 
 
+def test_a_server_that_is_restarted_in_the_middle_of_an_answer_says_so(tmp_path, tiny, embedding, serving):
+    settings = ServerSettings(max_new_tokens=120)
+    with dictating(tiny) as dictation, chromium("wide") as browser:
+        dictation.say(ANSWER)
+        dictation.seconds = 0.1
+        with serving(served(tmp_path, tiny, embedding, settings, 120)) as address:
+            browser.get(f"{address}/page/new")
+            wait_for(browser, "#question")
+            browser.find_element(By.ID, "question").send_keys(QUESTION, Keys.ENTER)
+            wait_for(browser, "#turn-0 .text.writing")
+            written = text(browser, "#turn-0 .text.writing").split(" ")[0]
+            app = served(tmp_path, tiny, embedding, settings, 120)
+        with serving(app, int(address.rpartition(":")[2])):
+            holds(lambda: "The server was restarted" in text(browser, "#turn-0"), 60)
+            assert written in text(browser, "#turn-0"), "what was written stays"
+            assert not find(browser, "[data-running]")
+            assert text(browser, "#problem") == ""
+            dictation.seconds = 0.01
+            browser.find_element(By.ID, "question").send_keys("And now?", Keys.ENTER)
+            holds(lambda: len(find(browser, ".turn")) == 1 and text(browser, "h2.question") == "And now?", 60)
+            finished(browser, 0)
+
+
 def test_an_answer_that_is_stopped_and_a_tab_that_is_closed_free_their_slots(running, browser):
     slots = running[1].state.completions.slots
     running[2].seconds = 0.1

@@ -30,6 +30,31 @@ document.addEventListener("htmx:error", event => {
   show("The server cannot be reached. Check that it is running, then try again.");
 });
 
+// A running answer whose connection breaks is listened to again. A restarted server does not know it any more.
+const LOST = "The connection to the server was lost. It is tried again.";
+document.addEventListener("htmx:sse:error", event => {
+  const body = event.target, { status } = event.detail;
+  if (status === 401) location.reload();
+  else if (status === 404) interrupt(body);
+  else show(LOST);
+});
+document.addEventListener("htmx:sse:after:connection", () => { if (problem.textContent === LOST) show(""); });
+function interrupt(body) {
+  const ended = body.cloneNode(true);  // without its connection
+  ended.removeAttribute("hx-sse:connect");
+  ended.querySelector(".progress").replaceChildren();
+  ended.querySelector(".progress").removeAttribute("data-running");
+  ended.querySelector(".writing")?.classList.remove("writing");
+  ended.querySelectorAll(".placeholder").forEach(element => element.remove());
+  const note = document.createElement("p");
+  note.className = "notice bad";
+  note.setAttribute("role", "alert");
+  note.textContent = "The server was restarted before the answer was complete. Ask again.";
+  ended.append(note);
+  body.replaceWith(ended);
+  show("");
+}
+
 // The composer: Enter sends, the field is emptied, and the new question moves to the top, so that nothing jumps later.
 question.addEventListener("keydown", event => {
   if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {

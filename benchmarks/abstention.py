@@ -227,12 +227,12 @@ def small_documents(file: Path) -> str:
             path.write_text(row["text"], encoding="utf-8")
             retriever = Retriever(DocumentIndex([read_document(path)], embedding))
         lines = [line for line in row["text"].split("\n") if NAME_OR_NUMBER.search(line) or re.search(r"\d", line)]
-        vectors = unit_vectors(embedding.get_text_embedding_batch(lines)) if lines else None
+        vectors = unit_vectors(embedding.get_text_embedding_batch(lines or [row["text"]]))
         for length in ("short", "longer"):
             for question, answer in row[length]["answered"]:
                 key = length, row["held_out"], "right"
                 counts.setdefault(key, []).append(_has_sources(retriever, question, answer, embedding))
-            for question in row[length]["not_answered"] if vectors is not None else ():
+            for question in row[length]["not_answered"] if lines else ():
                 near = vectors @ query_vector(embedding, question)
                 for rank, place in enumerate((-near).argsort()):
                     found = NAME_OR_NUMBER.search(lines[place]) or re.search(r"\d+", lines[place])

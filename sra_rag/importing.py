@@ -10,7 +10,7 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["importing_libraries", "without_collection"]
+__all__ = ["importing_libraries", "loading_many_objects", "without_collection"]
 
 
 @contextmanager
@@ -23,6 +23,20 @@ def without_collection() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
+
+
+@contextmanager
+def loading_many_objects() -> Iterator[None]:
+    """Pause the garbage collector while objects are loaded that stay, and count them as old at the end.
+
+    With millions of objects it would otherwise pass over all of them several times: while they are loaded, and soon
+    after that.
+    """
+    with without_collection():
+        yield
+        if gc.get_freeze_count() == 0:  # what the caller has frozen stays frozen
+            gc.freeze()
+            gc.unfreeze()  # moves all objects to the oldest generation, without a pass
 
 
 @contextmanager

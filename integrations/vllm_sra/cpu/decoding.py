@@ -170,12 +170,10 @@ class _Group:
         seen = self._seen_keys(window, query, cache)
         if not seen.attends:
             return None
-        measured = seen.measure(query, cache, scale)
-        if self.sharpens(layer):
-            beta = self._beta(layer, seen, measured.entropy)
-        else:
-            beta = torch.ones_like(measured.entropy)[..., None]
-        beta = beta.expand(*query.shape[:2], 1)[..., 0]
+        sharpens = self.sharpens(layer)
+        measured = seen.measure(query, cache, scale, entropy=sharpens and self.session.needs_entropy)
+        beta = self._beta(layer, seen, measured.entropy)[..., 0] if sharpens else torch.ones_like(measured.peak)
+        beta = beta.expand(query.shape[:2])
         if (evidence := self._spans[0].evidence(layer)) is not None:
             measured = seen.weighed(measured, beta, evidence)
         return seen.attend(measured, beta, cache)
@@ -197,7 +195,7 @@ class _Measured:
     Parameters
     ----------
     entropy, peak
-        Entropy in nats, and maximum score; each ``(R, H_q)``, float32.
+        Entropy in nats, and maximum score; each ``(R, H_q)``, float32. Without entropies, ones are in their place.
     scores
         Scores of each block; see `BlockSums.measure`.
     """
@@ -245,9 +243,13 @@ class _SeenKeys:
         """Whether `attend` is supported."""
         return self._sums.attends
 
-    def measure(self, query: torch.Tensor, cache: torch.Tensor, scale: float) -> _Measured:
-        """Compute entropy, maximum and scores of rows ``(R, H_q, D)``."""
+    def measure(self, query: torch.Tensor, cache: torch.Tensor, scale: float, *, entropy: bool = True) -> _Measured:
+        """Compute maximum and scores of rows ``(R, H_q, D)``, and their entropy if it is needed."""
         sums, scores = self._sums.measure(query.float() * scale, cache)
+        if not entropy:  # a dozen small operations less for each layer
+            lowest = sums.new_full((1, sums.shape[-1]), _LOWEST)
+            peak = torch.cat((sums[0], lowest))[self._by_row].amax(1)
+            return _Measured(torch.ones_like(peak), peak, scores)
         padding = sums.new_tensor([_LOWEST, 0, 0])[:, None, None].expand(-1, 1, sums.shape[-1])
         peaks, total, weighted = torch.cat((sums, padding), 1)[:, self._by_row]
         peak = peaks.amax(1)

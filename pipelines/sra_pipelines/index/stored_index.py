@@ -39,6 +39,7 @@ from sra_pipelines.index.stores.vector_store import FaissStore, Hit, VectorDocum
 from sra_pipelines.retrieval.keyword_counts import CountsBlock, PackedCounts
 from sra_pipelines.structure.document_structure import DocumentStructure
 from sra_pipelines.values import Document, Page, Passage
+from sra_rag.importing import loading_many_objects
 
 __all__ = ["StoredIndex", "attached_store", "open_index"]
 
@@ -106,7 +107,8 @@ class StoredIndex:
         self.splitting = str(meta["splitting"])
         self._attached = None if store is not None else attached_store(meta)
         self._store = store or self._attached
-        self._now = _load(self.folder, self._store)
+        with loading_many_objects():
+            self._now = _load(self.folder, self._store)
         self._refreshing = threading.Lock()
 
     @property

@@ -1,5 +1,6 @@
 """An index on disk: what it takes in, what it gives back, who may change it, and what a check finds."""
 
+import gc
 import multiprocessing
 import shutil
 import threading
@@ -429,3 +430,34 @@ def test_a_torn_file(add, index, word_embedding):
     (index / DATABASE).write_bytes(b"no database at all" * 500)
     with pytest.raises(StoreError, match="damaged"):
         StoredIndex(index, word_embedding)
+
+
+def test_the_garbage_collector_does_not_pass_over_an_index_while_it_is_opened(add, index, word_embedding):
+    add()
+    passes = []
+    thresholds, frozen = gc.get_threshold(), gc.get_freeze_count()
+
+    def count(phase, _):
+        if phase == "start":
+            passes.append(stored_index)
+
+    load = stored_index._load
+
+    def counted(*arguments):
+        gc.callbacks.append(count)
+        try:
+            return load(*arguments)
+        finally:
+            gc.callbacks.remove(count)
+
+    gc.set_threshold(1, 1, 1)  # as with a large index
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(stored_index, "_load", counted)
+            stored = StoredIndex(index, word_embedding)
+    finally:
+        gc.set_threshold(*thresholds)
+    assert passes == []
+    assert gc.isenabled()
+    assert gc.get_freeze_count() == frozen
+    assert any(own is stored.passages()[0] for own in gc.get_objects(generation=2))  # so no young one is passed over

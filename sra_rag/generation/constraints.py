@@ -31,6 +31,7 @@ __all__ = ["JSONConstraint", "JSONGrammars"]
 # What ends an object, an array and a string, in the order in which they are tried.
 _CLOSERS = (b"}", b"]", b'"')
 _MOST_KEPT = 16  # compiled grammars
+_FIRST_PRINTABLE = 0x20  # of the bytes of UTF-8
 _LETTERS = (b"a", b"A", b" ", b"0")  # where one of these may follow as well as a closer, a string is open
 
 _building = threading.Lock()
@@ -78,6 +79,10 @@ class JSONGrammars:
         self.closers = [texts.index(text) for text in _CLOSERS if text in texts]
         self.letters = [texts.index(text) for text in _LETTERS if text in texts]
         self.null = texts.index(b"null") if b"null" in texts else None
+        # JSON has no control characters in strings, but xgrammar allows most of them where a string has a least length.
+        told = np.ones(xgrammar.get_bitmask_shape(1, vocab_size)[1] * 32, dtype=np.uint8)
+        told[[token for token, text in enumerate(texts) if any(byte < _FIRST_PRINTABLE for byte in text)]] = 0
+        self.printable = torch.from_numpy(np.packbits(told, bitorder="little").view(np.int32))
 
     @classmethod
     def of(cls, tokenizer: PreTrainedTokenizerBase, vocab_size: int, stop_token_ids: Sequence[int]) -> JSONGrammars:
@@ -188,8 +193,11 @@ class _Row:
 
     def allowed(self) -> torch.Tensor:
         """Return the bitmask of tokens that may follow."""
-        self.matcher.fill_next_token_bitmask(self.bitmask)
-        return self.bitmask
+        return self._allowed(self.matcher)
+
+    def _allowed(self, matcher: xgrammar.GrammarMatcher) -> torch.Tensor:
+        matcher.fill_next_token_bitmask(self.bitmask)
+        return self.bitmask.bitwise_and_(self.grammars.printable)
 
     def choose(self, candidate: int, left: int) -> int:
         """Take `candidate` if the JSON can be closed within `left` more tokens; else the first closing token."""
@@ -210,8 +218,7 @@ class _Row:
         matcher = matcher.fork()
         tokens: list[int] = []
         while not matcher.is_terminated() and len(tokens) <= limit:
-            matcher.fill_next_token_bitmask(self.bitmask)
-            tokens.append(self._shortest(self.bitmask[0].numpy()))
+            tokens.append(self._shortest(self._allowed(matcher)[0].numpy()))
             matcher.accept_token(tokens[-1])
         return tokens
 

@@ -91,6 +91,20 @@ def test_half_a_character_is_finished(grammars, tiny):
         Item.model_validate_json(tiny.tokenizer.decode(tokens[:-1]))
 
 
+def test_no_control_character_is_written(grammars, tiny):
+    """xgrammar allows most of them in a string with a least length, where JSON has none."""
+    control = [
+        token
+        for token in range(grammars.vocab_size)
+        if any(ord(character) < 32 for character in tiny.tokenizer.decode([token]))
+    ]
+    assert len(control) > 30
+    for schema in (Item.model_json_schema(), Order.model_json_schema(), {}):
+        text = tiny.tokenizer.decode(write(grammars, schema, 120, 5, favoured=control)[:-1])
+        json.loads(text)
+        assert text.isprintable()
+
+
 def test_any_json(grammars, tiny):
     json.loads(tiny.tokenizer.decode(write(grammars, {}, 12, 1)[:-1]))
 

@@ -142,9 +142,10 @@ class ServedEvidence:
         try:
             response = await self._look(client, _look_body(prompt, heads, salt, by_row=by_row), where)
         except ConfigError as error:
-            if not by_row or "logprobs" not in str(error):
+            if not by_row:
                 raise
-            logger.info("%s returns too few log-probabilities to tell the words of a question apart.", where)
+            # Too few log-probabilities are returned, or the server has an earlier release: one passage is weighed then.
+            logger.info("%s does not tell the words of a question apart: %s", where, error)
             by_row = False
             response = await self._look(client, _look_body(prompt, heads, salt, by_row=by_row), where)
         look, rows = _shares(prompt, response, where), _row_shares(prompt, response) if by_row else None

@@ -204,7 +204,7 @@ def test_a_passage_is_named_by_two_words_that_it_has_and_few_others():
     assert named((" boat", 1), ("house", 1), (" gran", 2)) == {1}  # one word names nothing
     assert named((" Lake", 1), (" BOAT", 1)) == {1}
     assert named((" rent", 0), (" the", 0), (" of", 0)) == set()  # in all: heads look at the first then
-    assert named((" mill", 1), (" mill", 2)) == set()  # where it is not
+    assert named((" mill", 1), ("mill", 1)) == set()  # where they are not
     assert named() == set()
     spread = torch.full((2, 3), 1 / 3)
     assert named_passages(spread, [" boat", "house"], [MILL, BOATHOUSE, GRANARY]) == set()

@@ -102,10 +102,10 @@ def test_a_question_of_two_parts_has_both_passages_weighed(vllm_server, served, 
         "sailcloth", "damp rolls"
     }  # fmt: skip
     # Where so many numbers are not returned, one passage is weighed.
-    monkeypatch.setattr("vllm_sra.client.served_evidence._MOST_NUMBERS", 10)
+    monkeypatch.setattr("vllm_sra.client.served_evidence.MOST_NUMBERS", 10)
     fewer = served.generate(asked, context=context, passages=texts, sra="evidence").evidence
     assert fewer.chosen == found.evidence.chosen[:1]
-    monkeypatch.setattr("vllm_sra.client.served_evidence._MOST_NUMBERS", 1_000_000)
+    monkeypatch.setattr("vllm_sra.client.served_evidence.MOST_NUMBERS", 1_000_000)
     long = asked[0]["content"] + " And the others?" * 120  # more numbers than this server returns
     refused = served.generate([{"role": "user", "content": long}], context=context, passages=texts, sra="evidence")
     assert len(refused.evidence.chosen) == 1

@@ -24,7 +24,6 @@ from sra_rag.config import SRAConfig
 from sra_rag.errors import require_above_zero
 from sra_rag.evidence_config import EvidenceConfig, HeadChoice
 from sra_rag.generation.engine import Engine
-from sra_rag.heads.known import UNMEASURED
 
 __all__ = ["EvidenceSearchOptions", "calibrate_evidence", "evidence_candidates"]
 
@@ -32,7 +31,6 @@ _FIRST_ROUND = 10  # questions
 _SEARCH = 0.6  # of the time
 _ALPHA = 0.3  # of candidates with sharpening
 _BEST, _MANY = 40, 80  # evidence heads
-_MILDEST = "passage 2, all heads"  # the name of UNMEASURED among the candidates
 
 
 class _Weights(NamedTuple):
@@ -43,7 +41,8 @@ class _Weights(NamedTuple):
     new_words: bool = False  # the words of the line that are in the question have no weight
 
 
-_ALL_HEADS = (_Weights(2), _Weights(4), _Weights(8), _Weights(4, 4, new_words=True), _Weights(1, 16, new_words=True))
+_UNMEASURED = _Weights(2)  # in all heads: `sra_rag.heads.known.UNMEASURED`
+_ALL_HEADS = (_UNMEASURED, _Weights(4), _Weights(8), _Weights(4, 4, new_words=True), _Weights(1, 16, new_words=True))
 _BEST_HEADS = (_Weights(4), _Weights(16), _Weights(8, 8, new_words=True), _Weights(1, 64, new_words=True))
 _MANY_HEADS = (_Weights(8, 8, new_words=True),)
 _SHARPENED = (_Weights(16), _Weights(8, 8, new_words=True))
@@ -164,7 +163,7 @@ def calibrate_evidence(
         if last:
             break
         size *= 2
-    left[_MILDEST] = UNMEASURED
+    left |= {_name("all", _UNMEASURED, 0.0): _settings("all", _UNMEASURED, 0.0)}
     deadline = Deadline(started + options.minutes * 60, stop)
     work.measure("confirmation", confirmed, left, deadline, doing="confirming", generate=True, likelihood=False)
     return make_profile(work.comparison, left, {}, judged_by="answers", options=dataclasses.asdict(options))

@@ -23,14 +23,15 @@ from sra_rag.models.sources import model_source
 from vllm_sra.client.prompt_context import VLLMServerError
 from vllm_sra.plugin.request_settings import DEFAULT_VARIABLE
 
-__all__ = ["OwnServer", "own_server"]
+__all__ = ["MOST_NUMBERS", "OwnServer", "own_server"]
 
 logger = logging.getLogger(__name__)
 
 _POLL_INTERVAL = 0.5  # seconds between two health checks
 _GRACE = 20.0  # seconds to end after SIGTERM, before SIGKILL
 _OUTPUT_TIMEOUT = 2.0  # seconds to read the rest of the output after the process has ended
-_LINES = "4096"  # lines of a context that evidence is chosen from; their attention is returned as log-probabilities
+MOST_NUMBERS = 4096
+"""Numbers that evidence is chosen by, such as the attention to each line; they are returned as log-probabilities."""
 _KEPT_LINES = 40  # last lines of output, for error messages
 
 
@@ -61,8 +62,8 @@ class OwnServer:
         source = model_source(model)
         command = [
             sys.executable, "-m", "vllm_sra.client.own_server_child", "--model", source, "--served-model-name", model,
-            "--host", "127.0.0.1", "--port", str(port), "--enable-prompt-tokens-details", "--max-logprobs", _LINES,
-            "--disable-uvicorn-access-log", *arguments,
+            "--host", "127.0.0.1", "--port", str(port), "--enable-prompt-tokens-details",
+            "--max-logprobs", str(MOST_NUMBERS), "--disable-uvicorn-access-log", *arguments,
         ]  # fmt: skip
         # The key is not passed as an argument: every user of the machine can read arguments.
         environment = os.environ | {"VLLM_API_KEY": self.api_key, DEFAULT_VARIABLE: "off"}

@@ -30,6 +30,7 @@ from sra_rag.generation.result import FoundEvidence
 from sra_rag.heads.head_search import EvidenceHead
 from sra_rag.heads.known import UNMEASURED, best_heads, fitted_to, known_heads, settings_of
 from sra_rag.models.fingerprint import fingerprint_of_files
+from vllm_sra.client.own_server import MOST_NUMBERS
 from vllm_sra.client.prompt_context import VLLMServerError
 from vllm_sra.client.served_model import ServedModel
 from vllm_sra.client.server_errors import server_errors
@@ -40,8 +41,6 @@ if TYPE_CHECKING:
 __all__ = ["PreparedSettings", "ServedEvidence"]
 
 logger = logging.getLogger(__name__)
-
-_MOST_NUMBERS = 4096  # log-probabilities of a token: --max-logprobs of the servers that sra-rag starts
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -254,7 +253,7 @@ def _n_by_row(prompt: EncodedPrompt) -> int:
 
 def _fits_by_row(prompt: EncodedPrompt) -> bool:
     """Whether so many numbers are asked for at most; else one passage is weighed."""
-    return len(_spans(prompt)) + _n_by_row(prompt) <= _MOST_NUMBERS
+    return len(_spans(prompt)) + _n_by_row(prompt) <= MOST_NUMBERS
 
 
 def _spans(prompt: EncodedPrompt) -> list[Span]:

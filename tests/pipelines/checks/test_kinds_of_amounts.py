@@ -29,6 +29,8 @@ def amounts_are_supported(answer, text, question="What is it?"):
         ("\u00a35", "The plant cost \u00a35 million."),
         ("5 million", "There are 5 chapters."),
         ("\u20ac30", "There are 30 pages."),
+        ("\u20ac30", "See page 30."),
+        ("30%", "See p. 30."),
         ("30 pages", "It costs \u20ac30."),
         ("8 kg", "It has 8 wheels and weighs little."),
         ("3 per cent", "See section 3 of the terms."),

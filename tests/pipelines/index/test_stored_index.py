@@ -449,6 +449,7 @@ def test_the_garbage_collector_does_not_pass_over_an_index_while_it_is_opened(ad
             return load(*arguments)
         finally:
             gc.callbacks.remove(count)
+            gc.set_threshold(10**6, 10**6, 10**6)  # no pass makes objects old
 
     gc.set_threshold(1, 1, 1)  # as with a large index
     try:

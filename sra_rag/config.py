@@ -194,8 +194,13 @@ class SRAConfig:
         Parameters
         ----------
         value
-            Settings, a mapping of settings, a number (alpha), ``"evidence"`` for the evidence settings measured for the
-            model, the path of a JSON file, or None for off.
+            Settings, a mapping of settings, a number (alpha), a text as for `sra_rag.notation.parse_sra` (such as
+            ``"evidence"``, ``"evidence=16,alpha=0.3"``, ``"off"`` or the path of a JSON file), or None for off.
+
+        Returns
+        -------
+        sra
+            Settings, which are not `enabled` for ``"off"``; None for None.
 
         Raises
         ------
@@ -210,13 +215,15 @@ class SRAConfig:
             return cls(alpha=value)
         if isinstance(value, Mapping):
             return cls.from_dict(value)
-        if value == "evidence":
-            return cls(evidence=EvidenceConfig())
-        if isinstance(value, str | PathLike):
+        if isinstance(value, str):
+            from sra_rag.notation import parse_sra  # it makes objects of this class
+
+            return parse_sra(value) or cls(alpha=0.0)  # None would mean "as loaded" to some callers
+        if isinstance(value, PathLike):
             return cls.from_json(value)
         raise ConfigError(
-            f"sra={value!r} is a {type(value).__name__}. Give an SRAConfig, a dict, a number (alpha), 'evidence', "
-            "the path of a JSON file, or None."
+            f"sra={value!r} is a {type(value).__name__}. Give an SRAConfig, a dict, a number (alpha), 'evidence' or "
+            "other settings as text, the path of a JSON file, or None for off."
         )
 
 

@@ -46,10 +46,10 @@ class ChatSRAHuggingFace(SRALanguageModel, BaseChatModel):
         A loaded model to share, instead of `model`: a `sra_rag.Engine`, a `LoadedModel`, or the ``.engine`` of another
         integration.
     sra
-        Settings of Scaled ReAttention: an `SRAConfig`, a dict, a number (alpha), or the path of a JSON file. None uses
-        the settings of the loaded model, which are usually off. Settings can also be passed with a call (``sra=``,
-        where None means off), with ``bind``, or with the config of a whole chain or graph:
-        ``config={"configurable": {"sra": 0.2}}``.
+        Settings of Scaled ReAttention: an `SRAConfig`, a dict, a number (alpha), a text such as ``"evidence"``,
+        ``"evidence=16,alpha=0.3"`` or ``"off"``, or the path of a JSON file. None uses the settings
+        of the loaded model, which are usually off. Settings can also be passed with a call (``sra=``, where None means
+        off), with ``bind``, or with the config of a whole chain or graph: ``config={"configurable": {"sra": 0.2}}``.
     max_tokens
         Maximum number of tokens of an answer; by default the engine's limit (256). Alias: ``max_new_tokens``.
     temperature

@@ -49,7 +49,7 @@ def reattend(
         A causal language model of transformers. Nothing of it is copied or patched: its attention
         implementation is set to ``"sra"`` and back.
     sra
-        `SRAConfig`, dict, alpha, path of a JSON file, or None for off.
+        `SRAConfig`, dict, alpha, text as for `sra_rag.notation.parse_sra`, path of a JSON file, or None for off.
     context_length
         For ``rows="after_context"``: positions that the context takes, padding included; one number or one per
         sequence.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bisect
 import dataclasses
+import functools
 import itertools
 import threading
 from collections.abc import Iterable, Mapping, Sequence
@@ -191,16 +192,22 @@ class PromptEncoder:
         encoded = self._encode(rendered, span[1], self._passage_spans(rendered, span, passages))
         if not add_bos:
             return encoded
-        with self._tokenizing:
-            front = list(self.tokenizer("", add_special_tokens=True).input_ids)
-        if len(front) > 1 and front[-1] == self.tokenizer.eos_token_id:
-            front.pop()  # an end token would precede the beginning
-        if not front or list(encoded.token_ids[: len(front)]) == front:
+        front = self._front
+        if not front or encoded.token_ids[: len(front)] == front:
             return encoded
         n = len(front)
         moved = tuple((first + n, last + n) for first, last in encoded.passages)
         by_passage = tuple(tuple((first + n, last + n) for first, last in spans) for spans in encoded.lines)
         return EncodedPrompt((*front, *encoded.token_ids), encoded.context_length + n, moved, by_passage)
+
+    @functools.cached_property
+    def _front(self) -> tuple[int, ...]:
+        """The special tokens that the tokenizer adds before text."""
+        with self._tokenizing:
+            front = list(self.tokenizer("", add_special_tokens=True).input_ids)
+        if len(front) > 1 and front[-1] == self.tokenizer.eos_token_id:
+            front.pop()  # an end token would precede the beginning
+        return tuple(front)
 
     def _shield_message(self, message: Message) -> dict[str, Any]:
         content = message.get("content")

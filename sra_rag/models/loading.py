@@ -102,7 +102,7 @@ def load_model(
     quantization
         ``"4bit"`` or ``"8bit"`` with bitsandbytes, needs ``pip install 'sra-rag[quantization]'``.
     sra
-        Settings of every request without settings: `SRAConfig`, dict, alpha, path of a JSON file, None for off.
+        Settings of every request without settings, as for `SRAConfig.coerce`; None for off.
     tokenizer
         Name or folder of the tokenizer, where it is not the model's.
     revision

@@ -4,6 +4,7 @@ The other tests of this folder use a tiny random model, whose text means nothing
 """
 
 import asyncio
+import dataclasses
 
 import pytest
 from langchain_core.messages import HumanMessage
@@ -46,6 +47,18 @@ async def test_the_answer_is_the_same_text_through_every_integration(embedded, s
     message = [ChatMessage(role="user", content=PROMPT)]
     assert llama.chat(message, context=FACTS[0]).message.content == expected
     assert list(llama.stream_chat(message, context=FACTS[0]))[-1].message.content == expected
+
+
+def test_off_in_words_switches_off_the_settings_of_a_shared_model(embedded):
+    """None keeps the settings that the model was loaded with."""
+    shared = Engine(dataclasses.replace(embedded, sra=AFTER))
+    message = [ChatMessage(role="user", content=PROMPT)]
+    for sra, expected in ((None, ANSWERS[AFTER]), ("off", ANSWERS[None])):
+        chat = ChatSRAHuggingFace(engine=shared, max_tokens=24, sra=sra)
+        blocks = [{"type": "text", "text": FACTS[0]}, {"type": "text", "text": QUESTION}]
+        assert chat.invoke([HumanMessage(blocks)]).content == expected
+        llama = LlamaIndexLLM(model=shared, max_new_tokens=24, sra=sra)
+        assert llama.chat(message, context=FACTS[0]).message.content == expected
 
 
 @pytest.mark.parametrize("sra", [None, 0.2], ids=["off", "on"])

@@ -127,7 +127,7 @@ def test_aliases_of_arguments(tiny_engine):
     ("arguments", "message"),
     [
         ({"temprature": 1}, "Unknown argument temprature"),
-        ({"sra": "none.json"}, "cannot be read"),
+        ({"sra": "none.json"}, "neither a valid setting nor the path of a file"),
         ({"sra": {"alpha": -1}}, "alpha"),
         ({"engine": "embedded"}, "Pass a sra_rag.Engine"),
         ({"batch_size": 0}, "batch_size"),

@@ -4,6 +4,7 @@ import pytest
 
 from sra_rag import SRAConfig
 from sra_rag.errors import ConfigError, SRAError
+from sra_rag.evidence_config import EvidenceConfig
 
 
 def test_defaults_are_the_papers_rule():
@@ -93,7 +94,13 @@ def test_coerce_takes_whatever_a_user_writes(tmp_path):
     assert SRAConfig.coerce(config) is config
     assert SRAConfig.coerce(0.3) == SRAConfig(alpha=0.3)
     assert SRAConfig.coerce({"alpha": 0.3}) == SRAConfig(alpha=0.3)
-    assert SRAConfig.coerce(str(profile)) == config
+    assert SRAConfig.coerce(str(profile)) == SRAConfig.coerce(profile) == config
+    assert not SRAConfig.coerce("off").enabled
+    assert SRAConfig.coerce("0.3") == SRAConfig(alpha=0.3)
+    assert SRAConfig.coerce("evidence") == SRAConfig(evidence=EvidenceConfig())
+    assert SRAConfig.coerce("evidence=16,alpha=0.3") == SRAConfig(alpha=0.3, evidence=EvidenceConfig(weight=16))
+    with pytest.raises(ConfigError, match="neither a valid setting nor the path of a file"):
+        SRAConfig.coerce(str(tmp_path / "none.json"))
     with pytest.raises(ConfigError, match="alpha such as"):
         SRAConfig.coerce(True)
     with pytest.raises(ConfigError, match="object"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import secrets
 import signal
 import socket
@@ -33,6 +34,9 @@ _OUTPUT_TIMEOUT = 2.0  # seconds to read the rest of the output after the proces
 MOST_NUMBERS = 4096
 """Numbers that evidence is chosen by, such as the attention to each line; they are returned as log-probabilities."""
 _KEPT_LINES = 40  # last lines of output, for error messages
+_CAUSE = re.compile(r"ERROR .*\] (\w+(?:Error|Exception): .+)")  # in the log of one of vLLM's processes
+_SHARE_OF_FREE_MEMORY = 0.8
+_MEMORY_OPTIONS = ("--gpu-memory-utilization", "--kv-cache-memory-bytes")
 
 
 class OwnServer:
@@ -58,12 +62,13 @@ class OwnServer:
         self.address = f"http://127.0.0.1:{port}/v1"
         self._ending = False
         self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
+        self._cause = ""
         self._on_end: Callable[[], None] | None = None
         source = model_source(model)
         command = [
             sys.executable, "-m", "vllm_sra.client.own_server_child", "--model", source, "--served-model-name", model,
             "--host", "127.0.0.1", "--port", str(port), "--enable-prompt-tokens-details",
-            "--max-logprobs", str(MOST_NUMBERS), "--disable-uvicorn-access-log", *arguments,
+            "--max-logprobs", str(MOST_NUMBERS), "--disable-uvicorn-access-log", *arguments, *_memory(arguments),
         ]  # fmt: skip
         # The key is not passed as an argument: every user of the machine can read arguments.
         environment = os.environ | {"VLLM_API_KEY": self.api_key, DEFAULT_VARIABLE: "off"}
@@ -116,10 +121,15 @@ class OwnServer:
         Raises
         ------
         VLLMServerError
-            The message includes the last lines of output.
+            The message includes the first error of vLLM's processes and the last lines of output.
         """
         if not self._ending and (code := self._process.poll()) is not None:
-            raise VLLMServerError(f"vLLM has ended unexpectedly (status {code}). {self._last_output()}")
+            self._following.join(_OUTPUT_TIMEOUT)
+            cause = f": {self._cause}" if self._cause else "."
+            raise VLLMServerError(
+                f"vLLM has ended unexpectedly (status {code}){cause}\nTo start it with other options, run `vllm serve` "
+                f"and give its address, such as http://localhost:8000/v1.\n{self._last_output()}"
+            )
 
     def on_end(self, call: Callable[[], None]) -> None:
         """Register `call`, which runs in another thread if the server ends unexpectedly."""
@@ -150,6 +160,8 @@ class OwnServer:
         assert self._process.stdout is not None  # noqa: S101 - always a pipe, see __init__
         for line in self._process.stdout:
             self._lines.append(line.rstrip())
+            if not self._cause and (cause := _CAUSE.search(line)):
+                self._cause = cause[1].rstrip()
             logger.info("%s", line.rstrip())
 
     def _watch(self) -> None:
@@ -199,6 +211,23 @@ def own_server(
         server.check()
     finally:
         server.end()
+
+
+def _memory(arguments: Sequence[str]) -> list[str]:
+    """Return an option that keeps vLLM within the free memory of a machine without a GPU, unless one is given.
+
+    By default vLLM claims 92% of the memory there, and ends if another program uses more than the rest.
+    """
+    import psutil  # vLLM depends on it
+    import torch
+
+    given = any(argument.partition("=")[0] in _MEMORY_OPTIONS for argument in arguments)
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    on_cpu = accelerator is None or accelerator.type == "mps"  # vLLM has no MPS
+    if given or "VLLM_CPU_KVCACHE_SPACE" in os.environ or not on_cpu:
+        return []
+    memory = psutil.virtual_memory()
+    return ["--gpu-memory-utilization", f"{_SHARE_OF_FREE_MEMORY * memory.available / memory.total:.2f}"]
 
 
 def _free_port() -> int:

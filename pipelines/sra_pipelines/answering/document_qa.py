@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import aclosing
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,8 @@ from sra_rag.generation.result import Generation
 from sra_rag.generation.text import well_formed
 
 __all__ = ["DocumentQA", "NoPassageFitsError", "NoRoomError"]
+
+_COUNTED = 8192  # texts whose number of tokens is remembered, some 10 MB
 
 
 class NoRoomError(ContextOverflowError, ConfigError):
@@ -115,6 +117,7 @@ class DocumentQA:
             index, order=self.preset.order, whole_pages=self.preset.whole_pages, vocabulary=self.preset.vocabulary
         )
         self.engine = engine
+        self._token_counts = lru_cache(_COUNTED)(partial(_count_tokens, engine))
         context_tokens = context_tokens if context_tokens is not None else self.preset.context_tokens
         if context_tokens is not None and context_tokens < 1:
             raise ConfigError(f"context_tokens={context_tokens} is not allowed: it must be at least 1.")
@@ -288,8 +291,8 @@ class DocumentQA:
         return budget
 
     def count_tokens(self, text: str) -> int:
-        """Return the number of tokens of a text."""
-        return len(self.engine.encode(text).token_ids)
+        """Return the number of tokens of a text; that of a passage is computed once for many questions."""
+        return self._token_counts(text)
 
     def _answer(
         self, retrieval: Retrieval, generation: Generation, shares: AttentionShares | None, **limits: Any
@@ -350,6 +353,10 @@ class DocumentQA:
         ]  # fmt: skip
         lengths = [prompt.context_length for prompt in encoded]
         return AttentionShares(list(itertools.pairwise(lengths)), len(encoded[0].token_ids))
+
+
+def _count_tokens(engine: EngineProtocol, text: str) -> int:
+    return len(engine.encode(text).token_ids)
 
 
 def _limits(changes: dict[str, Any]) -> dict[str, Any]:

@@ -61,8 +61,9 @@ class SRAHuggingFaceLLM(HuggingFaceLLM, FunctionCalling, StructuredPrediction):
     model_name
         ``"embedded"`` (works offline), a model name on the Hugging Face Hub, a folder, or a ``.gguf`` file.
     sra
-        Settings of Scaled ReAttention: an `SRAConfig`, a dict, a number (alpha), the path of a JSON file, or None for
-        off.
+        Settings of Scaled ReAttention: an `SRAConfig`, a dict, a number (alpha), a text such as ``"evidence"``,
+        ``"evidence=16,alpha=0.3"`` or ``"off"``, the path of a JSON file, or None for the settings of a shared model,
+        which are usually off.
     model
         A loaded model to share: an `Engine`, a `LoadedModel`, or a transformers model (with `tokenizer`).
     context_window

@@ -143,15 +143,9 @@ class Evidence:
             positions.to(device),
             valid.to(device),
             self._bias(longest, device),
-            *self._factors(weighs, device),
+            tuple(torch.tensor(spans, device=device) for spans in self.spans),
+            tuple(torch.where(weighs, torch.tensor(row)[:, None], 1.0).to(device) for row in self.weights),
         )
-
-    def _factors(self, weighs: torch.Tensor, device: torch.device) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-        """Return the edges of the spans and the weight of each span by head; None for several sequences."""
-        if len(self.spans) > 1:
-            return None, None
-        weights = torch.tensor(self.weights[0])[:, None]
-        return torch.tensor(self.spans[0], device=device), torch.where(weighs, weights, 1.0).to(device)
 
     def _bias(self, longest: int, device: torch.device) -> torch.Tensor | None:
         """Return ``log(w_j - 1)`` of each key minus that of the largest weight; None if all weights are equal."""
@@ -187,8 +181,8 @@ class LayerEvidence:
         ``(B, E)``, float32: ``log(w_j - 1)`` of each key minus that of the largest weight; None if all weights are
         equal.
     edges, factors
-        ``(S, 2)``, int64, and ``(S, H_q)``, float32: the spans, and the weight of each for each query head, 1 for a
-        head without weights; None for several sequences.
+        For each sequence ``(S, 2)``, int64, and ``(S, H_q)``, float32: its spans, and the weight of each for each query
+        head, 1 for a head without weights.
     """
 
     spans: tuple[tuple[tuple[int, int], ...], ...]
@@ -198,13 +192,32 @@ class LayerEvidence:
     positions: torch.Tensor
     valid: torch.Tensor
     bias: torch.Tensor | None = None
-    edges: torch.Tensor | None = None
-    factors: torch.Tensor | None = None
+    edges: tuple[torch.Tensor, ...] = ()
+    factors: tuple[torch.Tensor, ...] = ()
 
     def first_row(self, position: int, n_rows: int) -> int:
         """Index of the first of `n_rows` rows, beginning at `position`, with evidence weights in any sequence."""
         starts = [start for start, spans in zip(self.starts, self.spans, strict=True) if spans]
         return min(max(0, min(starts) - position), n_rows)
+
+    def of_sequence(
+        self, number: int, position: int, first_key: int
+    ) -> tuple[torch.Tensor, torch.Tensor] | tuple[None, None]:
+        """Return the `edges`, counted from key `first_key`, and `factors` of a sequence; None if its row has none.
+
+        Parameters
+        ----------
+        number
+            Index of the sequence.
+        position
+            Position of the row.
+        first_key
+            Position of the first key.
+        """
+        if not self.spans[number] or position < self.starts[number]:
+            return None, None
+        edges = self.edges[number]
+        return edges - first_key if first_key else edges, self.factors[number]
 
     def log_extra(self) -> torch.Tensor:
         """Return ``log(w - 1)`` of the largest weight, ``(H_q, 1)``; ``-inf`` for a query head without weights."""

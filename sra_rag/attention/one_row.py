@@ -34,8 +34,8 @@ def sharpened_row(
 ) -> torch.Tensor | None:
     """Return the attention of one row, ``(B, H_q, 1, D)``, or None if the kernel does not serve it.
 
-    It does not where a row may not see all earlier keys because of padding or another rule, where gradients are wanted,
-    where the bounds are observed, where several sequences weigh evidence, and where the kernel is not compiled (yet).
+    It does not where a row may not see all earlier keys because of a rule or of padding that is not on the left, where
+    gradients are wanted, where the bounds are observed, and where the kernel is not compiled (yet).
 
     Parameters
     ----------
@@ -53,30 +53,34 @@ def sharpened_row(
         and query.dtype == key.dtype == value.dtype
         and key.shape == value.shape
         and key.shape[-1] % _DIMS == 0
-        and visibility.real is None
         and visibility.rule is None
         and (not sharpened or _is_served(session, visibility.position))
         and not torch.is_grad_enabled()
     ):
         return None
-    spans = factors = None
-    if evidence is not None:
-        if len(evidence.spans) > 1 or visibility.window is not None or visibility.key_position:
-            return None
-        spans, factors = evidence.edges, evidence.factors
-    kernel = session.row_kernel()
-    if kernel is None:
+    if evidence is not None and (visibility.window is not None or visibility.key_position):
         return None
-    first = visibility.first_key(0)
-    key, value = key[:, :, first:], value[:, :, first:]
+    padding = visibility.left_padding(query.shape[0])
+    kernel = session.row_kernel()
+    if padding is None or kernel is None:
+        return None
     query, key, value = (x if x.stride(-1) == 1 else x.contiguous() for x in (query, key, value))
-    # With a single visible key the entropy is 0, and so is its ratio to the log of 2.
-    low, high = 0.0, math.log(max(2, key.shape[2]))
-    if isinstance(session.config.bounds, tuple):
-        low, high = session.config.bounds
     line = session.line(layer) if sharpened else _plain(query.shape[1])
-    output: torch.Tensor = kernel(query, key, value, scale, *line, low, high, spans, factors)
-    return output
+    # Sequences with keys of their own, or with evidence of their own, are served one by one.
+    one_by_one = any(padding) or (evidence is not None and len(padding) > 1)
+    outputs: list[torch.Tensor] = []
+    for number in range(len(padding)) if one_by_one else (0,):
+        own = slice(number, number + 1) if one_by_one else slice(None)
+        begin = max(padding[number], visibility.first_key(0))
+        n_keys = key.shape[2] - begin
+        # With a single visible key the entropy is 0, and so is its ratio to the log of 2.
+        low, high = 0.0, math.log(max(2, n_keys))
+        if isinstance(session.config.bounds, tuple):
+            low, high = session.config.bounds
+        weighed = (None, None) if evidence is None else evidence.of_sequence(number, visibility.position, begin)
+        own_key, own_value = key[own, :, begin:], value[own, :, begin:]
+        outputs.append(kernel(query[own], own_key, own_value, scale, *line, low, high, *weighed))
+    return torch.cat(outputs) if len(outputs) > 1 else outputs[0]
 
 
 def _is_served(session: Session, position: int) -> bool:

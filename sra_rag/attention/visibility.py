@@ -53,6 +53,7 @@ class Visibility:
     real: torch.Tensor | None = None
     rule: MaskRule | torch.Tensor | None = None
     _counts: dict[tuple[int, torch.device], torch.Tensor] = dataclasses.field(default_factory=dict, repr=False)
+    _left_padding: list[list[int] | None] = dataclasses.field(default_factory=list, repr=False)
 
     # What transformers and accelerate ask of a prepared 4D mask on its way to the attention layers.
     ndim = 4
@@ -141,6 +142,24 @@ class Visibility:
             return (last - first + 1).float()[None, None]
         before = torch.nn.functional.pad(self.real.to(device).long().cumsum(-1), (1, 0))
         return (before[:, last + 1] - before[:, first]).float()[:, None]
+
+    def left_padding(self, n_sequences: int) -> list[int] | None:
+        """Return how many keys are padding before the first real one of each sequence.
+
+        None if other keys are padding too, or all keys of a sequence.
+
+        Keys after `end` do not count.
+        """
+        if self.real is None:
+            return [0] * n_sequences
+        if not self._left_padding:  # all layers of a forward pass ask the same
+            real = self.real[:, : self.end]
+            padding = (~real).sum(1).tolist()
+            on_the_left = max(padding) < self.end and not any(
+                row[:n].any() for row, n in zip(real, padding, strict=True)
+            )
+            self._left_padding.append(padding if on_the_left else None)
+        return self._left_padding[0]
 
     def is_real_row(self, start: int, device: torch.device) -> torch.Tensor | None:
         """Which rows from `start` on are tokens, ``(B, 1, Q - start)`` bool; None where all do."""

@@ -106,6 +106,61 @@ def test_evidence_of_one_sequence(calls, heads, alpha, dtype):
     assert calls
 
 
+def padded(*padding, keys=300):
+    return torch.arange(keys) >= torch.tensor(padding)[:, None]
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("window", [None, 40])
+@pytest.mark.parametrize("bounds", ["theoretical", (0.1, 4.0)])
+def test_padding_on_the_left(calls, dtype, window, bounds):
+    config = SRAConfig(alpha=0.6, bounds=bounds)
+    visibility = decoding(config, 300, real=padded(0, 37, 299), window=window)
+    check(*qkv(1, 300, size=64, batch=3, dtype=dtype), visibility)
+    assert len(calls) == 3
+
+
+def test_unused_places_of_a_static_cache_are_no_padding(calls):
+    real = padded(0, 7, keys=200)
+    real[:, 150:] = False
+    q, k, v = qkv(1, 200, size=32)
+    k[:, :, 150:] = v[:, :, 150:] = 1e4
+    check(q, k, v, Visibility(Session(SRAConfig(alpha=0.5), 1, 6), 1, 200, position=149, real=real))
+    assert len(calls) == 2
+
+
+@pytest.mark.parametrize("heads", [None, [(0, 1), (0, 5)]])
+@pytest.mark.parametrize("alpha", [0.6, 0.0])
+@pytest.mark.parametrize("padding", [(0, 0, 0, 0), (0, 37, 2, 9)])
+def test_evidence_of_several_sequences(calls, heads, alpha, padding):
+    """One without evidence, and one whose rows with evidence come later."""
+    spans = [[(4, 11), (60, 70)], [(40, 270)], [], [(20, 30)]]
+    weights = [[5.0, 2.0], [64.0], [], [3.0]]
+    starts = [280, 290, 280, 300]
+    evidence = Evidence(spans, starts, weight=weights, heads=heads, n_layers=1, n_heads=6)
+    log_weight = torch.zeros(4, 6, 1, 300)
+    for number in (0, 1):
+        for (first, last), weight in zip(spans[number], weights[number], strict=True):
+            log_weight[number, ..., first:last] = math.log(weight)
+    if heads is not None:
+        log_weight[:, [0, 2, 3, 4]] = 0
+    visibility = decoding(SRAConfig(alpha=alpha), 300, evidence=evidence, real=padded(*padding))
+    check(*qkv(1, 300, size=64, batch=4), visibility, log_weight)
+    assert len(calls) == 4
+
+
+def test_a_sequence_of_a_batch_gets_the_bits_that_it_gets_alone(calls):
+    q, k, v = qkv(1, 300, size=64, dtype=torch.bfloat16)
+    spans = [[(4, 11)], [(40, 70)]]
+    together = attended(q, k, v, decoding(SRAConfig(alpha=0.3), 300, evidence=several(spans), real=padded(0, 37)))
+    for number, n_padding in enumerate((0, 37)):
+        own = slice(number, number + 1)
+        moved = [[(first - n_padding, last - n_padding) for first, last in spans[number]]]
+        alone = decoding(SRAConfig(alpha=0.3), 300 - n_padding, evidence=several(moved))
+        assert torch.equal(together[own], attended(q[own], k[own, :, n_padding:], v[own, :, n_padding:], alone))
+    assert len(calls) == 4
+
+
 def test_threads_do_not_change_the_result(calls):
     q, k, v = qkv(1, 3000, size=64, batch=1)
     visibility, before = decoding(SRAConfig(alpha=0.5), 3000), torch.get_num_threads()
@@ -127,9 +182,9 @@ def several(spans):
 @pytest.mark.parametrize(
     ("case", "arguments"),
     [
-        ("padding", {"real": torch.arange(100).expand(2, -1) > 3}),
+        ("padding in the middle", {"real": (torch.arange(100).expand(2, -1) < 30) | (torch.arange(100) > 35)}),
+        ("nothing but padding", {"real": torch.tensor([[True], [False]]).expand(-1, 100)}),
         ("a rule", {"rule": torch.ones(1, 1, 1, 100, dtype=torch.bool)}),
-        ("evidence of several sequences", {"evidence": several([[(3, 9)], [(4, 7)]])}),
         ("evidence of a batch and a window", {"evidence": several([[(80, 90)], [(84, 97)]]), "window": 50}),
     ],
 )

@@ -42,7 +42,9 @@ from sra_evaluations.metrics.correctness import is_right, normalize, token_f1
 from sra_pipelines.retrieval.packing import Order
 
 from sra_rag import Engine, SamplingOptions, load_model
+from sra_rag.generation.prompts import PromptEncoder
 from sra_rag.heads.probes import probe_groups
+from sra_rag.models.loading import load_tokenizer
 from sra_rag.notation import parse_sra
 
 INSTRUCTION = (
@@ -161,17 +163,22 @@ def pairs(data: Path, rows: slice) -> Iterator[Item]:
 
 def samples(rows: slice, context_tokens: int, order: Order = "document") -> Iterator[Item]:
     """Yield questions about the sample documents, without those whose gold page is not retrieved."""
-    from sra_pipelines import DocumentIndex, DocumentQA, read_document
+    from sra_pipelines import DocumentIndex, read_document
+    from sra_pipelines.answering.answers import Retrieval
     from sra_pipelines.index.embedding import load_embedding
+    from sra_pipelines.retrieval.packing import format_passages
     from sra_pipelines.retrieval.retriever import Retriever
     from sra_pipelines.samples import sample_documents, sample_questions
 
     index = DocumentIndex([read_document(path) for path in sample_documents()], load_embedding())
-    # Retrieval counts tokens with the embedded model, so that all models get the same passages.
+    # Tokens are counted with the embedded model, so that all models get the same passages.
+    encoder = PromptEncoder(load_tokenizer("embedded"))
     retriever = Retriever(index, order=order)
-    qa = DocumentQA(index, Engine(load_model("embedded")), context_tokens=context_tokens, retriever=retriever)
     for question in [question for question in sample_questions() if question.evidence][rows]:
-        found = qa.retrieve(question.question)
+        passages = retriever.retrieve(
+            question.question, context_tokens, lambda text: len(encoder.encode_text(text).token_ids)
+        )
+        found = Retrieval(question.question, tuple(passages), format_passages(passages))
         pages = {page.page for page in question.evidence}
         gold = tuple(
             number

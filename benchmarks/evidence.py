@@ -68,6 +68,7 @@ class Item:
     copied: str
     begun: str = ""  # the beginning of the answer, which is part of the prompt
     second: tuple[str, ...] = ()  # right answers to the second part of a question of two parts
+    scores: tuple[float, ...] | None = None  # how well each passage fits the question by a search
 
     @property
     def context(self) -> str:
@@ -101,7 +102,8 @@ def natural_questions(data: Path, rows: slice, *, similar: bool, passages: int, 
             f"Passage {n} (Title: {everything[i]['title']})\n{everything[i]['text']}" for n, i in enumerate(chosen, 1)
         )
         question = f"Question: {row['question']}"
-        yield Item(question, INSTRUCTION, texts, "\n\n", tuple(row["answers"]), (at,), row["text"])
+        scores = None if near is None else tuple(float(near[gold, i]) for i in chosen)
+        yield Item(question, INSTRUCTION, texts, "\n\n", tuple(row["answers"]), (at,), row["text"], scores=scores)
 
 
 def lines_of_a_page(data: Path, rows: slice) -> Iterator[Item]:
@@ -175,10 +177,11 @@ def samples(rows: slice, context_tokens: int, order: Order = "document") -> Iter
     encoder = PromptEncoder(load_tokenizer("embedded"))
     retriever = Retriever(index, order=order)
     for question in [question for question in sample_questions() if question.evidence][rows]:
-        passages = retriever.retrieve(
+        retrieved = retriever.retrieve_expanded(
             question.question, context_tokens, lambda text: len(encoder.encode_text(text).token_ids)
         )
-        found = Retrieval(question.question, tuple(passages), format_passages(passages))
+        passages, ranks = tuple(retrieved.passages), tuple(retrieved.ranks)
+        found = Retrieval(question.question, passages, format_passages(passages), ranks=ranks)
         pages = {page.page for page in question.evidence}
         gold = tuple(
             number
@@ -188,9 +191,11 @@ def samples(rows: slice, context_tokens: int, order: Order = "document") -> Iter
         if gold and question.answer is not None:
             copied = found.passages[gold[0]].text
             texts = tuple(found.passage_texts())
+            scores = found.passage_scores()
             yield Item(
-                f"Question: {question.question}", found.instruction, texts, "\n\n", (question.answer,), gold, copied
-            )
+                f"Question: {question.question}", found.instruction, texts, "\n\n", (question.answer,), gold, copied,
+                scores=None if scores is None else tuple(scores),
+            )  # fmt: skip
 
 
 FACTS = (
@@ -329,7 +334,9 @@ def main() -> None:
             if (item.question, name) in known:
                 continue
             started = time.perf_counter()
-            prompt = engine.encode(item.messages(), context=item.context, passages=item.passages)
+            prompt = engine.encode(
+                item.messages(), context=item.context, passages=item.passages, passage_scores=item.scores
+            )
             begun = engine.loaded.tokenizer(item.begun, add_special_tokens=False).input_ids if item.begun else []
             prompt = dataclasses.replace(prompt, token_ids=(*prompt.token_ids, *begun))
             generation = engine.generate(prompt, sra=parse_sra(name))

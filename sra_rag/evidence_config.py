@@ -54,10 +54,12 @@ class EvidenceConfig:
         on the value and not on the key, on the amounts of a row and not on its label.
     words
         Whether the words that a line shares with the question count as much as the attention of the heads.
+    retrieval
+        Whether the first passage of the search, where its scores are given (`passage_scores`), is one that is named.
     gate
         Nothing is weighed unless the best passage gets at least `gate` times the attention of the others' mean. 0 is no
-        gate. ``"agree"``: nothing is weighed unless two of three name the same passage (attention, the words of
-        passages, the best line), or, where no word is shared, it gets 2.25 times the attention of the others' mean.
+        gate. ``"agree"``: nothing is weighed unless two name the same passage (of attention, the words of passages, the
+        best line, the search), or, where no word is shared, it gets 2.25 times the attention of the others' mean.
     tokens
         The number of tokens beside the chosen passages that the weights are meant for. Where a longer context has more,
         weights are as many times larger, so that evidence keeps the share of attention that it has in a context of this
@@ -77,6 +79,7 @@ class EvidenceConfig:
     line_weight: float = 1.0
     new_words: bool = False
     words: bool = True
+    retrieval: bool = True
     gate: Gate = 0.0
     tokens: int | None = None
 
@@ -92,7 +95,7 @@ class EvidenceConfig:
         if self.gate != "agree":
             allowed = 'a finite number >= 0 (0 is no gate), or "agree"'
             object.__setattr__(self, "gate", _number("gate", self.gate, allowed, least=0))
-        for name in ("words", "new_words"):
+        for name in ("words", "new_words", "retrieval"):
             if not isinstance(given := getattr(self, name), bool):
                 raise ConfigError(f"evidence {name}={given!r} is not allowed. Give true or false.")
         if self.gate == "agree" and not self.words:

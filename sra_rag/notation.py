@@ -106,7 +106,7 @@ def _option(text: str) -> tuple[str, object]:
         raise ConfigError(f"{text!r} is not a valid option. {FORMS}")
     if name == "evidence.gate" and value == "agree":
         return name, value
-    if name in ("evidence.words", "evidence.new_words") and value in ("true", "false"):
+    if name in ("evidence.words", "evidence.new_words", "evidence.retrieval") and value in ("true", "false"):
         return name, value == "true"
     if name in ("alpha", "evidence", "evidence.weight", "evidence.line_weight", "evidence.gate"):
         return name, _number(name, value)

@@ -38,6 +38,8 @@ class Example:
     passages, gold_pages
         Where the context comes from documents: the passages in it, and the pages (`document_stem`, zero-based index)
         that contain the answer. Citations are compared with them.
+    passage_scores
+        How well each passage, or paragraph of the context, fits the question by a search; empty if there was none.
     plain
         The context is plain text, and the only answer is its continuation: nothing is asked or generated, only the
         likelihood of the rest is measured.
@@ -53,6 +55,7 @@ class Example:
     gold: tuple[str, ...] = ()
     passages: tuple[Passage, ...] = ()
     gold_pages: tuple[tuple[str, int], ...] = ()
+    passage_scores: tuple[float, ...] = ()
     plain: bool = False
 
     def prompt(self) -> str | list[dict[str, str]]:
@@ -85,7 +88,7 @@ class Example:
         values = dict(content)
         values["passages"] = tuple(Passage(**passage) for passage in values.get("passages", ()))
         values["gold_pages"] = tuple((document, page) for document, page in values.get("gold_pages", ()))
-        return cls(**values | {name: tuple(values.get(name, ())) for name in ("answers", "gold")})
+        return cls(**values | {name: tuple(values.get(name, ())) for name in ("answers", "gold", "passage_scores")})
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON-ready values."""

@@ -22,7 +22,7 @@ from sra_rag.generation.result import FoundEvidence
 
 __all__ = ["choose_evidence", "look_at_context", "named_passages"]
 
-_AGREE = 2  # of three: attention, words of the passage, best line
+_AGREE = 2  # of attention, words of the passage, best line, and the search
 _MAINLY, _NAMING = 0.5, 2  # of the attention of a word; words that name a passage
 _FULL_BESIDE = 16  # tokens beside the chosen passages from which weights count in full
 _GATE_WITHOUT_WORDS = 2.25  # times the attention of the others' mean: docs/measurements.md has the shares by gate
@@ -103,8 +103,8 @@ def choose_evidence(
     """Choose the passages whose keys are weighed, and their best lines.
 
     Each head that looks counts equally, however much attention it gives to the context. A line is chosen by the sum
-    of two standard scores, its attention and its words. So is a passage, unless two of three name the same: attention,
-    words, and the best line of all.
+    of two standard scores, its attention and its words. So is a passage, unless several name the same: attention,
+    words, the best line of all, and the search, if its scores are known. Then it is the one that most of them name.
 
     Where ``config.passages`` is ``"named"``, each further passage that the question names is chosen too: a question of
     two parts names a passage with each (docs/measurements.md).
@@ -116,7 +116,7 @@ def choose_evidence(
     Parameters
     ----------
     prompt
-        Its passages and their lines.
+        Its passages, their lines and their scores.
     look
         ``(heads, lines)``: attention of the heads that look on each line of all passages, in their order.
     config
@@ -140,13 +140,17 @@ def choose_evidence(
         scores, line_scores = standardized(shares) + words.passages, standardized(by_line) + words.lines
     best_lines = [int(of_passage.argmax()) for of_passage in line_scores.split(counts)]
     ranked = scores.argsort(descending=True, stable=True).tolist()
-    agreed = False
+    votes = [int(shares.argmax())]
     if words is not None:
         best_line = torch.stack([of_passage.max() for of_passage in line_scores.split(counts)]).argmax()
-        votes = [int(shares.argmax()), int(words.passages.argmax()), int(best_line)]
-        ranked.sort(key=lambda number: votes.count(number) < _AGREE)  # stable: what is not agreed on stays in order
-        agreed = votes.count(ranked[0]) >= _AGREE
-    passes = agreed if config.gate == "agree" and words is not None else _stands_out(shares, ranked[0], config.gate)
+        votes += [int(words.passages.argmax()), int(best_line)]
+    if config.retrieval:
+        votes += _first_of(prompt.scores)
+    # Stable: what is not agreed on stays in order.
+    ranked.sort(key=lambda number: -votes.count(number) if votes.count(number) >= _AGREE else 0)
+    passes = config.gate == "agree" and votes.count(ranked[0]) >= _AGREE
+    if config.gate != "agree" or words is None:
+        passes = passes or _stands_out(shares, ranked[0], config.gate)
     if config.passages == "named":
         ranked = [ranked[0], *sorted(ranked[1:], key=lambda number: number not in named)]
         count = 1 + len({*named} - {ranked[0]})
@@ -161,6 +165,12 @@ def choose_evidence(
     growth = 1.0 if config.tokens is None else max(1.0, beside / config.tokens)
     weights = tuple((growth * weight) ** power for weight in weights)
     return FoundEvidence(tuple(shares.tolist()), tuple(chosen), tuple(best_lines), spans, weights)
+
+
+def _first_of(scores: Sequence[float]) -> list[int]:
+    """Return the index of the greatest score; nothing if there is none, or if several are the greatest."""
+    first = max(scores, default=0.0)
+    return [scores.index(first)] if scores.count(first) == 1 else []
 
 
 def _stands_out(shares: torch.Tensor, best: int, gate: Gate) -> bool:

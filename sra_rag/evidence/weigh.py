@@ -91,7 +91,8 @@ def evidence_of_look(
     by_line = len(prompt.passages) == 1
     if by_line:
         [passages], lines = lines, tuple((line,) for line in lines[0])
-    among = dataclasses.replace(prompt, passages=passages, lines=lines, candidates=())
+    scores = tuple(prompt.scores[number] for number in kept) if prompt.scores and not by_line else ()
+    among = dataclasses.replace(prompt, passages=passages, lines=lines, candidates=(), scores=scores)
     question, texts = _texts(tokenizer, among)
     named = set() if rows is None else _named(tokenizer, prompt, rows, texts)
     words = match_words(question, texts) if config.words else None

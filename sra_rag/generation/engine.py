@@ -130,6 +130,7 @@ class Engine:
         *,
         context: str | None = None,
         passages: Sequence[str] | None = None,
+        passage_scores: Sequence[float] | None = None,
         template_kwargs: Mapping[str, Any] | None = None,
     ) -> EncodedPrompt:
         """Turn messages (through the chat template) or plain text into tokens.
@@ -141,7 +142,9 @@ class Engine:
         context, passages, template_kwargs
             See `RequestArguments`.
         """
-        return self.encoder.encode(prompt, context=context, passages=passages, template_kwargs=template_kwargs)
+        return self.encoder.encode(
+            prompt, context=context, passages=passages, passage_scores=passage_scores, template_kwargs=template_kwargs
+        )
 
     def generate(self, prompt: Prompt, **arguments: Unpack[RequestArguments]) -> Generation:
         """Answer one prompt.
@@ -170,12 +173,13 @@ class Engine:
         *,
         contexts: Sequence[str | None] | None = None,
         passage_lists: Sequence[Sequence[str] | None] | None = None,
+        score_lists: Sequence[Sequence[float] | None] | None = None,
         **arguments: Unpack[RequestArguments],
     ) -> list[Generation]:
-        """Answer several prompts in one batch, each with its own context and passages; otherwise as `generate`."""
+        """Answer several prompts in one batch, each with its own context, passages and scores; else as `generate`."""
         if not prompts:
             return []
-        return self._run(self._request(prompts, arguments, contexts, passage_lists))
+        return self._run(self._request(prompts, arguments, contexts, passage_lists, score_lists))
 
     def stream(self, prompt: Prompt, **arguments: Unpack[RequestArguments]) -> Generator[TextDelta, None, None]:
         """Answer one prompt piece by piece; the last piece carries the whole `Generation`.
@@ -208,6 +212,7 @@ class Engine:
         *,
         context: str | None = None,
         passages: Sequence[str] | None = None,
+        passage_scores: Sequence[float] | None = None,
         template_kwargs: Mapping[str, Any] | None = None,
         sra: SRALike = None,
         shares: AttentionShares | None = None,
@@ -218,7 +223,8 @@ class Engine:
 
         return answer_likelihood(
             self, prompt, answer,
-            context=context, passages=passages, template_kwargs=template_kwargs, sra=sra, shares=shares, cancel=cancel,
+            context=context, passages=passages, passage_scores=passage_scores, template_kwargs=template_kwargs, sra=sra,
+            shares=shares, cancel=cancel,
         )  # fmt: skip
 
     def rank_passages(
@@ -262,12 +268,14 @@ class Engine:
         arguments: RequestArguments,
         contexts: Sequence[str | None] | None = None,
         passage_lists: Sequence[Sequence[str] | None] | None = None,
+        score_lists: Sequence[Sequence[float] | None] | None = None,
     ) -> Request:
         request = read_request(
             prompts,
             arguments,
             contexts,
             passage_lists,
+            score_lists,
             encode=self.encode,
             sra=self.loaded.sra,
             options=self.options,

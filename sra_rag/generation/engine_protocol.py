@@ -86,6 +86,7 @@ class EngineProtocol(Protocol):
         *,
         context: str | None = None,
         passages: Sequence[str] | None = None,
+        passage_scores: Sequence[float] | None = None,
         template_kwargs: Mapping[str, Any] | None = None,
     ) -> EncodedPrompt:
         """Turn messages or text into the model's tokens; see `Engine.encode`."""
@@ -101,6 +102,7 @@ class EngineProtocol(Protocol):
         *,
         contexts: Sequence[str | None] | None = None,
         passage_lists: Sequence[Sequence[str] | None] | None = None,
+        score_lists: Sequence[Sequence[float] | None] | None = None,
         **arguments: Unpack[RequestArguments],
     ) -> list[Generation]:
         """Answer several prompts; see `Engine.generate_batch`."""
@@ -117,6 +119,7 @@ class EngineProtocol(Protocol):
         *,
         context: str | None = None,
         passages: Sequence[str] | None = None,
+        passage_scores: Sequence[float] | None = None,
         template_kwargs: Mapping[str, Any] | None = None,
         sra: SRALike = None,
         shares: AttentionShares | None = None,

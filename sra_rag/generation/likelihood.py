@@ -32,6 +32,7 @@ def answer_likelihood(
     *,
     context: str | None = None,
     passages: Sequence[str] | None = None,
+    passage_scores: Sequence[float] | None = None,
     template_kwargs: Mapping[str, Any] | None = None,
     sra: SRALike = None,
     shares: AttentionShares | None = None,
@@ -46,7 +47,7 @@ def answer_likelihood(
     ----------
     engine
         The model.
-    prompt, context, passages, template_kwargs
+    prompt, context, passages, passage_scores, template_kwargs
         As for `Engine.generate`.
     answer
         Text; spellings of control tokens in it stay text.
@@ -68,7 +69,9 @@ def answer_likelihood(
     """
     started = time.perf_counter()
     settings = fitted_settings(SRAConfig.coerce(sra), engine.loaded)
-    encoded = engine.encode(prompt, context=context, passages=passages, template_kwargs=template_kwargs)
+    encoded = engine.encode(
+        prompt, context=context, passages=passages, passage_scores=passage_scores, template_kwargs=template_kwargs
+    )
     answer_ids = engine.encoder.encode_rendered(engine.encoder.shield(answer)).token_ids
     if not answer_ids or not encoded.token_ids:
         raise PromptError("The prompt or the answer is empty. Give at least one token of each.")

@@ -10,6 +10,7 @@ import bisect
 import dataclasses
 import functools
 import itertools
+import math
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -43,6 +44,8 @@ class EncodedPrompt:
         The same for the lines of each passage.
     candidates
         Indices of the passages that evidence is chosen from; empty for all.
+    scores
+        How well each passage fits the question by the search that found it; empty if not known.
     """
 
     token_ids: tuple[int, ...]
@@ -50,6 +53,7 @@ class EncodedPrompt:
     passages: tuple[Span, ...] = ()
     lines: tuple[tuple[Span, ...], ...] = ()
     candidates: tuple[int, ...] = ()
+    scores: tuple[float, ...] = ()
 
     @property
     def has_passages(self) -> bool:
@@ -94,14 +98,26 @@ class PromptEncoder:
         *,
         context: str | None = None,
         passages: Sequence[str] | None = None,
+        passage_scores: Sequence[float] | None = None,
         template_kwargs: Mapping[str, Any] | None = None,
     ) -> EncodedPrompt:
-        """Turn messages (through the chat template) or plain text into tokens; tokens stay what they are."""
+        """Turn messages (through the chat template) or plain text into tokens; tokens stay what they are.
+
+        Raises
+        ------
+        PromptError
+            If the text of the context or of a passage is not found in the prompt, or `passage_scores` are not one
+            number for each of `passages`.
+        """
         if isinstance(prompt, EncodedPrompt):
             return prompt
+        scores = _checked_scores(passage_scores, passages)
         if isinstance(prompt, str):
-            return self.encode_text(prompt, context=context, passages=passages)
-        return self.encode_messages(prompt, context=context, passages=passages, template_kwargs=template_kwargs)
+            encoded = self.encode_text(prompt, context=context, passages=passages)
+        else:
+            encoded = self.encode_messages(prompt, context=context, passages=passages, template_kwargs=template_kwargs)
+        # A passage without a token is left out; which one is not known here.
+        return dataclasses.replace(encoded, scores=scores) if len(scores) == len(encoded.passages) else encoded
 
     def shield(self, text: str) -> str:
         """Replace spellings of control tokens by placeholders that `encode_rendered` turns back into plain text.
@@ -335,3 +351,15 @@ def _apart(spans: Iterable[Span]) -> list[Span | None]:
         apart.append((first, last) if first < last else None)
         end = max(end, last)
     return apart
+
+
+def _checked_scores(scores: Sequence[float] | None, passages: Sequence[str] | None) -> tuple[float, ...]:
+    if scores is None:
+        return ()
+    if passages is None or len(scores) != len(passages):
+        given = "no passages" if passages is None else f"{len(passages)} passages"
+        raise PromptError(f"There are {len(scores)} passage_scores and {given}. Give one score for each passage.")
+    for score in scores:
+        if not isinstance(score, int | float) or not math.isfinite(score):
+            raise PromptError(f"The passage score {score!r} is not allowed. Give finite numbers.")
+    return tuple(map(float, scores))

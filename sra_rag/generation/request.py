@@ -49,6 +49,9 @@ class RequestArguments(TypedDict, total=False):
         `PromptEncoder.encode_messages`.
     passages
         The passages of the context, in order, for evidence; by default its paragraphs.
+    passage_scores
+        How well each of `passages` fits the question by the search that found it, such as cosines; only their order
+        counts. The first of them is one of those that evidence is chosen by. By default not known.
     template_kwargs
         Arguments for the chat template, such as ``tools``.
     sra
@@ -65,6 +68,7 @@ class RequestArguments(TypedDict, total=False):
 
     context: str | None
     passages: Sequence[str] | None
+    passage_scores: Sequence[float] | None
     template_kwargs: Mapping[str, Any] | None
     sra: SRALike
     options: SamplingOptions | None
@@ -117,6 +121,7 @@ def read_request(
     arguments: RequestArguments,
     contexts: Sequence[str | None] | None = None,
     passage_lists: Sequence[Sequence[str] | None] | None = None,
+    score_lists: Sequence[Sequence[float] | None] | None = None,
     *,
     encode: Callable[..., EncodedPrompt],
     sra: SRAConfig | None,
@@ -127,7 +132,7 @@ def read_request(
 
     Parameters
     ----------
-    prompts, arguments, contexts, passage_lists
+    prompts, arguments, contexts, passage_lists, score_lists
         Arguments of the engine's method.
     encode
         Function of the engine that encodes a prompt.
@@ -145,7 +150,7 @@ def read_request(
     """
     changes: dict[str, Any] = dict(arguments)
     context, passages = changes.pop("context", None), changes.pop("passages", None)
-    template_kwargs = changes.pop("template_kwargs", None)
+    scores, template_kwargs = changes.pop("passage_scores", None), changes.pop("template_kwargs", None)
     sra = SRAConfig.coerce(changes.pop("sra")) if "sra" in changes else sra
     shares = changes.pop("shares", None)
     options = changes.pop("options", None) or options
@@ -153,9 +158,18 @@ def read_request(
     options = options.replace(**changes) if changes else options
     contexts = contexts or [context] * len(prompts)
     passage_lists = passage_lists or [passages] * len(prompts)
+    score_lists = score_lists or [scores] * len(prompts)
     encoded = tuple(
-        encode(prompt, context=its_context, passages=its_passages, template_kwargs=template_kwargs)
-        for prompt, its_context, its_passages in zip(prompts, contexts, passage_lists, strict=True)
+        encode(
+            prompt,
+            context=its_context,
+            passages=its_passages,
+            passage_scores=its_scores,
+            template_kwargs=template_kwargs,
+        )
+        for prompt, its_context, its_passages, its_scores in zip(
+            prompts, contexts, passage_lists, score_lists, strict=True
+        )
     )
     longest = max(len(prompt.token_ids) for prompt in encoded)
     if longest == 0:

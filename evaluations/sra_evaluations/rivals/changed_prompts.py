@@ -24,12 +24,15 @@ class Asked:
     passages
         Passages of the context; None for its paragraphs.
     weighed
-        Index of the passage that gets evidence weights; None for the passage that the evidence heads choose.
+        Index of the passage that gets evidence weights; None for the passage that is chosen as evidence.
+    scores
+        How well each passage fits the question by a search; None if not known.
     """
 
     example: Example
     passages: list[str] | None
     weighed: int | None = None
+    scores: tuple[float, ...] | None = None
 
     def encoded(self, engine: EngineProtocol) -> Prompt:
         """Return the prompt for an engine; it is encoded if a certain passage gets evidence weights."""
@@ -46,6 +49,11 @@ def asked(example: Example, rival: Rival | None) -> Asked:
     passage with the answer if the rival uses that passage.
     """
     unchanged = Asked(example, example.passage_texts())
+    if rival is None and example.passage_scores:
+        texts = unchanged.passages or list(parts_of(example).texts)
+        return Asked(
+            example, texts, scores=example.passage_scores if len(texts) == len(example.passage_scores) else None
+        )
     if rival is None or rival.name == "context_aware" or example.plain:
         return unchanged
     parts = parts_of(example)
@@ -66,6 +74,7 @@ def _arranged(example: Example, parts: Parts, order: list[int]) -> Asked:
         example,
         context=context,
         passages=tuple(example.passages[at] for at in order) if example.passages else (),
+        passage_scores=(),
         gold=tuple(text for text in example.gold if text in context),
     )
     return Asked(changed, changed.passage_texts())

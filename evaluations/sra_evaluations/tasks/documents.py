@@ -117,7 +117,8 @@ class DocumentQuestions:
         self, row: dict[str, Any], source: Path, document: str, retriever: Retriever, count_tokens: CountTokens
     ) -> Example:
         question = str(field_of(row, "question", source))
-        passages = retriever.retrieve(question, self.tokens, count_tokens)
+        retrieved = retriever.retrieve_expanded(question, self.tokens, count_tokens)
+        passages = retrieved.passages
         evidence = row.get("evidence") or []
         if not isinstance(evidence, list) or not all(isinstance(part, dict) for part in evidence):
             raise ConfigError(f"{source}: 'evidence' is a list of objects with a 'page', from 0.")
@@ -142,6 +143,7 @@ class DocumentQuestions:
             gold=tuple(passages[n].text for n in found),
             passages=tuple(passages),
             gold_pages=tuple((document, page) for page in pages),
+            passage_scores=tuple(-float(rank) for rank in retrieved.ranks),
         )
 
 

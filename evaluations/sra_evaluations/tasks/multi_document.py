@@ -119,10 +119,11 @@ class MultiDocument:
         row = rows[gold]
         answers = answers_of(field_of(row, "answers", self.data))
         rng = random.Random(f"{self.name} {seed} {gold} {self.passages}")
-        chosen = self._choose_distractors(gold, answers, rows, rng, similarity)
-        at = self._gold_position(number, len(chosen), rng)
+        numbers = self._choose_distractors(gold, answers, rows, rng, similarity)
+        at = self._gold_position(number, len(numbers), rng)
         if self.gold:
-            chosen.insert(at, row)
+            numbers.insert(at, gold)
+        chosen = [rows[number] for number in numbers]
         context = "\n\n".join(
             f"Passage {i} (Title: {field_of(p, 'title', self.data)})\n{field_of(p, 'text', self.data)}"
             for i, p in enumerate(chosen, start=1)
@@ -137,6 +138,7 @@ class MultiDocument:
             answers=answers if self.gold else (),
             gold=(str(row["text"]),) if self.gold else (),
             features={"passages": len(chosen)} | ({"position": at / max(1, last)} if self.gold else {}),
+            passage_scores=() if similarity is None else tuple(float(similarity[number]) for number in numbers),
         )
 
     def _choose_distractors(
@@ -146,8 +148,8 @@ class MultiDocument:
         rows: Sequence[dict[str, Any]],
         rng: random.Random,
         similarity: NDArray[np.float64] | None,
-    ) -> list[dict[str, Any]]:
-        """Choose passages of other questions, in random order."""
+    ) -> list[int]:
+        """Return the rows of passages of other questions, in random order."""
         # A passage that contains an answer too would make the position meaningless.
         wanted = [answer.lower() for answer in answers]
         texts = [str(field_of(other, "text", self.data)).lower() for other in rows]
@@ -155,7 +157,7 @@ class MultiDocument:
         count = min(len(others), self.passages - self.gold)
         if similarity is not None:
             others = sorted(others, key=lambda i: -similarity[i])[:count]
-        return [rows[i] for i in rng.sample(others, count)]
+        return rng.sample(others, count)
 
     def _gold_position(self, number: int, last: int, rng: random.Random) -> int:
         if self.position == "random":

@@ -181,10 +181,13 @@ class ServedEngine:
         *,
         context: str | None = None,
         passages: Sequence[str] | None = None,
+        passage_scores: Sequence[float] | None = None,
         template_kwargs: Mapping[str, Any] | None = None,
     ) -> EncodedPrompt:
         """Tokenize messages or text; see `sra_rag.Engine.encode`."""
-        return self.encoder.encode(prompt, context=context, passages=passages, template_kwargs=template_kwargs)
+        return self.encoder.encode(
+            prompt, context=context, passages=passages, passage_scores=passage_scores, template_kwargs=template_kwargs
+        )
 
     def generate(self, prompt: Prompt, **arguments: Unpack[RequestArguments]) -> Generation:
         """Answer one prompt; see `sra_rag.Engine.generate`.
@@ -206,12 +209,13 @@ class ServedEngine:
         *,
         contexts: Sequence[str | None] | None = None,
         passage_lists: Sequence[Sequence[str] | None] | None = None,
+        score_lists: Sequence[Sequence[float] | None] | None = None,
         **arguments: Unpack[RequestArguments],
     ) -> list[Generation]:
         """Answer several prompts, up to `in_flight` concurrently, each with its context; otherwise like `generate`."""
         if not prompts:
             return []
-        request, bodies = self._read(prompts, arguments, contexts, passage_lists)
+        request, bodies = self._read(prompts, arguments, contexts, passage_lists, score_lists)
         semaphore = asyncio.Semaphore(self.in_flight)
 
         async def answer(number: int) -> Generation:
@@ -244,6 +248,7 @@ class ServedEngine:
         *,
         context: str | None = None,
         passages: Sequence[str] | None = None,
+        passage_scores: Sequence[float] | None = None,
         template_kwargs: Mapping[str, Any] | None = None,
         sra: SRALike = None,
         shares: AttentionShares | None = None,
@@ -268,7 +273,9 @@ class ServedEngine:
                 f"{self.where} does not return likelihoods of answers, as it does not accept token ids. Serve with "
                 "vLLM, or do not measure likelihoods."
             )
-        encoded = self.encode(prompt, context=context, passages=passages, template_kwargs=template_kwargs)
+        encoded = self.encode(
+            prompt, context=context, passages=passages, passage_scores=passage_scores, template_kwargs=template_kwargs
+        )
         answer_ids = self.encoder.encode_rendered(self.encoder.shield(answer)).token_ids
         if not answer_ids or not encoded.token_ids:
             raise PromptError("The prompt or the answer is empty. Give at least one token of each.")
@@ -292,6 +299,7 @@ class ServedEngine:
         arguments: RequestArguments,
         contexts: Sequence[str | None] | None = None,
         passage_lists: Sequence[Sequence[str] | None] | None = None,
+        score_lists: Sequence[Sequence[float] | None] | None = None,
     ) -> tuple[Request, Sequence[dict[str, Any] | None]]:
         """Return the request, and the bodies of a server that receives messages; others depend on the evidence."""
         request = read_request(
@@ -299,6 +307,7 @@ class ServedEngine:
             arguments,
             contexts,
             passage_lists,
+            score_lists,
             encode=self.encode,
             sra=self.sra,
             options=self.options,

@@ -46,6 +46,8 @@ class Retrieval:
         Cosine of the question and the passage of the index that is closest in meaning; None if it is not known.
     statements
         Which pages of the passages are financial statements, see `Retrieved`.
+    ranks
+        The rank of each passage in the search, see `Retrieved`; empty if they are not known.
     """
 
     question: str
@@ -55,6 +57,11 @@ class Retrieval:
     expansion: Expansion | None = None
     closest: float | None = None
     statements: tuple[PlacedStatement, ...] = ()
+    ranks: tuple[int, ...] = ()
+
+    def passage_scores(self) -> list[float] | None:
+        """Return a number for each passage that is the greater the earlier the search found it; None if not known."""
+        return [-float(rank) for rank in self.ranks] or None
 
     def passage_texts(self) -> list[str]:
         """Return the text of each passage as in the context, including its heading."""

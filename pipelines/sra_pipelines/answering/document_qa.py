@@ -153,13 +153,19 @@ class DocumentQA:
         budget = self._budget(question, instruction, max_new_tokens or self.engine.options.max_new_tokens)
         computes = "arithmetic" in self.preset.checks
         needed = needed_rows(question, self.preset.metrics) if computes else None
-        packed, expansion, closest, statements, least = self.retriever.retrieve_expanded(
-            question, budget, self.count_tokens, needed
+        found = self.retriever.retrieve_expanded(question, budget, self.count_tokens, needed)
+        if found.least is not None:
+            raise NoPassageFitsError(budget, found.least, self.context_tokens)
+        return Retrieval(
+            question,
+            tuple(found.passages),
+            format_passages(found.passages),
+            instruction,
+            found.expansion,
+            found.closest,
+            tuple(found.statements),
+            tuple(found.ranks),
         )
-        if least is not None:
-            raise NoPassageFitsError(budget, least, self.context_tokens)
-        context = format_passages(packed)
-        return Retrieval(question, tuple(packed), context, instruction, expansion, closest, tuple(statements))
 
     def ask(self, question: str | Retrieval, *, sra: SRALike = None, attention: bool = False, **changes: Any) -> Answer:
         """Answer a question.
@@ -196,8 +202,9 @@ class DocumentQA:
         lines = LineJoiner()
         options = changes | self._stops([retrieval], changes)
         for delta in self.engine.stream(
-            retrieval.messages(), context=retrieval.context, passages=texts, sra=sra, shares=shares, **options
-        ):
+            retrieval.messages(), context=retrieval.context, passages=texts, passage_scores=retrieval.passage_scores(),
+            sra=sra, shares=shares, **options,
+        ):  # fmt: skip
             text = lines.add(delta.text) + (lines.finish() if delta.generation is not None else "")
             if text:
                 yield text
@@ -247,6 +254,7 @@ class DocumentQA:
                 [r.messages() for r in group],
                 contexts=[r.context for r in group],
                 passage_lists=[r.passage_texts() for r in group],
+                score_lists=[r.passage_scores() for r in group],
                 sra=sra,
                 **changes | self._stops(group, changes),
             )

@@ -10,7 +10,7 @@ from sra_pipelines.retrieval.merging import merge_passages
 from sra_pipelines.values import Passage
 from sra_rag.errors import ConfigError
 
-__all__ = ["Order", "Pages", "PlacedPage", "format_passages", "pack_passages", "tokens_needed"]
+__all__ = ["Order", "Pages", "PlacedPage", "format_passages", "pack_passages", "ranks_of", "tokens_needed"]
 
 Order = Literal["document", "best_first", "best_last", "ends"]
 Pages = Mapping[tuple[str, int], Sequence[Passage]]
@@ -105,6 +105,23 @@ def pack_passages(
             if key not in own:
                 packing.add(pages.get(key, ()))
     return _ordered(packing.taken, {id(p): i for i, p in enumerate(passages)}, order)
+
+
+def ranks_of(packed: Sequence[Passage], passages: Sequence[Passage]) -> list[int]:
+    """Return the rank of the best part of each packed passage in `passages`, best first.
+
+    A packed passage that none of them is a part of gets their number.
+    """
+    by_page: dict[tuple[str, int], list[int]] = {}
+    for rank, passage in enumerate(passages):
+        by_page.setdefault((passage.document, passage.page_index), []).append(rank)
+    return [
+        next(
+            (rank for rank in by_page.get((one.document, one.page_index), ()) if passages[rank].text in one.text),
+            len(passages),
+        )
+        for one in packed
+    ]
 
 
 def format_passages(passages: Sequence[Passage]) -> str:

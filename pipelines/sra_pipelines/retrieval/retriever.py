@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple, get_args
 from sra_pipelines.index.passage_index import PassageIndex
 from sra_pipelines.presets import load_preset
 from sra_pipelines.retrieval.named_documents import prefer_documents
-from sra_pipelines.retrieval.packing import Order, Pages, PlacedPage, pack_passages, tokens_needed
+from sra_pipelines.retrieval.packing import Order, Pages, PlacedPage, pack_passages, ranks_of, tokens_needed
 from sra_pipelines.retrieval.placing import PlacedStatement, needed_statements, place_statements, statements_among
 from sra_pipelines.retrieval.reranking import Reranker
 from sra_pipelines.retrieval.revision import Revision
@@ -47,6 +47,8 @@ class Retrieved(NamedTuple):
         Which pages of the passages are statements; empty if the topics of the question need none.
     least
         Number of tokens that the shortest of the best passages needs, if passages were found and none of them fits.
+    ranks
+        The rank of the best part of each passage in the search; 0 is the best.
     """
 
     passages: list[Passage]
@@ -54,6 +56,7 @@ class Retrieved(NamedTuple):
     closest: float | None
     statements: Sequence[PlacedStatement] = ()
     least: int | None = None
+    ranks: Sequence[int] = ()
 
 
 class _Ranking(NamedTuple):
@@ -152,7 +155,8 @@ class Retriever:
         least = None
         if hits and not packed:
             least = min(tokens_needed(passage, count_tokens) for passage in hits[:_SHORTEST_OF])
-        return Retrieved(packed, Expansion.of(entries) if entries else None, closest, statements, least)
+        expansion = Expansion.of(entries) if entries else None
+        return Retrieved(packed, expansion, closest, statements, least, ranks_of(packed, hits))
 
     def expansion(self, question: str) -> Expansion | None:
         """Return what the vocabulary adds to the search for a question; None if nothing."""

@@ -58,8 +58,9 @@ class EvidenceConfig:
         Whether the first passage of the search, where its scores are given (`passage_scores`), is one that is named.
     gate
         Nothing is weighed unless the best passage gets at least `gate` times the attention of the others' mean. 0 is no
-        gate. ``"agree"``: nothing is weighed unless two name the same passage (of attention, the words of passages, the
-        best line, the search), or, where no word is shared, it gets 2.25 times the attention of the others' mean.
+        gate. ``"agree"``: nothing is weighed unless the words of passages or the search name the same passage as
+        another of these, attention, or the best line; or, where no word is shared, it gets 2.25 times the attention of
+        the others' mean.
     tokens
         The number of tokens beside the chosen passages that the weights are meant for. Where a longer context has more,
         weights are as many times larger, so that evidence keeps the share of attention that it has in a context of this

@@ -104,7 +104,8 @@ def choose_evidence(
 
     Each head that looks counts equally, however much attention it gives to the context. A line is chosen by the sum
     of two standard scores, its attention and its words. So is a passage, unless several name the same: attention,
-    words, the best line of all, and the search, if its scores are known. Then it is the one that most of them name.
+    words, the best line of all, and the search, if its scores are known. Then it is the one that most of them name;
+    words or the search must be among them.
 
     Where ``config.passages`` is ``"named"``, each further passage that the question names is chosen too: a question of
     two parts names a passage with each (docs/measurements.md).
@@ -140,15 +141,17 @@ def choose_evidence(
         scores, line_scores = standardized(shares) + words.passages, standardized(by_line) + words.lines
     best_lines = [int(of_passage.argmax()) for of_passage in line_scores.split(counts)]
     ranked = scores.argsort(descending=True, stable=True).tolist()
-    votes = [int(shares.argmax())]
+    by_look, by_text = [int(shares.argmax())], _first_of(prompt.scores) if config.retrieval else []
     if words is not None:
         best_line = torch.stack([of_passage.max() for of_passage in line_scores.split(counts)]).argmax()
-        votes += [int(words.passages.argmax()), int(best_line)]
-    if config.retrieval:
-        votes += _first_of(prompt.scores)
+        by_look.append(int(best_line))
+        by_text.append(int(words.passages.argmax()))
+    votes = [*by_look, *by_text]
+    # Attention and the best line alone are hardly two voices: of an open question both name the first passage.
+    agreed = {number for number in by_text if votes.count(number) >= _AGREE}
     # Stable: what is not agreed on stays in order.
-    ranked.sort(key=lambda number: -votes.count(number) if votes.count(number) >= _AGREE else 0)
-    passes = config.gate == "agree" and votes.count(ranked[0]) >= _AGREE
+    ranked.sort(key=lambda number: -votes.count(number) if number in agreed else 0)
+    passes = config.gate == "agree" and ranked[0] in agreed
     if config.gate != "agree" or words is None:
         passes = passes or _stands_out(shares, ranked[0], config.gate)
     if config.passages == "named":

@@ -1,12 +1,14 @@
 """What is chosen as evidence: statements of a passage, words of the question, votes, and weights by line."""
 
+import dataclasses
+
 import pytest
 import torch
 
 from sra_rag.errors import ConfigError
 from sra_rag.evidence.choice import choose_evidence, named_passages
 from sra_rag.evidence.statements import statements
-from sra_rag.evidence.words import match_words, new_tokens
+from sra_rag.evidence.words import WordMatch, match_words, new_tokens
 from sra_rag.evidence_config import EvidenceConfig
 from sra_rag.generation.prompts import EncodedPrompt
 from sra_rag.notation import parse_sra
@@ -112,11 +114,41 @@ LINES = [["the moon", "a stone of basalt"], ["the tide turns", "the tide waits"]
         ([0.05, 0.05, 0.4, 0.4, 0.05, 0.05], "Warum?", (1,)),
     ],
 )
-def test_two_of_three_votes_pass_the_gate(look, question, chosen):
+def test_votes_that_agree_pass_the_gate(look, question, chosen):
     config = EvidenceConfig(weight=2.0, gate="agree")
     found = choose_evidence(prompt_of([2, 2, 2]), torch.tensor([look]), config, match_words(question, LINES))
     assert found.chosen == chosen
     assert len(found.spans) == len(chosen)
+
+
+# Words name the second passage; attention names the third, and so does the best line.
+APART = torch.tensor([[0.02, 0.02, 0.02, 0.02, 0.9, 0.02]]), WordMatch(torch.tensor([-0.1, 0.2, -0.1]), torch.zeros(6))
+
+
+@pytest.mark.parametrize(
+    ("scores", "chosen"),
+    [
+        ((), ()),  # attention and the best line are hardly two voices
+        ((0.1, 0.2, 0.7), (2,)),
+        ((0.1, 0.7, 0.2), (1,)),
+        ((0.7, 0.2, 0.1), ()),
+        ((0.1, 0.7, 0.7), ()),  # a search without a first passage names none
+    ],
+)
+def test_the_search_names_a_passage_too(scores, chosen):
+    look, match = APART
+    config = EvidenceConfig(weight=2.0, gate="agree")
+    prompt = dataclasses.replace(prompt_of([2, 2, 2]), scores=scores)
+    assert choose_evidence(prompt, look, config, match).chosen == chosen
+    assert choose_evidence(prompt, look, config.replace(retrieval=False), match).chosen == ()
+
+
+def test_where_no_word_is_shared_attention_and_the_search_agree():
+    config = EvidenceConfig(weight=2.0, gate="agree")
+    look = torch.tensor([[0.1, 0.1, 0.2, 0.2, 0.2, 0.2]])  # hardly more for two passages than for the first
+    prompt = dataclasses.replace(prompt_of([2, 2, 2]), scores=(0.1, 0.7, 0.2))
+    assert choose_evidence(prompt, look, config).chosen == (1,)
+    assert choose_evidence(prompt, look, config.replace(retrieval=False)).chosen == ()
 
 
 def test_where_the_three_disagree_nothing_is_weighed():

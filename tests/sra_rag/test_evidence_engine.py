@@ -59,6 +59,29 @@ def test_what_was_looked_at_is_reported(small):
     assert small.loaded.tokenizer.decode(prompt.token_ids[first:last]).strip() == PASSAGES[best]
 
 
+def test_the_passage_that_the_search_found_first_decides_between_two(small):
+    """One at a time, streamed and in a batch. The likelihood is that of what is weighed."""
+    asked, weighed = messages("Warum?"), SRAConfig(alpha=0.0, evidence={"weight": 50.0, "gate": "agree"})
+    plain = small.generate(asked, context=CONTEXT, passages=PASSAGES, sra=weighed)
+    assert plain.evidence.chosen == ()  # no word is shared, and attention does not stand out
+    best = plain.evidence.shares.index(max(plain.evidence.shares))
+    scores = [float(number == best) for number in range(len(PASSAGES))]
+    arguments = {"context": CONTEXT, "passages": PASSAGES, "sra": weighed}
+    found = small.generate(asked, passage_scores=scores, **arguments)
+    assert found.evidence.chosen == (best,)
+    *_, last = small.stream(asked, passage_scores=scores, **arguments)
+    assert last.generation.evidence.chosen == (best,)
+    of_batch = small.generate_batch(
+        [asked] * 2, contexts=[CONTEXT] * 2, passage_lists=[PASSAGES] * 2, score_lists=[None, scores], sra=weighed
+    )
+    assert [one.evidence.chosen for one in of_batch] == [(), (best,)]
+    likelihoods = [
+        small.answer_likelihood(asked, "a stone", passage_scores=s, **arguments).nats for s in (None, scores)
+    ]
+    assert likelihoods[0] != likelihoods[1]
+    assert likelihoods[0] == small.answer_likelihood(asked, "a stone", context=CONTEXT, sra=None).nats
+
+
 def test_lines_are_chosen_within_the_passage(small):
     evidence = ask(small, sra={"evidence": STRONG["evidence"] | {"unit": "line"}}).evidence
     prompt = small.encode(messages(QUESTIONS[0]), context=CONTEXT, passages=PASSAGES)

@@ -206,3 +206,26 @@ def test_halves_of_surrogate_pairs_are_read_as_replacement_characters(tiny):
     ]  # fmt: skip
     assert prompts[0] == prompts[1]
     assert prompts[0].passages
+
+
+def test_scores_of_passages_are_kept_beside_them(encoder):
+    passages = ["The mill costs 5 crowns.", "The barn costs 9 crowns."]
+    prompt, context = user("\n\n".join(passages) + "\n\nWhat does the barn cost?"), "\n\n".join(passages)
+    for asked in (prompt, prompt[0]["content"]):
+        encoded = encoder.encode(asked, context=context, passages=passages, passage_scores=[0.25, 1])
+        assert encoded.scores == (0.25, 1.0)
+        assert encoder.encode(asked, context=context, passages=passages).scores == ()
+
+
+@pytest.mark.parametrize(
+    ("passages", "scores", "says"),
+    [
+        (["a", "b"], [0.5], "1 passage_scores and 2 passages. Give one score for each passage"),
+        (None, [0.5], "1 passage_scores and no passages"),
+        (["a", "b"], [0.5, float("nan")], "passage score nan is not allowed. Give finite numbers"),
+        (["a", "b"], [0.5, "high"], "passage score 'high' is not allowed"),
+    ],
+)
+def test_scores_that_do_not_fit_are_refused(encoder, passages, scores, says):
+    with pytest.raises(PromptError, match=says):
+        encoder.encode(user("a\n\nb\n\nWhich?"), context="a\n\nb", passages=passages, passage_scores=scores)

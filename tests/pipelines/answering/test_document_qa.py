@@ -1,4 +1,5 @@
 import asyncio
+import dataclasses
 import json
 import pickle
 import re
@@ -111,6 +112,19 @@ def test_evidence_says_what_was_looked_at_and_its_best_line(real_qa):
     [again] = qa.batch([found], sra="evidence", max_new_tokens=40)
     assert (again.text, again.evidence[best].line) == (answer.text, answer.evidence[best].line)
     assert qa.ask(found, max_new_tokens=2).evidence is None
+
+
+def test_the_order_of_the_search_reaches_the_choice_of_evidence(qa):
+    """No word of the question is in the documents, so attention alone would have to stand out."""
+    weighed = SRAConfig(alpha=0.0, evidence={"weight": 20.0, "gate": "agree", "look": ((0, 0),)})
+    found = qa.retrieve("Warum?")
+    assert sorted(found.ranks) == [0, 1, 2]
+    before = qa.ask(dataclasses.replace(found, ranks=()), sra=weighed, max_new_tokens=2)
+    best = max(range(3), key=lambda number: before.evidence[number].share)
+    assert not any(look.weighed for look in before.evidence)
+    first = dataclasses.replace(found, ranks=tuple(int(number != best) * (1 + number) for number in range(3)))
+    for answer in (qa.ask(first, sra=weighed, max_new_tokens=2), *qa.batch([first], sra=weighed, max_new_tokens=2)):
+        assert [look.weighed for look in answer.evidence] == [number == best for number in range(3)]
 
 
 def test_evidence_is_reported(real_qa, capsys):

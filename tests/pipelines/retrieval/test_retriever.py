@@ -10,7 +10,7 @@ from sra_pipelines.retrieval.keyword_counts import KeywordCounter
 from sra_pipelines.retrieval.keyword_index import KeywordIndex
 from sra_pipelines.retrieval.keywords import keywords
 from sra_pipelines.retrieval.merging import merge_passages
-from sra_pipelines.retrieval.packing import format_passages, pack_passages
+from sra_pipelines.retrieval.packing import format_passages, pack_passages, ranks_of
 from sra_pipelines.retrieval.reranking import Reranker
 from sra_pipelines.retrieval.retriever import Retriever
 from sra_pipelines.values import Passage
@@ -266,3 +266,19 @@ def test_a_cross_encoder_that_fails_without_a_message_is_one_error(monkeypatch):
     monkeypatch.setattr("sra_pipelines.retrieval.reranking.CrossEncoder", fail)
     with pytest.raises(ModelLoadError, match=r"'somebody/model' could not be loaded: ValueError\. Give a name"):
         Reranker("somebody/model")
+
+
+def test_a_packed_passage_has_the_rank_of_its_best_part():
+    last, first, other = piece(55, 80), piece(0, 31), piece(0, 31, page=1)
+    hits = [last, other, first]
+    assert ranks_of(pack_passages(hits, 100, count_words), hits) == [2, 0, 1]
+    [whole] = merge_passages([piece(0, 40), piece(32, 80)])
+    assert ranks_of([whole, other], [other, last, first]) == [1, 0]
+    assert ranks_of([piece(0, 31, document="another")], hits) == [3]
+
+
+def test_the_ranks_of_what_was_retrieved_are_those_of_the_search():
+    retriever = Retriever(Shelf(TEXTS, [2, 0, 3, 1]), method="dense")
+    found = retriever.retrieve_expanded("What does the lease cost?", 200, count_words)
+    assert [one.page_index for one in found.passages] == [0, 1, 2, 3]
+    assert list(found.ranks) == [1, 3, 0, 2]

@@ -111,6 +111,23 @@ def test_a_question_of_two_parts_has_both_passages_weighed(vllm_server, served, 
     assert len(refused.evidence.chosen) == 1
 
 
+def test_the_first_passage_of_a_search_is_chosen_by_as_with_a_local_model(served, local):
+    asked = [{"role": "user", "content": f"{CONTEXT}\n\nWarum?"}]
+    arguments = {"context": CONTEXT, "passages": PASSAGES, "sra": parse_sra("evidence=4,evidence.gate=agree")}
+    without = local.generate(asked, **arguments).evidence
+    best = without.shares.index(max(without.shares))
+    scores = [float(number == best) for number in range(len(PASSAGES))]
+    wanted = local.generate(asked, passage_scores=scores, **arguments)
+    found = served.generate(asked, passage_scores=scores, **arguments)
+    assert wanted.evidence.chosen == found.evidence.chosen == (best,)
+    assert found.token_ids == wanted.token_ids
+    [plain, of_batch] = served.generate_batch(
+        [asked] * 2, contexts=[CONTEXT] * 2, passage_lists=[PASSAGES] * 2, score_lists=[None, scores],
+        sra=arguments["sra"],
+    )  # fmt: skip
+    assert (plain.evidence.chosen, of_batch.evidence.chosen) == (without.chosen, (best,))
+
+
 def test_evidence_in_streams_in_batches_and_without_reuse(served):
     arguments = {"context": CONTEXT, "passages": PASSAGES, "sra": "evidence"}
     whole = served.generate(MESSAGES, **arguments)

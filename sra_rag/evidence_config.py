@@ -56,11 +56,12 @@ class EvidenceConfig:
         Whether the words that a line shares with the question count as much as the attention of the heads.
     retrieval
         Whether the first passage of the search, where its scores are given (`passage_scores`), is one that is named.
+        None: what was measured on the model, and no for a model that was not measured.
     gate
         Nothing is weighed unless the best passage gets at least `gate` times the attention of the others' mean. 0 is no
-        gate. ``"agree"``: nothing is weighed unless the words of passages or the search name the same passage as
-        another of these, attention, or the best line; or, where no word is shared, it gets 2.25 times the attention of
-        the others' mean.
+        gate. ``"agree"``: nothing is weighed unless two of these name the same passage: attention, the words of
+        passages, the best line, the search (for the first passage, words or the search must be among them); or, where
+        no word is shared, it gets 2.25 times the attention of the others' mean.
     tokens
         The number of tokens beside the chosen passages that the weights are meant for. Where a longer context has more,
         weights are as many times larger, so that evidence keeps the share of attention that it has in a context of this
@@ -80,7 +81,7 @@ class EvidenceConfig:
     line_weight: float = 1.0
     new_words: bool = False
     words: bool = True
-    retrieval: bool = True
+    retrieval: bool | None = None
     gate: Gate = 0.0
     tokens: int | None = None
 
@@ -97,7 +98,7 @@ class EvidenceConfig:
             allowed = 'a finite number >= 0 (0 is no gate), or "agree"'
             object.__setattr__(self, "gate", _number("gate", self.gate, allowed, least=0))
         for name in ("words", "new_words", "retrieval"):
-            if not isinstance(given := getattr(self, name), bool):
+            if not isinstance(given := getattr(self, name), bool) and (name, given) != ("retrieval", None):
                 raise ConfigError(f"evidence {name}={given!r} is not allowed. Give true or false.")
         if self.gate == "agree" and not self.words:
             raise ConfigError('evidence gate="agree" is not allowed without words. Give words=True, or a number.')

@@ -56,7 +56,10 @@ def parse_sra(text: str, *, files: bool = True) -> SRAConfig | None:
             f"{text!r} is not a valid setting. Give off, evidence, an alpha such as 0.2, or options such as {_EXAMPLE}."
         )
     if not names_file(text):
-        raise ConfigError(f"{text!r} is neither a valid setting nor the path of a file. {FORMS}")
+        raise ConfigError(
+            f"{text!r} is neither a valid setting nor the path of a file. {FORMS} Built-in profiles are "
+            f"{', '.join(profile_names())}."
+        )
     return SRAConfig.from_json(text)
 
 

@@ -104,8 +104,8 @@ def choose_evidence(
 
     Each head that looks counts equally, however much attention it gives to the context. A line is chosen by the sum
     of two standard scores, its attention and its words. So is a passage, unless several name the same: attention,
-    words, the best line of all, and the search, if its scores are known. Then it is the one that most of them name;
-    words or the search must be among them.
+    words, the best line of all, and the search, if its scores are known. Then it is the one that most of them name.
+    The first passage must be named by words or the search: heads look at it where a question is about all passages.
 
     Where ``config.passages`` is ``"named"``, each further passage that the question names is chosen too: a question of
     two parts names a passage with each (docs/measurements.md).
@@ -147,8 +147,8 @@ def choose_evidence(
         by_look.append(int(best_line))
         by_text.append(int(words.passages.argmax()))
     votes = [*by_look, *by_text]
-    # Attention and the best line alone are hardly two voices: of an open question both name the first passage.
-    agreed = {number for number in by_text if votes.count(number) >= _AGREE}
+    # Heads look at the first passage where a question is about all, and so does the line that attention chooses.
+    agreed = {number for number in votes if votes.count(number) >= _AGREE and (number > 0 or number in by_text)}
     # Stable: what is not agreed on stays in order.
     ranked.sort(key=lambda number: -votes.count(number) if number in agreed else 0)
     passes = config.gate == "agree" and ranked[0] in agreed

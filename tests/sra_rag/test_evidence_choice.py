@@ -121,30 +121,34 @@ def test_votes_that_agree_pass_the_gate(look, question, chosen):
     assert len(found.spans) == len(chosen)
 
 
-# Words name the second passage; attention names the third, and so does the best line.
-APART = torch.tensor([[0.02, 0.02, 0.02, 0.02, 0.9, 0.02]]), WordMatch(torch.tensor([-0.1, 0.2, -0.1]), torch.zeros(6))
+# Words name the second passage; attention names another one, and so does the best line.
+WORDS = WordMatch(torch.tensor([-0.1, 0.2, -0.1]), torch.zeros(6))
+LOOKS = {0: torch.tensor([[0.9, 0.02, 0.02, 0.02, 0.02, 0.02]]), 2: torch.tensor([[0.02, 0.02, 0.02, 0.02, 0.9, 0.02]])}
 
 
 @pytest.mark.parametrize(
-    ("scores", "chosen"),
+    ("attention", "scores", "chosen"),
     [
-        ((), ()),  # attention and the best line are hardly two voices
-        ((0.1, 0.2, 0.7), (2,)),
-        ((0.1, 0.7, 0.2), (1,)),
-        ((0.7, 0.2, 0.1), ()),
-        ((0.1, 0.7, 0.7), ()),  # a search without a first passage names none
+        (2, (), (2,)),
+        (0, (), ()),  # heads look at the first passage where a question is about all
+        (0, (0.7, 0.2, 0.1), (0,)),  # the search names it too
+        (0, (0.1, 0.7, 0.2), (1,)),
+        (0, (0.1, 0.2, 0.7), ()),
+        (0, (0.7, 0.7, 0.1), ()),  # a search without a first passage names none
+        (2, (0.7, 0.2, 0.1), (2,)),
     ],
 )
-def test_the_search_names_a_passage_too(scores, chosen):
-    look, match = APART
-    config = EvidenceConfig(weight=2.0, gate="agree")
+def test_who_names_a_passage(attention, scores, chosen):
+    config = EvidenceConfig(weight=2.0, gate="agree", retrieval=True)
     prompt = dataclasses.replace(prompt_of([2, 2, 2]), scores=scores)
-    assert choose_evidence(prompt, look, config, match).chosen == chosen
-    assert choose_evidence(prompt, look, config.replace(retrieval=False), match).chosen == ()
+    assert choose_evidence(prompt, LOOKS[attention], config, WORDS).chosen == chosen
+    for without in (False, None):
+        found = choose_evidence(prompt, LOOKS[attention], config.replace(retrieval=without), WORDS)
+        assert found.chosen == ((2,) if attention else ())
 
 
 def test_where_no_word_is_shared_attention_and_the_search_agree():
-    config = EvidenceConfig(weight=2.0, gate="agree")
+    config = EvidenceConfig(weight=2.0, gate="agree", retrieval=True)
     look = torch.tensor([[0.1, 0.1, 0.2, 0.2, 0.2, 0.2]])  # hardly more for two passages than for the first
     prompt = dataclasses.replace(prompt_of([2, 2, 2]), scores=(0.1, 0.7, 0.2))
     assert choose_evidence(prompt, look, config).chosen == (1,)

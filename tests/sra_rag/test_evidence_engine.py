@@ -61,7 +61,10 @@ def test_what_was_looked_at_is_reported(small):
 
 def test_the_passage_that_the_search_found_first_decides_between_two(small):
     """One at a time, streamed and in a batch. The likelihood is that of what is weighed."""
-    asked, weighed = messages("Warum?"), SRAConfig(alpha=0.0, evidence={"weight": 50.0, "gate": "agree"})
+    asked, weighed = (
+        messages("Warum?"),
+        SRAConfig(alpha=0.0, evidence={"weight": 50.0, "gate": "agree", "retrieval": True}),
+    )
     plain = small.generate(asked, context=CONTEXT, passages=PASSAGES, sra=weighed)
     assert plain.evidence.chosen == ()  # no word is shared, and attention does not stand out
     best = plain.evidence.shares.index(max(plain.evidence.shares))

@@ -113,7 +113,11 @@ def test_a_question_of_two_parts_has_both_passages_weighed(vllm_server, served, 
 
 def test_the_first_passage_of_a_search_is_chosen_by_as_with_a_local_model(served, local):
     asked = [{"role": "user", "content": f"{CONTEXT}\n\nWarum?"}]
-    arguments = {"context": CONTEXT, "passages": PASSAGES, "sra": parse_sra("evidence=4,evidence.gate=agree")}
+    arguments = {
+        "context": CONTEXT,
+        "passages": PASSAGES,
+        "sra": parse_sra("evidence=4,evidence.gate=agree,evidence.retrieval=true"),
+    }
     without = local.generate(asked, **arguments).evidence
     best = without.shares.index(max(without.shares))
     scores = [float(number == best) for number in range(len(PASSAGES))]

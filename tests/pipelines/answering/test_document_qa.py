@@ -116,7 +116,7 @@ def test_evidence_says_what_was_looked_at_and_its_best_line(real_qa):
 
 def test_the_order_of_the_search_reaches_the_choice_of_evidence(qa):
     """No word of the question is in the documents, so attention alone would have to stand out."""
-    weighed = SRAConfig(alpha=0.0, evidence={"weight": 20.0, "gate": "agree", "look": ((0, 0),)})
+    weighed = SRAConfig(alpha=0.0, evidence={"weight": 20.0, "gate": "agree", "retrieval": True, "look": ((0, 0),)})
     found = qa.retrieve("Warum?")
     assert sorted(found.ranks) == [0, 1, 2]
     before = qa.ask(dataclasses.replace(found, ranks=()), sra=weighed, max_new_tokens=2)

@@ -139,7 +139,7 @@ class Engine:
         ----------
         prompt
             Messages, text, or tokens already.
-        context, passages, template_kwargs
+        context, passages, passage_scores, template_kwargs
             See `RequestArguments`.
         """
         return self.encoder.encode(

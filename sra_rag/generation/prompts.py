@@ -11,6 +11,7 @@ import dataclasses
 import functools
 import itertools
 import math
+import numbers
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -360,6 +361,6 @@ def _checked_scores(scores: Sequence[float] | None, passages: Sequence[str] | No
         given = "no passages" if passages is None else f"{len(passages)} passages"
         raise PromptError(f"There are {len(scores)} passage_scores and {given}. Give one score for each passage.")
     for score in scores:
-        if not isinstance(score, int | float) or not math.isfinite(score):
+        if not isinstance(score, numbers.Real) or not math.isfinite(score):
             raise PromptError(f"The passage score {score!r} is not allowed. Give finite numbers.")
     return tuple(map(float, scores))

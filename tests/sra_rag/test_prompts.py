@@ -2,6 +2,7 @@
 
 import copy
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -212,7 +213,7 @@ def test_scores_of_passages_are_kept_beside_them(encoder):
     passages = ["The mill costs 5 crowns.", "The barn costs 9 crowns."]
     prompt, context = user("\n\n".join(passages) + "\n\nWhat does the barn cost?"), "\n\n".join(passages)
     for asked in (prompt, prompt[0]["content"]):
-        encoded = encoder.encode(asked, context=context, passages=passages, passage_scores=[0.25, 1])
+        encoded = encoder.encode(asked, context=context, passages=passages, passage_scores=[np.float32(0.25), 1])
         assert encoded.scores == (0.25, 1.0)
         assert encoder.encode(asked, context=context, passages=passages).scores == ()
 

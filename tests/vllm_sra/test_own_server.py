@@ -6,7 +6,9 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
+import torch
 
 pytest.importorskip("vllm", reason="needs vLLM in an environment of its own: make test-vllm")
 
@@ -50,6 +52,11 @@ def test_it_starts_beside_other_programs(monkeypatch):
 def test_memory_that_the_user_gives_is_kept(monkeypatch, given):
     monkeypatch.delenv("VLLM_CPU_KVCACHE_SPACE")
     assert own_server_module._memory([given]) == []
+    if not torch.accelerator.is_available():
+        name, share = own_server_module._memory([])
+        memory = psutil.virtual_memory()
+        assert name == "--gpu-memory-utilization"
+        assert 0 < float(share) < memory.available / memory.total
     monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "4")
     assert own_server_module._memory([]) == []
 

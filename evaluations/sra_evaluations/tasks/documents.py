@@ -151,14 +151,17 @@ def _without_gold(example: Example) -> Example | None:
     """Take the passages of the gold pages out; None if that makes no question that the documents do not answer."""
     from sra_evaluations.metrics.correctness import is_right
 
-    kept = tuple(passage for passage in example.passages if passage.text not in example.gold)
+    others = [number for number, passage in enumerate(example.passages) if passage.text not in example.gold]
+    kept = tuple(example.passages[number] for number in others)
+    scores = tuple(example.passage_scores[number] for number in others)
     context = format_passages(kept)
     if not example.answers or not example.gold or any(is_right(context, answer) for answer in example.answers):
         return None
     features = {name: value for name, value in example.features.items() if name == "document"}
     return dataclasses.replace(
-        example, id=f"{example.id}-absent", context=context, answers=(), features=features, gold=(), passages=kept
-    )
+        example, id=f"{example.id}-absent", context=context, answers=(), features=features, gold=(), passages=kept,
+        passage_scores=scores,
+    )  # fmt: skip
 
 
 def _renamed(row: dict[str, Any]) -> dict[str, Any]:

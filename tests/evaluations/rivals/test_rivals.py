@@ -160,6 +160,32 @@ def run(tiny, tmp_path_factory):
     )
 
 
+def test_what_a_search_found_reaches_the_model_and_not_the_rivals(tiny, tmp_path, monkeypatch):
+    from sra_rag import Engine
+
+    class Searched(Etna):
+        def examples(self, count, seed, count_tokens):
+            return [dataclasses.replace(EXAMPLE, passage_scores=(0.1, 0.9, 0.2))]
+
+    given = []
+
+    def spied(name, of_call):
+        method = getattr(Engine, name)
+        monkeypatch.setattr(
+            Engine, name, lambda *args, **options: given.append((name, of_call(options))) or method(*args, **options)
+        )
+
+    spied("generate_batch", lambda options: (options["score_lists"], options["passage_lists"]))
+    spied("answer_likelihood", lambda options: (options["passage_scores"], options["passages"]))
+    measures = Measures(max_new_tokens=2, timed=1, batch_size=1)
+    compare(Engine(tiny), [Searched()], ["off", "best_last"], to=tmp_path, limit=1, measures=measures)
+    scores, texts = (0.1, 0.9, 0.2), list(TEXTS)
+    assert ("generate_batch", ([scores], [texts])) in given
+    assert ("answer_likelihood", (scores, texts)) in given
+    assert ("generate_batch", ([None], [None])) in given
+    assert ("answer_likelihood", (None, None)) in given
+
+
 def test_every_rival_answers_every_example_and_is_held_against_off(run):
     folder, found = run
     assert found.baseline == "off"

@@ -19,6 +19,8 @@ def test_questions_about_the_sample_documents():
         assert all(passage.text in example.context for passage in example.passages)
         assert count_tokens(example.context) <= 1000
         assert len(example.gold_spans()) == len(example.gold)
+        assert len(example.passage_scores) == len(example.passages)
+        assert max(example.passage_scores) == 0  # the first passage of the search
         assert all(passage.document.startswith(example.features["document"]) for passage in example.passages)
         assert bool(example.gold) == (example.features.get("gold page") == "in the context")
 
@@ -78,6 +80,8 @@ def test_documents_without_their_gold_pages_are_not_answerable(filings):
         original = whole[example.id.removesuffix("-absent")]
         assert (example.answers, example.gold) == ((), ())
         assert 0 < len(example.passages) < len(original.passages)
+        scores = dict(zip(original.passages, original.passage_scores, strict=True))
+        assert example.passage_scores == tuple(scores[passage] for passage in example.passages)
         assert not any(gold in example.context for gold in original.gold)
         assert score("The documents do not say.", example)["right"] == 1
     # What another page says too can be answered, so it is left out.

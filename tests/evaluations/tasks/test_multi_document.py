@@ -7,6 +7,7 @@ import zlib
 import pytest
 from llama_index.core.embeddings import BaseEmbedding
 from sra_evaluations.metrics import score
+from sra_evaluations.tasks.multi_document import _unit_rows
 
 from sra_rag.errors import ConfigError
 from tests.evaluations.tasks.task_examples import DATA, examples_of, write_rows
@@ -88,14 +89,20 @@ def test_similar_distractors_are_the_nearest_to_the_question(tmp_path, monkeypat
         return [example for example in examples_of(text, 25) if example.question != "Question: q"]
 
     examples = answerable(text)
+    embedded = list(model.embedded)
     for example in examples:
         place = re.search(r"the (\w+) of town", example.question)[1]
         passages = example.context.split("\n\n")
         assert len(passages) == 5
         assert sum(example.answers[0] in passage for passage in passages) == 1
         assert all(f"The {place}" in passage for passage in passages)
+        [of_question] = _unit_rows([model.get_query_embedding(example.question.removeprefix("Question: "))])
+        texts = [re.sub(r"^Passage \d+ \(Title: (.*)\)\n", r"\1\n", passage) for passage in passages]
+        expected = _unit_rows(model.get_text_embedding_batch(texts)) @ of_question
+        assert example.passage_scores == pytest.approx(expected.tolist())
     assert len({example.id for example in examples}) == len(examples)
 
+    model.embedded[:] = embedded  # without those of the test itself
     passages = [f"{row['title']}\n{row['text']}" for row in rows]
     assert sum(embedded in passages for embedded in model.embedded) == len(rows)
     assert answerable(text) == examples

@@ -127,6 +127,20 @@ def test_the_order_of_the_search_reaches_the_choice_of_evidence(qa):
         assert [look.weighed for look in answer.evidence] == [number == best for number in range(3)]
 
 
+def test_the_tokens_of_a_passage_are_counted_once_for_many_questions(qa, monkeypatch):
+    counted = []
+    encode = qa.engine.encode
+    monkeypatch.setattr(qa.engine, "encode", lambda text, **given: counted.append(text) or encode(text, **given))
+    first = qa.retrieve(QUESTION)
+    passages = {text for text in counted if isinstance(text, str)}
+    assert passages >= set(first.passage_texts())
+    counted.clear()
+    assert qa.retrieve(QUESTION) == first
+    assert not [text for text in counted if isinstance(text, str)]
+    for text in passages:
+        assert qa.count_tokens(text) == len(encode(text).token_ids)
+
+
 def test_evidence_is_reported(real_qa, capsys):
     qa = real_qa
     found = qa.retrieve(QUESTION)

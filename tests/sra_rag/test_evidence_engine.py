@@ -1,5 +1,7 @@
 """Evidence through the engine: found, weighed, reported, the same in each way of asking, and off where it should be."""
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -83,6 +85,20 @@ def test_the_passage_that_the_search_found_first_decides_between_two(small):
     ]
     assert likelihoods[0] != likelihoods[1]
     assert likelihoods[0] == small.answer_likelihood(asked, "a stone", context=CONTEXT, sra=None).nats
+
+
+def test_the_search_is_asked_about_the_passages_that_evidence_is_chosen_from(small):
+    """The first passage of the search is none of them, so that of the others counts."""
+    weighed = SRAConfig(alpha=0.0, evidence={"weight": 50.0, "gate": "agree", "retrieval": True})
+    prompt = small.encode(messages("Warum?"), context=CONTEXT, passages=PASSAGES, passage_scores=[5, 1, 1])
+    among = dataclasses.replace(prompt, candidates=(1, 2))
+    shares = small.generate(among, sra=weighed).evidence.shares
+    best = max((1, 2), key=shares.__getitem__)
+    for first in (1, 2):
+        scored = dataclasses.replace(among, scores=(5.0, float(first == 1), float(first == 2)))
+        assert small.generate(scored, sra=weighed).evidence.chosen == ((best,) if first == best else ())
+    alone = small.generate(messages("Warum?"), context=CONTEXT, passages=[CONTEXT], passage_scores=[1], sra=weighed)
+    assert alone.evidence.shares == (1.0,)
 
 
 def test_lines_are_chosen_within_the_passage(small):

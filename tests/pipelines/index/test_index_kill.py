@@ -1,5 +1,6 @@
 """``kill -9`` at random moments of a real process that changes an index: it is the old or the new one, and whole."""
 
+import itertools
 import multiprocessing
 import random
 import time
@@ -30,7 +31,9 @@ def content(index):
     return {about.name: about.sha256 for about in index_documents(index)}
 
 
-def kill_at_random(index, folder, embedding, kills, seed):
+def kill_at_random(index, folder, embedding, kills, seed, least=None):
+    """Kill ``kills`` times, and go on until each outcome in ``least`` was met as often as it says."""
+    least = least or {}
     rng = random.Random(seed)
     context = multiprocessing.get_context("fork")  # a real process, without the seconds that imports take
     write_state(folder, 0)
@@ -42,7 +45,10 @@ def kill_at_random(index, folder, embedding, kills, seed):
     old = content(index)
     assert len(old) == 6
     outcomes = {"old": 0, "new": 0, "prepared": 0, "journal": 0}
-    for state in range(1, kills + 1):
+    for state in itertools.count(1):
+        if state > kills and all(outcomes[name] >= number for name, number in least.items()):
+            break
+        assert state <= 10 * kills, f"after {state - 1} kills only {outcomes} of at least {least}"
         write_state(folder, state)
         process = context.Process(target=change, args=(index, folder, embedding))
         process.start()
@@ -81,11 +87,10 @@ def test_a_few_kills(tmp_path, word_embedding):
 def test_many_kills(tmp_path, word_embedding, record_property, count):
     (tmp_path / "docs").mkdir()
     kills = count(100, 40)
-    outcomes = kill_at_random(tmp_path / "index", tmp_path / "docs", word_embedding, kills=kills, seed=2)
+    # Where a kill falls depends on the machine's load: the kinds of moments are asked for, not a number of kills.
+    least = {"old": kills // 5, "new": kills // 20, "prepared": kills // 10}
+    outcomes = kill_at_random(tmp_path / "index", tmp_path / "docs", word_embedding, kills, seed=2, least=least)
     record_property("outcomes", str(outcomes))
-    assert outcomes["old"] >= kills // 5
-    assert outcomes["new"] >= kills // 20
-    assert outcomes["prepared"] >= kills // 10
 
 
 def make(index, folder, embedding):

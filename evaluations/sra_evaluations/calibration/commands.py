@@ -190,6 +190,9 @@ def _open(sources: list[Path], console: Console) -> PassageIndex:
 
 def _describe(profile: Profile) -> str:
     lines = [profile.reason]
+    if look := profile.evidence.get("look"):
+        counts = ", ".join(f"{name} {count}" for name, count in look["found"].items())
+        lines.append(f"  right passage weighed, of {look['asked']} questions: {counts}")
     for name, metrics in profile.evidence["confirmation"].items():
         for metric, found in metrics.items():
             lines.append(

@@ -1,9 +1,11 @@
 """Find the evidence settings that suit a model: what is weighed, how much, in which heads, with or without sharpening.
 
-1. Search by generated answers, by successive halving: all candidates on few questions, the better half on twice as
+1. Look: with how many evidence heads, and with the search or without it, the passage with the answer is weighed most
+   often (`look_search`).
+2. Search by generated answers, by successive halving: all candidates on few questions, the better half on twice as
    many, and so on (Jamieson and Talwalkar, arXiv 1502.07943). The likelihood of right answers is no guide here:
    sharpening raises it and not the number of right answers.
-2. Confirmation by the answers to questions that the search did not see. What is not significantly better than "off"
+3. Confirmation by the answers to questions that the search did not see. What is not significantly better than "off"
    there, corrected for the number of finalists, is not chosen. What a model that was not measured takes is always
    confirmed too: the few questions of the search may miss it, and it is what the result is used instead of.
 """
@@ -16,9 +18,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from sra_evaluations.calibration.look_search import find_look
 from sra_evaluations.calibration.profile import Profile, make_profile
 from sra_evaluations.calibration.work import OFF, Deadline, Work
 from sra_evaluations.examples import Example, content_hash
+from sra_evaluations.rivals.passages import parts_of, similarities
 from sra_evaluations.runs.run_task import Stop
 from sra_rag.config import SRAConfig
 from sra_rag.errors import require_above_zero
@@ -28,7 +32,7 @@ from sra_rag.generation.engine import Engine
 __all__ = ["EvidenceSearchOptions", "calibrate_evidence", "evidence_candidates"]
 
 _FIRST_ROUND = 10  # questions
-_SEARCH = 0.6  # of the time
+_LOOK, _SEARCH = 0.15, 0.6  # of the time
 _ALPHA = 0.3  # of candidates with sharpening
 _BEST, _MANY = 40, 80  # evidence heads
 
@@ -41,6 +45,7 @@ class _Weights(NamedTuple):
     new_words: bool = False  # the words of the line that are in the question have no weight
 
 
+_DEFAULT = EvidenceConfig()
 _UNMEASURED = _Weights(2)  # in all heads: `sra_rag.heads.known.UNMEASURED`
 _ALL_HEADS = (_UNMEASURED, _Weights(4), _Weights(8), _Weights(4, 4, new_words=True), _Weights(1, 16, new_words=True))
 _BEST_HEADS = (_Weights(4), _Weights(16), _Weights(8, 8, new_words=True), _Weights(1, 64, new_words=True))
@@ -78,13 +83,15 @@ class EvidenceSearchOptions:
         require_above_zero(self, ("minutes", "finalists", "max_new_tokens"))
 
 
-def evidence_candidates(n_heads: int) -> dict[str, SRAConfig]:
+def evidence_candidates(n_heads: int, look: EvidenceConfig = _DEFAULT) -> dict[str, SRAConfig]:
     """Return the settings that are tried, by name.
 
     Parameters
     ----------
     n_heads
         Number of query heads of the model, all layers together: a model with few has no forty best ones.
+    look
+        Settings whose `look` and `retrieval` all take.
     """
     best, many = max(1, min(_BEST, n_heads // 4)), max(1, min(_MANY, n_heads // 2))
     groups: list[tuple[HeadChoice, tuple[_Weights, ...], float]] = [
@@ -94,7 +101,7 @@ def evidence_candidates(n_heads: int) -> dict[str, SRAConfig]:
         (best, _SHARPENED, _ALPHA),
     ]
     return {
-        _name(heads, chosen, alpha): _settings(heads, chosen, alpha)
+        _name(heads, chosen, alpha, look): _settings(heads, chosen, alpha, look)
         for heads, weights, alpha in groups
         for chosen in weights
     }
@@ -117,7 +124,8 @@ def calibrate_evidence(
     engine
         The model.
     searched, confirmed
-        Questions with known answers for the search and for the confirmation.
+        Questions with known answers for the search and for the confirmation. Where they have no scores of a search, the
+        similarity of the embedding takes its place.
     folder
         Folder of the measurements; a run with the same model and questions continues from them.
     options
@@ -138,6 +146,8 @@ def calibrate_evidence(
         If `folder` holds measurements of another model or of other questions.
     """
     options = options or EvidenceSearchOptions()
+    start = on_progress or (lambda _: lambda done, total: None)
+    searched, confirmed = (_with_scores(half, start("comparing passages")) for half in (searched, confirmed))
     work = Work(
         engine,
         folder,
@@ -148,7 +158,14 @@ def calibrate_evidence(
     )
     started = time.monotonic()
     text = engine.loaded.model.config.get_text_config(decoder=True)
-    left = evidence_candidates(text.num_hidden_layers * text.num_attention_heads)
+    found = find_look(
+        engine,
+        searched,
+        folder / "looks.json",
+        progress=start("how the model looks"),
+        stop=Deadline(started + _LOOK * options.minutes * 60, stop),
+    )
+    left = evidence_candidates(text.num_hidden_layers * text.num_attention_heads, found.evidence(_DEFAULT))
     in_time = Deadline(started + _SEARCH * options.minutes * 60, stop)
     size = _FIRST_ROUND
     while left:
@@ -163,10 +180,11 @@ def calibrate_evidence(
         if last:
             break
         size *= 2
-    left |= {_name("all", _UNMEASURED, 0.0): _settings("all", _UNMEASURED, 0.0)}
+    left |= {_name("all", _UNMEASURED, 0.0, _DEFAULT): _settings("all", _UNMEASURED, 0.0, _DEFAULT)}
     deadline = Deadline(started + options.minutes * 60, stop)
     work.measure("confirmation", confirmed, left, deadline, doing="confirming", generate=True, likelihood=False)
-    return make_profile(work.comparison, left, {}, judged_by="answers", options=dataclasses.asdict(options))
+    profile = make_profile(work.comparison, left, {}, judged_by="answers", options=dataclasses.asdict(options))
+    return dataclasses.replace(profile, evidence={**profile.evidence, "look": dataclasses.asdict(found)})
 
 
 def _ranked(work: Work, candidates: Mapping[str, SRAConfig]) -> list[str]:
@@ -182,16 +200,27 @@ def _ranked(work: Work, candidates: Mapping[str, SRAConfig]) -> list[str]:
     return [name for name in sorted(gains, key=lambda name: gains[name], reverse=True) if gains[name] > (0.0, 0.0)]
 
 
-def _name(heads: HeadChoice, weights: _Weights, alpha: float) -> str:
+def _with_scores(examples: Sequence[Example], progress: Callable[[int, int], None]) -> list[Example]:
+    scored = []
+    for done, example in enumerate(examples, start=1):
+        scores = example.passage_scores or similarities(example, parts_of(example))
+        scored.append(dataclasses.replace(example, passage_scores=scores))
+        progress(done, len(examples))
+    return scored
+
+
+def _name(heads: HeadChoice, weights: _Weights, alpha: float, look: EvidenceConfig) -> str:
     parts = [f"passage {weights.passage}"] if weights.passage > 1 else []
     if weights.line > 1:
         parts.append(f"{'new words of the line' if weights.new_words else 'line'} {weights.passage * weights.line}")
     where = "all heads" if heads == "all" else f"{heads} heads"
-    return f"{' and '.join(parts)}, {where}" + (f", alpha {alpha:g}" if alpha else "")
+    looking = f", {look.look} heads look" if look.look != _DEFAULT.look else ""
+    looking += ", with the search" if look.retrieval else ""
+    return f"{' and '.join(parts)}, {where}" + (f", alpha {alpha:g}" if alpha else "") + looking
 
 
-def _settings(heads: HeadChoice, weights: _Weights, alpha: float) -> SRAConfig:
-    evidence = EvidenceConfig(weight=weights.passage * weights.line, unit="line", heads=heads, gate="agree")
+def _settings(heads: HeadChoice, weights: _Weights, alpha: float, look: EvidenceConfig) -> SRAConfig:
+    evidence = look.replace(weight=weights.passage * weights.line, unit="line", heads=heads, gate="agree")
     if weights.passage > 1:
         evidence = evidence.replace(weight=weights.passage, line_weight=weights.line, unit="passage")
     return SRAConfig(alpha=alpha, rows="after_context", evidence=evidence.replace(new_words=weights.new_words))

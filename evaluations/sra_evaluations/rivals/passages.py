@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from llama_index.core.embeddings import BaseEmbedding
     from numpy.typing import NDArray
 
-__all__ = ["Parts", "parts_of", "ranking"]
+__all__ = ["Parts", "parts_of", "ranking", "similarities"]
 
 _EMBEDDING = "embedded"
 _QUESTION = "Question: "
@@ -58,9 +58,15 @@ def parts_of(example: Example) -> Parts:
     )
 
 
+def similarities(example: Example, parts: Parts) -> tuple[float, ...]:
+    """Return the cosine similarity of each passage to the question, by the embedding model that comes with sra-rag."""
+    return _similarities(example.question.removeprefix(_QUESTION), parts.texts)
+
+
 def ranking(example: Example, parts: Parts) -> list[int]:
     """Return the indices of the passages by cosine similarity to the question, best first."""
-    return list(_ranking(example.question.removeprefix(_QUESTION), parts.texts))
+    found = similarities(example, parts)
+    return sorted(range(len(found)), key=lambda at: -found[at])
 
 
 @lru_cache(maxsize=1)
@@ -70,12 +76,17 @@ def _model() -> BaseEmbedding:
     return load_embedding(_EMBEDDING)
 
 
-@lru_cache(maxsize=256)  # several rivals need the same ranking
-def _ranking(question: str, texts: tuple[str, ...]) -> tuple[int, ...]:
+@lru_cache(maxsize=16)  # several questions share a context
+def _unit_vectors(texts: tuple[str, ...]) -> NDArray[np.float64]:
     import numpy as np
 
-    model = _model()
-    vectors = np.asarray(model.get_text_embedding_batch(list(texts)), dtype=float)
-    similarity: NDArray[np.float64] = vectors @ np.asarray(model.get_query_embedding(question), dtype=float)
-    similarity /= np.linalg.norm(vectors, axis=1)
-    return tuple(int(at) for at in np.argsort(-similarity, kind="stable"))
+    vectors = np.asarray(_model().get_text_embedding_batch(list(texts)), dtype=float)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+@lru_cache(maxsize=256)  # several rivals need the same ones
+def _similarities(question: str, texts: tuple[str, ...]) -> tuple[float, ...]:
+    import numpy as np
+
+    asked = np.asarray(_model().get_query_embedding(question), dtype=float)
+    return tuple((_unit_vectors(texts) @ (asked / np.linalg.norm(asked))).tolist())

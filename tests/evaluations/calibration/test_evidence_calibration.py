@@ -83,7 +83,7 @@ def test_a_model_that_answers_nothing_gets_off_and_a_second_run_goes_on(tiny, tm
     profile = calibrated()
     assert (profile.chosen, profile.sra.enabled) == ("off", False)
     # None gained on the first round, so what an unmeasured model takes is confirmed alone.
-    assert steps == ["12 settings", "confirming"]
+    assert steps == ["comparing passages", "comparing passages", "how the model looks", "12 settings", "confirming"]
     assert list(profile.evidence["confirmation"]) == ["passage 2, all heads"]
     records = (tmp_path / "records.jsonl").read_text().splitlines()
     assert len(records) == 4 * 13 + 4 * 2
@@ -100,7 +100,10 @@ def test_the_settings_that_gain_most_are_confirmed_and_chosen(tiny, tmp_path, mo
     monkeypatch.setattr(
         evidence_search,
         "evidence_candidates",
-        lambda _: {"mild": strong.replace(evidence=strong.evidence.replace(weight=1.001)), "strong": strong},
+        lambda n_heads, look: {
+            "mild": strong.replace(evidence=strong.evidence.replace(weight=1.001)),
+            "strong": strong,
+        },
     )
 
     def answered(example):
@@ -153,5 +156,7 @@ def test_the_command_needs_no_documents(tmp_path, cache):
     assert result.exit_code == 0
     profile = json.loads(to.read_text())
     assert profile["reason"] in result.output
+    assert "right passage weighed, of" in result.output
+    assert set(profile["evidence"]["look"]["found"]) >= {"10 heads", "10 heads, search", "40 heads"}
     assert profile["evidence"]["model"]["name"] == "embedded"
     assert profile["evidence"]["options"]["minutes"] == 0.2

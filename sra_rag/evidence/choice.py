@@ -190,7 +190,10 @@ def _weighed(
     config: EvidenceConfig,
     new_spans: Callable[[Span], Sequence[Span]] | None,
 ) -> tuple[tuple[Span, ...], tuple[float, ...]]:
-    """Return the spans that are weighed, ascending, and their weights: a passage is divided at its best line."""
+    """Return the spans that are weighed, ascending, and their weights: a passage is divided at its best line.
+
+    What stands above the first line of a passage, its name and the running head of its page, has no weight.
+    """
     weight = config.weight or 1.0
     parts: list[tuple[Span, float]] = []
     for number in sorted(chosen):
@@ -198,10 +201,11 @@ def _weighed(
         told = [line] if new_spans is None else new_spans(line)
         if config.unit == "line":
             parts += [(span, weight) for span in told]
-        elif config.line_weight == 1 and new_spans is None:
-            parts.append((prompt.passages[number], weight))
+            continue
+        first, last = prompt.lines[number][0][0], prompt.passages[number][1]
+        if config.line_weight == 1 and new_spans is None:
+            parts.append(((first, last), weight))
         else:
-            first, last = prompt.passages[number]
             parts.append(((first, line[0]), weight))
             parts += [(span, weight * config.line_weight) for span in told]
             parts.append(((line[1], last), weight))

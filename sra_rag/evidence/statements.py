@@ -7,9 +7,12 @@ evidence by itself: a row of a table, an item of a list, or a sentence, which ma
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Sequence
 
-__all__ = ["paragraphs", "statements"]
+__all__ = ["paragraphs", "statements", "without_running_heads"]
 
+_MOST_HEADS = 2  # lines of a running head
 _LONGEST = 1200  # characters, some 300 tokens: a longer block is divided at its line or sentence ends
 _BLOCK = re.compile(r"\S(?:(?!\n[ \t]*\n).)*", re.DOTALL)
 _LINE = re.compile(r"[^\n]*\S[^\n]*")
@@ -22,6 +25,7 @@ _SHORT = 25  # characters: what is shorter stays with the sentence that follows,
 _AMOUNTS = re.compile(r"(?:\s[^\w\s]*\d[\d.,]*[^\w\s]*){2,}\s*$")  # a row of a table ends with two numbers or more
 _ITEM = re.compile(r"\s*(?:[-*•\u2013]|\(?\w{1,3}[.)]|\d+(?:\.\d+)+)\s")
 # A colon ends nothing: what stands before it names what follows ("Yearly rent of the warehouse: 82,400").
+_ENDS_SENTENCE = re.compile(r"""[.!?;:\u3002\uff01\uff1f\uff1b][\s"')\]]*\Z""")
 _STATEMENT_END = re.compile(r"""[.!?;](?=\s+["'(]?[^\W_a-z])|[\u3002\uff01\uff1f\uff1b]""")
 
 
@@ -55,6 +59,37 @@ def statements(text: str) -> list[tuple[int, int]]:
             spans += _sentences(text, lines[begin][0], last)
             begin = number + 1
     return spans
+
+
+def without_running_heads(
+    texts: Sequence[str], spans: Sequence[Sequence[tuple[int, int]]]
+) -> list[list[tuple[int, int]]]:
+    """Leave the running heads of pages out of the statements of passages.
+
+    The title of a document, which stands above each of its pages, has words of many questions and answers none. A
+    running head is a statement that at least two passages begin with, up to two of them, unless it ends as a sentence
+    does or is a row of amounts. Of each passage at least one statement is left.
+
+    Parameters
+    ----------
+    texts
+        The passages.
+    spans
+        Of each passage, its `statements`.
+    """
+    left = [list(of_passage) for of_passage in spans]
+    for _ in range(_MOST_HEADS):
+        first = [
+            " ".join(text[slice(*of_passage[0])].split()) if len(of_passage) > 1 else ""
+            for text, of_passage in zip(texts, left, strict=True)
+        ]
+        heads = {line for line, count in Counter(first).items() if count > 1 and _may_be_head(line)}
+        left = [of_passage[line in heads :] for line, of_passage in zip(first, left, strict=True)]
+    return left
+
+
+def _may_be_head(line: str) -> bool:
+    return bool(line) and not _ENDS_SENTENCE.search(line) and not _AMOUNTS.search(line)
 
 
 def _continues(text: str, line: tuple[int, int], after: tuple[int, int], width: int) -> bool:

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sra_rag.errors import PromptError
-from sra_rag.evidence.statements import paragraphs, statements
+from sra_rag.evidence.statements import paragraphs, statements, without_running_heads
 from sra_rag.generation.control_tokens import ControlTokens, divided, placeholder_length
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class EncodedPrompt:
     passages
         The first token of each passage of the context and the one after its last.
     lines
-        The same for the lines of each passage.
+        The same for the lines of each passage, without its name and the running heads of pages.
     candidates
         Indices of the passages that evidence is chosen from; empty for all.
     scores
@@ -249,9 +249,11 @@ class PromptEncoder:
         )
 
     def _encode(self, rendered: str, context_end: int, passage_spans: Sequence[Span]) -> EncodedPrompt:
+        texts = [rendered[first:last] for first, last in passage_spans]
+        lines = without_running_heads(texts, [statements(text) for text in texts])
         line_spans = [
-            [(first + start, first + stop) for start, stop in statements(rendered[first:last])]
-            for first, last in passage_spans
+            [(first + start, first + stop) for start, stop in of_passage]
+            for (first, _), of_passage in zip(passage_spans, lines, strict=True)
         ]
         spans = [*passage_spans, *itertools.chain(*line_spans)]
         marks = [

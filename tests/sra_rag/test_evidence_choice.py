@@ -7,7 +7,7 @@ import torch
 
 from sra_rag.errors import ConfigError
 from sra_rag.evidence.choice import choose_evidence, named_passages
-from sra_rag.evidence.statements import statements
+from sra_rag.evidence.statements import statements, without_running_heads
 from sra_rag.evidence.words import WordMatch, match_words, new_tokens
 from sra_rag.evidence_config import EvidenceConfig
 from sra_rag.generation.prompts import EncodedPrompt
@@ -67,6 +67,32 @@ def test_a_name_and_its_value_are_one_statement(pair):
 def test_the_name_of_a_passage_is_no_statement():
     assert texts("[annual report, page 28]\nA meter has no\nmoving parts.") == ["A meter has no", "moving parts."]
     assert texts("[annual report, page 28]") == ["[annual report, page 28]"]
+
+
+def without_heads(*passages):
+    kept = without_running_heads(passages, [statements(passage) for passage in passages])
+    return [[passage[first:last] for first, last in spans] for passage, spans in zip(passages, kept, strict=True)]
+
+
+def test_the_running_heads_of_pages_are_no_evidence():
+    """They have words of many questions ("Tarnbrook", "2025") and answer none."""
+    first = "[report, page 1]\nTarnbrook plc - Annual Report  2025\nAccounts\nRevenue rose."
+    second = "[report, page 2]\nTarnbrook plc - Annual Report 2025\nAccounts\nCash 68.2 57.3"
+    other = "Tarnbrook plc\nCosts fell."
+    assert without_heads(first, second, other) == [
+        ["Revenue rose."],
+        ["Cash 68.2 57.3"],
+        ["Tarnbrook plc", "Costs fell."],
+    ]
+    # A line within a page, a sentence, a row of amounts and a third line are none, and one statement is left.
+    for alone in (
+        ["Costs fell.\nTotal costs", "Cash rose.\nTotal costs"],
+        ["The term is one year.\nRent A", "The term is one year.\nRent B"],
+        ["Cash 68.2 57.3\nRent A", "Cash 68.2 57.3\nRent B"],
+        ["Notice period", "Notice period"],
+    ):
+        assert without_heads(*alone) == [passage.split("\n") for passage in alone]
+    assert without_heads("A\nB\nC\nD", "A\nB\nC\nE") == [["C", "D"], ["C", "E"]]
 
 
 def test_statements_cover_every_word_of_a_passage_once():
@@ -177,6 +203,19 @@ def test_the_best_line_gets_a_weight_above_its_passage():
     assert weighed(unit="line") == [((30, 40), 4.0)]
     assert weighed(line_weight=8.0) == [((20, 30), 4.0), ((30, 40), 32.0), ((40, 50), 4.0)]
     assert weighed(unit="line", line_weight=8.0) == [((30, 40), 4.0)]
+
+
+def test_what_is_above_the_first_line_of_a_passage_has_no_weight():
+    """Its name and the running head of its page: a model would answer with them."""
+    prompt = prompt_of([2, 3, 1])
+    prompt = dataclasses.replace(prompt, lines=(prompt.lines[0], prompt.lines[1][1:], prompt.lines[2]))
+    look = torch.tensor([[0.1, 0.1, 0.1, 0.6, 0.1]])
+    for settings, expected in (
+        ({}, [((30, 50), 4.0)]),
+        ({"line_weight": 8.0}, [((30, 40), 4.0), ((40, 50), 32.0)]),
+    ):
+        found = choose_evidence(prompt, look, EvidenceConfig(weight=4.0, **settings))
+        assert list(zip(found.spans, found.weights, strict=True)) == expected
 
 
 @pytest.mark.parametrize(("beside", "weight"), [(16, 16.0), (200, 16.0), (2, 2.93), (10, 10.45)])

@@ -160,6 +160,15 @@ def test_passages_and_their_lines_are_known_by_their_tokens(encoder):
     assert prompt.has_passages
 
 
+def test_running_heads_are_no_lines_of_passages(encoder):
+    passages = [f"[report, page {number}]\nAnnual Report 2025\n{text}" for number, text in enumerate(PASSAGES)]
+    context = "\n\n".join(passages)
+    for named in (passages, None):
+        prompt = encoder.encode_messages(user(f"Answer.\n\n{context}\n\nWho?"), context=context, passages=named)
+        assert spelled(encoder, prompt, prompt.passages) == passages
+        assert [spelled(encoder, prompt, spans) for spans in prompt.lines] == [text.splitlines() for text in PASSAGES]
+
+
 def test_without_passages_the_paragraphs_count(encoder):
     context = "\n\n".join(PASSAGES)
     prompt = encoder.encode_messages(user(f"Answer.\n\n{context}\n\nWho?"), context=context)

@@ -192,7 +192,8 @@ def _weighed(
 ) -> tuple[tuple[Span, ...], tuple[float, ...]]:
     """Return the spans that are weighed, ascending, and their weights: a passage is divided at its best line.
 
-    What stands above the first line of a passage, its name and the running head of its page, has no weight.
+    What stands above the first line of a passage and below the last one has no weight: its name, and the running head
+    and the number of its page.
     """
     weight = config.weight or 1.0
     parts: list[tuple[Span, float]] = []
@@ -202,7 +203,7 @@ def _weighed(
         if config.unit == "line":
             parts += [(span, weight) for span in told]
             continue
-        first, last = prompt.lines[number][0][0], prompt.passages[number][1]
+        first, last = prompt.lines[number][0][0], prompt.lines[number][-1][1]
         if config.line_weight == 1 and new_spans is None:
             parts.append(((first, last), weight))
         else:

@@ -17,6 +17,10 @@ _LONGEST = 1200  # characters, some 300 tokens: a longer block is divided at its
 _BLOCK = re.compile(r"\S(?:(?!\n[ \t]*\n).)*", re.DOTALL)
 _LINE = re.compile(r"[^\n]*\S[^\n]*")
 _NAME = re.compile(r"\s*\[[^\]]*\]\s*")
+_PAGE_NUMBER = re.compile(
+    r"\W*(?:page|p\.|seite|p[aá]gina|pagina|strona|side|sida)\s*\d+(?:\s*(?:/|of|von|de|di|sur|z|av)\s*\d+)?\W*",
+    re.IGNORECASE,
+)
 _SENTENCE = re.compile(r"\S.*?(?:[.!?](?=\s)|\Z)", re.DOTALL)
 
 _NARROW = 60  # characters: text of a page is wider; shorter lines are not wrapped text
@@ -45,11 +49,13 @@ def statements(text: str) -> list[tuple[int, int]]:
 
     A line that is about as long as the longest is continued by the next one, unless either is a row of amounts or the
     next begins an item; what is continued is one text, which is divided at the ends of its sentences. A first line in
-    square brackets is the name of the passage and no statement, unless nothing follows.
+    square brackets is the name of the passage, and "Page 11" the number of its page: they are no statements, unless
+    nothing else is there.
     """
     lines = [found.span() for found in _LINE.finditer(text)]
     if len(lines) > 1 and _NAME.fullmatch(text, *lines[0]):
         del lines[0]
+    lines = [line for line in lines if not _PAGE_NUMBER.fullmatch(text, *line)] or lines
     width = max((last - first for first, last in lines), default=0)
     spans: list[tuple[int, int]] = []
     begin = 0

@@ -69,6 +69,17 @@ def test_the_name_of_a_passage_is_no_statement():
     assert texts("[annual report, page 28]") == ["[annual report, page 28]"]
 
 
+@pytest.mark.parametrize("number", ["Page 11", "- Seite 3 von 12 -", "page 4 / 9", "Página 7"])
+def test_the_number_of_a_page_is_no_statement(number):
+    assert texts(f"The cap is £500.\n{number}") == texts(f"{number}\nThe cap is £500.") == ["The cap is £500."]
+    assert texts(number) == [number]
+
+
+def test_a_line_about_pages_is_a_statement():
+    for line in ("Pages 11 and 12 are missing", "Page 11 has the prices", "Side letter 3", "11"):
+        assert texts(f"{line}\nThe cap is £500.") == [line, "The cap is £500."]
+
+
 def without_heads(*passages):
     kept = without_running_heads(passages, [statements(passage) for passage in passages])
     return [[passage[first:last] for first, last in spans] for passage, spans in zip(passages, kept, strict=True)]
@@ -205,10 +216,10 @@ def test_the_best_line_gets_a_weight_above_its_passage():
     assert weighed(unit="line", line_weight=8.0) == [((30, 40), 4.0)]
 
 
-def test_what_is_above_the_first_line_of_a_passage_has_no_weight():
-    """Its name and the running head of its page: a model would answer with them."""
-    prompt = prompt_of([2, 3, 1])
-    prompt = dataclasses.replace(prompt, lines=(prompt.lines[0], prompt.lines[1][1:], prompt.lines[2]))
+def test_what_is_above_the_first_line_of_a_passage_and_below_the_last_has_no_weight():
+    """Its name, and the running head and the number of its page: a model would answer with them."""
+    prompt = prompt_of([2, 4, 1])
+    prompt = dataclasses.replace(prompt, lines=(prompt.lines[0], prompt.lines[1][1:-1], prompt.lines[2]))
     look = torch.tensor([[0.1, 0.1, 0.1, 0.6, 0.1]])
     for settings, expected in (
         ({}, [((30, 50), 4.0)]),

@@ -77,7 +77,8 @@ def find_look(
     Returns
     -------
     found
-        The number of heads, and whether the search counts: each as by default unless another choice finds more.
+        The number of heads, and whether the search counts: each as by default unless another choice finds more. Where
+        the default finds all, nothing else is tried.
     """
     known: dict[str, dict[str, bool]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     text = engine.loaded.model.config.get_text_config(decoder=True)
@@ -85,17 +86,26 @@ def find_look(
     tried = {_name(count): _PLAIN.replace(look=count) for count in _COUNTS if count == _PLAIN.look or count <= most}
     if all(example.passage_scores for example in examples):
         tried |= {f"{name}, search": evidence.replace(retrieval=True) for name, evidence in tried.items()}
-    for done, example in enumerate(examples, start=1):
-        of_example = known.setdefault(example.sha256(), {})
-        missing = [name for name in tried if name not in of_example]
-        if missing and stop is not None and stop.is_set():
-            break
-        of_example |= {name: _finds(engine, example, tried[name]) for name in missing}
-        if missing:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, json.dumps(known))
-        if progress is not None:
-            progress(done, len(examples))
+
+    def ask(wanted: Mapping[str, EvidenceConfig]) -> None:
+        for done, example in enumerate(examples, start=1):
+            of_example = known.setdefault(example.sha256(), {})
+            missing = [name for name in wanted if name not in of_example]
+            if missing and stop is not None and stop.is_set():
+                break
+            of_example |= {name: _finds(engine, example, wanted[name]) for name in missing}
+            if missing:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_whole(path, json.dumps(known))
+            if progress is not None:
+                progress(done, len(examples))
+
+    default = {_name(_PLAIN.look): _PLAIN}
+    ask(default)
+    if all(known.get(example.sha256(), {}).get(_name(_PLAIN.look)) for example in examples):
+        tried = default  # nothing can find more
+    else:
+        ask(tried)
     complete = [of for example in examples if len(of := known.get(example.sha256(), {})) >= len(tried)]
     found = {name: sum(of_example[name] for of_example in complete) for name in tried}
     best = max(tried, key=lambda name: found[name])  # the first of equal ones: fewer changes

@@ -78,11 +78,30 @@ def test_a_later_run_goes_on_and_the_same_questions_decide(tiny, tmp_path):
             stop.set()
 
     cut = find_look(Engine(tiny), asked, path, progress=progress, stop=stop)
-    assert (cut.asked, steps) == (3, [(1, 6), (2, 6), (3, 6)])
+    assert (cut.asked, steps) == (0, [(1, 6), (2, 6), (3, 6)])  # none was asked with all settings
+    assert (cut.look, cut.retrieval) == (10, None)
     known = json.loads(path.read_text())
-    assert len(known) == 3
+    assert sum(map(len, known.values())) == 3
+    find_look(Engine(tiny), asked, path)
+    known = json.loads(path.read_text())
     first = asked[0].sha256()
     path.write_text(json.dumps(known | {first: dict.fromkeys(known[first], False)}))
     whole, again = find_look(Engine(tiny), asked, path), find_look(Engine(tiny), asked, tmp_path / "again.json")
     assert (whole.asked, again.asked) == (6, 6)
     assert whole.found["10 heads, search"] == again.found["10 heads, search"] - 1  # the first is what the file says
+
+
+def test_where_the_default_finds_all_nothing_else_is_tried(tiny, tmp_path):
+    """A question whose words are in the first passage alone, and in no other."""
+    texts = ["The boat was let for nine years.", "Bricks are red.", "Rain falls in May."]
+    example = Example(
+        id="boat",
+        instruction="Answer from the passages.",
+        context="\n\n".join(texts),
+        question="For how long was the boat let?",
+        answers=("nine years",),
+        gold=(texts[0],),
+        passage_scores=(1.0, 0.0, 0.0),
+    )
+    found = find_look(Engine(tiny), [example], tmp_path / "looks.json")
+    assert (found.look, found.retrieval, found.found, found.asked) == (10, None, {"10 heads": 1}, 1)

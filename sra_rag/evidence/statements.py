@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-__all__ = ["paragraphs", "statements", "without_running_heads"]
+__all__ = ["lines_of_passages", "paragraphs", "statements"]
 
 _MOST_HEADS = 2  # lines of a running head
 _LONGEST = 1200  # characters, some 300 tokens: a longer block is divided at its line or sentence ends
@@ -67,10 +67,8 @@ def statements(text: str) -> list[tuple[int, int]]:
     return spans
 
 
-def without_running_heads(
-    texts: Sequence[str], spans: Sequence[Sequence[tuple[int, int]]]
-) -> list[list[tuple[int, int]]]:
-    """Leave the running heads of pages out of the statements of passages.
+def lines_of_passages(texts: Sequence[str]) -> list[list[tuple[int, int]]]:
+    """Find the lines of passages that evidence is chosen from: their statements without the running heads of pages.
 
     The title of a document, which stands above each of its pages, has words of many questions and answers none. A
     running head is a statement that at least two passages begin with, up to two of them, unless it ends as a sentence
@@ -79,11 +77,14 @@ def without_running_heads(
     Parameters
     ----------
     texts
-        The passages.
+        The passages of a context, all together.
+
+    Returns
+    -------
     spans
-        Of each passage, its `statements`.
+        Of each passage, the first character of each line and the one after its last.
     """
-    left = [list(of_passage) for of_passage in spans]
+    left = [statements(text) for text in texts]
     for _ in range(_MOST_HEADS):
         first = [
             " ".join(text[slice(*of_passage[0])].split()) if len(of_passage) > 1 else ""

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sra_rag.errors import PromptError
-from sra_rag.evidence.statements import paragraphs, statements, without_running_heads
+from sra_rag.evidence.statements import lines_of_passages, paragraphs
 from sra_rag.generation.control_tokens import ControlTokens, divided, placeholder_length
 
 if TYPE_CHECKING:
@@ -249,8 +249,7 @@ class PromptEncoder:
         )
 
     def _encode(self, rendered: str, context_end: int, passage_spans: Sequence[Span]) -> EncodedPrompt:
-        texts = [rendered[first:last] for first, last in passage_spans]
-        lines = without_running_heads(texts, [statements(text) for text in texts])
+        lines = lines_of_passages([rendered[first:last] for first, last in passage_spans])
         line_spans = [
             [(first + start, first + stop) for start, stop in of_passage]
             for (first, _), of_passage in zip(passage_spans, lines, strict=True)

@@ -7,7 +7,7 @@ import torch
 
 from sra_rag.errors import ConfigError
 from sra_rag.evidence.choice import choose_evidence, named_passages
-from sra_rag.evidence.statements import statements, without_running_heads
+from sra_rag.evidence.statements import lines_of_passages, statements
 from sra_rag.evidence.words import WordMatch, match_words, new_tokens
 from sra_rag.evidence_config import EvidenceConfig
 from sra_rag.generation.prompts import EncodedPrompt
@@ -81,8 +81,8 @@ def test_a_line_about_pages_is_a_statement():
 
 
 def without_heads(*passages):
-    kept = without_running_heads(passages, [statements(passage) for passage in passages])
-    return [[passage[first:last] for first, last in spans] for passage, spans in zip(passages, kept, strict=True)]
+    kept = zip(passages, lines_of_passages(passages), strict=True)
+    return [[passage[first:last] for first, last in spans] for passage, spans in kept]
 
 
 def test_the_running_heads_of_pages_are_no_evidence():

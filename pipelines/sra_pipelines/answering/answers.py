@@ -16,7 +16,7 @@ from sra_pipelines.retrieval.placing import PlacedStatement
 from sra_pipelines.retrieval.vocabulary import Expansion
 from sra_pipelines.values import Passage
 from sra_rag.config import SRAConfig
-from sra_rag.evidence.statements import statements
+from sra_rag.evidence.statements import lines_of_passages
 from sra_rag.generation.result import FoundEvidence, Generation, Timing, Usage
 
 __all__ = ["Answer", "PassageEvidence", "Retrieval", "nothing_found", "passage_evidence"]
@@ -176,8 +176,8 @@ def passage_evidence(retrieval: Retrieval, evidence: FoundEvidence | None) -> tu
     if evidence is None or len(evidence.shares) != len(texts):
         return None
     parts = []
-    for number, (text, share, best) in enumerate(zip(texts, evidence.shares, evidence.best_lines, strict=True)):
-        spans = statements(text)
+    found = zip(texts, lines_of_passages(texts), evidence.shares, evidence.best_lines, strict=True)
+    for number, (text, spans, share, best) in enumerate(found):
         first, last = spans[min(best, len(spans) - 1)]
         parts.append(PassageEvidence(share, text[first:last].strip(), number in evidence.chosen))
     return tuple(parts)

@@ -114,6 +114,23 @@ def test_evidence_says_what_was_looked_at_and_its_best_line(real_qa):
     assert qa.ask(found, max_new_tokens=2).evidence is None
 
 
+def test_the_best_line_is_never_the_running_head_of_the_pages(make_pdf, tiny_engine, embedding):
+    """The head has more words of the question than any line; what is shown is the line that was weighed."""
+    head = "Leases of the Port of Orrin: what each costs a year"
+    rents = [
+        "The mill is let for 9,100 crowns.",
+        "The barn is let for 7,400 crowns.",
+        "The quay is let for 600 crowns.",
+    ]
+    path = make_pdf("leases.pdf", *(f"{head}\n{rent}\nPage {number}" for number, rent in enumerate(rents, start=1)))
+    qa = DocumentQA(DocumentIndex([read_document(path)], embedding), tiny_engine, context_tokens=400)
+    found = qa.retrieve("What does the lease of the barn of the Port of Orrin cost a year?")
+    assert len(found.passages) == 3
+    assert all(head in passage.text for passage in found.passages)
+    answer = qa.ask(found, sra="evidence=4", max_new_tokens=2)
+    assert {look.line for look in answer.evidence} == set(rents)
+
+
 def test_the_order_of_the_search_reaches_the_choice_of_evidence(qa):
     """No word of the question is in the documents, so attention alone would have to stand out."""
     weighed = SRAConfig(alpha=0.0, evidence={"weight": 20.0, "gate": "agree", "retrieval": True, "look": ((0, 0),)})

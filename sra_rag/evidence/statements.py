@@ -70,7 +70,7 @@ def statements(text: str) -> list[tuple[int, int]]:
 def lines_of_passages(texts: Sequence[str]) -> list[list[tuple[int, int]]]:
     """Find the lines of passages that evidence is chosen from: their statements without the running heads of pages.
 
-    The title of a document, which stands above each of its pages, has words of many questions and answers none. A
+    The title of a document, which stands above each of its pages, has words of many questions and answers few. A
     running head is a statement that at least two passages begin with, up to two of them, unless it ends as a sentence
     does or is a row of amounts. Of each passage at least one statement is left.
 

@@ -28,6 +28,11 @@ _FULL = 0.75  # of the widest line: a line of wrapped text is at least as long, 
 _SHORT = 25  # characters: what is shorter stays with the sentence that follows, such as "No. 5"
 _AMOUNTS = re.compile(r"(?:\s[^\w\s]*\d[\d.,]*[^\w\s]*){2,}\s*$")  # a row of a table ends with two numbers or more
 _ITEM = re.compile(r"\s*(?:[-*•\u2013]|\(?\w{1,3}[.)]|\d+(?:\.\d+)+)\s")
+# A line of JSON, of a table in Markdown, of a log, or of values between tabs or commas without spaces.
+_RECORD = re.compile(
+    r"""\s*(?:["'][^"'\n]*["']\s*[:=]|[\[{}\]]|\|.*\|\s*\Z|\d{4}-\d\d-\d\d[ T]\d\d:\d\d"""
+    r"""|[^\t\n]*\t[^\t\n]*\t|[^\s,;]*[^\d\s,;]([,;])[^\s,;][^,;\n]*\1\S)"""
+)
 # A colon ends nothing: what stands before it names what follows ("Yearly rent of the warehouse: 82,400").
 _ENDS_SENTENCE = re.compile(r"""[.!?;:\u3002\uff01\uff1f\uff1b][\s"')\]]*\Z""")
 _STATEMENT_END = re.compile(r"""[.!?;](?=\s+["'(]?[^\W_a-z])|[\u3002\uff01\uff1f\uff1b]""")
@@ -47,10 +52,10 @@ def paragraphs(text: str) -> list[tuple[int, int]]:
 def statements(text: str) -> list[tuple[int, int]]:
     """Find the rows, items and sentences of a passage, as spans of characters in ascending order.
 
-    A line that is about as long as the longest is continued by the next one, unless either is a row of amounts or the
-    next begins an item; what is continued is one text, which is divided at the ends of its sentences. A first line in
-    square brackets is the name of the passage, and "Page 11" the number of its page: they are no statements, unless
-    nothing else is there.
+    A line that is about as long as the longest is continued by the next one, unless either is a row of amounts or a
+    record (JSON, a log, a table as text) or the next begins an item; what is continued is one text, which is divided at
+    the ends of its sentences. A first line in square brackets is the name of the passage, and "Page 11" the number of
+    its page: they are no statements, unless nothing else is there.
     """
     lines = [found.span() for found in _LINE.finditer(text)]
     if len(lines) > 1 and _NAME.fullmatch(text, *lines[0]):
@@ -103,7 +108,9 @@ def _continues(text: str, line: tuple[int, int], after: tuple[int, int], width: 
     """Whether a line of wrapped text goes on in the one after it."""
     if width < _NARROW or line[1] - line[0] < _FULL * width or text[line[1] : after[0]].count("\n") > 1:
         return False
-    return not (_AMOUNTS.search(text, *line) or _AMOUNTS.search(text, *after) or _ITEM.match(text, *after))
+    if any(_AMOUNTS.search(text, *either) or _RECORD.match(text, *either) for either in (line, after)):
+        return False
+    return not _ITEM.match(text, *after)
 
 
 def _sentences(text: str, first: int, last: int) -> list[tuple[int, int]]:

@@ -69,6 +69,32 @@ def test_the_name_of_a_passage_is_no_statement():
     assert texts("[annual report, page 28]") == ["[annual report, page 28]"]
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [f' "{key * 8}-0f12-4c3d-9e11-{key * 12}": "{key * 12}-77aa-{key * 8}",' for key in "abcd"],
+        [
+            f"2026-11-{day} 08:15:02,311 INFO the pump of hall {day} was started by the night shift"
+            for day in (10, 11, 12)
+        ],
+        [f"| pump {n} | hall {n} of the northern works | started by the night shift |" for n in (4, 5, 6)],
+        [f"pump {n}\thall {n} of the northern works\tstarted by the night shift at once" for n in (4, 5, 6)],
+        [f"pump,hall of the northern works,{shift},started at eight in the morning" for shift in ("early", "lately")],
+    ],
+)
+def test_records_of_the_same_length_are_no_wrapped_text(lines):
+    assert [line.strip() for line in texts("\n".join(lines))] == [line.strip() for line in lines]
+
+
+def test_prose_with_commas_and_quotes_is_still_wrapped_text():
+    prose = (
+        'The "Supplier" shall, for a sum of 1,000,000 pounds, 2,500 of which are due at once, keep the pumps in\n'
+        '"good repair", and shall, at the end of each year, report to the "Customer" what was done, and by whom it\n'
+        "was done."
+    )
+    assert texts(prose) == [prose]
+
+
 @pytest.mark.parametrize("number", ["Page 11", "- Seite 3 von 12 -", "page 4 / 9", "Página 7"])
 def test_the_number_of_a_page_is_no_statement(number):
     assert texts(f"The cap is £500.\n{number}") == texts(f"{number}\nThe cap is £500.") == ["The cap is £500."]

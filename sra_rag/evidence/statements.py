@@ -31,7 +31,7 @@ _ITEM = re.compile(r"\s*(?:[-*•\u2013]|\(?\w{1,3}[.)]|\d+(?:\.\d+)+)\s")
 # A line of JSON, of a table in Markdown, of a log, or of values between tabs or commas without spaces.
 _RECORD = re.compile(
     r"""\s*(?:["'][^"'\n]*["']\s*[:=]|[\[{}\]]|\|.*\|\s*\Z|\d{4}-\d\d-\d\d[ T]\d\d:\d\d"""
-    r"""|[^\t\n]*\t[^\t\n]*\t|[^\s,;]*[^\d\s,;]([,;])[^\s,;][^,;\n]*\1\S)"""
+    r"""|[^\t\n]*\t[^\t\n]*\t|[^\s,;]*[^\d\s,;]([,;])["']?[\w(+-][^,;\n]*\1["']?[\w(+-])"""
 )
 # A colon ends nothing: what stands before it names what follows ("Yearly rent of the warehouse: 82,400").
 _ENDS_SENTENCE = re.compile(r"""[.!?;:\u3002\uff01\uff1f\uff1b][\s"')\]]*\Z""")

@@ -93,6 +93,11 @@ def test_prose_with_commas_and_quotes_is_still_wrapped_text():
         "was done."
     )
     assert texts(prose) == [prose]
+    words = (
+        "The words such as are not promises and are read together with the risks that are set out below them\n"
+        '"plan," "expect," "aim," "believe," "project," "target," "anticipate," "intend," "estimate" and others'
+    )
+    assert texts(words) == [words]
 
 
 @pytest.mark.parametrize("number", ["Page 11", "- Seite 3 von 12 -", "page 4 / 9", "Página 7"])

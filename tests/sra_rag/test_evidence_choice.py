@@ -117,7 +117,7 @@ def without_heads(*passages):
 
 
 def test_the_running_heads_of_pages_are_no_evidence():
-    """They have words of many questions ("Tarnbrook", "2025") and answer none."""
+    """They have words of many questions ("Tarnbrook", "2025") and answer few."""
     first = "[report, page 1]\nTarnbrook plc - Annual Report  2025\nAccounts\nRevenue rose."
     second = "[report, page 2]\nTarnbrook plc - Annual Report 2025\nAccounts\nCash 68.2 57.3"
     other = "Tarnbrook plc\nCosts fell."

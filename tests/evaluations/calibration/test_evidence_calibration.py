@@ -9,6 +9,7 @@ from sra_evaluations.calibration.evidence_search import (
     calibrate_evidence,
     evidence_candidates,
 )
+from sra_evaluations.calibration.look_search import FoundLook
 from sra_evaluations.calibration.probe_questions import make_probe_questions
 from typer.testing import CliRunner
 
@@ -123,6 +124,27 @@ def test_the_settings_that_gain_most_are_confirmed_and_chosen(tiny, tmp_path, mo
     confirmed = profile.evidence["confirmation"]["strong"]["right"]
     assert (confirmed["other"], confirmed["n"]) == (1.0, len(halves[1]))
     assert confirmed["p_adjusted"] < 0.01
+
+
+def test_the_look_that_finds_most_is_that_of_the_candidates(tiny, tmp_path, monkeypatch):
+    searched, confirmed = make_probe_questions(0)
+    seen = []
+
+    def find(engine, examples, path, **_):
+        seen.extend(examples)
+        return FoundLook(20, True, {"20 heads, search": 2}, 2)
+
+    monkeypatch.setattr(evidence_search, "find_look", find)
+    options = EvidenceSearchOptions(max_new_tokens=2, minutes=5)
+    profile = calibrate_evidence(Engine(tiny), searched[:2], confirmed[:2], tmp_path, options)
+    # Without a search of their own, questions have the similarities of the embedding.
+    assert [len(example.passage_scores) for example in seen] == [20, 20]
+    assert all(len(set(example.passage_scores)) == 20 for example in seen)
+    tried = json.loads((tmp_path / "manifest.json").read_text())["settings"]
+    looks = {(sra["evidence"]["look"], sra["evidence"].get("retrieval")) for sra in tried.values() if sra}
+    assert looks == {(20, True), (10, None)}  # what a model takes that was not measured looks as by default
+    assert "passage 4, all heads, 20 heads look, with the search" in tried
+    assert profile.evidence["look"]["found"] == {"20 heads, search": 2}
 
 
 def test_settings_that_were_kept_are_those_of_evidence(tiny, cache):

@@ -30,7 +30,7 @@ _AMOUNTS = re.compile(r"(?:\s[^\w\s]*\d[\d.,]*[^\w\s]*){2,}\s*$")  # a row of a 
 _ITEM = re.compile(r"\s*(?:[-*•\u2013]|\(?\w{1,3}[.)]|\d+(?:\.\d+)+)\s")
 # A line of JSON, of a table in Markdown, of a log, or of values between tabs or commas without spaces.
 _RECORD = re.compile(
-    r"""\s*(?:["'][^"'\n]*["']\s*[:=]|[\[{}\]]|\|.*\|\s*\Z|\d{4}-\d\d-\d\d[ T]\d\d:\d\d"""
+    r"""\s*+(?:["'][^"'\n]*["']\s*[:=]|[\[{}\]]|\|.*\|\s*\Z|\d{4}-\d\d-\d\d[ T]\d\d:\d\d"""
     r"""|[^\t\n]*\t[^\t\n]*\t|[^\s,;]*[^\d\s,;]([,;])["']?[\w(+-][^,;\n]*\1["']?[\w(+-])"""
 )
 # A colon ends nothing: what stands before it names what follows ("Yearly rent of the warehouse: 82,400").

@@ -86,6 +86,14 @@ def test_records_of_the_same_length_are_no_wrapped_text(lines):
     assert [line.strip() for line in texts("\n".join(lines))] == [line.strip() for line in lines]
 
 
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("character", [" ", "\t", "|", "'", "a,", "."])
+def test_a_long_line_of_one_character_ends(character):
+    """With a search of each space anew, 500,000 of them would take many minutes."""
+    line = character * 500_000 + "x"
+    assert "".join("".join(texts(f"{line}\n{line}")).split()) == "".join(f"{line}{line}".split())
+
+
 def test_prose_with_commas_and_quotes_is_still_wrapped_text():
     prose = (
         'The "Supplier" shall, for a sum of 1,000,000 pounds, 2,500 of which are due at once, keep the pumps in\n'

@@ -30,10 +30,10 @@ class EvidenceConfig:
     Parameters
     ----------
     weight
-        ``w`` > 1: how many times a key of the evidence counts; 1 would be no change. Fewer times where less than 16
-        tokens of the context are beside it, see `sra_rag.evidence.choice`. None takes all of these settings, apart
-        from those that are given here with another value than their default, and alpha where none is given, from what
-        was measured on the model (see `sra_rag.heads.known`).
+        ``w`` > 1: how many times a key of the evidence counts; 1, which is no change, only with `others`. Fewer times
+        where less than 16 tokens of the context are beside it, see `sra_rag.evidence.choice`. None takes all of these
+        settings, apart from those that are given here with another value than their default, and alpha where none is
+        given, from what was measured on the model (see `sra_rag.heads.known`).
     heads
         Which query heads weigh the evidence: ``"all"``, the number of the model's best evidence heads, or pairs
         ``(layer, head)``.
@@ -66,6 +66,10 @@ class EvidenceConfig:
         The number of tokens beside the chosen passages that the weights are meant for. Where a longer context has more,
         weights are as many times larger, so that evidence keeps the share of attention that it has in a context of this
         length. None: the weights are the same in every context.
+    others
+        How many times fewer a key of the other passages counts, >= 1. Weight on the evidence also takes attention from
+        the instructions, the question and the answer so far; less weight on the other passages does not. None: what was
+        measured on the model, and 1, which is no change, for a model that was not measured.
 
     Raises
     ------
@@ -84,11 +88,17 @@ class EvidenceConfig:
     retrieval: bool | None = None
     gate: Gate = 0.0
     tokens: int | None = None
+    others: float | None = None
 
     def __post_init__(self) -> None:
         # A frozen value can only be normalised (JSON has no tuples) past its own guard.
+        if self.others is not None:
+            object.__setattr__(self, "others", _number("others", self.others, "a finite number >= 1", least=1))
         if self.weight is not None:
-            object.__setattr__(self, "weight", _number("weight", self.weight, "a finite number above 1", above=1))
+            allowed = "a finite number above 1, or 1 with others above 1"
+            alone = (self.others or 1.0) == 1
+            weight = _number("weight", self.weight, allowed, least=1, above=1 if alone else -math.inf)
+            object.__setattr__(self, "weight", weight)
         object.__setattr__(self, "heads", _heads("heads", self.heads))
         object.__setattr__(self, "look", _heads("look", self.look))
         object.__setattr__(

@@ -111,7 +111,7 @@ def _option(text: str) -> tuple[str, object]:
         return name, value
     if name in ("evidence.words", "evidence.new_words", "evidence.retrieval") and value in ("true", "false"):
         return name, value == "true"
-    if name in ("alpha", "evidence", "evidence.weight", "evidence.line_weight", "evidence.gate"):
+    if name in ("alpha", "evidence", "evidence.weight", "evidence.others", "evidence.line_weight", "evidence.gate"):
         return name, _number(name, value)
     if name in ("evidence.heads", "evidence.look"):
         return name, parse_heads(name.partition(".")[2], value)

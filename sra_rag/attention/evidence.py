@@ -10,6 +10,9 @@ which is ordinary attention over all keys joined with ``w - 1`` times attention 
 
 so it works with any kernel that returns the log-sum-exp, and costs only the attention over the few keys of ``E``. If
 the keys of E have different weights ``w_j``, attention over E has the bias ``log(w_j - 1)``.
+
+Fewer times than the others, a key counts where all others count more often: ``E`` is then everything but these keys, to
+the end of the text.
 """
 
 from __future__ import annotations
@@ -24,7 +27,10 @@ import torch
 
 from sra_rag.errors import ConfigError
 
-__all__ = ["Evidence", "LayerEvidence"]
+__all__ = ["TO_END", "Evidence", "LayerEvidence"]
+
+TO_END = 1 << 30
+"""End of a span that goes on to the last key, however many keys are added while an answer is written."""
 
 Spans = Sequence[tuple[int, int]]
 
@@ -60,7 +66,7 @@ class Evidence:
     ----------
     spans
         For each sequence of the batch, the positions (padding included) of its evidence, as (start, end) with exclusive
-        end. A sequence without spans is not changed.
+        end; the end of the last one may be `TO_END`. A sequence without spans is not changed.
     starts
         For each sequence, the position of the first row with evidence weights.
     weight
@@ -114,49 +120,66 @@ class Evidence:
         self.weights = tuple(tuple(map(float, sequence)) for sequence in weights)
         self.heads = None if heads is None else frozenset(heads)
         self.n_heads = n_heads
-        self._layers: dict[tuple[int, torch.device], LayerEvidence | None] = {}
+        self._goes_on = any(sequence and sequence[-1][1] >= TO_END for sequence in self.spans)
+        self._end: int | None = None
+        self._layers: dict[tuple[tuple[bool, ...], torch.device], LayerEvidence] = {}
 
-    def of_layer(self, layer: int, device: torch.device) -> LayerEvidence | None:
-        """Return the evidence of one layer; None if the layer has no weights."""
-        name = layer, device
+    def weighs(self, layer: int) -> tuple[bool, ...]:
+        """Return which query heads of a layer use the weights."""
+        if not any(self.spans):
+            return (False,) * self.n_heads
+        return tuple(self.heads is None or (layer, head) in self.heads for head in range(self.n_heads))
+
+    def of_layer(self, layer: int, device: torch.device, end: int) -> LayerEvidence | None:
+        """Return the evidence of one layer; None if the layer has no weights.
+
+        Parameters
+        ----------
+        layer
+            Index of the attention layer.
+        device
+            Device of the result.
+        end
+            Position after the last key.
+        """
+        weighs = self.weighs(layer)
+        if not any(weighs):
+            return None
+        if self._goes_on and end != self._end:
+            self._layers, self._end = {}, end
+        name = weighs, device
         if name not in self._layers:
-            self._layers[name] = self._of_layer(layer, device)
+            self._layers[name] = self._of_heads(torch.tensor(weighs), device, end if self._goes_on else TO_END)
         return self._layers[name]
 
-    def _of_layer(self, layer: int, device: torch.device) -> LayerEvidence | None:
-        if not any(self.spans):
-            return None
-        weighs = torch.ones(self.n_heads, dtype=torch.bool)
-        if self.heads is not None:
-            weighs = torch.tensor([(layer, head) in self.heads for head in range(self.n_heads)])
-        if not weighs.any():
-            return None
-        each = [[position for first, last in spans for position in range(first, last)] for spans in self.spans]
+    def _of_heads(self, weighs: torch.Tensor, device: torch.device, end: int) -> LayerEvidence:
+        spans = tuple(tuple((first, min(last, end)) for first, last in sequence) for sequence in self.spans)
+        each = [[position for first, last in sequence for position in range(first, last)] for sequence in spans]
         longest = max(map(len, each))
         positions = torch.tensor([[*row, *[0] * (longest - len(row))] for row in each])
         valid = torch.tensor([[True] * len(row) + [False] * (longest - len(row)) for row in each])
         return LayerEvidence(
-            self.spans,
+            spans,
             self.starts,
             self.weights,
             weighs.to(device),
             positions.to(device),
             valid.to(device),
-            self._bias(longest, device),
-            tuple(torch.tensor(spans, device=device) for spans in self.spans),
+            self._bias(spans, longest, device),
+            tuple(torch.tensor(sequence, device=device) for sequence in spans),
             tuple(torch.where(weighs, torch.tensor(row)[:, None], 1.0).to(device) for row in self.weights),
         )
 
-    def _bias(self, longest: int, device: torch.device) -> torch.Tensor | None:
+    def _bias(self, spans: Sequence[Spans], longest: int, device: torch.device) -> torch.Tensor | None:
         """Return ``log(w_j - 1)`` of each key minus that of the largest weight; None if all weights are equal."""
         greatest = max(itertools.chain.from_iterable(self.weights))
         if min(itertools.chain.from_iterable(self.weights)) == greatest:
             return None
         rows = []
-        for spans, weights in zip(self.spans, self.weights, strict=True):
+        for sequence, weights in zip(spans, self.weights, strict=True):
             row = [
                 math.log(weight - 1) - math.log(greatest - 1)
-                for (first, last), weight in zip(spans, weights, strict=True)
+                for (first, last), weight in zip(sequence, weights, strict=True)
                 for _ in range(first, last)
             ]
             rows.append(row + [0.0] * (longest - len(row)))

@@ -59,7 +59,7 @@ def fast_reattention(
     key, value = key[:, :, : visibility.end], value[:, :, : visibility.end]
     evidence = None
     if visibility.session.evidence is not None:
-        evidence = visibility.session.evidence.of_layer(layer, query.device)
+        evidence = visibility.session.evidence.of_layer(layer, query.device, visibility.key_position + key.shape[2])
     first, n_rows = _first_row(visibility, layer), visibility.n_rows
     if visibility.session.reallocates and first < n_rows:
         return _reallocate(query, key, value, visibility, layer, scale, softcap, first)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Sequence
 import torch
 from transformers import DynamicCache, PreTrainedModel
 
+from sra_rag.attention.evidence import TO_END
 from sra_rag.attention.look import Look, looking, mean_shares
 from sra_rag.attention.reattend import reattend
 from sra_rag.evidence.words import WordMatch, standardized
@@ -97,7 +98,7 @@ def choose_evidence(
     config: EvidenceConfig,
     words: WordMatch | None = None,
     new_spans: Callable[[Span], Sequence[Span]] | None = None,
-    others: int = 0,
+    others: Sequence[Span] = (),
     named: Collection[int] = (),
 ) -> FoundEvidence:
     """Choose the passages whose keys are weighed, and their best lines.
@@ -114,6 +115,9 @@ def choose_evidence(
     ``w m / (w m + n)`` of the attention. So where the rest is more than ``config.tokens``, weights grow in proportion
     to it, and the share stays. Where it is less than 16 tokens, ``log w`` is smaller, in proportion to its logarithm.
 
+    Where ``config.others`` is above 1, everything but the other passages counts that many times: what is before, around
+    and after the context, to the end of the answer, and the chosen passages.
+
     Parameters
     ----------
     prompt
@@ -127,7 +131,7 @@ def choose_evidence(
     new_spans
         Returns the parts of a line that the question does not hold; only used with ``config.new_words``.
     others
-        Tokens of passages that evidence is not chosen from.
+        Token spans of passages that evidence is not chosen from.
     named
         Passages that the question names, see `named_passages`.
     """
@@ -160,13 +164,16 @@ def choose_evidence(
     else:
         count = config.passages
     chosen = ranked[:count] if passes else []
-    beside = others + sum(prompt.passages[number][1] - prompt.passages[number][0] for number in ranked[len(chosen) :])
+    left = [*others, *(prompt.passages[number] for number in ranked[len(chosen) :])]
+    beside = sum(last - first for first, last in left)
     if beside == 0:
         chosen = []  # where all are chosen, none stands out
     spans, weights = _weighed(prompt, chosen, best_lines, config, new_spans if config.new_words else None)
     power = min(1.0, math.log1p(beside) / math.log1p(_FULL_BESIDE))
     growth = 1.0 if config.tokens is None else max(1.0, beside / config.tokens)
     weights = tuple((growth * weight) ** power for weight in weights)
+    if spans and config.others is not None and config.others > 1:
+        spans, weights = _all_but(left, spans, weights, config.others**power)
     return FoundEvidence(tuple(shares.tolist()), tuple(chosen), tuple(best_lines), spans, weights)
 
 
@@ -212,3 +219,24 @@ def _weighed(
             parts.append(((line[1], last), weight))
     parts = [(span, of_span) for span, of_span in parts if span[0] < span[1]]
     return tuple(span for span, _ in parts), tuple(of_span for _, of_span in parts)
+
+
+def _all_but(
+    left: Sequence[Span], spans: Sequence[Span], weights: Sequence[float], factor: float
+) -> tuple[tuple[Span, ...], tuple[float, ...]]:
+    """Return everything but the passages that are left, with the weights of `spans` multiplied by `factor`."""
+    parts: list[tuple[Span, float]] = []
+    position = 0
+    weighed = [(span, weight * factor) for span, weight in zip(spans, weights, strict=True)]
+    for (first, last), weight in sorted([*((span, 0.0) for span in left), *weighed, ((TO_END, TO_END), 0.0)]):
+        parts += [((position, first), factor), ((first, last), weight)]
+        position = last
+    parts = [(span, weight) for span, weight in parts if span[0] < span[1] and weight]
+    joined = parts[:1]
+    for (first, last), weight in parts[1:]:
+        (begin, end), before = joined[-1]
+        if (end, before) == (first, weight):
+            joined[-1] = (begin, last), weight
+        else:
+            joined.append(((first, last), weight))
+    return tuple(span for span, _ in joined), tuple(weight for _, weight in joined)

@@ -97,7 +97,7 @@ def evidence_of_look(
     named = set() if rows is None else _named(tokenizer, prompt, rows, texts)
     words = match_words(question, texts) if config.words else None
     new_spans = functools.partial(_new_spans, tokenizer, among, question)
-    others = sum(last - first for number, (first, last) in enumerate(prompt.passages) if number not in kept)
+    others = [span for number, span in enumerate(prompt.passages) if number not in kept]
     found = choose_evidence(among, look, config, words, new_spans, others, named)
     if by_line:
         best = found.chosen[0] if found.chosen else max(range(len(passages)), key=found.shares.__getitem__)

@@ -65,7 +65,8 @@ class FoundEvidence:
     best_lines
         For each passage, the index of its best line (a row, an item or a sentence), by attention and shared words.
     spans
-        Token spans that were weighed, as (start, end) with exclusive end, ascending.
+        Token spans that were weighed, as (start, end) with exclusive end, ascending. Where other passages count less,
+        it is everything but these, and the end of the last span is `sra_rag.attention.evidence.TO_END`.
     weights
         The weight of each span.
     """

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sra_rag import SRAConfig
-from sra_rag.attention.evidence import Evidence
+from sra_rag.attention.evidence import TO_END, Evidence
 from sra_rag.attention.fast import fast_reattention
 from sra_rag.attention.reference import scaled_reattention
 from sra_rag.attention.session import Session
@@ -105,6 +105,39 @@ def test_spans_of_different_weights_in_a_batch(path, pad, window, rows):
     real = padding(pad, 2, 50)
     visibility = Visibility(session, rows, 50, position=50 - rows, window=window, real=real)
     check(*qkv(rows, 50), visibility, SHARP, spans, starts, weight=weights)
+
+
+@pytest.mark.parametrize("pad", ["none", "left", "right"])
+@pytest.mark.parametrize("window", [None, 30])
+@pytest.mark.parametrize("weights", [[[4.0, 4.0], [16.0]], [[2.0, 32.0], [16.0]]])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("rows", [20, 1])
+def test_spans_that_go_on_to_the_end(path, pad, window, weights, dtype, rows):
+    spans, starts = [[(0, 9), (20, TO_END)], [(40, TO_END)]], [25, 44]
+    session = weighted(SHARP, spans, starts, weight=weights)
+    visibility = Visibility(session, rows, 50, position=50 - rows, window=window, real=padding(pad, 2, 50))
+    check(*qkv(rows, 50, dtype=dtype), visibility, SHARP, spans, starts, weight=weights)
+
+
+def test_spans_that_go_on_hold_each_token_that_is_added(path):
+    """As while an answer is written: the same weights in force, one key more with each token."""
+    spans, heads = [[(0, 5), (12, TO_END)]], [(0, 1), (0, 4)]
+    session = weighted(OFF, spans, [14], heads=heads)
+    q, k, v = qkv(30, 30, batch=1)
+    for end in range(15, 31):
+        visibility = Visibility(session, 1, end, position=end - 1)
+        own = q[:, :, end - 1 : end], k[:, :, :end], v[:, :, :end]
+        check(*own, visibility, OFF, spans, [14], heads=heads)
+
+
+def test_keys_that_count_less_are_all_others_that_count_more(path):
+    q, k, v = qkv(20, 40, batch=1)
+    fewer = torch.zeros(20, 40)
+    fewer[:, 8:20] = -math.log(16)
+    expected = scaled_reattention(q, k, v, alpha=0.0, is_causal=True, scale=SCALE, log_weight=fewer).output
+    session = weighted(OFF, [[(0, 8), (20, TO_END)]], [20], weight=16.0)
+    output = fast_reattention(q, k, v, visibility=Visibility(session, 20, 40, position=20), layer=0, scale=SCALE)
+    torch.testing.assert_close(output, expected, atol=2e-5, rtol=2e-5)
 
 
 @pytest.mark.parametrize("rows", [1, 12])

@@ -1,10 +1,12 @@
 """What is chosen as evidence: statements of a passage, words of the question, votes, and weights by line."""
 
 import dataclasses
+import math
 
 import pytest
 import torch
 
+from sra_rag.attention.evidence import TO_END
 from sra_rag.errors import ConfigError
 from sra_rag.evidence.choice import choose_evidence, named_passages
 from sra_rag.evidence.statements import lines_of_passages, statements
@@ -304,8 +306,37 @@ def test_the_share_of_equal_keys_stays_where_weights_grow():
 def test_passages_that_are_not_chosen_from_are_beside_the_passage_too():
     prompt = EncodedPrompt(tuple(range(45)), 40, ((0, 40),), (((0, 40),),))
     look, config = torch.tensor([[1.0]]), EvidenceConfig(weight=16.0)
-    assert choose_evidence(prompt, look, config, others=16).weights == (16.0,)
+    assert choose_evidence(prompt, look, config, others=[(0, 16)]).weights == (16.0,)
     assert choose_evidence(prompt, look, config).spans == ()
+
+
+def test_other_passages_count_less_than_everything_else():
+    """Where weights are at least 1, that is: everything else counts more, to the end of the answer."""
+    passages = (3, 23), (23, 43), (45, 65)
+    prompt = EncodedPrompt(tuple(range(80)), 70, passages, tuple((span,) for span in passages))
+    look, config = torch.tensor([[0.1, 0.8, 0.1]]), EvidenceConfig(weight=1.0, others=16.0)
+    found = choose_evidence(prompt, look, config)
+    assert (found.chosen, found.spans) == ((1,), ((0, 3), (23, 45), (65, TO_END)))
+    assert found.weights == (16.0,) * 3
+    more = choose_evidence(prompt, look, config.replace(weight=4.0))
+    assert more.spans == ((0, 3), (23, 43), (43, 45), (65, TO_END))
+    assert more.weights == (16.0, 64.0, 16.0, 16.0)
+    line = choose_evidence(prompt, look, EvidenceConfig(weight=4.0))
+    assert (line.spans, line.weights) == (((23, 43),), (4.0,))
+
+
+def test_passages_that_are_not_chosen_from_count_less_too():
+    prompt = EncodedPrompt(tuple(range(80)), 70, ((20, 40), (40, 60)), (((20, 40),), ((40, 60),)))
+    config = EvidenceConfig(weight=1.0, others=16.0)
+    found = choose_evidence(prompt, torch.tensor([[0.9, 0.1]]), config, others=[(0, 18)])
+    assert found.spans == ((18, 40), (60, TO_END))
+
+
+def test_few_tokens_of_other_passages_count_little_less():
+    prompt = EncodedPrompt(tuple(range(60)), 55, ((0, 50), (50, 53)), (((0, 50),), ((50, 53),)))
+    found = choose_evidence(prompt, torch.tensor([[0.9, 0.1]]), EvidenceConfig(weight=1.0, others=16.0))
+    assert found.spans == ((0, 50), (53, TO_END))
+    assert found.weights == pytest.approx([16 ** (math.log(4) / math.log(17))] * 2)
 
 
 def test_where_all_passages_would_be_chosen_none_stands_out():

@@ -14,6 +14,7 @@ from sra_rag.notation import parse_sra
         ("evidence", SRAConfig(alpha=0.0, rows="after_context", evidence=EvidenceConfig())),
         ("evidence,alpha=0.3", SRAConfig(alpha=0.3, rows="after_context", evidence=EvidenceConfig())),
         ("evidence=16,alpha=0.3", SRAConfig(alpha=0.3, rows="after_context", evidence=EvidenceConfig(weight=16))),
+        ("evidence=1,evidence.others=16", SRAConfig(evidence=EvidenceConfig(weight=1, others=16))),
         ("alpha=0.3,evidence=16,rows=all", SRAConfig(alpha=0.3, rows="all", evidence=EvidenceConfig(weight=16))),
         (
             "evidence=4,evidence.heads=40,evidence.look=18.7+12.0,evidence.unit=line,evidence.gate=1.5",
@@ -61,7 +62,10 @@ def test_json_round_trip(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"weight": 1}, "above 1"),
+        ({"weight": 1}, "above 1, or 1 with others above 1"),
+        ({"weight": 1, "others": 1}, "above 1"),
+        ({"weight": 0.5, "others": 16}, "above 1"),
+        ({"weight": 4, "others": 0.5}, "others=0.5 is not allowed. Give a finite number >= 1"),
         ({"weight": True}, "weight=True"),
         ({"weight": float("nan")}, "finite"),
         ({"weight": 4, "heads": 0}, "number of heads >= 1"),

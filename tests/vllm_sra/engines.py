@@ -7,7 +7,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig
 from vllm import LLM, SamplingParams
 
 from sra_rag import SRAConfig
-from sra_rag.attention.evidence import Evidence
+from sra_rag.attention.evidence import TO_END, Evidence
 from sra_rag.attention.reattend import reattend
 
 VOCABULARY = 128
@@ -89,14 +89,15 @@ class Reference:
     def logprobs(self, tokens, prompt_length, sra=None, context_length=None, evidence=None):
         """Return the log-probability of each token after the prompt, given the preceding tokens.
 
-        `evidence` are the weighed spans: a list of ``[start, end, weight]``.
+        `evidence` are the weighed spans: a list of ``[start, end, weight]``; the last end may be None.
         """
         sra = SRAConfig(alpha=0) if sra is None else sra
         with torch.no_grad(), reattend(
             self.model, sra, context_length=context_length, prompt_length=prompt_length
         ) as session:  # fmt: skip
             if evidence is not None:
-                spans, weights = [part[:2] for part in evidence], [part[2] for part in evidence]
+                spans = [(first, TO_END if last is None else last) for first, last, _ in evidence]
+                weights = [part[2] for part in evidence]
                 heads = None if sra.evidence.heads == "all" else sra.evidence.heads
                 session.evidence = Evidence(
                     [spans], [context_length], weight=[weights], heads=heads,

@@ -11,7 +11,7 @@ from vllm_sra.cpu.decoding import DecodingRows, decoding_spans
 from vllm_sra.plugin.batch import RowSpan
 
 from sra_rag import SRAConfig
-from sra_rag.attention.evidence import Evidence
+from sra_rag.attention.evidence import TO_END, Evidence
 from sra_rag.attention.reference import scaled_reattention
 from sra_rag.attention.session import Session
 
@@ -45,8 +45,9 @@ class Batch:
             session = Session(config, LAYERS, HEADS, context_length=3, prompt_length=keys.shape[2] - 1)
             if evidence is not None and evidence[row]:
                 spans, weights = zip(*evidence[row].items(), strict=True)
+                start = min(spans[-1][1], keys.shape[2] - 1)
                 session.evidence = Evidence(
-                    [spans], [spans[-1][1]], weight=[weights], heads=WEIGHING, n_layers=LAYERS, n_heads=HEADS
+                    [spans], [start], weight=[weights], heads=WEIGHING, n_layers=LAYERS, n_heads=HEADS
                 )
             table = torch.cat((blocks, torch.zeros(4, dtype=torch.long))).int()  # padded, like vLLM's block table
             self.spans.append(RowSpan(session, row, row + 1, keys.shape[2] - 1, table, row))
@@ -169,8 +170,8 @@ def test_attention_of_rows_with_different_settings(threads, monkeypatch):
     assert batch.attended(layer=2) is not None  # two of the three requests are sharpened in layer 2
 
 
-# In one block, over several, two spans with different weights, of other heads only, and none.
-EVIDENCE = [{(3, 7): 8.0}, {(20, 190): 16.0}, {(0, 40): 4.0, (60, 61): 1e30}, {(1, 2): 3.0}, {}]
+# In one block, over several, two spans with different weights, two of which one goes on to the end, and none.
+EVIDENCE = [{(3, 7): 8.0}, {(20, 190): 16.0}, {(0, 40): 4.0, (60, 61): 1e30}, {(1, 2): 3.0, (30, TO_END): 2.0}, {}]
 WEIGHED = [SRAConfig(alpha=alpha, rows="after_context", evidence=4.0) for alpha in (0.0, 0.5, 0.5, 0.5, 0.5)]
 
 
@@ -188,7 +189,7 @@ def test_evidence_counts_as_many_times_as_its_weight(dtype, window):
         )
         torch.testing.assert_close(attended[row], expected, atol=1e-5, rtol=1e-5)
         changed += not torch.allclose(expected, plain, atol=1e-2)
-    assert changed == (4 if window is None else 1)
+    assert changed == (4 if window is None else 2)
 
 
 @pytest.mark.usefixtures("compiled")

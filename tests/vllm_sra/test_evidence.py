@@ -23,6 +23,7 @@ from tests.vllm_sra.engines import Reference, prompt, run, save_tiny, start, sto
 CONTEXT = 57
 HEADS = [[0, 1], [1, 0], [1, 3], [2, 2]]
 FIRST, SECOND = [[10, 30, 8.0]], [[3, 9, 4.0], [40, 57, 16.0]]
+ALL_BUT = [[0, 10, 16.0], [31, 33, 16.0], [50, None, 16.0]]  # other passages count less
 LINES = [[0, 10], [10, 31], [33, 34], [40, 57]]
 SETTINGS = [
     ("off", None),
@@ -32,6 +33,7 @@ SETTINGS = [
     (SRAConfig(alpha=0.5, evidence={"weight": 4, "heads": HEADS}), FIRST),
     (SRAConfig(alpha=0.8, rows="generated", evidence={"weight": 4}), SECOND),
     (SRAConfig(alpha=0.4, rows="all", evidence={"weight": 4}), FIRST),
+    (SRAConfig(alpha=0.0, evidence={"weight": 1, "others": 16}), ALL_BUT),
 ]
 PROMPTS = [prompt(n, 65 + 13 * n) for n in range(len(SETTINGS))]
 
@@ -211,6 +213,7 @@ def test_what_cannot_be_weighed_or_returned_is_rejected_and_the_engine_works_on(
     weighed = extra(*SETTINGS[1])
     for wrong, message in (
         (weighed | {"sra_evidence": [[10, 300, 4.0]]}, "10, 300"),
+        (weighed | {"sra_evidence": [[10, None, 4.0], [40, 50, 4.0]]}, "10, None"),
         (weighed | {"sra": {"evidence": {"weight": 4, "heads": [[3, 0]]}}}, "head 3.0"),
         (weighed | {"sra": {"evidence": {"weight": 4, "heads": 5}}}, "evidence.heads=5"),
     ):

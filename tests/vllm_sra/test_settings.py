@@ -5,6 +5,7 @@ from vllm_sra.plugin.request_evidence import EvidenceSpans, LookRequest
 from vllm_sra.plugin.request_settings import DEFAULT_VARIABLE, RequestSettings, read_settings
 
 from sra_rag import SRAConfig
+from sra_rag.attention.evidence import TO_END
 from sra_rag.errors import ConfigError
 from sra_rag.evidence_config import EvidenceConfig
 
@@ -71,6 +72,8 @@ def test_the_error_of_an_invalid_default_names_the_variable(monkeypatch):
         ({"sra": "evidence=4", "sra_evidence": [[2, 5, True]], "sra_context_length": 9}, "above 1"),
         ({"sra": "evidence=4", "sra_evidence": [[2, 10, 4]], "sra_context_length": 9}, "within the 9 tokens"),
         ({"sra": "evidence=4", "sra_evidence": [[2, 5, 4], [4, 6, 4]], "sra_context_length": 9}, "not overlapping"),
+        ({"sra": "evidence=4", "sra_evidence": [[2, 5, 4], [4, None, 4]], "sra_context_length": 9}, "not overlapping"),
+        ({"sra": "evidence=4", "sra_evidence": [[10, None, 4]], "sra_context_length": 9}, "within the 9 tokens"),
         ({"sra": "evidence=4", "sra_evidence": [[2, 5.5, 4]], "sra_context_length": 9}, "2, 5.5"),
         (
             {"sra": "evidence=4,evidence.heads=9", "sra_evidence": [[2, 5, 4]], "sra_context_length": 9},
@@ -124,6 +127,9 @@ def test_weighed_spans_and_returned_attention_are_read_as_json_or_as_lists():
         settings = read_settings({**WEIGHED, "sra_evidence": value})
         assert settings.evidence == EvidenceSpans(((2, 5), (7, 8)), (4.0, 2.5), ((1, 2), (0, 3)))
         assert settings.sra.evidence == EvidenceConfig(weight=4, heads=((1, 2), (0, 3)))
+    for start in (7, 9):  # 9: behind the context
+        settings = read_settings({**WEIGHED, "sra_evidence": f"[[2, 5, 4], [{start}, null, 2.5]]"})
+        assert settings.evidence.spans == ((2, 5), (start, TO_END))
     for value in ('{"spans": [[2, 5]]}', {"spans": [(2, 5)], "heads": "all"}):
         settings = read_settings({"sra_return_evidence": value, "sra_context_length": 9})
         assert settings.look == LookRequest(((2, 5),), None)

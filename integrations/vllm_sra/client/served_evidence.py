@@ -21,6 +21,7 @@ import torch
 from huggingface_hub import try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError
 
+from sra_rag.attention.evidence import TO_END
 from sra_rag.config import SRAConfig
 from sra_rag.errors import ConfigError
 from sra_rag.evidence.weigh import candidate_counts, candidate_lines, evidence_of_look
@@ -154,7 +155,10 @@ class ServedEvidence:
             return PreparedSettings(_without_evidence(sra), {}, found, response.usage)
         heads = self.heads(sra.evidence.heads)
         evidence = sra.evidence.replace(heads="all" if heads is None else heads, look="all")
-        weighed = [[*span, weight] for span, weight in zip(found.spans, found.weights, strict=True)]
+        weighed = [
+            [first, None if last == TO_END else last, weight]
+            for (first, last), weight in zip(found.spans, found.weights, strict=True)
+        ]
         arguments = {"sra_evidence": json.dumps(weighed)}
         return PreparedSettings(sra.replace(evidence=evidence), arguments, found, response.usage)
 

@@ -293,7 +293,7 @@ def _evidence_in_blocks(
             hidden = top * size + int(part[2, 0])
             [own], [weights] = span.session.evidence.spans, span.session.evidence.weights
             for (first, last), weight in zip(own, weights, strict=True):
-                for position in range(max(first, hidden), last):
+                for position in range(max(first, hidden), min(last, span.n_keys)):
                     index.append(n_blocks - 1 - (before + position // size - top))
                     column.append(position % size)
                     log_weight.append(math.log(weight))

@@ -75,9 +75,7 @@ def evidence_table(evidences: tuple[Evidence, ...], n_layers: int, device: torch
     weighs = torch.zeros(n_layers, len(evidences), n_heads, dtype=torch.int8)
     for index, evidence in enumerate(evidences):
         for layer in range(n_layers):
-            of_layer = evidence.of_layer(layer, torch.device("cpu"))
-            if of_layer is not None:
-                weighs[layer, index] = of_layer.weighs
+            weighs[layer, index] = torch.tensor(evidence.weighs(layer))
     return EvidenceTable(
         torch.tensor(spans, dtype=torch.int32).to(device),
         torch.tensor(extra, dtype=torch.float32).to(device),

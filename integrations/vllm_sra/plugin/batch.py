@@ -99,7 +99,7 @@ class RowSpan:
         """Return the evidence that its rows weigh in a layer; None if they weigh none."""
         if self.session.evidence is None or not self.weighs:
             return None
-        return self.session.evidence.of_layer(layer, self.blocks.device)
+        return self.session.evidence.of_layer(layer, self.blocks.device, self.n_keys)
 
     def visibility(self, block_size: int, window: int | None) -> tuple[Visibility, torch.Tensor]:
         """Return the keys that its rows attend to, and the cache blocks that contain these keys."""

@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sra_rag.attention.evidence import TO_END
 from sra_rag.attention.look import Look
 from sra_rag.errors import ConfigError
 from sra_rag.evidence_config import EvidenceConfig
@@ -31,7 +32,8 @@ class EvidenceSpans:
     Parameters
     ----------
     spans
-        Token spans of the context, as (start, end) with exclusive end, ascending.
+        Token spans, as (start, end) with exclusive end, ascending. Each is within the context, or the last one goes on
+        to the end of the answer (`TO_END`).
     weights
         Weight of each span, above 1.
     heads
@@ -72,7 +74,8 @@ def read_evidence(value: Any, config: EvidenceConfig, context_length: int) -> Ev
     Parameters
     ----------
     value
-        ``[[start, end, weight], ...]``, as a list or as JSON text.
+        ``[[start, end, weight], ...]``, as a list or as JSON text. The end of the last span may be null: it goes on to
+        the end of the answer.
     config
         Evidence settings of the request: the heads that weigh the spans.
     context_length
@@ -94,7 +97,10 @@ def read_evidence(value: Any, config: EvidenceConfig, context_length: int) -> Ev
         if not number or not math.isfinite(weight) or weight <= 1:
             raise ConfigError(f"{EVIDENCE}: the weight {weight!r} is not allowed: give a finite number above 1.")
         weights.append(float(weight))
-    spans = _spans(EVIDENCE, [part[:2] for part in parts], context_length)
+    ends = [part[:2] for part in parts]
+    if goes_on := ends[-1][1] is None:
+        ends[-1] = [ends[-1][0], TO_END]
+    spans = _spans(EVIDENCE, ends, context_length, goes_on=goes_on)
     return EvidenceSpans(spans, tuple(weights), _heads("evidence.heads", config.heads))
 
 
@@ -152,11 +158,14 @@ def _parsed_text(name: str, text: str) -> Any:
         raise ConfigError(f"{name}={text!r} is not valid JSON: {error}.") from error
 
 
-def _spans(name: str, parts: Sequence[Any], context_length: int) -> tuple[Span, ...]:
+def _spans(name: str, parts: Sequence[Any], context_length: int, *, goes_on: bool = False) -> tuple[Span, ...]:
     end, spans = 0, []
-    for part in parts:
+    for number, part in enumerate(parts, start=1):
         pair = isinstance(part, list) and len(part) == 2 and all(type(edge) is int for edge in part)
-        if not pair or not end <= part[0] < part[1] <= context_length:
+        most = (context_length, TO_END) if goes_on and number == len(parts) else (context_length - 1, context_length)
+        if not pair or not end <= part[0] < part[1] or part[0] > most[0] or part[1] > most[1]:
+            if pair and part[1] == TO_END:
+                part = [part[0], None]
             raise ConfigError(
                 f"{name}: the span {part!r} is not allowed: give [start, end] in tokens of the prompt, with at least "
                 f"one token, ascending, not overlapping, and within the {context_length} tokens of the context."

@@ -9,7 +9,7 @@ from vllm_sra.gpu.sharpening_kernel import SPLITS, row_sums
 from vllm_sra.gpu.weighed_rows import evidence_table, weigh_reference
 from vllm_sra.gpu.weighing_kernel import weigh
 
-from sra_rag.attention.evidence import Evidence
+from sra_rag.attention.evidence import TO_END, Evidence
 from tests.vllm_sra.gpu.test_sharpening_kernel import LENGTHS, ROWS, batch
 
 
@@ -94,6 +94,17 @@ def test_very_large_and_very_small_weights(device, first, second):
     assert actual.isfinite().all()
     torch.testing.assert_close(actual, expected, atol=2e-5, rtol=2e-5)
     assert torch.allclose(actual, plain, atol=1e-2) == (first < 2)
+
+
+def test_spans_that_go_on_to_the_end(device):
+    arguments = with_values(batch(device, torch.float32, 2, 1, 32, 16, 8))
+    given = tuple(
+        Evidence([[(0, 3), (10, TO_END)]], [0], weight=[weights], heads=None, n_layers=1, n_heads=2)
+        for weights in ([16.0, 16.0], [2.0, 9.0])
+    )
+    actual, expected, plain = both(arguments, given=given)
+    torch.testing.assert_close(actual, expected, atol=2e-5, rtol=2e-5)
+    assert not torch.allclose(actual, plain, atol=1e-2)
 
 
 def test_large_scores_do_not_overflow(device):

@@ -1,6 +1,7 @@
 """Evidence through the engine: found, weighed, reported, the same in each way of asking, and off where it should be."""
 
 import dataclasses
+import math
 
 import pytest
 import torch
@@ -27,6 +28,7 @@ CONTEXT = "\n\n".join(PASSAGES)
 QUESTIONS = ["How long does the lease of the boathouse run?", "What is the rent of the granary?"]
 HEADS = ((0, 1), (2, 3), (1, 5))
 STRONG = {"evidence": {"weight": 30.0, "heads": "all", "look": HEADS, "words": False}}
+FEWER = {"evidence": STRONG["evidence"] | {"weight": 1.0, "others": 1000.0}}  # keys of other passages count less
 
 
 def messages(question):
@@ -154,21 +156,43 @@ def test_the_answer_is_that_of_the_weights_spelled_out(small):
     assert found.token_ids != ask(small).token_ids
 
 
-def test_streams_batches_and_repeats_answer_alike(small):
-    alone = [ask(Engine(small.loaded, options=small.options), question, sra=STRONG) for question in QUESTIONS]
-    *_, last = small.stream(messages(QUESTIONS[0]), context=CONTEXT, passages=PASSAGES, sra=STRONG)
+@torch.inference_mode()
+def test_less_weight_on_other_passages_spelled_out(small):
+    """While the question is read and with each token that is added, only keys of other passages count less."""
+    found = ask(small, sra=FEWER)
+    prompt = small.encode(messages(QUESTIONS[0]), context=CONTEXT, passages=PASSAGES)
+    ids = [*prompt.token_ids, *found.token_ids]
+    fewer = torch.zeros(len(ids), len(ids))
+    for number, (first, last) in enumerate(prompt.passages):
+        if number not in found.evidence.chosen:
+            fewer[prompt.context_length :, first:last] = -math.log(1000)
+    causal = torch.full((len(ids), len(ids)), -math.inf).triu(1)
+    model = small.loaded.model
+    model.set_attn_implementation("eager")
+    try:
+        logits = model(torch.tensor([ids]), attention_mask=(causal + fewer)[None, None]).logits[0]
+    finally:
+        model.set_attn_implementation("sra")
+    assert logits[len(prompt.token_ids) - 1 : -1].argmax(-1).tolist() == list(found.token_ids)
+    assert found.token_ids != ask(small).token_ids
+
+
+@pytest.mark.parametrize("sra", [STRONG, FEWER])
+def test_streams_batches_and_repeats_answer_alike(small, sra):
+    alone = [ask(Engine(small.loaded, options=small.options), question, sra=sra) for question in QUESTIONS]
+    *_, last = small.stream(messages(QUESTIONS[0]), context=CONTEXT, passages=PASSAGES, sra=sra)
     assert last.generation.token_ids == alone[0].token_ids
     batch = small.generate_batch(
         [messages(question) for question in QUESTIONS],
         contexts=[CONTEXT] * 2,
         passage_lists=[PASSAGES] * 2,
-        sra=STRONG,
+        sra=sra,
     )
     for one, other in zip(batch, alone, strict=True):
         assert one.token_ids == other.token_ids
         assert one.evidence.chosen == other.evidence.chosen
         assert one.evidence.shares == pytest.approx(other.evidence.shares, abs=1e-4)
-    assert ask(small, sra=STRONG).token_ids == alone[0].token_ids
+    assert ask(small, sra=sra).token_ids == alone[0].token_ids
 
 
 async def test_asking_without_blocking_is_the_same(small):

@@ -38,16 +38,24 @@ _BEST, _MANY = 40, 80  # evidence heads
 
 
 class _Weights(NamedTuple):
-    """Weight of the passage and, times it, of its best line; 1 is none."""
+    """Weight of the passage and, times it, of its best line, and how many times less others count; 1 is none."""
 
     passage: int
     line: int = 1
     new_words: bool = False  # the words of the line that are in the question have no weight
+    others: int = 1
 
 
 _DEFAULT = EvidenceConfig()
 _UNMEASURED = _Weights(2)  # in all heads: `sra_rag.heads.known.UNMEASURED`
-_ALL_HEADS = (_UNMEASURED, _Weights(4), _Weights(8), _Weights(4, 4, new_words=True), _Weights(1, 16, new_words=True))
+_ALL_HEADS = (
+    _UNMEASURED,
+    _Weights(4),
+    _Weights(8),
+    _Weights(1, others=16),
+    _Weights(4, 4, new_words=True),
+    _Weights(1, 16, new_words=True),
+)
 _BEST_HEADS = (_Weights(4), _Weights(16), _Weights(8, 8, new_words=True), _Weights(1, 64, new_words=True))
 _MANY_HEADS = (_Weights(8, 8, new_words=True),)
 _SHARPENED = (_Weights(16), _Weights(8, 8, new_words=True))
@@ -213,6 +221,8 @@ def _name(heads: HeadChoice, weights: _Weights, alpha: float, look: EvidenceConf
     parts = [f"passage {weights.passage}"] if weights.passage > 1 else []
     if weights.line > 1:
         parts.append(f"{'new words of the line' if weights.new_words else 'line'} {weights.passage * weights.line}")
+    if weights.others > 1:
+        parts.append(f"other passages 1/{weights.others}")
     where = "all heads" if heads == "all" else f"{heads} heads"
     looking = f", {look.look} heads look" if look.look != _DEFAULT.look else ""
     looking += ", with the search" if look.retrieval else ""
@@ -220,7 +230,11 @@ def _name(heads: HeadChoice, weights: _Weights, alpha: float, look: EvidenceConf
 
 
 def _settings(heads: HeadChoice, weights: _Weights, alpha: float, look: EvidenceConfig) -> SRAConfig:
-    evidence = look.replace(weight=weights.passage * weights.line, unit="line", heads=heads, gate="agree")
-    if weights.passage > 1:
-        evidence = evidence.replace(weight=weights.passage, line_weight=weights.line, unit="passage")
-    return SRAConfig(alpha=alpha, rows="after_context", evidence=evidence.replace(new_words=weights.new_words))
+    evidence = look.replace(heads=heads, gate="agree", new_words=weights.new_words)
+    if weights.others > 1:
+        evidence = evidence.replace(weight=weights.passage, others=weights.others)
+    elif weights.passage > 1:
+        evidence = evidence.replace(weight=weights.passage, line_weight=weights.line)
+    else:
+        evidence = evidence.replace(weight=weights.line, unit="line")
+    return SRAConfig(alpha=alpha, rows="after_context", evidence=evidence)

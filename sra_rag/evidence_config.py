@@ -65,7 +65,7 @@ class EvidenceConfig:
     tokens
         The number of tokens beside the chosen passages that the weights are meant for. Where a longer context has more,
         weights are as many times larger, so that evidence keeps the share of attention that it has in a context of this
-        length. None: the weights are the same in every context.
+        length. With `others`, it is that number that grows. None: the weights are the same in every context.
     others
         How many times fewer a key of the other passages counts, >= 1. Weight on the evidence also takes attention from
         the instructions, the question and the answer so far; less weight on the other passages does not. None: what was

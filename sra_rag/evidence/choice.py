@@ -116,7 +116,7 @@ def choose_evidence(
     to it, and the share stays. Where it is less than 16 tokens, ``log w`` is smaller, in proportion to its logarithm.
 
     Where ``config.others`` is above 1, everything but the other passages counts that many times: what is before, around
-    and after the context, to the end of the answer, and the chosen passages.
+    and after the context, to the end of the answer, and the chosen passages. It is this number that grows then.
 
     Parameters
     ----------
@@ -171,9 +171,11 @@ def choose_evidence(
     spans, weights = _weighed(prompt, chosen, best_lines, config, new_spans if config.new_words else None)
     power = min(1.0, math.log1p(beside) / math.log1p(_FULL_BESIDE))
     growth = 1.0 if config.tokens is None else max(1.0, beside / config.tokens)
-    weights = tuple((growth * weight) ** power for weight in weights)
-    if spans and config.others is not None and config.others > 1:
-        spans, weights = _all_but(left, spans, weights, config.others**power)
+    if config.others is None or config.others == 1:
+        weights = tuple((growth * weight) ** power for weight in weights)
+    elif spans:
+        weights = tuple(weight**power for weight in weights)
+        spans, weights = _all_but(left, spans, weights, (growth * config.others) ** power)
     return FoundEvidence(tuple(shares.tolist()), tuple(chosen), tuple(best_lines), spans, weights)
 
 

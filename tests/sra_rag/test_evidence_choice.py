@@ -321,8 +321,10 @@ def test_other_passages_count_less_than_everything_else():
     more = choose_evidence(prompt, look, config.replace(weight=4.0))
     assert more.spans == ((0, 3), (23, 43), (43, 45), (65, TO_END))
     assert more.weights == (16.0, 64.0, 16.0, 16.0)
-    line = choose_evidence(prompt, look, EvidenceConfig(weight=4.0))
-    assert (line.spans, line.weights) == (((23, 43),), (4.0,))
+    plain = choose_evidence(prompt, look, EvidenceConfig(weight=4.0))
+    assert (plain.spans, plain.weights) == (((23, 43),), (4.0,))
+    grown = choose_evidence(prompt, look, config.replace(weight=4.0, tokens=20))  # 40 tokens of other passages
+    assert (grown.spans, grown.weights) == (more.spans, (32.0, 128.0, 32.0, 32.0))
 
 
 def test_passages_that_are_not_chosen_from_count_less_too():

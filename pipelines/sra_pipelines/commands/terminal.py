@@ -219,4 +219,7 @@ def _evidence_words(evidence: EvidenceConfig) -> str:
     if evidence.weight is None:
         return "evidence"
     count = evidence.heads if isinstance(evidence.heads, int | str) else len(evidence.heads)
-    return f"evidence of weight {evidence.weight:g} on the {evidence.unit} in {count} heads"
+    parts = [f"evidence of weight {evidence.weight:g} on the {evidence.unit}"] if evidence.weight != 1 else ["evidence"]
+    if evidence.others is not None and evidence.others > 1:
+        parts.append(f"other passages count {evidence.others:g} times less")
+    return f"{', '.join(parts)} in {count} heads"

@@ -107,6 +107,10 @@ def test_settings_tokens_and_times_are_in_the_details():
     assert "1,234 of the prompt" in details
     assert settings_text(SRAConfig(alpha=0.4, rows="generated")) == "With reattention (alpha 0.4, rows generated)"
     assert settings_text(SRAConfig(alpha=0)) == "Without reattention"
+    fewer = SRAConfig(alpha=0, evidence={"weight": 1, "others": 16})
+    assert settings_text(fewer) == "With reattention (evidence, other passages count 16 times less)"
+    both = SRAConfig(alpha=0, evidence={"weight": 4, "others": 2})
+    assert settings_text(both) == "With reattention (evidence, weight 4, other passages count 2 times less)"
 
 
 def test_nothing_from_outside_becomes_markup():

@@ -13,6 +13,7 @@ from sra_pipelines.checks.citations import Citation
 from sra_pipelines.checks.support import Claim
 from sra_pipelines.retrieval.keywords import keywords
 from sra_rag.config import SRAConfig
+from sra_rag.evidence_config import EvidenceConfig
 
 __all__ = ["EvidenceBar", "Part", "answer_parts", "evidence_bars", "settings_text"]
 
@@ -143,7 +144,14 @@ def settings_text(sra: SRAConfig | None) -> str:
         return "Without reattention"
     parts = []
     if sra.evidence is not None:
-        parts.append("evidence" if sra.evidence.weight is None else f"evidence, weight {sra.evidence.weight:g}")
+        parts.append("evidence" if sra.evidence.weight is None else f"evidence, {_weights_text(sra.evidence)}")
     if sra.sharpens:
         parts.append(f"alpha {sra.max_alpha:g}, rows {sra.rows}")
     return f"With reattention ({', '.join(parts)})"
+
+
+def _weights_text(evidence: EvidenceConfig) -> str:
+    parts = [f"weight {evidence.weight:g}"] if evidence.weight != 1 else []
+    if evidence.others is not None and evidence.others > 1:
+        parts.append(f"other passages count {evidence.others:g} times less")
+    return ", ".join(parts)

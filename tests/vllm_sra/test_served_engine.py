@@ -63,11 +63,12 @@ PASSAGES = CONTEXT.split("\n")
 EVIDENCE = [
     "evidence",
     {"evidence": {"weight": 8, "unit": "line", "words": False}, "alpha": 0.3},
+    {"evidence": {"weight": 1, "others": 16}},
     {"evidence": {"weight": 8, "gate": 50}, "alpha": 0.3},
 ]
 
 
-@pytest.mark.parametrize("sra", EVIDENCE, ids=["measured", "lines and sharpening", "nothing stands out"])
+@pytest.mark.parametrize("sra", EVIDENCE, ids=["measured", "lines and sharpening", "others less", "nothing stands out"])
 def test_evidence_and_answers_equal_those_of_a_local_model(served, local, sra):
     arguments = {"context": CONTEXT, "passages": PASSAGES, "sra": sra}
     actual, expected = served.generate(MESSAGES, **arguments), local.generate(MESSAGES, **arguments)

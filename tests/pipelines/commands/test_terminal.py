@@ -6,9 +6,10 @@ import pytest
 from sra_pipelines.answering.answers import Answer, PassageEvidence, Retrieval
 from sra_pipelines.checks.citations import Citation
 from sra_pipelines.checks.support import check_support
-from sra_pipelines.commands.terminal import Reporter
+from sra_pipelines.commands.terminal import Reporter, describe
 from sra_pipelines.values import Passage
 
+from sra_rag import SRAConfig
 from sra_rag.generation.result import Generation, Timing, Usage
 
 PASSAGES = tuple(Passage("lease", page, str(page + 1), "The rent is 5 pounds.") for page in (0, 0, 2))
@@ -95,3 +96,16 @@ def test_times_are_compared_only_where_both_answers_did_the_same_work(capsys):
     assert "1.00x per generated token" in line
     assert "until the first token not compared: the second answer reused 90 more tokens" in line
     assert "0.05x" not in line
+
+
+@pytest.mark.parametrize(
+    ("evidence", "words"),
+    [
+        ({"weight": 4}, "evidence of weight 4 on the passage in all heads"),
+        ({"weight": 1, "others": 16}, "evidence, other passages count 16 times less in all heads"),
+        ({"weight": 4, "others": 2, "heads": 40},
+         "evidence of weight 4 on the passage, other passages count 2 times less in 40 heads"),
+    ],
+)  # fmt: skip
+def test_settings_are_described_by_what_they_weigh(evidence, words):
+    assert describe(SRAConfig(alpha=0, evidence=evidence)) == f"with reattention ({words})"

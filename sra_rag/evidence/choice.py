@@ -100,6 +100,7 @@ def choose_evidence(
     new_spans: Callable[[Span], Sequence[Span]] | None = None,
     others: Sequence[Span] = (),
     named: Collection[int] = (),
+    headings: Sequence[bool] = (),
 ) -> FoundEvidence:
     """Choose the passages whose keys are weighed, and their best lines.
 
@@ -134,22 +135,32 @@ def choose_evidence(
         Token spans of passages that evidence is not chosen from.
     named
         Passages that the question names, see `named_passages`.
+    headings
+        For each line of all passages, whether it is a heading: it is the best line of no passage, and a passage of
+        headings alone is not chosen. Empty if there is none.
     """
     by_line = mean_shares(look)
     counts = [len(spans) for spans in prompt.lines]
+    bare = torch.tensor(headings or [False] * len(by_line))
     shares = torch.stack([of_passage.sum() for of_passage in by_line.split(counts)])
     if words is None:
         lengths = torch.tensor([last - first for spans in prompt.lines for first, last in spans])
         scores, line_scores = shares, by_line / lengths
     else:
         scores, line_scores = standardized(shares) + words.passages, standardized(by_line) + words.lines
+    line_scores = line_scores.masked_fill(bare, -math.inf)
+    empty = torch.stack([of_passage.all() for of_passage in bare.split(counts)])
+    scores = scores.masked_fill(empty, -math.inf)
     best_lines = [int(of_passage.argmax()) for of_passage in line_scores.split(counts)]
     ranked = scores.argsort(descending=True, stable=True).tolist()
-    by_look, by_text = [int(shares.argmax())], _first_of(prompt.scores) if config.retrieval else []
+    by_look, by_text = (
+        [int(shares.masked_fill(empty, 0.0).argmax())],
+        _first_of(prompt.scores) if config.retrieval else [],
+    )
     if words is not None:
         best_line = torch.stack([of_passage.max() for of_passage in line_scores.split(counts)]).argmax()
         by_look.append(int(best_line))
-        by_text.append(int(words.passages.argmax()))
+        by_text.append(int(words.passages.masked_fill(empty, -math.inf).argmax()))
     votes = [*by_look, *by_text]
     # Heads look at the first passage where a question is about all, and so does the line that attention chooses.
     agreed = {number for number in votes if votes.count(number) >= _AGREE and (number > 0 or number in by_text)}

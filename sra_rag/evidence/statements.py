@@ -6,11 +6,12 @@ evidence by itself: a row of a table, an item of a list, or a sentence, which ma
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Sequence
 
-__all__ = ["lines_of_passages", "paragraphs", "statements"]
+__all__ = ["headings", "lines_of_passages", "paragraphs", "statements"]
 
 _MOST_HEADS = 2  # lines of a running head
 _LONGEST = 1200  # characters, some 300 tokens: a longer block is divided at its line or sentence ends
@@ -35,6 +36,10 @@ _RECORD = re.compile(
 )
 # A colon ends nothing: what stands before it names what follows ("Yearly rent of the warehouse: 82,400").
 _ENDS_SENTENCE = re.compile(r"""[.!?;:\u3002\uff01\uff1f\uff1b][\s"')\]]*\Z""")
+_LONGEST_HEADING = 80  # characters
+_MOST_HEADINGS = 3  # one after another, as the names of a chapter, a section and its columns; more are a list
+_NUMBERING = re.compile(r"\A\W*\d+(?:\.\d+)*[.)]?\s+(?=[^\W\d_])")
+_YEAR = re.compile(r"(?<![\d.,])(?:19|20)\d\d(?!\d|[.,]\d)")
 _STATEMENT_END = re.compile(r"""[.!?;](?=\s+["'(]?[^\W_a-z])|[\u3002\uff01\uff1f\uff1b]""")
 
 
@@ -98,6 +103,41 @@ def lines_of_passages(texts: Sequence[str]) -> list[list[tuple[int, int]]]:
         heads = {line for line, count in Counter(first).items() if count > 1 and _may_be_head(line)}
         left = [of_passage[line in heads :] for line, of_passage in zip(first, left, strict=True)]
     return left
+
+
+def headings(lines: Sequence[str]) -> list[bool]:
+    """Tell which lines of a passage are headings: they name what follows, so they answer nothing by themselves.
+
+    A heading is short, does not end as a sentence does, and has no number but its own and years; it may be the names of
+    columns. Lines that go on in the next one are none, and neither is the end of a passage. More than three such lines
+    one after another are a list, or a table without amounts.
+
+    Returns
+    -------
+    headings
+        For each line.
+    """
+    alike = [
+        after is not None and _like_heading(line) and not _rest_of_sentence(after)
+        for line, after in itertools.zip_longest(lines, lines[1:])
+    ]
+    told: list[bool] = []
+    for alone, run in itertools.groupby(alike):
+        count = len(list(run))
+        told += [alone and count <= _MOST_HEADINGS] * count
+    return told
+
+
+def _like_heading(line: str) -> bool:
+    text = line.strip()
+    if len(text) > _LONGEST_HEADING or ": " in text or _RECORD.match(text) or _ENDS_SENTENCE.search(text.rstrip(":")):
+        return False
+    return not re.search(r"\d", _YEAR.sub("", _NUMBERING.sub("", text, count=1)))
+
+
+def _rest_of_sentence(line: str) -> bool:
+    text = line.strip()
+    return text[:1].islower() and (_ENDS_SENTENCE.search(text) is not None or not re.search(r"\d", text))
 
 
 def _may_be_head(line: str) -> bool:

@@ -13,6 +13,7 @@ from transformers import DynamicCache, PreTrainedTokenizerBase
 from sra_rag.attention.evidence import Evidence
 from sra_rag.attention.session import Session
 from sra_rag.evidence.choice import choose_evidence, look_at_context, named_passages
+from sra_rag.evidence.statements import headings
 from sra_rag.evidence.words import match_words, new_tokens
 from sra_rag.evidence_config import EvidenceConfig
 from sra_rag.generation.prompts import EncodedPrompt, Span
@@ -98,7 +99,9 @@ def evidence_of_look(
     words = match_words(question, texts) if config.words else None
     new_spans = functools.partial(_new_spans, tokenizer, among, question)
     others = [span for number, span in enumerate(prompt.passages) if number not in kept]
-    found = choose_evidence(among, look, config, words, new_spans, others, named)
+    pages = [[line for [line] in texts]] if by_line else texts
+    bare = [heading for page in pages for heading in headings(page)]
+    found = choose_evidence(among, look, config, words, new_spans, others, named, bare)
     if by_line:
         best = found.chosen[0] if found.chosen else max(range(len(passages)), key=found.shares.__getitem__)
         return dataclasses.replace(found, shares=(1.0,), chosen=(0,) if found.chosen else (), best_lines=(best,))

@@ -9,7 +9,7 @@ import torch
 from sra_rag.attention.evidence import TO_END
 from sra_rag.errors import ConfigError
 from sra_rag.evidence.choice import choose_evidence, named_passages
-from sra_rag.evidence.statements import lines_of_passages, statements
+from sra_rag.evidence.statements import headings, lines_of_passages, statements
 from sra_rag.evidence.words import WordMatch, match_words, new_tokens
 from sra_rag.evidence_config import EvidenceConfig
 from sra_rag.generation.prompts import EncodedPrompt
@@ -145,6 +145,37 @@ def test_the_running_heads_of_pages_are_no_evidence():
     ):
         assert without_heads(*alone) == [passage.split("\n") for passage in alone]
     assert without_heads("A\nB\nC\nD", "A\nB\nC\nE") == [["C", "D"], ["C", "E"]]
+
+
+def told(page):
+    lines = page.split("\n")
+    return [line for line, heading in zip(lines, headings(lines), strict=True) if heading]
+
+
+def test_headings_and_names_of_columns_are_told():
+    page = (
+        "3. Force majeure\nThe customer may terminate after 45 days.\nFees\nRole Day rate\nArchitect £960\nTester £410"
+    )
+    assert told(page) == ["3. Force majeure", "Fees", "Role Day rate"]
+    assert told("Cash flow statement\n2025 2024\nCash at the end 68.2 57.3") == ["Cash flow statement", "2025 2024"]
+    assert told("Laufzeit:\nDer Vertrag endet am 3. Mai 2031.") == ["Laufzeit:"]
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "The cap is £500.\nSchedule of fees",  # nothing follows
+        "Notice period 30 days\nThe term is one year.",
+        "Landlord: Anna Birk\nThe term is one year.",
+        "The lease of the mill\nruns for nine years.",
+        "The lease of the mill, which was signed in the hall of the town and seen by its two clerks,\nThe rent.",
+        "Anna Birk Chair\nTomas Reed Clerk\nIlse Varga Guard\nPeter Holm Warden\nAll were present.",
+        "| Anna Birk | Chair |\nAll were present.",
+        "",
+    ],
+)
+def test_lines_that_say_something_are_no_headings(page):
+    assert told(page) == []
 
 
 def test_statements_cover_every_word_of_a_passage_once():

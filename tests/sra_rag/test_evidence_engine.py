@@ -280,6 +280,20 @@ def test_the_only_passage_is_weighed_at_its_best_line(small, sra):
     assert alone.evidence.best_lines == each.evidence.chosen[:1]
 
 
+def test_a_heading_is_never_the_best_line(small):
+    """It has the words of the question, and the answer is below it."""
+    first = "Term of the lease of the mill\nIt runs for 9 years.\nDeposit\nTwo rents are left with the council."
+    second = "Opening hours\nThe hall is open on 3 days.\nParking\nCars stay outside."
+    asked = [{"role": "user", "content": f"{first}\n\n{second}\n\nWhat is the term of the lease of the mill?"}]
+    two = small.generate(asked, context=f"{first}\n\n{second}", passages=[first, second], sra=STRONG)
+    assert two.evidence.chosen == (0,)
+    assert set(two.evidence.best_lines) <= {1, 3}
+    asked = [{"role": "user", "content": f"{first}\n\nWhat is the term of the lease of the mill?"}]
+    page = small.generate(asked, context=first, passages=[first], sra=STRONG).evidence
+    assert page.chosen == (0,)
+    assert page.best_lines[0] in (1, 3)
+
+
 def test_of_the_only_passage_nothing_is_weighed_where_no_line_stands_out(small):
     gate = {"evidence": {**STRONG["evidence"], "gate": 1e9}}
     answer = small.generate(messages(QUESTIONS[0]), context=CONTEXT, passages=[CONTEXT], sra=gate)

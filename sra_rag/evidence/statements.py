@@ -38,6 +38,8 @@ _RECORD = re.compile(
 _ENDS_SENTENCE = re.compile(r"""[.!?;:\u3002\uff01\uff1f\uff1b][\s"')\]]*\Z""")
 _LONGEST_HEADING = 80  # characters
 _MOST_HEADINGS = 3  # one after another, as the names of a chapter, a section and its columns; more are a list
+# A name may end with a title that ends as a sentence does: "Document [2] (Title: Who is there?)".
+_NUMBERED_NAME = re.compile(r"\W*([^\W\d_]+)\W{0,3}\d{1,4}\b(?!.*[.!?;:\u3002\uff01\uff1f\uff1b]\s*\Z)", re.DOTALL)
 _NUMBERING = re.compile(r"\A\W*\d+(?:\.\d+)*[.)]?\s+(?=[^\W\d_])")
 _YEAR = re.compile(r"(?<![\d.,])(?:19|20)\d\d(?!\d|[.,]\d)")
 _STATEMENT_END = re.compile(r"""[.!?;](?=\s+["'(]?[^\W_a-z])|[\u3002\uff01\uff1f\uff1b]""")
@@ -105,18 +107,34 @@ def lines_of_passages(texts: Sequence[str]) -> list[list[tuple[int, int]]]:
     return left
 
 
-def headings(lines: Sequence[str]) -> list[bool]:
-    """Tell which lines of a passage are headings: they name what follows, so they answer nothing by themselves.
+def headings(passages: Sequence[Sequence[str]]) -> list[bool]:
+    """Tell which lines of passages are headings: they name what follows, so they answer nothing by themselves.
 
     A heading is short, does not end as a sentence does, and has no number but its own and years; it may be the names of
     columns. Lines that go on in the next one are none, and neither is the end of a passage. More than three such lines
-    one after another are a list, or a table without amounts.
+    one after another are a list, or a table without amounts. The first line of a passage is one too if it is a numbered
+    name ("Passage 3 (Title: Pumps)") and the name of another passage begins with the same word.
+
+    Parameters
+    ----------
+    passages
+        The lines of each passage, all together.
 
     Returns
     -------
     headings
-        For each line.
+        For each line of all passages, in their order.
     """
+    words = [_first_word_of_name(lines) for lines in passages]
+    counts = Counter(words)
+    told = []
+    for lines, word in zip(passages, words, strict=True):
+        named = word is not None and counts[word] > 1
+        told += [heading or (named and number == 0) for number, heading in enumerate(_headings_of(lines))]
+    return told
+
+
+def _headings_of(lines: Sequence[str]) -> list[bool]:
     alike = [
         after is not None and _like_heading(line) and not _rest_of_sentence(after)
         for line, after in itertools.zip_longest(lines, lines[1:])
@@ -126,6 +144,11 @@ def headings(lines: Sequence[str]) -> list[bool]:
         count = len(list(run))
         told += [alone and count <= _MOST_HEADINGS] * count
     return told
+
+
+def _first_word_of_name(lines: Sequence[str]) -> str | None:
+    found = _NUMBERED_NAME.match(lines[0]) if len(lines) > 1 else None
+    return found[1].lower() if found and not _AMOUNTS.search(lines[0]) else None
 
 
 def _like_heading(line: str) -> bool:

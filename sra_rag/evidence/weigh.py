@@ -99,8 +99,7 @@ def evidence_of_look(
     words = match_words(question, texts) if config.words else None
     new_spans = functools.partial(_new_spans, tokenizer, among, question)
     others = [span for number, span in enumerate(prompt.passages) if number not in kept]
-    pages = [[line for [line] in texts]] if by_line else texts
-    bare = [heading for page in pages for heading in headings(page)]
+    bare = headings([[line for [line] in texts]] if by_line else texts)
     found = choose_evidence(among, look, config, words, new_spans, others, named, bare)
     if by_line:
         best = found.chosen[0] if found.chosen else max(range(len(passages)), key=found.shares.__getitem__)

@@ -149,7 +149,7 @@ def test_the_running_heads_of_pages_are_no_evidence():
 
 def told(page):
     lines = page.split("\n")
-    return [line for line, heading in zip(lines, headings(lines), strict=True) if heading]
+    return [line for line, heading in zip(lines, headings([lines]), strict=True) if heading]
 
 
 def test_headings_and_names_of_columns_are_told():
@@ -176,6 +176,19 @@ def test_headings_and_names_of_columns_are_told():
 )
 def test_lines_that_say_something_are_no_headings(page):
     assert told(page) == []
+
+
+@pytest.mark.parametrize("name", ["Passage {} (Title: Pumps)", "Document [{}](Title: Who is there?)", "Source {}: log"])
+def test_the_numbered_names_of_passages_are_headings(name):
+    passages = [[name.format(number), "The pump is in hall 4.", "It is new."] for number in (1, 2)]
+    assert headings(passages) == [True, False, False] * 2
+    assert headings(passages[:1]) == [False] * 3  # a single one may be anything
+    assert headings([lines[:1] for lines in passages]) == [False] * 2
+
+
+@pytest.mark.parametrize("first", ["Clause {} applies to all pumps.", "Warehouse {} 82,400 91,000"])
+def test_first_lines_that_say_something_are_no_names(first):
+    assert headings([[first.format(number), "The pump is new."] for number in (1, 2)]) == [False] * 4
 
 
 def test_statements_cover_every_word_of_a_passage_once():

@@ -56,7 +56,13 @@ _ALL_HEADS = (
     _Weights(4, 4, new_words=True),
     _Weights(1, 16, new_words=True),
 )
-_BEST_HEADS = (_Weights(4), _Weights(16), _Weights(8, 8, new_words=True), _Weights(1, 64, new_words=True))
+_BEST_HEADS = (
+    _Weights(4),
+    _Weights(16),
+    _Weights(4, 4, others=16),
+    _Weights(8, 8, new_words=True),
+    _Weights(1, 64, new_words=True),
+)
 _MANY_HEADS = (_Weights(8, 8, new_words=True),)
 _SHARPENED = (_Weights(16), _Weights(8, 8, new_words=True))
 
@@ -232,8 +238,8 @@ def _name(heads: HeadChoice, weights: _Weights, alpha: float, look: EvidenceConf
 def _settings(heads: HeadChoice, weights: _Weights, alpha: float, look: EvidenceConfig) -> SRAConfig:
     evidence = look.replace(heads=heads, gate="agree", new_words=weights.new_words)
     if weights.others > 1:
-        evidence = evidence.replace(weight=weights.passage, others=weights.others)
-    elif weights.passage > 1:
+        evidence = evidence.replace(others=weights.others)
+    if weights.passage > 1 or weights.others > 1:
         evidence = evidence.replace(weight=weights.passage, line_weight=weights.line)
     else:
         evidence = evidence.replace(weight=weights.line, unit="line")

@@ -62,6 +62,8 @@ def test_candidates_are_mild_and_strong_for_all_heads_and_the_best():
     assert candidates["passage 2, all heads"].evidence == UNMEASURED.evidence == EvidenceConfig(weight=2, gate="agree")
     fewer = candidates["other passages 1/16, all heads"].evidence
     assert fewer == EvidenceConfig(weight=1, others=16, gate="agree")
+    together = candidates["passage 4 and line 16 and other passages 1/16, 40 heads"].evidence
+    assert together == EvidenceConfig(weight=4, line_weight=4, others=16, heads=40, gate="agree")
     new_words = candidates["new words of the line 64, 40 heads"].evidence
     assert new_words == EvidenceConfig(weight=64, unit="line", new_words=True, heads=40, gate="agree")
     both = candidates["passage 8 and new words of the line 64, 80 heads"].evidence
@@ -86,10 +88,10 @@ def test_a_model_that_answers_nothing_gets_off_and_a_second_run_goes_on(tiny, tm
     profile = calibrated()
     assert (profile.chosen, profile.sra.enabled) == ("off", False)
     # None gained on the first round, so what an unmeasured model takes is confirmed alone.
-    assert steps == ["comparing passages", "comparing passages", "how the model looks", "13 settings", "confirming"]
+    assert steps == ["comparing passages", "comparing passages", "how the model looks", "14 settings", "confirming"]
     assert list(profile.evidence["confirmation"]) == ["passage 2, all heads"]
     records = (tmp_path / "records.jsonl").read_text().splitlines()
-    assert len(records) == 4 * 14 + 4 * 2
+    assert len(records) == 4 * 15 + 4 * 2
     assert calibrated().chosen == "off"
     assert (tmp_path / "records.jsonl").read_text().splitlines() == records
 

@@ -18,6 +18,7 @@ the end of the text.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import math
 from collections.abc import Sequence
@@ -123,6 +124,8 @@ class Evidence:
         self._goes_on = any(sequence and sequence[-1][1] >= TO_END for sequence in self.spans)
         self._end: int | None = None
         self._layers: dict[tuple[tuple[bool, ...], torch.device], LayerEvidence] = {}
+        self._keys: dict[torch.device, _Keys] = {}
+        self._factors: dict[tuple[tuple[bool, ...], torch.device], tuple[torch.Tensor, tuple[torch.Tensor, ...]]] = {}
 
     def weighs(self, layer: int) -> tuple[bool, ...]:
         """Return which query heads of a layer use the weights."""
@@ -146,44 +149,76 @@ class Evidence:
         if not any(weighs):
             return None
         if self._goes_on and end != self._end:
-            self._layers, self._end = {}, end
+            self._layers, self._keys, self._end = {}, {}, end
         name = weighs, device
         if name not in self._layers:
-            self._layers[name] = self._of_heads(torch.tensor(weighs), device, end if self._goes_on else TO_END)
+            self._layers[name] = self._of_heads(weighs, device, end if self._goes_on else TO_END)
         return self._layers[name]
 
-    def _of_heads(self, weighs: torch.Tensor, device: torch.device, end: int) -> LayerEvidence:
-        spans = tuple(tuple((first, min(last, end)) for first, last in sequence) for sequence in self.spans)
-        each = [[position for first, last in sequence for position in range(first, last)] for sequence in spans]
+    def _of_heads(self, weighs: tuple[bool, ...], device: torch.device, end: int) -> LayerEvidence:
+        name = weighs, device
+        if name not in self._factors:
+            chosen = torch.tensor(weighs)
+            of_spans = (torch.where(chosen, torch.tensor(row)[:, None], 1.0).to(device) for row in self.weights)
+            self._factors[name] = chosen.to(device), tuple(of_spans)
+        if device not in self._keys:
+            spans = tuple(tuple((first, min(last, end)) for first, last in sequence) for sequence in self.spans)
+            self._keys[device] = _Keys(spans, self.weights, device)
+        chosen, factors = self._factors[name]
+        return LayerEvidence(self._keys[device], self.starts, self.weights, chosen, factors)
+
+
+class _Keys:
+    """The keys of the evidence, for all layers. With `TO_END` they change with each token: only what is used is made.
+
+    Parameters
+    ----------
+    spans, weights
+        As for `LayerEvidence`.
+    device
+        Device of the tensors.
+    """
+
+    def __init__(self, spans: Sequence[Spans], weights: Sequence[Sequence[float]], device: torch.device) -> None:
+        self.spans = tuple(tuple(sequence) for sequence in spans)
+        self._weights = weights
+        self._device = device
+
+    @functools.cached_property
+    def edges(self) -> tuple[torch.Tensor, ...]:
+        return tuple(torch.tensor(sequence, device=self._device) for sequence in self.spans)
+
+    @functools.cached_property
+    def positions(self) -> torch.Tensor:
+        each = self._each()
         longest = max(map(len, each))
-        positions = torch.tensor([[*row, *[0] * (longest - len(row))] for row in each])
-        valid = torch.tensor([[True] * len(row) + [False] * (longest - len(row)) for row in each])
-        return LayerEvidence(
-            spans,
-            self.starts,
-            self.weights,
-            weighs.to(device),
-            positions.to(device),
-            valid.to(device),
-            self._bias(spans, longest, device),
-            tuple(torch.tensor(sequence, device=device) for sequence in spans),
-            tuple(torch.where(weighs, torch.tensor(row)[:, None], 1.0).to(device) for row in self.weights),
+        return torch.tensor([[*row, *[0] * (longest - len(row))] for row in each], device=self._device)
+
+    @functools.cached_property
+    def valid(self) -> torch.Tensor:
+        counts = [len(row) for row in self._each()]
+        return torch.tensor(
+            [[number < count for number in range(max(counts))] for count in counts], device=self._device
         )
 
-    def _bias(self, spans: Sequence[Spans], longest: int, device: torch.device) -> torch.Tensor | None:
-        """Return ``log(w_j - 1)`` of each key minus that of the largest weight; None if all weights are equal."""
-        greatest = max(itertools.chain.from_iterable(self.weights))
-        if min(itertools.chain.from_iterable(self.weights)) == greatest:
+    @functools.cached_property
+    def bias(self) -> torch.Tensor | None:
+        greatest = max(itertools.chain.from_iterable(self._weights))
+        if min(itertools.chain.from_iterable(self._weights)) == greatest:
             return None
-        rows = []
-        for sequence, weights in zip(spans, self.weights, strict=True):
-            row = [
+        rows = [
+            [
                 math.log(weight - 1) - math.log(greatest - 1)
                 for (first, last), weight in zip(sequence, weights, strict=True)
                 for _ in range(first, last)
             ]
-            rows.append(row + [0.0] * (longest - len(row)))
-        return torch.tensor(rows, device=device)
+            for sequence, weights in zip(self.spans, self._weights, strict=True)
+        ]
+        longest = max(map(len, rows))
+        return torch.tensor([row + [0.0] * (longest - len(row)) for row in rows], device=self._device)
+
+    def _each(self) -> list[list[int]]:
+        return [[position for first, last in sequence for position in range(first, last)] for sequence in self.spans]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -192,31 +227,34 @@ class LayerEvidence:
 
     Parameters
     ----------
-    spans, starts
+    keys
+        The keys of all spans.
+    starts
         As for `Evidence`.
     weights
         The weight of each span.
     weighs
         ``(H_q,)`` bool: the query heads that use the weights.
-    positions, valid
-        ``(B, E)``: the positions in the spans, and which of them are valid (sequences may have different numbers).
-    bias
-        ``(B, E)``, float32: ``log(w_j - 1)`` of each key minus that of the largest weight; None if all weights are
-        equal.
-    edges, factors
-        For each sequence ``(S, 2)``, int64, and ``(S, H_q)``, float32: its spans, and the weight of each for each query
-        head, 1 for a head without weights.
+    factors
+        For each sequence ``(S, H_q)``, float32: the weight of each of its spans for each query head, 1 for a head
+        without weights.
     """
 
-    spans: tuple[tuple[tuple[int, int], ...], ...]
+    keys: _Keys
     starts: tuple[int, ...]
     weights: tuple[tuple[float, ...], ...]
     weighs: torch.Tensor
-    positions: torch.Tensor
-    valid: torch.Tensor
-    bias: torch.Tensor | None = None
-    edges: tuple[torch.Tensor, ...] = ()
-    factors: tuple[torch.Tensor, ...] = ()
+    factors: tuple[torch.Tensor, ...]
+
+    @property
+    def spans(self) -> tuple[tuple[tuple[int, int], ...], ...]:
+        """As for `Evidence`, to the last key at most."""
+        return self.keys.spans
+
+    @property
+    def bias(self) -> torch.Tensor | None:
+        """``(B, E)``, float32: ``log(w_j - 1)`` of each key minus that of the largest weight; None if all are equal."""
+        return self.keys.bias
 
     def first_row(self, position: int, n_rows: int) -> int:
         """Index of the first of `n_rows` rows, beginning at `position`, with evidence weights in any sequence."""
@@ -226,7 +264,7 @@ class LayerEvidence:
     def of_sequence(
         self, number: int, position: int, first_key: int
     ) -> tuple[torch.Tensor, torch.Tensor] | tuple[None, None]:
-        """Return the `edges`, counted from key `first_key`, and `factors` of a sequence; None if its row has none.
+        """Return the spans of a sequence, ``(S, 2)``, int64, and its `factors`; None if its row has none.
 
         Parameters
         ----------
@@ -235,11 +273,11 @@ class LayerEvidence:
         position
             Position of the row.
         first_key
-            Position of the first key.
+            Position of the key that the spans are counted from.
         """
         if not self.spans[number] or position < self.starts[number]:
             return None, None
-        edges = self.edges[number]
+        edges = self.keys.edges[number]
         return edges - first_key if first_key else edges, self.factors[number]
 
     def log_extra(self) -> torch.Tensor:
@@ -272,8 +310,8 @@ class LayerEvidence:
             [spans] = self.spans
             keys, values = ([x[:, :, first:last] for first, last in spans] for x in (key, value))
             return (keys[0], values[0], None) if len(spans) == 1 else (torch.cat(keys, 2), torch.cat(values, 2), None)
-        index = self.positions - visibility.key_position
-        valid = self.valid & (index >= 0) & (index < key.shape[2])
+        index = self.keys.positions - visibility.key_position
+        valid = self.keys.valid & (index >= 0) & (index < key.shape[2])
         index = index.where(valid, 0)
         rows = torch.arange(start, stop, device=index.device)[:, None]
         own = rows + (visibility.position - visibility.key_position)

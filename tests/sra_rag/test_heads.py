@@ -13,6 +13,7 @@ from sra_rag.heads.head_search import encode_probe, find_evidence_heads
 from sra_rag.heads.known import chosen_heads, evidence_heads, known_heads, measured_settings
 from sra_rag.heads.probes import make_probes
 from sra_rag.models.fingerprint import fingerprint, fingerprint_of_files
+from sra_rag.notation import parse_sra
 from tests.sra_rag.tiny_models import tiny_model
 
 
@@ -129,6 +130,20 @@ def test_measured_models_are_known(embedded):
         config = SRAConfig.from_dict(model["sra"])
         assert config.evidence is None or config.evidence.most_heads <= len(model["heads"])
     assert json.dumps(known._measured()).count('"model"') >= 2
+
+
+def test_the_settings_that_ship_are_those_of_the_measurements():
+    """The weights of the larger models are not at hand in every test run, so their settings are read by name."""
+    shipped = {model["model"]: SRAConfig.from_dict(model["sra"]).evidence for model in known._measured().values()}
+    measured = {
+        "SmolLM2-135M-Instruct": (
+            "evidence=4,evidence.line_weight=4,evidence.new_words=true,evidence.others=16,evidence.heads=40,"
+            "evidence.retrieval=true,evidence.gate=agree,evidence.tokens=1500"
+        ),
+        "Qwen2.5-Coder-0.5B-Instruct": "evidence=1,evidence.others=16,evidence.gate=agree",
+        "Qwen2.5-Coder-1.5B-Instruct": "evidence=2,evidence.gate=agree",
+    }
+    assert shipped == {name: parse_sra(text).evidence for name, text in measured.items()}
 
 
 def test_all_heads_and_named_heads_need_no_search(small, monkeypatch):

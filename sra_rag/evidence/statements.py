@@ -28,6 +28,7 @@ _NARROW = 60  # characters: text of a page is wider; shorter lines are not wrapp
 _FULL = 0.75  # of the widest line: a line of wrapped text is at least as long, unless it is the last of its paragraph
 _SHORT = 25  # characters: what is shorter stays with the sentence that follows, such as "No. 5"
 _AMOUNTS = re.compile(r"(?:\s[^\w\s]*\d[\d.,]*[^\w\s]*){2,}\s*$")  # a row of a table ends with two numbers or more
+_END = 200  # characters at the end of a line, in which its last two amounts are
 _ITEM = re.compile(r"\s*(?:[-*•\u2013]|\(?\w{1,3}[.)]|\d+(?:\.\d+)+)\s")
 # A line of JSON, of a table in Markdown, of a log, or of values between tabs or commas without spaces.
 _RECORD = re.compile(
@@ -148,7 +149,7 @@ def _headings_of(lines: Sequence[str]) -> list[bool]:
 
 def _first_word_of_name(lines: Sequence[str]) -> str | None:
     found = _NUMBERED_NAME.match(lines[0]) if len(lines) > 1 else None
-    return found[1].lower() if found and not _AMOUNTS.search(lines[0]) else None
+    return found[1].lower() if found and not _is_row(lines[0], 0, len(lines[0])) else None
 
 
 def _like_heading(line: str) -> bool:
@@ -164,16 +165,21 @@ def _rest_of_sentence(line: str) -> bool:
 
 
 def _may_be_head(line: str) -> bool:
-    return bool(line) and not _ENDS_SENTENCE.search(line) and not _AMOUNTS.search(line)
+    return bool(line) and not _ENDS_SENTENCE.search(line) and not _is_row(line, 0, len(line))
 
 
 def _continues(text: str, line: tuple[int, int], after: tuple[int, int], width: int) -> bool:
     """Whether a line of wrapped text goes on in the one after it."""
     if width < _NARROW or line[1] - line[0] < _FULL * width or text[line[1] : after[0]].count("\n") > 1:
         return False
-    if any(_AMOUNTS.search(text, *either) or _RECORD.match(text, *either) for either in (line, after)):
+    if any(_is_row(text, *either) or _RECORD.match(text, *either) for either in (line, after)):
         return False
     return not _ITEM.match(text, *after)
+
+
+def _is_row(text: str, first: int, last: int) -> bool:
+    """Whether a line ends with amounts. Only its end is searched: the time would grow with the square of its length."""
+    return _AMOUNTS.search(text, max(first, last - _END), last) is not None
 
 
 def _sentences(text: str, first: int, last: int) -> list[tuple[int, int]]:

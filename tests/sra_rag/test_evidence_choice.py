@@ -89,11 +89,12 @@ def test_records_of_the_same_length_are_no_wrapped_text(lines):
 
 
 @pytest.mark.timeout(60)
-@pytest.mark.parametrize("character", [" ", "\t", "|", "'", "a,", "."])
+@pytest.mark.parametrize("character", [" ", "\t", "|", "'", "a,", ".", "1 ", "1."])
 def test_a_long_line_of_one_character_ends(character):
     """With a search of each space anew, 500,000 of them would take many minutes."""
     line = character * 500_000 + "x"
     assert "".join("".join(texts(f"{line}\n{line}")).split()) == "".join(f"{line}{line}".split())
+    assert not any(headings([[line, line], [f"Passage 1 {line}", line], [f"Passage 2 {line[:-1]}.", line]]))
 
 
 def test_prose_with_commas_and_quotes_is_still_wrapped_text():

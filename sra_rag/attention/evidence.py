@@ -196,10 +196,8 @@ class _Keys:
 
     @functools.cached_property
     def valid(self) -> torch.Tensor:
-        counts = [len(row) for row in self._each()]
-        return torch.tensor(
-            [[number < count for number in range(max(counts))] for count in counts], device=self._device
-        )
+        counts = torch.tensor([len(row) for row in self._each()])
+        return (torch.arange(int(counts.max())) < counts[:, None]).to(self._device)
 
     @functools.cached_property
     def bias(self) -> torch.Tensor | None:

@@ -153,10 +153,8 @@ def choose_evidence(
     scores = scores.masked_fill(empty, -math.inf)
     best_lines = [int(of_passage.argmax()) for of_passage in line_scores.split(counts)]
     ranked = scores.argsort(descending=True, stable=True).tolist()
-    by_look, by_text = (
-        [int(shares.masked_fill(empty, 0.0).argmax())],
-        _first_of(prompt.scores) if config.retrieval else [],
-    )
+    by_look = [int(shares.masked_fill(empty, 0.0).argmax())]
+    by_text = _first_of(prompt.scores) if config.retrieval else []
     if words is not None:
         best_line = torch.stack([of_passage.max() for of_passage in line_scores.split(counts)]).argmax()
         by_look.append(int(best_line))

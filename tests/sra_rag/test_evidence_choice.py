@@ -148,6 +148,25 @@ def test_the_running_heads_of_pages_are_no_evidence():
     assert without_heads("A\nB\nC\nD", "A\nB\nC\nE") == [["C", "D"], ["C", "E"]]
 
 
+@pytest.mark.parametrize("words", [None, WordMatch(torch.tensor([5.0, 0.0, 1.0]), torch.tensor([5.0, 0.0, 1.0]))])
+def test_headings_are_neither_chosen_nor_best_lines(words):
+    """All that names a passage names the first one: attention and words of the heading."""
+    spans = ((0, 10), (10, 20), (20, 30))
+    look = torch.tensor([[0.7, 0.05, 0.2]])
+    bare = [True, False, False]
+    page = EncodedPrompt(tuple(range(40)), 30, spans, tuple((span,) for span in spans))
+    config = EvidenceConfig(weight=2, gate="agree" if words else 0)
+    assert choose_evidence(page, look, config, words).chosen == (0,)
+    assert choose_evidence(page, look, config, words, headings=bare).chosen == (2,)
+    for of_passages, of_lines in (([5.0, 3.0, 1.0], [5.0, 0.0, 1.0]), ([5.0, 0.0, 1.0], [5.0, 3.0, 0.0])):
+        two_agree = WordMatch(torch.tensor(of_passages), torch.tensor(of_lines))  # attention and either of both
+        assert choose_evidence(page, look, EvidenceConfig(2, gate="agree"), two_agree, headings=bare).chosen == (2,)
+    passages = EncodedPrompt(tuple(range(40)), 30, ((0, 20), (20, 30)), (spans[:2], spans[2:]))
+    of_two = WordMatch(torch.tensor([1.0, 0.0]), words.lines) if words else None
+    assert choose_evidence(passages, look, config, of_two).best_lines == (0, 0)
+    assert choose_evidence(passages, look, config, of_two, headings=bare).best_lines == (1, 0)
+
+
 def told(page):
     lines = page.split("\n")
     return [line for line, heading in zip(lines, headings([lines]), strict=True) if heading]

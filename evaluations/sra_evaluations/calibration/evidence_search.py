@@ -59,7 +59,7 @@ _ALL_HEADS = (
 _BEST_HEADS = (
     _Weights(4),
     _Weights(16),
-    _Weights(4, 4, others=16),
+    _Weights(4, 4, new_words=True, others=16),
     _Weights(8, 8, new_words=True),
     _Weights(1, 64, new_words=True),
 )

@@ -62,8 +62,8 @@ def test_candidates_are_mild_and_strong_for_all_heads_and_the_best():
     assert candidates["passage 2, all heads"].evidence == UNMEASURED.evidence == EvidenceConfig(weight=2, gate="agree")
     fewer = candidates["other passages 1/16, all heads"].evidence
     assert fewer == EvidenceConfig(weight=1, others=16, gate="agree")
-    together = candidates["passage 4 and line 16 and other passages 1/16, 40 heads"].evidence
-    assert together == EvidenceConfig(weight=4, line_weight=4, others=16, heads=40, gate="agree")
+    together = candidates["passage 4 and new words of the line 16 and other passages 1/16, 40 heads"].evidence
+    assert together == EvidenceConfig(4, line_weight=4, new_words=True, others=16, heads=40, gate="agree")
     new_words = candidates["new words of the line 64, 40 heads"].evidence
     assert new_words == EvidenceConfig(weight=64, unit="line", new_words=True, heads=40, gate="agree")
     both = candidates["passage 8 and new words of the line 64, 80 heads"].evidence
